@@ -1,0 +1,43 @@
+# Two commands do all the set-up on a fresh machine with git, python3 (3.11 or newer) and make:
+#   make demo    a sentence becomes an e-mail in a mailbox
+#   make test    everything is proven
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick check bench format clean
+PYTHON ?= python3
+UV := .uv/bin/uv
+export UV_PYTHON_DOWNLOADS := never
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+# The environment is made by uv from uv.lock; uv itself comes from the package index into a folder of its own.
+.venv/.ready: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Steward needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(UV) || { $(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'; }
+	@$(UV) sync --quiet --frozen --python $(PYTHON)
+	@touch $@
+
+demo: .venv/.ready ## run three real requests end to end and show what happened
+	@.venv/bin/python demo/run.py
+
+quick: .venv/.ready ## the fast tests (under a minute)
+	@.venv/bin/pytest -q -n 2 -m "not slow"
+
+test: .venv/.ready check ## every check and every test, real servers included
+	@.venv/bin/pytest -q -n 2
+
+check: .venv/.ready ## lint, format, types, import direction
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/pyrefly check
+	@.venv/bin/lint-imports
+
+bench: .venv/.ready ## measure submit, claim and settle, and print a table
+	@.venv/bin/python bench/run.py
+
+format: .venv/.ready ## put the code into its usual shape
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+clean: ## remove everything that make put here
+	@rm -rf .venv .uv dist .pytest_cache .ruff_cache .hypothesis

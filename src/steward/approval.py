@@ -1,0 +1,48 @@
+"""A person's yes or no to one exact digest."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class ApprovalStatus(StrEnum):
+    """Where an approval is; every state but ``pending`` is final."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    """Its plan or job was cancelled before anyone decided."""
+
+
+class Verdict(StrEnum):
+    """What a person may answer."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A request for a decision and, once made, the decision. Times are aware UTC."""
+
+    approval_id: str
+    workspace_id: str
+    plan_id: str
+    job_id: str | None
+    """None: it covers the whole plan before it starts. Otherwise the one step that is held."""
+    digest: str
+    """What is approved; a decision that names another digest does not count."""
+    status: ApprovalStatus
+    reason: str
+    rule: str
+    detail: dict[str, Any]
+    """What the person is shown beside the plan: value, source and rule. Redacted."""
+    requested_by: str
+    created_at: datetime
+    expires_at: datetime
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    comment: str | None = None

@@ -1,0 +1,31 @@
+"""One canonical form for everything that is hashed: RFC 8785 JSON, SHA-256, hex.
+
+Canonical JSON cannot hold every Python value faithfully, and two different things must never share a digest, so integers
+beyond 2^53-1, NaN, infinities and lone surrogates are refused with a sentence that says what to send instead.
+"""
+
+import hashlib
+from typing import Any
+
+import rfc8785
+
+from steward.errors import Invalid
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the RFC 8785 form of ``value`` as UTF-8 bytes; raise ``Invalid`` for what JSON cannot hold exactly."""
+    try:
+        return rfc8785.dumps(value)
+    except rfc8785.IntegerDomainError as error:
+        raise Invalid(
+            "An integer beyond 2^53-1 cannot be kept exactly; use a string.", code="inexact_number"
+        ) from error
+    except rfc8785.FloatDomainError as error:
+        raise Invalid("NaN and infinity are not JSON numbers; use a string.", code="inexact_number") from error
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
+        raise Invalid("The value holds something that JSON cannot carry.", code="not_json") from error
+
+
+def sha256_of(value: Any) -> str:
+    """Return the SHA-256 (64 hex characters) of the canonical JSON of ``value``."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()

@@ -1,0 +1,64 @@
+"""Who acts, where, and what they may do: scopes, roles and the principal made of them.
+
+A principal comes from a credential alone; nothing in a request body can change it.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+
+class Scope(StrEnum):
+    """One thing a credential may be used for."""
+
+    PREVIEW = "actions:preview"
+    EXECUTE = "actions:execute"
+    DECIDE = "approvals:decide"
+    AUDIT = "audit:read"
+    CONNECTIONS = "connections:manage"
+    ADMIN = "admin"
+
+
+class Role(StrEnum):
+    """A named set of scopes. ``operator`` runs the installation and lives in the reserved workspace ``system``."""
+
+    VIEWER = "viewer"
+    DEVELOPER = "developer"
+    APPROVER = "approver"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+    OPERATOR = "operator"
+
+
+ROLE_SCOPES: Final[dict[Role, frozenset[Scope]]] = {
+    Role.VIEWER: frozenset({Scope.PREVIEW}),
+    Role.DEVELOPER: frozenset({Scope.PREVIEW, Scope.EXECUTE, Scope.CONNECTIONS}),
+    Role.APPROVER: frozenset({Scope.PREVIEW, Scope.DECIDE}),
+    Role.AUDITOR: frozenset({Scope.AUDIT}),
+    Role.ADMIN: frozenset(Scope),
+    Role.OPERATOR: frozenset(),
+}
+
+
+def scopes_of(roles: frozenset[Role]) -> frozenset[Scope]:
+    """Return every scope that any of ``roles`` carries."""
+    return frozenset(scope for role in roles for scope in ROLE_SCOPES[role])
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An actor in a workspace, with what it may do. ``actor_id`` is a key id or a user id."""
+
+    actor_id: str
+    workspace_id: str
+    roles: frozenset[Role]
+    scopes: frozenset[Scope] = field(default_factory=frozenset)
+
+    def may(self, scope: Scope) -> bool:
+        """Say whether the credential carries ``scope``."""
+        return scope in self.scopes
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether this principal runs the installation rather than acting in a tenant."""
+        return Role.OPERATOR in self.roles

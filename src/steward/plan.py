@@ -1,0 +1,181 @@
+"""Plans as a planner proposes them and as the store keeps them.
+
+``PlanResult`` is the proposal: what a planner (or a caller who posts actions) wants done, well formed by construction.
+``PlanRecord`` is the checked plan with its decisions and digest, as a store keeps it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from steward.action import is_action_id
+from steward.digest import canonical_json
+from steward.errors import Invalid
+from steward.expression import is_reference, references
+from steward.redaction import redact
+
+MAX_STEPS: Final = 50
+MAX_PARAMS: Final = 50
+MAX_DEPTH: Final = 5
+MAX_PARAMS_CHARS: Final = 10_000
+MAX_PROMPT_CHARS: Final = 4_000
+MAX_TEXT_CHARS: Final = 2_000
+MAX_RESULT_BYTES: Final = 64 * 1024
+MAX_JOBS_PER_PLAN: Final = 500
+_STEP_ID: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+class PlanStatus(StrEnum):
+    """Where a plan is. Every state has its sentence and its edges in ``docs/explanation/states.md``."""
+
+    DRAFT = "draft"
+    NEEDS_INPUT = "needs_input"
+    AWAITING_APPROVAL = "awaiting_approval"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+def _depth(value: Any) -> int:
+    if is_reference(value) or not isinstance(value, (Mapping, list)):
+        return 0
+    items = value.values() if isinstance(value, Mapping) else value
+    return 1 + max((_depth(item) for item in items), default=0)
+
+
+class PlannedAction(BaseModel):
+    """One step as proposed: an action with parameters that are literals or references to earlier results."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    id: str = ""
+    """Step id, ``[a-z][a-z0-9_]*``, at most 32 characters; blank: ``s1``, ``s2``… by position."""
+    action_id: str
+    description: Annotated[str, Field(max_length=MAX_TEXT_CHARS)] = ""
+    params: dict[str, Any] = Field(default_factory=dict)
+    depends_on: list[str | int] = Field(default_factory=list, max_length=MAX_STEPS)
+    """Ids or positions (from 0) of earlier steps; those that references imply are added."""
+
+    @field_validator("id")
+    @classmethod
+    def _step_id(cls, value: str) -> str:
+        if value and not _STEP_ID.fullmatch(value):
+            raise ValueError("a step id is a-z, 0-9 and _, starting with a letter, at most 32 characters")
+        return value
+
+    @field_validator("action_id")
+    @classmethod
+    def _action_id(cls, value: str) -> str:
+        if not is_action_id(value):
+            raise ValueError("an action id is 'provider.name' in lower case")
+        return value
+
+    @field_validator("params")
+    @classmethod
+    def _bounded(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if len(value) > MAX_PARAMS:
+            raise ValueError(f"at most {MAX_PARAMS} parameters")
+        if _depth(value) > MAX_DEPTH:
+            raise ValueError(f"parameters are nested at most {MAX_DEPTH} deep")
+        try:
+            size = len(canonical_json(value).decode())
+        except Invalid as error:
+            raise ValueError(error.detail) from error
+        if size > MAX_PARAMS_CHARS:
+            raise ValueError(f"parameters are at most {MAX_PARAMS_CHARS} characters as JSON")
+        return value
+
+    def safe_dict(self) -> dict[str, Any]:
+        """Return the step as a dict with whatever looks secret redacted, at any depth."""
+        return redact(self.model_dump())
+
+
+class PlanResult(BaseModel):
+    """A proposed plan: steps in order, each depending on earlier ones only. No steps at all is a question back."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARS)]
+    intent: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS)]
+    steps: list[PlannedAction] = Field(default_factory=list, max_length=MAX_STEPS)
+    confidence: Annotated[float, Field(ge=0, le=1)] = 1.0
+    explanation: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS)]
+
+    @model_validator(mode="after")
+    def _wire(self) -> "PlanResult":
+        """Number the steps, turn positions into ids, add the dependencies that references imply, refuse the rest."""
+        ids = [step.id or f"s{index + 1}" for index, step in enumerate(self.steps)]
+        if len(set(ids)) != len(ids):
+            raise ValueError("step ids must differ")
+        wired = []
+        for index, step in enumerate(self.steps):
+            earlier = ids[:index]
+            named = []
+            for dependency in step.depends_on:
+                if isinstance(dependency, int):
+                    if not 0 <= dependency < index:
+                        raise ValueError(f"step {ids[index]} depends on position {dependency}, which is not earlier")
+                    named.append(ids[dependency])
+                else:
+                    named.append(dependency)
+            try:
+                named += [reference.step_id for reference in references(step.params)]
+            except Invalid as error:
+                problem = error.errors[0]
+                raise ValueError(f"step {ids[index]}, {problem.pointer}: {problem.detail}") from error
+            for dependency in named:
+                if dependency not in earlier:
+                    raise ValueError(f"step {ids[index]} depends on '{dependency[:40]}', which is not an earlier step")
+            ordered = [step_id for step_id in earlier if step_id in named]
+            wired.append(step.model_copy(update={"id": ids[index], "depends_on": ordered}))
+        object.__setattr__(self, "steps", wired)
+        return self
+
+    def safe_dict(self) -> dict[str, Any]:
+        """Return the plan as a dict with whatever looks secret redacted, at any depth."""
+        return redact(self.model_dump())
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something a plan still lacks: the parameter and the sentence to ask the person."""
+
+    param: str
+    text: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the shape used in a plan document."""
+        return {"param": self.param, "text": self.text}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRecord:
+    """A checked plan as a store keeps it. Times are aware UTC."""
+
+    plan_id: str
+    workspace_id: str
+    actor_id: str
+    """Who made it; whoever executes it is recorded with its jobs."""
+    status: PlanStatus
+    digest: str
+    """SHA-256 (hex) over everything that will happen; blank while input is needed."""
+    document: Mapping[str, Any]
+    """The redacted plan document without its live fields: prompt, intent, steps, questions, meta…"""
+    body_sealed: bytes | None
+    """The executable steps, sealed; dropped when the plan ends."""
+    created_at: datetime
+    expires_at: datetime | None
+    """When a draft can no longer be executed."""
+    request_id: str
+    finished_at: datetime | None = None
+    approval_id: str | None = None
+    job_ids: tuple[str, ...] = field(default=())
+    """One per step, in step order, once submitted; expanded children follow."""

@@ -1,0 +1,48 @@
+"""A planner turns a sentence into a proposed plan, or into questions. It never sees what a step returned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from steward.action import ActionDefinition
+from steward.plan import PlanResult, Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanningRequest:
+    """What a planner may know."""
+
+    prompt: str
+    """At most ``MAX_PROMPT_CHARS`` characters, not blank."""
+    actions: Sequence[ActionDefinition]
+    """The enabled actions that the actor may run, no others."""
+    now: datetime
+    """For "tomorrow"; aware, UTC."""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    """Answers to earlier questions (``answers``: question param to text) and ``time_zone`` (an IANA name)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A plan that can be checked, or one without steps and the questions that stand in its way."""
+
+    plan: PlanResult
+    """No steps when there are questions or when nothing was understood."""
+    questions: tuple[Question, ...] = ()
+    model: str | None = None
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+class Planner(Protocol):
+    """Proposes plans."""
+
+    @property
+    def name(self) -> str:
+        """What ``meta.planner`` says."""
+        ...
+
+    async def propose(self, request: PlanningRequest) -> Proposal:
+        """Return a proposal whose steps use only ``request.actions``; never raises for any sentence."""
+        ...

@@ -1,0 +1,66 @@
+"""The one question every door asks: may this principal do this action? The answer is a small frozen value.
+
+``decide()`` never raises for an unknown or odd action: unknown is denied, with a reason a person can read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from steward.identity import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Go ahead."""
+
+    rule: str
+    reason: str
+    effect: str = field(default="allow", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A person must approve this first."""
+
+    rule: str
+    reason: str
+    effect: str = field(default="ask", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Not allowed, whoever approves."""
+
+    rule: str
+    reason: str
+    fix: str = ""
+    """What would have to change, and by whom; blank when nothing would help."""
+    effect: str = field(default="deny", init=False)
+
+
+Decision = Allow | Ask | Deny
+
+
+def decision_document(decision: Decision) -> dict[str, str]:
+    """Return ``{effect, reason, rule}`` as it stands in a plan document's step."""
+    return {"effect": decision.effect, "reason": decision.reason, "rule": decision.rule}
+
+
+class Policy(Protocol):
+    """Decides. Implementations are pure for given settings and safe to call from anywhere."""
+
+    def decide(
+        self, principal: Principal, action_id: object, resource: Mapping[str, Any], context: Mapping[str, Any]
+    ) -> Decision:
+        """Return whether ``principal`` may run the action.
+
+        ``resource`` holds what is acted on (parameter values by role, redacted where secret), ``context`` what the
+        decision may depend on beside it (labels, counts, the request). An id that is not a known, enabled action is
+        denied, whatever its type.
+        """
+        ...
+
+    def can_execute(self, action_id: object, user_id: str | None = None, workspace_id: str | None = None) -> bool:
+        """Return whether ``decide()`` would not deny the action: the one-line form."""
+        ...

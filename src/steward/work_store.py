@@ -1,0 +1,371 @@
+"""The single truth for work, as a contract: what every engine promises, complete enough to implement one from it.
+
+Every verb is one atomic operation that also appends its events; after an error nothing has changed. Deadlines are judged
+by the engine's own clock. All ids are checked for shape by the caller. A ``WorkStore`` is opened *for a principal* and
+has no method that takes a workspace: what belongs to another workspace does not exist for it. The ``Dispatcher`` is the
+installation's own face, for workers and maintenance.
+
+Resending is safe: submit is idempotent by plan id and by idempotency claims, settle and dispatch by job and fence.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal, Protocol
+
+from steward.approval import Approval, Verdict
+from steward.event import Event
+from steward.identity import Principal
+from steward.job import HeldFor, Job, JobError, JobStatus, NewJob, Outcome
+from steward.plan import PlanRecord, PlanStatus
+
+MAX_PAGE: Final = 100
+DRAFT_S: Final = 3600
+MAX_DRAFTS: Final = 1_000
+APPROVAL_S: Final = 72 * 3600
+RETENTION_S: Final = 30 * 24 * 3600
+MIN_RETENTION_S: Final = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyClaim:
+    """A client's own name for a request (``request``) or for one action of it (``action``), with what it stands for."""
+
+    namespace: Literal["request", "action"]
+    key: str
+    payload_digest: str
+    """SHA-256 (hex) of the canonical payload; the same key with another digest is refused."""
+    step_index: int = 0
+    """``action`` only: which job it names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """Everything that ``submit`` puts in place at once."""
+
+    plan: PlanRecord
+    """Its status is ignored: the store sets it."""
+    jobs: tuple[NewJob, ...]
+    """One per step, in step order."""
+    idempotency: tuple[IdempotencyClaim, ...] = ()
+    approval: Approval | None = None
+    """Given: every job is held for it and the plan is ``awaiting_approval``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """What became of a submission; a duplicate carries the original's ids in the same positions."""
+
+    plan_id: str
+    status: PlanStatus
+    job_ids: tuple[str, ...]
+    duplicate: bool
+    approval_id: str | None
+    queue_depth: int
+    """Ready jobs of this workspace afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRef:
+    """Names one lease: what a worker must show to act on a job."""
+
+    workspace_id: str
+    job_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A claimed job: the record as claimed, its sealed parameters, and the sealed results of the steps it depends on."""
+
+    job: Job
+    params_sealed: bytes
+    inputs_sealed: Mapping[str, bytes | None]
+    """Step id to sealed result, for each step in ``depends_on`` (after an expansion: each child)."""
+    input_labels: Mapping[str, Mapping[str, Any]]
+    store: "WorkStore"
+    """Opened for the job's own actor and workspace."""
+
+    @property
+    def ref(self) -> LeaseRef:
+        """What to show to the dispatcher."""
+        return LeaseRef(self.job.workspace_id, self.job.job_id, self.job.fence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """The leases taken, and when something will become ready by itself (None: nothing is scheduled or leased)."""
+
+    leases: tuple[Lease, ...]
+    next_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The lease is good. ``job`` is the record after the operation."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The lease is not (any longer) good, so nothing was written. ``reason``: ``fence``, ``cancelled`` or ``budget``."""
+
+    reason: Literal["fence", "cancelled", "budget"]
+    detail: str = ""
+
+
+Answer = Granted | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How one attempt ended."""
+
+    ref: LeaseRef
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """One page of jobs, newest first. ``next_after`` is None on the last page; a page that is not last is never empty."""
+
+    jobs: tuple[Job, ...]
+    next_after: str | None
+    queue_depth: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanPage:
+    """One page of plans, newest first."""
+
+    plans: tuple[PlanRecord, ...]
+    next_after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventPage:
+    """Events in order. ``gap``: the log no longer reaches back to where the reader was, so it must reload first."""
+
+    events: tuple[Event, ...]
+    gap: bool
+    last_event_id: str
+    """Where to go on from: the last event examined, also when all were filtered out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What one sweep did, by count."""
+
+    leases_lost: int = 0
+    approvals_expired: int = 0
+    drafts_expired: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+class Listener(Protocol):
+    """Hears that something changed, in this process or another one on the same store."""
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Return True at once if something changed since the last wait, else when it does; False after ``timeout_s``."""
+        ...
+
+
+class WorkStore(Protocol):
+    """Work of one workspace, for one principal. Unknown and foreign are the same: None from a get, ``NotFound`` from a verb."""
+
+    @property
+    def principal(self) -> Principal:
+        """Whom it was opened for."""
+        ...
+
+    async def draft(self, plan: PlanRecord) -> None:
+        """Keep a plan that nobody has executed (``draft`` or ``needs_input``), until its ``expires_at``.
+
+        Appends ``plan.drafted``. Beyond ``MAX_DRAFTS`` the workspace's oldest drafts become ``expired``.
+        """
+        ...
+
+    async def submit(self, submission: Submission) -> Submitted:
+        """Put plan, jobs, idempotency records, approval and events in place, or nothing.
+
+        In this order: (1) known idempotency claims: another digest raises ``IdempotencyKeyReused``; all ``action`` claims
+        or the ``request`` claim known: the original is returned with ``duplicate``; some known and some new raises
+        ``IdempotencyMixed``. (2) The plan id known: a live draft is taken over; one past ``expires_at`` or expired raises
+        ``PlanExpired``; one already executed is returned as duplicate, and the request claim recorded for it;
+        anything else raises ``IllegalTransition``; a draft whose digest is another raises ``ApprovalMismatch``.
+        (3) Jobs become ``held`` if there is an approval, else ``waiting`` if they depend on a step, ``scheduled`` if
+        ``not_before`` lies ahead, ``pending`` otherwise. Appends ``plan.submitted`` (and ``approval.requested``).
+        A job's ``actor_id`` is the principal's.
+        """
+        ...
+
+    async def decide_approval(self, approval_id: str, digest: str, verdict: Verdict, comment: str | None) -> Approval:
+        """Record a decision once and release or cancel what it held, in the same operation.
+
+        Another digest: ``ApprovalMismatch``; not pending or past ``expires_at``: ``IllegalTransition``. Approve: jobs held
+        for it become ``waiting``, ``scheduled`` or ``pending`` as after submit. Reject: they become ``cancelled``, a plan
+        approval makes the plan ``rejected``.
+        """
+        ...
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """Cancel a job and, for the same reason, the steps that need it.
+
+        Not started: ``cancelled``. Running: ``cancel_requested``, honoured before dispatch, never in mid-effect.
+        Ended or unknown: ``IllegalTransition``.
+        """
+        ...
+
+    async def cancel_plan(self, plan_id: str) -> PlanRecord:
+        """Cancel every step not yet started and ask running ones to stop; a draft becomes ``cancelled``.
+
+        Ended: ``IllegalTransition``. The plan ends when its running steps do.
+        """
+        ...
+
+    async def retry_job(self, job_id: str) -> Job:
+        """Give a failed job a fresh budget of attempts, revive the steps its failure cancelled, and the plan with them.
+
+        Not ``failed``: ``IllegalTransition`` (an unknown outcome is resolved first, never blindly repeated).
+        """
+        ...
+
+    async def resolve_job(self, job_id: str, outcome: Literal["completed", "failed"], note: str) -> Job:
+        """Settle an unknown outcome by hand; dependents are released or cancelled. Not ``unknown``: ``IllegalTransition``.
+
+        Completed by hand has the result ``{"resolved": "completed", "note": …}``; failed the error ``resolved_failed``.
+        """
+        ...
+
+    async def get_plan(self, plan_id: str) -> PlanRecord | None:
+        """Return one plan; a draft past its time reads as ``expired``."""
+        ...
+
+    async def get_job(self, job_id: str) -> Job | None:
+        """Return one job."""
+        ...
+
+    async def get_approval(self, approval_id: str) -> Approval | None:
+        """Return one approval."""
+        ...
+
+    async def plan_jobs(self, plan_id: str) -> tuple[Job, ...]:
+        """Return the plan's jobs in step order, children after their parent; none for an unknown plan."""
+        ...
+
+    async def list_jobs(
+        self, *, limit: int, after: str | None = None, status: JobStatus | None = None, plan_id: str | None = None
+    ) -> JobPage:
+        """Return up to ``limit`` jobs older than job id ``after``, newest first.
+
+        A walk from the first page to the last returns every job that existed throughout exactly once, whatever happens
+        meanwhile; its cost does not depend on other workspaces or on how many jobs there are.
+        """
+        ...
+
+    async def list_plans(self, *, limit: int, after: str | None = None, status: PlanStatus | None = None) -> PlanPage:
+        """Return up to ``limit`` plans older than plan id ``after``, newest first; as ``list_jobs``."""
+        ...
+
+    async def list_approvals(self, *, limit: int, after: str | None = None) -> tuple[Approval, ...]:
+        """Return up to ``limit`` pending approvals older than ``after``, newest first."""
+        ...
+
+    async def queue_depth(self) -> int:
+        """Return how many jobs of this workspace are ready."""
+        ...
+
+    async def events_after(self, event_id: str | None, *, limit: int, plan_id: str | None = None) -> EventPage:
+        """Return up to ``limit`` events after ``event_id``, oldest first; None: only ``last_event_id``, the newest there is."""
+        ...
+
+    def listen(self) -> AbstractContextManager[Listener]:
+        """Return a listener that hears of new events (perhaps also other workspaces': a ring is only a hint)."""
+        ...
+
+
+class Dispatcher(Protocol):
+    """The installation's face: hands out work, takes it back, keeps house."""
+
+    async def claim(self, worker_id: str, *, limit: int) -> Claimed:
+        """Take up to ``limit`` ready jobs, fairly between workspaces, oldest first within one.
+
+        Due scheduled jobs become ready first. Each claimed job: ``running``, fence + 1, attempts + 1, a lease of
+        ``LEASE_S``, ``dispatched_at`` cleared, ``started_at`` set on the first. A workspace that was served goes to the
+        end of the line, so one with a single job never waits behind another's flood. Appends ``job.started``.
+        """
+        ...
+
+    async def dispatch(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
+        """Record, just before it, that the effect may now happen. Only a granted lease may go on to have one.
+
+        Refused: ``fence`` when the lease is not current or has run out, ``cancelled`` when a cancel was asked for.
+        Sets ``dispatched_at`` (and ``first_dispatched_at`` once), extends the lease, appends ``job.dispatched``. Again
+        with the same fence: granted again.
+        """
+        ...
+
+    async def renew(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
+        """Extend current leases by ``LEASE_S`` from now; the granted record shows ``cancel_requested``."""
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> tuple[Answer, ...]:
+        """End attempts. A stale fence is refused and changes nothing; each settlement stands alone.
+
+        Completed releases the dependents whose every dependency is completed; failed and cancelled cancel the dependents,
+        skipped skips them, transitively. Parameters are dropped on completed, skipped and cancelled. When no job of the plan is open
+        the plan ends: ``failed`` if any job failed, else ``cancelled`` if any was cancelled, else ``completed``; sealed
+        bodies and results are then dropped unless it failed. An expanded step waits for its children, which
+        start like dependents of nothing; ids that exist already are refused by raising ``Conflict``.
+        """
+        ...
+
+    async def hold(self, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Approval | None) -> Answer:
+        """Take a running, undispatched job off the floor until a person decides. The attempt does not count."""
+        ...
+
+    async def sweep(self) -> Swept:
+        """Recover lost leases by the rules of ``after_lost_lease``, expire approvals (their plan becomes ``expired``,
+        their held jobs ``cancelled``) and drafts."""
+        ...
+
+    async def purge(self, retention_s: int) -> int:
+        """Delete plans that ended longer ago than ``retention_s`` with their jobs, approvals, idempotency records and
+        events, and expired drafts a day after they expired. Nothing live is touched. Returns how many plans went."""
+        ...
+
+    async def depth(self) -> Mapping[str, int]:
+        """Return ready jobs by workspace, for metrics."""
+        ...
+
+    async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
+        """Return events of all workspaces after ``position``, in commit order."""
+        ...
+
+    def listen(self) -> AbstractContextManager[Listener]:
+        """Return a listener that hears when jobs become ready."""
+        ...
+
+
+class WorkEngine(Protocol):
+    """One opened engine, from which both faces come."""
+
+    def open(self, principal: Principal) -> WorkStore:
+        """Return the work of the principal's workspace."""
+        ...
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """The installation's face."""
+        ...
+
+    async def ping(self) -> None:
+        """Return if the store answers; raise ``StoreUnavailable`` within 2 s otherwise."""
+        ...
+
+
+def refusal_error(refused: Refused) -> JobError:
+    """Return the error to log when a lease was refused."""
+    return JobError(f"lease_{refused.reason}", refused.detail or "The lease is no longer good.")

@@ -1,0 +1,33 @@
+"""What every test may use: a clock that only tests move, and one async backend."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+
+class FakeClock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, start: datetime | None = None) -> None:
+        """Start at a fixed Wednesday morning unless told otherwise."""
+        self._now = start or datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """Return the time the test has set."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Move on by ``seconds``."""
+        self._now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock that only the test moves."""
+    return FakeClock()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run async tests on asyncio, which is what Steward runs on."""
+    return "asyncio"
