@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from steward.identity import Principal, Role
+from steward.identity import Principal, Role, scopes_of
 from steward.workspace import Workspace
 
 
@@ -22,6 +22,16 @@ class ApiKey:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+
+    def valid_at(self, moment: datetime) -> bool:
+        """Say whether the key is neither revoked nor, at ``moment``, expired."""
+        return self.revoked_at is None and (self.expires_at is None or moment < self.expires_at)
+
+    @property
+    def principal(self) -> Principal:
+        """Who somebody is that holds this key: the key is the actor."""
+        roles = frozenset({self.role})
+        return Principal(self.key_id, self.workspace_id, roles, scopes_of(roles))
 
 
 class Directory(Protocol):

@@ -164,7 +164,7 @@ class Job:
     worker_id: str | None
     lease_until: datetime | None
     first_dispatched_at: datetime | None
-    """When an effect may first have happened; None: certainly none has."""
+    """When an effect may first have happened; None: certainly none has. Cleared when the attempt that set it did nothing."""
     dispatched_at: datetime | None
     """When the attempt under way was dispatched."""
     cancel_requested: bool
@@ -215,6 +215,8 @@ class TryAgain:
 
     error: JobError
     not_before: datetime
+    doubtful: bool = False
+    """Whether an attempt may have had the effect (so the repeat uses the key or a probe)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,42 +273,47 @@ def key_still_valid(job: Job, now: datetime) -> bool:
     return now < job.first_dispatched_at + timedelta(seconds=job.key_valid_s)
 
 
-def may_have_happened(job: Job) -> bool:
-    """Say whether any attempt so far may have had the effect: a write that was dispatched."""
-    return job.effect is Effect.WRITE and job.first_dispatched_at is not None
+def may_have_happened(job: Job, *, provably_not_done: bool = False) -> bool:
+    """Say whether any attempt so far may have had the effect.
+
+    ``provably_not_done`` is about the attempt under way only. ``first_dispatched_at`` marks the oldest doubt: the store
+    clears it when the attempt that set it turned out to have done nothing.
+    """
+    if job.effect is Effect.READ:
+        return False
+    this_attempt = job.dispatched_at is not None and not provably_not_done
+    earlier = job.first_dispatched_at is not None and job.first_dispatched_at != job.dispatched_at
+    return this_attempt or earlier
 
 
 def after_failure(
     job: Job, error: JobError, now: datetime, *, provably_not_done: bool, retry_after_s: float | None = None
 ) -> Failed | TryAgain | Unknown:
-    """Return what follows a failed attempt (``job`` is the record as dispatched).
+    """Return what follows a failed attempt (``job`` is the record as it stands).
 
-    ``provably_not_done``: the action said that *this attempt* had no effect. An earlier attempt that may have had one
-    still counts: a keyed job that ends without an answer about it is unknown, not failed.
+    ``provably_not_done``: the action said, or the missing dispatch record shows, that *this attempt* had no effect. An
+    earlier attempt that may have had one still counts: such a job is repeated with its key or after a probe, and ends
+    unknown, never failed.
     """
-    doubtful = may_have_happened(job) and not provably_not_done
-    if doubtful and job.retry is RetryMode.NONE:
-        return Unknown(error)
-    if doubtful and job.retry is RetryMode.KEYED and not key_still_valid(job, now):
-        return Unknown(error)
-    may_try_again = error.retryable or doubtful or job.effect is Effect.READ and error.retryable
-    if may_try_again and job.attempts < job.max_attempts:
+    doubtful = may_have_happened(job, provably_not_done=provably_not_done)
+    repeatable = (
+        not doubtful or job.retry is RetryMode.PROBE or (job.retry is RetryMode.KEYED and key_still_valid(job, now))
+    )
+    worthwhile = error.retryable or (job.dispatched_at is not None and not provably_not_done)
+    if repeatable and worthwhile and job.attempts < job.max_attempts:
         wait = backoff_s(job.attempts) if retry_after_s is None else min(max(retry_after_s, 0.0), _BACKOFF_CAP_S)
-        return TryAgain(error, now + timedelta(seconds=wait))
+        return TryAgain(error, now + timedelta(seconds=wait), doubtful=doubtful)
     return Unknown(error) if doubtful else Failed(error)
 
 
-def after_lost_lease(job: Job, now: datetime) -> Failed | TryAgain | Unknown:
+def after_lost_lease(job: Job, now: datetime) -> Failed | TryAgain | Unknown | Cancelled:
     """Return what follows a lease that ran out: nobody knows how far the attempt came.
 
-    Before the dispatch record nothing can have happened, so the job simply comes back. After it the retry mode decides.
+    Without a dispatch record nothing happened in it, so the job simply comes back; with one the retry mode decides. A
+    cancel that was asked for is honoured where certainly nothing happened.
     """
+    undispatched = job.dispatched_at is None
+    if job.cancel_requested and not may_have_happened(job, provably_not_done=undispatched):
+        return Cancelled("It was cancelled while its worker had stopped answering.")
     error = JobError("lease_lost", "The worker stopped answering in the middle of this attempt.", retryable=True)
-    if job.dispatched_at is None and not may_have_happened(job):
-        if job.attempts < job.max_attempts:
-            return TryAgain(error, now)
-        return Failed(JobError("attempts_exhausted", "The worker stopped answering in every attempt."))
-    outcome = after_failure(job, error, now, provably_not_done=job.dispatched_at is None, retry_after_s=0.0)
-    if isinstance(outcome, Failed):
-        return Unknown(error) if may_have_happened(job) else outcome
-    return outcome
+    return after_failure(job, error, now, provably_not_done=undispatched, retry_after_s=0.0)

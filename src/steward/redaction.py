@@ -1,13 +1,209 @@
-"""stub, replaced below"""
+"""The one redaction for previews, results, errors, logs and events: what looks secret is masked, the rest stays as it is.
 
-from typing import Any
+A value is masked for either of two reasons: the key it stands under names a secret, or the text itself looks like one
+(a key with a known prefix, a bearer token, a private key, a password in an address or an assignment). Names, e-mail
+addresses and hosts stay visible, because a preview must be faithful about where things go. Masking is a last line of
+defence, not access control: what is known to be secret by its declared role is sealed and never gets here.
+"""
 
-REDACTED = "***REDACTED***"
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, Final
+
+REDACTED: Final = "***REDACTED***"
+MAX_TEXT_CHARS: Final = 256 * 1024
+"""A longer text is masked whole: four times the largest result that Steward keeps."""
+_MAX_DEPTH: Final = 64
+_MAX_PASSES: Final = 4
+
+# --- keys ---------------------------------------------------------------------------------------------------------
+
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_NOT_WORD: Final = re.compile(r"[^a-z0-9]+")
+_KEY_KINDS: Final = "api|private|access|signing|encryption|shared|master|ssh|account|license"
+_COMPOUND: Final = re.compile(rf"(?:{_KEY_KINDS})keys?|session(?:id|key)")
+_SENSITIVE: Final = re.compile(
+    r"password|passwd|passphrase|passcode|authori[sz]ation|bearer|credential|cookie|signature"
+    rf"|secret(?!ar)|sessionid|sessionkey|(?:{_KEY_KINDS})key(?!board|word|note)"
+)
+_SENSITIVE_WORD: Final = re.compile(
+    r"(?:o|x|http|basic|proxy)?auth(?:n|z|data|info|header|code|key)?\d*|pwd|jwt|t?otp|csrf|xsrf|sig"
+)
+_COUNTING: Final = frozenset(
+    {
+        "max",
+        "min",
+        "total",
+        "prompt",
+        "completion",
+        "input",
+        "output",
+        "used",
+        "limit",
+        "count",
+        "budget",
+        "per",
+        "cached",
+    }
+)
 
 
-def redact(value: Any) -> Any:
-    return value
+def _words(key: str) -> list[str]:
+    spaced = _CAMEL.sub(" ", unicodedata.normalize("NFKC", key))
+    return _NOT_WORD.sub(" ", spaced.casefold()).split()
+
+
+def _names_a_token(words: list[str]) -> bool:
+    """Say whether a word means a secret token; counts of language-model tokens and tokenizers are none."""
+    for word in words:
+        if "token" not in word or word.startswith("tokeni"):
+            continue
+        counted = word.endswith("tokens") and (
+            word.removesuffix("tokens") in _COUNTING or words[-1] in {"in", "out"} or not _COUNTING.isdisjoint(words)
+        )
+        described = word == "token" and words[-1] in {"count", "limit", "budget", "usage", "type", "length"}
+        if not counted and not described:
+            return True
+    return False
+
+
+def is_sensitive_key(key: str) -> bool:
+    """Say whether a key names a secret, in any spelling: ``apiKey``, ``X-API-Key``, ``client secret``, ``DB_PASSWORD``."""
+    words = _words(key)
+    return (
+        _SENSITIVE.search("".join(words)) is not None
+        or any(_SENSITIVE_WORD.fullmatch(word) for word in words)
+        or words[-1:] == ["pass"]
+        or _names_a_token(words)
+    )
+
+
+# --- text ---------------------------------------------------------------------------------------------------------
+# Every pattern is linear: it starts only at a fixed prefix or at the start of a run, and its repeats are possessive
+# (``++``), bounded, or cannot fail after them.
+
+_PEM: Final = re.compile(
+    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?"
+    r"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\Z)",
+    re.DOTALL,
+)
+_JWT: Final = re.compile(
+    r"(?<![A-Za-z0-9_-])((?>[A-Za-z0-9_-]*?(?=eyJ)))[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++){0,2}"
+)
+_PREFIXED: Final = re.compile(
+    r"stw_[A-Za-z0-9]++_[A-Za-z0-9_-]+"
+    r"|gh[pousr]_[A-Za-z0-9]{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}"
+    r"|whsec_[A-Za-z0-9+/=_-]{4,}|xox[a-z]-[A-Za-z0-9-]{4,}|[srp]k_(?:live|test)_\w{6,}|AIza[\w-]{30,}"
+)
+_SK: Final = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{4,}")
+_URL_PASSWORD: Final = re.compile(r'(://[^\s/:@?#"<>]*+:)[^\s/?#"<>]*@')
+_BEARER: Final = re.compile(r"""(bearer\s++(?:tokens?\s++)?)(?!of\b)[^\s"',;]++""", re.IGNORECASE)
+_ASSIGNED: Final = re.compile(r"""(?<![\w-])([\w-]++(?:[ ][\w-]++)?)\\{0,3}["'`]?\s*+(?::=|=>|[:=])\s*+""")
+_QUOTED: Final = re.compile(
+    r"""(?P<open>["'`])(?:(?!(?P=open))[^\\]|\\.)*+(?P<close>(?P=open))|(?P<esc>\\{1,3}["'`]).*?(?P<end>(?P=esc))""",
+    re.DOTALL,
+)
+_UNQUOTED: Final = re.compile(r"""["'`][^\r\n]*|(?:[^\s&",;]|[,;](?!\s|\Z))++""")
+_HEADER_LINE: Final = re.compile(r'[^\r\n"]+')
+_CREDENTIALS: Final = re.compile(r"""(?i:digest)[ \t][^\r\n]*|(?:[A-Za-z][\w-]{0,30}+[ \t]++)?[^\s"',;]++""")
+
+
+def _mask_sk(match: re.Match[str]) -> str:
+    """Mask a key, but leave hyphenated words such as ``sk-learn``: a key is long or holds a digit or a capital."""
+    body = match[0][3:]
+    return REDACTED if len(body) >= 20 or not body.islower() or any(c.isdigit() for c in body) else match[0]  # noqa: PLR2004
+
+
+def _assigned_value(name: str, text: str, start: int) -> tuple[str, int] | None:
+    """Return what to put for the secret assigned at ``start`` and where it ends; None if no value stands there."""
+    quoted = _QUOTED.match(text, start)
+    if quoted:
+        quote = quoted["open"] or quoted["esc"]
+        return f"{quote}{REDACTED}{quote}", quoted.end()
+    last = name.rsplit(" ", 1)[-1].casefold()
+    shape = _HEADER_LINE if "cookie" in last else _CREDENTIALS if "auth" in last else _UNQUOTED
+    plain = shape.match(text, start) or _UNQUOTED.match(text, start)
+    return (REDACTED, plain.end()) if plain else None
+
+
+def _secret_name(name: str) -> bool:
+    """Say whether the word, or the two words, before a ``:`` or ``=`` name a secret."""
+    last = name.rsplit(" ", 1)[-1]
+    return is_sensitive_key(last) or (" " in name and _COMPOUND.fullmatch("".join(_words(name))) is not None)
+
+
+def _mask_assignments(text: str) -> str:
+    parts, done, at = [], 0, 0
+    while found := _ASSIGNED.search(text, at):
+        at = found.end()
+        masked = _assigned_value(found[1], text, at) if _secret_name(found[1]) else None
+        if masked:
+            parts += [text[done:at], masked[0]]
+            done = at = masked[1]
+    return "".join([*parts, text[done:]])
+
+
+def _mask_once(text: str) -> str:
+    text = _PEM.sub(REDACTED, text)
+    text = _JWT.sub(rf"\1{REDACTED}", text)
+    text = _PREFIXED.sub(REDACTED, text)
+    text = _SK.sub(_mask_sk, text)
+    text = _URL_PASSWORD.sub(rf"\1{REDACTED}@", text)
+    text = _BEARER.sub(rf"\1{REDACTED}", text)
+    return _mask_assignments(text)
 
 
 def redact_text(text: str) -> str:
-    return text
+    """Return ``text`` with everything masked that looks like a secret; never raises, linear in the length.
+
+    Masking is repeated until nothing more is found, so a second call changes nothing. A text that is longer than
+    ``MAX_TEXT_CHARS``, or that keeps showing new secrets, is masked whole.
+    """
+    for _ in range(_MAX_PASSES):
+        if len(text) > MAX_TEXT_CHARS:
+            return REDACTED
+        masked = _mask_once(text)
+        if masked == text:
+            return text
+        text = masked
+    return REDACTED
+
+
+# --- values -------------------------------------------------------------------------------------------------------
+
+
+def _redact_mapping(value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
+    out = {}
+    named = next((value[key] for key in ("name", "key", "header") if isinstance(value.get(key), str)), "")
+    for key, item in value.items():
+        plain_key = redact_text(key) if isinstance(key, str) else _redact(key, _MAX_DEPTH)
+        secret = isinstance(key, str) and (is_sensitive_key(key) or (key == "value" and is_sensitive_key(named)))
+        # None, True and False under a secret's name tell only whether there is one.
+        out[plain_key] = (
+            REDACTED if secret and item is not None and not isinstance(item, bool) else _redact(item, depth)
+        )
+    return out
+
+
+def _redact(value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, str):
+        return redact_text(str(value))
+    if not isinstance(value, (Mapping, list, tuple)):
+        return f"<{type(value).__name__}>"
+    if depth == _MAX_DEPTH:
+        return REDACTED
+    if isinstance(value, Mapping):
+        return _redact_mapping(value, depth + 1)
+    return [_redact(item, depth + 1) for item in value]
+
+
+def redact(value: Any) -> Any:
+    """Return a deep copy of a JSON value with secrets masked; the input is left alone and nothing is ever raised.
+
+    What is not JSON (bytes, say) becomes a placeholder naming its type, and what is nested beyond 64 levels is masked.
+    Redacting twice gives the same as redacting once.
+    """
+    return _redact(value, 0)

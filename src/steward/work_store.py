@@ -190,9 +190,9 @@ class WorkStore(Protocol):
     async def submit(self, submission: Submission) -> Submitted:
         """Put plan, jobs, idempotency records, approval and events in place, or nothing.
 
-        In this order: (1) known idempotency claims: another digest raises ``IdempotencyKeyReused``; all ``action`` claims
-        or the ``request`` claim known: the original is returned with ``duplicate``; some known and some new raises
-        ``IdempotencyMixed``. (2) The plan id known: a live draft is taken over; one past ``expires_at`` or expired raises
+        In this order: (1) known idempotency claims: another digest raises ``IdempotencyKeyReused``; the ``request`` claim, or
+        an ``action`` claim for every job, known: the original is returned with ``duplicate``; some jobs' claims known
+        and other jobs new or unnamed raises ``IdempotencyMixed``. (2) The plan id known: a live draft is taken over; one past ``expires_at`` or expired raises
         ``PlanExpired``; one already executed is returned as duplicate, and the request claim recorded for it;
         anything else raises ``IllegalTransition``; a draft whose digest is another raises ``ApprovalMismatch``.
         (3) Jobs become ``held`` if there is an approval, else ``waiting`` if they depend on a step, ``scheduled`` if
@@ -228,14 +228,15 @@ class WorkStore(Protocol):
     async def retry_job(self, job_id: str) -> Job:
         """Give a failed job a fresh budget of attempts, revive the steps its failure cancelled, and the plan with them.
 
-        Not ``failed``: ``IllegalTransition`` (an unknown outcome is resolved first, never blindly repeated).
+        Not ``failed``: ``IllegalTransition`` (an unknown outcome is resolved first, never blindly repeated). A cancelled
+        dependent is revived to ``waiting`` only if no other step it needs is failed, cancelled or skipped.
         """
         ...
 
     async def resolve_job(self, job_id: str, outcome: Literal["completed", "failed"], note: str) -> Job:
         """Settle an unknown outcome by hand; dependents are released or cancelled. Not ``unknown``: ``IllegalTransition``.
 
-        Completed by hand has the result ``{"resolved": "completed", "note": …}``; failed the error ``resolved_failed``.
+        Failed by hand settles the doubt (``first_dispatched_at`` is cleared). Completed by hand has the result ``{"resolved": "completed", "note": …}``; failed the error ``resolved_failed``.
         """
         ...
 
@@ -302,8 +303,9 @@ class Dispatcher(Protocol):
         """Record, just before it, that the effect may now happen. Only a granted lease may go on to have one.
 
         Refused: ``fence`` when the lease is not current or has run out, ``cancelled`` when a cancel was asked for.
-        Sets ``dispatched_at`` (and ``first_dispatched_at`` once), extends the lease, appends ``job.dispatched``. Again
-        with the same fence: granted again.
+        Sets ``dispatched_at``, and ``first_dispatched_at`` unless it is set and the job is ``keyed`` (a ``probe`` or
+        ``none`` job is dispatched again only once earlier doubt is settled); extends the lease, appends
+        ``job.dispatched``. Again with the same fence: granted again, nothing changes.
         """
         ...
 
@@ -314,16 +316,26 @@ class Dispatcher(Protocol):
     async def settle(self, settlements: Sequence[Settlement]) -> tuple[Answer, ...]:
         """End attempts. A stale fence is refused and changes nothing; each settlement stands alone.
 
+        The current fence counts even when its lease has run out, as long as no sweep took it; the same settlement again
+        is granted again. ``TryAgain`` makes the job ``scheduled`` (``pending`` if its time has come), ``HandedBack``
+        ``pending`` with attempts - 1; either of a job whose cancel was asked for makes it ``cancelled`` instead, or
+        ``unknown`` if doubtful. An attempt that ended without doubt (``Failed``, ``TryAgain`` not ``doubtful``)
+        clears the ``first_dispatched_at`` that it set itself.
+
         Completed releases the dependents whose every dependency is completed; failed and cancelled cancel the dependents,
-        skipped skips them, transitively. Parameters are dropped on completed, skipped and cancelled. When no job of the plan is open
+        skipped skips them, transitively; unknown leaves them waiting. Parameters are dropped on completed, skipped and
+        cancelled by a person; they stay sealed where a retry may need them. When no job of the plan is open
         the plan ends: ``failed`` if any job failed, else ``cancelled`` if any was cancelled, else ``completed``; sealed
         bodies and results are then dropped unless it failed. An expanded step waits for its children, which
-        start like dependents of nothing; ids that exist already are refused by raising ``Conflict``.
+        start like dependents of nothing; more than ``MAX_JOBS_PER_PLAN`` jobs, or an id that exists, raises ``Conflict``.
         """
         ...
 
     async def hold(self, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Approval | None) -> Answer:
-        """Take a running, undispatched job off the floor until a person decides. The attempt does not count."""
+        """Take a running, undispatched job off the floor until a person decides. The attempt does not count.
+
+        Refused: ``fence``, also once dispatched; ``cancelled`` when a cancel was asked for.
+        """
         ...
 
     async def sweep(self) -> Swept:

@@ -1,0 +1,191 @@
+"""The database behind threads: one writer that commits what waits together, a few readers beside it.
+
+SQLite allows one writer at a time and every commit costs a flush to disk, so all writes of a process go through one
+thread, which runs whatever has queued up meanwhile in a single transaction, each unit in a savepoint of its own. A unit
+that fails is rolled back alone; after an error nothing of it remains. Nobody hears of success before the commit.
+
+(Measured while choosing: SQLAlchemy's asyncio layer on SQLite is about eight times slower than this.)
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DBAPIError
+
+from steward.errors import StoreUnavailable
+
+T = TypeVar("T")
+
+_READERS: Final = 4
+_GROUP: Final = 64
+"""Most units in one commit."""
+_BUSY_MS: Final = 1_500
+"""How long to wait for another process's write: within the two seconds in which a 503 is due."""
+_PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    f"busy_timeout={_BUSY_MS}",
+    "foreign_keys=ON",
+    "temp_store=MEMORY",
+    "cache_size=-8000",
+)
+
+
+@dataclass(slots=True)
+class _Unit:
+    """One write that waits for the writer."""
+
+    run: Callable[[Connection], Any]
+    then: Callable[[Any], None] | None
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+def _configure(engine: Engine, begin: str) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def _translated(error: BaseException) -> BaseException:
+    if not isinstance(error, DBAPIError):
+        return error
+    unavailable = StoreUnavailable()
+    unavailable.__cause__ = error
+    return unavailable
+
+
+class Database:
+    """A SQL database. ``read`` and ``write`` run a function of a connection on a thread and return what it returns.
+
+    Both raise ``StoreUnavailable`` when the database cannot be reached or is locked for too long.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Open ``url``, a SQLAlchemy URL of a SQLite file; nothing is touched before the first use."""
+        self.url = url
+        self._write_engine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0)
+        self._read_engine = sqlalchemy.create_engine(url, pool_size=_READERS, max_overflow=0)
+        _configure(self._write_engine, "BEGIN IMMEDIATE")
+        _configure(self._read_engine, "BEGIN")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="steward-read")
+        self._units: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write_loop, name="steward-write", daemon=True)
+        self._writer.start()
+
+    async def read(self, run: Callable[[Connection], T]) -> T:
+        """Return ``run(connection)``, seen in one consistent snapshot."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, run)
+
+    async def write(self, run: Callable[[Connection], T], then: Callable[[T], None] | None = None) -> T:
+        """Return ``run(connection)`` once it is committed; ``then`` is called with it on the event loop just before.
+
+        ``run`` may be rolled back and its exception raised here; it must have no effect outside the connection.
+        ``then`` is called also if the caller has stopped waiting meanwhile.
+        """
+        loop = asyncio.get_running_loop()
+        unit = _Unit(run, then, loop, loop.create_future())
+        self._units.put(unit)
+        return await asyncio.shield(unit.future)
+
+    def run_sync(self, run: Callable[[Connection], T]) -> T:
+        """Return ``run(connection)`` in a write transaction on the calling thread: for migrations at start."""
+        try:
+            with self._write_engine.connect() as connection, connection.begin():
+                return run(connection)
+        except DBAPIError as error:
+            raise _translated(error) from error
+
+    async def ping(self) -> None:
+        """Return if the database answers; raise ``StoreUnavailable`` otherwise."""
+        try:
+            async with asyncio.timeout(2.0):
+                await self.read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar())
+        except TimeoutError as error:
+            raise StoreUnavailable from error
+
+    async def aclose(self) -> None:
+        """Finish what is queued, then close every connection."""
+        self._units.put(None)
+        await asyncio.to_thread(self._writer.join)
+        self._readers.shutdown(wait=True)
+        self._read_engine.dispose()
+        self._write_engine.dispose()
+
+    def _read(self, run: Callable[[Connection], T]) -> T:
+        try:
+            with self._read_engine.connect() as connection, connection.begin():
+                return run(connection)
+        except DBAPIError as error:
+            raise _translated(error) from error
+
+    def _write_loop(self) -> None:
+        while (unit := self._units.get()) is not None:
+            group = [unit]
+            closing = False
+            while len(group) < _GROUP:
+                try:
+                    following = self._units.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    closing = True
+                    break
+                group.append(following)
+            self._commit(group)
+            if closing:
+                return
+
+    def _commit(self, group: list[_Unit]) -> None:
+        """Run a group in one transaction and tell everybody how it went."""
+        try:
+            with self._write_engine.connect() as connection, connection.begin():
+                for unit in group:
+                    self._run(connection, unit)
+        except Exception as error:  # noqa: BLE001 - whatever it was, nothing is committed and everybody must be told
+            for unit in group:
+                unit.error = _translated(error)
+        for loop in {id(unit.loop): unit.loop for unit in group}.values():
+            mine = [unit for unit in group if unit.loop is loop]
+            try:
+                loop.call_soon_threadsafe(_tell, mine)
+            except RuntimeError:  # that loop is closed: nobody waits there any more
+                continue
+
+    @staticmethod
+    def _run(connection: Connection, unit: _Unit) -> None:
+        connection.exec_driver_sql("SAVEPOINT unit")
+        try:
+            unit.result = unit.run(connection)
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits for this unit
+            unit.error = _translated(error)
+            connection.exec_driver_sql("ROLLBACK TO unit")
+        connection.exec_driver_sql("RELEASE unit")
+
+
+def _tell(group: list[_Unit]) -> None:
+    for unit in group:
+        if unit.error is None and unit.then is not None:
+            unit.then(unit.result)
+        if unit.future.cancelled():
+            continue
+        if unit.error is None:
+            unit.future.set_result(unit.result)
+        else:
+            unit.future.set_exception(unit.error)

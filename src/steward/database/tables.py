@@ -1,0 +1,207 @@
+"""Every table, in one place: the directory's and the work store's.
+
+Times are whole milliseconds since 1970-01-01 UTC; JSON is text in UTF-8; what is sealed is bytes.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
+)
+
+_Id = String(64)
+_Workspace = String(32)
+_Time = BigInteger
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("workspace_id", _Workspace, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", _Time, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", _Id, primary_key=True),
+    Column("workspace_id", _Workspace, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Column("expires_at", _Time),
+    Column("revoked_at", _Time),
+    Column("last_used_at", _Time),
+    Index("ix_api_keys_workspace", "workspace_id", "key_id"),
+)
+
+queues = Table(
+    "queues",
+    metadata,
+    Column("workspace_id", _Workspace, primary_key=True),
+    # Ready jobs; kept in step with jobs.status so that depth costs one row, however deep the queue.
+    Column("depth", Integer, nullable=False),
+    # Number of the workspace's newest event, and of the oldest that the log still has.
+    Column("event_sequence", BigInteger, nullable=False),
+    Column("event_floor", BigInteger, nullable=False),
+    # When it was last served, as a count and never a clock: least recently served goes first.
+    Column("turn", BigInteger, nullable=False),
+    Index("ix_queues_ready", "turn", sqlite_where=text("depth > 0"), postgresql_where=text("depth > 0")),
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("plan_id", _Id, primary_key=True),
+    Column("workspace_id", _Workspace, nullable=False),
+    Column("actor_id", _Id, nullable=False),
+    Column("status", String(24), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("body_sealed", LargeBinary),
+    Column("created_at", _Time, nullable=False),
+    Column("expires_at", _Time),
+    Column("finished_at", _Time),
+    Column("request_id", Text, nullable=False),
+    Column("approval_id", _Id),
+    Column("job_ids", Text, nullable=False),
+    # Jobs that are not in a final state; the plan ends when it reaches 0.
+    Column("open_jobs", Integer, nullable=False),
+    Index("ix_plans_newest", "workspace_id", "plan_id"),
+    Index("ix_plans_status", "workspace_id", "status", "plan_id"),
+    Index("ix_plans_expiry", "expires_at", sqlite_where=text("expires_at IS NOT NULL")),
+    Index("ix_plans_finished", "finished_at", sqlite_where=text("finished_at IS NOT NULL")),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", _Id, primary_key=True),
+    Column("workspace_id", _Workspace, nullable=False),
+    Column("plan_id", _Id, nullable=False),
+    Column("step_id", String(48), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("action_id", String(100), nullable=False),
+    Column("actor_id", _Id, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("held_for", String(16)),
+    Column("definition_hash", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("params_sealed", LargeBinary),
+    Column("depends_on", Text, nullable=False),
+    # Job ids that need this one, and how many of its own needs are not yet completed.
+    Column("dependents", Text, nullable=False),
+    Column("waiting_on", Integer, nullable=False),
+    Column("effect", String(8), nullable=False),
+    Column("retry", String(8), nullable=False),
+    Column("effect_key", Text, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("attempt_budget", Integer, nullable=False),
+    Column("key_valid_ms", BigInteger, nullable=False),
+    Column("worker_id", Text),
+    # When the attempt under way was claimed, and until when it holds.
+    Column("claimed_at", _Time),
+    Column("lease_until", _Time),
+    Column("first_dispatched_at", _Time),
+    Column("dispatched_at", _Time),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("not_before", _Time),
+    Column("enqueued_at", _Time, nullable=False),
+    Column("started_at", _Time),
+    Column("finished_at", _Time),
+    Column("result", Text),
+    Column("result_sealed", LargeBinary),
+    Column("error", Text),
+    Column("reason", Text),
+    # The step whose failure cancelled this one; None: a person did, or it is not cancelled.
+    Column("cause", String(48)),
+    Column("labels", Text, nullable=False),
+    Column("result_labels", Text, nullable=False),
+    Column("authored_after", Text, nullable=False),
+    Column("parent_step_id", String(48)),
+    Column("expanded", Boolean, nullable=False),
+    Column("history", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Index("ix_jobs_newest", "workspace_id", "job_id"),
+    Index("ix_jobs_status", "workspace_id", "status", "job_id"),
+    Index("ix_jobs_plan", "plan_id", "position"),
+    Index(
+        "ix_jobs_due",
+        "not_before",
+        sqlite_where=text("status = 'scheduled'"),
+        postgresql_where=text("status = 'scheduled'"),
+    ),
+    Index(
+        "ix_jobs_leased",
+        "lease_until",
+        sqlite_where=text("status = 'running'"),
+        postgresql_where=text("status = 'running'"),
+    ),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("approval_id", _Id, primary_key=True),
+    Column("workspace_id", _Workspace, nullable=False),
+    Column("plan_id", _Id, nullable=False),
+    Column("job_id", _Id),
+    Column("digest", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("requested_by", _Id, nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Column("expires_at", _Time, nullable=False),
+    Column("decided_by", _Id),
+    Column("decided_at", _Time),
+    Column("comment", Text),
+    Index("ix_approvals_inbox", "workspace_id", "status", "approval_id"),
+    Index("ix_approvals_plan", "plan_id"),
+    Index("ix_approvals_expiry", "expires_at", sqlite_where=text("status = 'pending'")),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("workspace_id", _Workspace, primary_key=True),
+    Column("namespace", String(8), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("payload_digest", String(64), nullable=False),
+    Column("plan_id", _Id, nullable=False),
+    Column("job_id", _Id),
+    Index("ix_idempotency_plan", "plan_id"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("workspace_id", _Workspace, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("at", _Time, nullable=False),
+    Column("actor_id", _Id),
+    Column("plan_id", _Id),
+    Column("job_id", _Id),
+    Column("data", Text, nullable=False),
+    Index("ix_events_workspace", "workspace_id", "sequence", unique=True),
+    Index("ix_events_plan", "plan_id", "sequence"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,149 @@
+"""Reads the text of one environment variable: one function per kind of value, used by ``steward.settings``.
+
+Each takes the text as set and raises ``ValueError`` with the end of a sentence that begins with the variable's name. None
+ever repeats the value: it may be a secret.
+"""
+
+import base64
+import binascii
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from steward.workspace import canonical_workspace_id
+
+MIN_SECRET_CHARS: Final = 32
+_MIN_DISTINCT_CHARS: Final = 8
+_WEBHOOK_SECRET_BYTES: Final = range(24, 65)
+"""What Standard Webhooks allows."""
+_OBVIOUS: Final = re.compile(
+    r"change.?me|your.?secret|dev.?secret|default|example|placeholder|password|insecure", re.IGNORECASE
+)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_HOST: Final = re.compile(r"[^\s/@?#*,\[\]\\]{1,253}|\[[0-9a-f:.]+\]", re.IGNORECASE)
+_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/=-]{16,1024}")
+_MODULE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+
+
+def items(text: str) -> tuple[str, ...]:
+    """Return the parts between commas, trimmed, without blank ones."""
+    return tuple(item for part in text.split(",") if (item := part.strip()))
+
+
+def printable(text: str) -> str:
+    """Return ``text`` if it has no control character, such as a line break that slipped in."""
+    if _CONTROL.search(text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def home_folder(text: str) -> Path:
+    """Return an absolute path; ``~`` is the user's home."""
+    return Path(text.strip()).expanduser().absolute()
+
+
+def sqlite_url(text: str) -> str:
+    """Return the URL of a SQLite file, the one database there is so far; a URL without a file would lose everything."""
+    if text.lower().startswith("postgres"):
+        raise ValueError("names PostgreSQL, which is not built yet: unset it, and SQLite in STEWARD_HOME is used")
+    if not re.fullmatch(r"sqlite:///[^?]+", text) or ":memory:" in text:
+        raise ValueError("must be 'sqlite:///' followed by the path of a file")
+    return text
+
+
+def secret_keys(text: str) -> tuple[str, ...]:
+    """Return the keys, first the one that seals; each long enough and not one that everybody would try."""
+    keys = items(text)
+    if not keys:
+        raise ValueError("holds no key")
+    for position, key in enumerate(keys, start=1):
+        if len(key) < MIN_SECRET_CHARS:
+            raise ValueError(f"key {position} is shorter than {MIN_SECRET_CHARS} characters")
+        if len(set(key)) < _MIN_DISTINCT_CHARS or _OBVIOUS.search(key):
+            raise ValueError(f"key {position} can be guessed; make one with 'openssl rand -base64 48'")
+    return keys
+
+
+def hosts(text: str) -> frozenset[str]:
+    """Return host names or addresses in lower case."""
+    names = items(text.lower())
+    for position, name in enumerate(names, start=1):
+        if not _HOST.fullmatch(name):
+            raise ValueError(f"entry {position} is not a host name or address (no scheme, no path, no '*')")
+    return frozenset(names)
+
+
+def webhook_secrets(text: str) -> dict[str, str]:
+    """Return host to secret from a JSON object, or from ``host=whsec_…`` items."""
+    if text.lstrip().startswith("{"):
+        try:
+            pairs = json.loads(text)
+        except (ValueError, RecursionError):
+            raise ValueError("starts like a JSON object but is not one") from None
+    else:
+        pairs = {host: secret for item in items(text) for host, _, secret in [item.partition("=")]}
+    for position, (host, secret) in enumerate(pairs.items(), start=1):
+        if not _HOST.fullmatch(host):
+            raise ValueError(f"entry {position} is not 'host=whsec_…'")
+        if not _is_webhook_secret(secret):
+            raise ValueError(f"the secret of entry {position} is not 'whsec_' and 24 to 64 bytes in base64")
+    return {host.lower(): secret for host, secret in pairs.items()}
+
+
+def _is_webhook_secret(secret: Any) -> bool:
+    if not isinstance(secret, str) or not secret.startswith("whsec_"):
+        return False
+    try:
+        return len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) in _WEBHOOK_SECRET_BYTES
+    except (binascii.Error, ValueError):
+        return False
+
+
+def smtp_url(text: str) -> str:
+    """Return the URL if it names a mail server."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"smtp", "smtps"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("must look like smtp://user:password@host:587 or smtps://host:465")
+    return text
+
+
+def sender(text: str) -> str:
+    """Return an address to send from, perhaps with a name before it; whoever sends reads it in full."""
+    local, _, domain = text.strip().rstrip(">").rpartition("@")
+    if not local or not domain:
+        raise ValueError("must be an e-mail address")
+    return text.strip()
+
+
+def modules(text: str) -> tuple[str, ...]:
+    """Return the names of Python modules."""
+    names = items(text)
+    if not all(_MODULE.fullmatch(name) for name in names):
+        raise ValueError("must be names of Python modules, separated by commas")
+    return names
+
+
+def is_on(text: str) -> bool:
+    """Say whether the switch is on: ``on`` in any case, and nothing else."""
+    return text.strip().lower() == "on"
+
+
+def workspaces(text: str) -> frozenset[str]:
+    """Return workspace ids."""
+    names = items(text)
+    if not all(canonical_workspace_id(name) for name in names):
+        raise ValueError("must be workspace ids, separated by commas")
+    return frozenset(names)
+
+
+def token(text: str) -> str:
+    """Return a token that can be sent as ``Authorization: Bearer …`` and is long enough not to be guessed."""
+    if not _BEARER.fullmatch(text):
+        raise ValueError("must be at least 16 letters, digits or ._~+/=-")
+    return text

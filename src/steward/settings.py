@@ -1,0 +1,228 @@
+"""Every environment variable that the server reads, in one place: its name, default, meaning and what is a wrong value.
+
+``Settings.load`` is the only door. A wrong value stops the start with one sentence that names the variable and never
+repeats the value, which may be a secret. Variables that only the command line reads (``STEWARD_URL``,
+``STEWARD_API_KEY``) are not here.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple, Self
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from steward import setting_values as values
+from steward.errors import ConfigurationError
+from steward.private_file import place_private, read_private
+from steward.work_store import MIN_RETENTION_S, RETENTION_S
+
+KEY_FILE: Final = "secret.key"
+DATABASE_FILE: Final = "steward.db"
+_MAX_RETENTION_S: Final = 10 * 366 * 24 * 3600
+_NOT_YET: Final = "is not built yet: unset it."
+_BLANK_COUNTS: Final = frozenset({"ACTION_ALLOWLIST", "METRICS_WORKSPACE_ALLOWLIST"})
+"""Blank means "none of them" here; any other blank variable counts as unset."""
+_REFUSED: Final = {
+    "ALLOW_ACTIONS_DEFAULT": "is not a setting of Steward: unset it and list the allowed actions in ACTION_ALLOWLIST.",
+    "REDIS_URL": _NOT_YET,
+    "AI_MODEL": _NOT_YET,
+    "AI_JOBS_NEW_SCHEMA": _NOT_YET,
+}
+
+
+def _setting(variable: str, default: Any, description: str, *, secret: bool = False, **bounds: Any) -> Any:
+    """Return a field read from ``variable``; a secret one stays out of ``repr``."""
+    return Field(default, validation_alias=variable, description=description, repr=not secret, **bounds)
+
+
+def _reads(parse: Callable[[str], Any]) -> BeforeValidator:
+    """Return a validator that refuses control characters and then reads the text with ``parse``."""
+    return BeforeValidator(lambda text: parse(values.printable(text)))
+
+
+class SettingRow(NamedTuple):
+    """One line of the settings table in the documentation."""
+
+    variable: str
+    default: str
+    help: str
+
+
+class Settings(BaseSettings):
+    """The installation's settings, checked. Make one with ``Settings.load``."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, case_sensitive=True, validate_default=False
+    )
+
+    home: Annotated[Path, _reads(values.home_folder)] = _setting(
+        "STEWARD_HOME",
+        ".steward",
+        "Folder for the database, the workspaces' files and local keys.",
+        validate_default=True,
+    )
+    database_url: Annotated[str, _reads(values.sqlite_url)] = _setting(
+        "DATABASE_URL", "", "Where everything is kept. Unset: SQLite in STEWARD_HOME.", secret=True
+    )
+    secret_keys: Annotated[tuple[str, ...], NoDecode, _reads(values.secret_keys)] = _setting(
+        "STEWARD_SECRET_KEY",
+        (),
+        "Seals parameters and results and signs cursors. At least 32 characters; several, separated by commas, to rotate: "
+        "the first seals, all open. Required, except that 'steward up' makes its own.",
+        secret=True,
+    )
+    env: str = _setting(
+        "STEWARD_ENV",
+        "development",
+        "A name for this installation, shown in logs.",
+        pattern="^[a-z][a-z0-9_-]{0,31}$",
+    )
+    smtp_url: Annotated[str | None, _reads(values.smtp_url)] = _setting(
+        "SMTP_URL",
+        None,
+        "Mail server for email.send: smtp://user:password@host:587 (STARTTLS when offered) or smtps://host:465. "
+        "Unset: email.send is disabled.",
+        secret=True,
+    )
+    smtp_from: Annotated[str | None, _reads(values.sender)] = _setting(
+        "SMTP_FROM", None, "The address that mail is sent from."
+    )
+    webhook_secrets: Annotated[dict[str, str], NoDecode, _reads(values.webhook_secrets)] = _setting(
+        "WEBHOOK_SECRETS",
+        {},
+        "Signing secrets of webhook.post by destination: host=whsec_… separated by commas, or a JSON object.",
+        secret=True,
+    )
+    http_allow_hosts: Annotated[frozenset[str], NoDecode, _reads(values.hosts)] = _setting(
+        "HTTP_ALLOW_HOSTS", frozenset(), "Hosts that actions may reach although their address is private or local."
+    )
+    action_modules: Annotated[tuple[str, ...], NoDecode, _reads(values.modules)] = _setting(
+        "STEWARD_ACTIONS", (), "Python modules with own actions, separated by commas."
+    )
+    action_allowlist: str | None = _setting(
+        "ACTION_ALLOWLIST",
+        None,
+        "Actions that may run: '*', ids, or 'provider.*', separated by commas. Unset: every enabled one; blank: none.",
+    )
+    action_denylist: str | None = _setting(
+        "ACTION_DENYLIST", None, "Actions that may not run, in the same form; it wins over the allowlist."
+    )
+    metrics_workspace_label: Annotated[bool, _reads(values.is_on)] = _setting(
+        "METRICS_WORKSPACE_LABEL",
+        default=False,
+        description="'on' labels metrics with the workspace; anything else is off.",
+    )
+    metrics_workspace_allowlist: Annotated[frozenset[str] | None, NoDecode, _reads(values.workspaces)] = _setting(
+        "METRICS_WORKSPACE_ALLOWLIST",
+        None,
+        "Workspaces with a label of their own; the others share 'other'. Unset: all. It never decides about access.",
+    )
+    metrics_token: Annotated[str | None, _reads(values.token)] = _setting(
+        "METRICS_TOKEN", None, "Bearer token that /metrics asks for. Unset: /metrics is open.", secret=True
+    )
+    job_retention_s: int = _setting(
+        "AI_JOB_RETENTION_S",
+        RETENTION_S,
+        "Seconds for which ended work is kept, at least a day.",
+        ge=MIN_RETENTION_S,
+        le=_MAX_RETENTION_S,
+    )
+    body_limit_bytes: int = _setting(
+        "STEWARD_BODY_LIMIT_BYTES", 1024 * 1024, "Largest request body in bytes.", ge=1024, le=100 * 1024 * 1024
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what ``load`` read and nothing else: no second, silent look at the process environment."""
+        return (init_settings,)
+
+    @classmethod
+    def load(
+        cls,
+        env: Mapping[str, str] | None = None,
+        *,
+        allow_generated_secret: bool = False,
+        secret_required: bool = True,
+    ) -> Self:
+        """Return the settings of ``env`` (the process's own unless given); raise ``ConfigurationError`` for a wrong one.
+
+        ``allow_generated_secret``: without STEWARD_SECRET_KEY, use the key file in STEWARD_HOME and make it if need be.
+        ``secret_required`` False: for commands that neither seal nor sign.
+        """
+        env = os.environ if env is None else env
+        for variable, sentence in _REFUSED.items():
+            if env.get(variable, "").strip() or (variable in env and sentence is not _NOT_YET):
+                raise ConfigurationError(f"{variable} {sentence}")
+        source = EnvSettingsSource(cls, case_sensitive=True)
+        source.env_vars = {name: text for name, text in env.items() if text.strip() or name in _BLANK_COUNTS}
+        try:
+            settings = cls(**source())
+        except ValidationError as error:
+            raise ConfigurationError(_sentence(error)) from None
+        return settings._completed(allow_generated_secret=allow_generated_secret, secret_required=secret_required)
+
+    def _completed(self, *, allow_generated_secret: bool, secret_required: bool) -> Self:
+        known: dict[str, Any] = {}
+        if not self.database_url:
+            known["database_url"] = f"sqlite:///{self.home / DATABASE_FILE}"
+        if not self.secret_keys and allow_generated_secret:
+            known["secret_keys"] = (_key_of_home(self.home),)
+        elif not self.secret_keys and secret_required:
+            raise ConfigurationError(
+                "STEWARD_SECRET_KEY is not set: give it at least 32 random characters, for example from "
+                "'openssl rand -base64 48' (the key of a 'steward up' is in its STEWARD_HOME, in secret.key)."
+            )
+        return self.model_copy(update=known)
+
+    @classmethod
+    def table(cls) -> tuple[SettingRow, ...]:
+        """Return every variable with its default and meaning, in reading order, for the documentation."""
+        return tuple(
+            SettingRow(str(field.validation_alias), _shown(field.default), field.description or "")
+            for field in cls.model_fields.values()
+        )
+
+
+def _shown(default: Any) -> str:
+    if default is False:
+        return "off"
+    return str(default) if default or default == 0 else "unset"
+
+
+def _sentence(error: ValidationError) -> str:
+    """Return one sentence about the first problem, without the value, which may be a secret."""
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    variable, reason = problem["loc"][0], problem["msg"]
+    if problem["type"] == "value_error":  # one of ours: the end of a sentence
+        return f"{variable} {reason.removeprefix('Value error, ')}."
+    return f"{variable}: {reason[:1].lower()}{reason[1:]}."
+
+
+def _key_of_home(home: Path) -> str:
+    """Return the secret key kept in ``home``, made on first use; racing processes all get the same one."""
+    path = home / KEY_FILE
+    try:
+        if (key := read_private(path)) is None:
+            place_private(path, secrets.token_urlsafe(48))
+            key = read_private(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"STEWARD_HOME: {path} cannot be used: {error}.") from error
+    if key is None or len(key.strip()) < values.MIN_SECRET_CHARS:
+        raise ConfigurationError(f"STEWARD_HOME: {path} does not hold a key; restore it from a backup.")
+    return key.strip()

@@ -1,0 +1,188 @@
+"""What Steward tells Prometheus: counts and durations, fed by events and by the web room, never asked for a decision.
+
+Every metric lives in the registry that is given, so two installations in one process never mix. The ``workspace_id``
+label has one rule for all metrics that carry it (``_WorkspaceLabel``): it is about labels alone and has no say in access.
+One finished execution adds one to exactly one series of ``action_exec_total``. Where it ends: HTTP belongs to
+``steward.web``, which calls ``http_request`` and ``render``.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from steward.event import Event, EventType
+from steward.workspace import canonical_workspace_id
+
+UNSCOPED: Final = "unscoped"
+OTHER: Final = "other"
+MAX_WORKSPACE_LABELS: Final = 200
+"""Distinct workspaces that get a label of their own when no allowlist says which."""
+MAX_REASONS: Final = 200
+_REASON: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_HTTP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_LIST_BUCKETS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_PLANNER_BUCKETS: Final = (0.01, 0.1, 0.5, 1, 2, 5, 10, 30)
+_JOB_BUCKETS: Final = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600)
+_ACTION_BUCKETS: Final = (0.01, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+_REACHED: Final = {
+    EventType.JOB_COMPLETED: "completed",
+    EventType.JOB_FAILED: "failed",
+    EventType.JOB_UNKNOWN: "unknown",
+    EventType.JOB_SKIPPED: "skipped",
+    EventType.JOB_CANCELLED: "cancelled",
+}
+_EXECUTED: Final = frozenset({EventType.JOB_COMPLETED, EventType.JOB_FAILED, EventType.JOB_UNKNOWN})
+"""The endings of an execution. What was skipped or cancelled was not executed; what a person resolves was counted."""
+
+
+class _WorkspaceLabel:
+    """The one rule for the ``workspace_id`` label: off, missing or malformed is ``unscoped``; unlisted or too many, ``other``."""
+
+    def __init__(self, *, attached: bool, allowlist: frozenset[str] | None) -> None:
+        self.attached = attached
+        self._allowlist = allowlist
+        self._seen: set[str] = set()
+
+    def of(self, workspace_id: object) -> str:
+        """Return the label value for a workspace."""
+        known = canonical_workspace_id(workspace_id)
+        if not self.attached or known is None:
+            return UNSCOPED
+        if self._allowlist is not None:
+            return known if known in self._allowlist else OTHER
+        if known not in self._seen and len(self._seen) >= MAX_WORKSPACE_LABELS:
+            return OTHER
+        self._seen.add(known)
+        return known
+
+
+class Telemetry:
+    """Counts. It is an ``EventSink``; it never raises and never blocks."""
+
+    def __init__(
+        self, registry: CollectorRegistry, *, workspace_label: bool, allowlist: frozenset[str] | None = None
+    ) -> None:
+        """Make every metric in ``registry``, so that a scrape shows names before anything happened."""
+        self._registry = registry
+        self._workspace = _WorkspaceLabel(attached=workspace_label, allowlist=allowlist)
+        self._reasons: set[str] = set()
+        self._make_work_metrics()
+        self._make_request_metrics()
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self._registry)
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, meaning, labels, buckets=buckets, registry=self._registry)
+
+    def _make_work_metrics(self) -> None:
+        self._jobs = self._counter("ai_jobs_total", "Jobs that reached this status.", "status", "workspace_id")
+        self._job_latency = self._histogram(
+            "ai_job_latency_seconds", "From enqueued to ended.", _JOB_BUCKETS, "workspace_id"
+        )
+        self._depth = Gauge("ai_queue_depth", "Jobs ready to run.", ("workspace_id",), registry=self._registry)
+        self._executions = self._counter(
+            "action_exec_total", "Finished executions.", "provider", "action", "status", "workspace_id"
+        )
+        self._errors = self._counter(
+            "action_error_total", "Executions that did not complete.", "provider", "action", "reason"
+        )
+        self._action_latency = self._histogram(
+            "action_latency_seconds", "Duration of finished executions.", _ACTION_BUCKETS, "provider", "action"
+        )
+
+    def _make_request_metrics(self) -> None:
+        self._lists = self._counter("ai_job_list_queries_total", "Job listings answered.", "workspace_id")
+        self._list_results = self._counter("ai_job_list_results_total", "Jobs in those answers.", "workspace_id")
+        self._list_seconds = self._histogram(
+            "ai_job_list_duration_seconds", "Duration of job listings.", _LIST_BUCKETS, "workspace_id"
+        )
+        self._decisions = self._counter(
+            "security_decisions_total", "Requests let in or turned away.", "result", "workspace_id"
+        )
+        self._planner = self._counter("ai_planner_requests_total", "Plans asked for.", "status")
+        self._planner_seconds = self._histogram(
+            "ai_planner_duration_seconds", "Duration of planning.", _PLANNER_BUCKETS
+        )
+        self._tokens = self._counter("ai_tokens_total", "Tokens of language models.", "direction")
+        http = ("method", "endpoint", "status_code")
+        self._http = self._counter("http_requests_total", "Requests answered.", *http)
+        self._http_seconds = self._histogram(
+            "http_request_duration_seconds", "Until the answer begins.", _HTTP_BUCKETS, *http
+        )
+
+    def __call__(self, event: Event) -> None:
+        """Count what ``event`` says about a job; other events leave no trace here."""
+        status = _REACHED.get(event.type)
+        if event.type is EventType.JOB_RESOLVED:
+            status = str(event.data.get("status"))
+            status = status if status in {"completed", "failed"} else None
+        if status is None:
+            return
+        workspace = self._workspace.of(event.workspace_id)
+        self._jobs.labels(status, workspace).inc()
+        _observe(self._job_latency.labels(workspace), event.data.get("latency_ms"))
+        if event.type in _EXECUTED:
+            self._executed(event.data, status, workspace)
+
+    def _executed(self, data: Mapping[str, Any], status: str, workspace: str) -> None:
+        action = str(data.get("action_id") or OTHER)
+        provider = action.rsplit(".", 1)[0]
+        self._executions.labels(provider, action, status, workspace).inc()
+        _observe(self._action_latency.labels(provider, action), data.get("duration_ms"))
+        if status != "completed":
+            self._errors.labels(provider, action, self._reason(data.get("error_code"))).inc()
+
+    def _reason(self, code: object) -> str:
+        """Return ``code`` as a label value: actions choose their own codes, so their form and number are bounded."""
+        if not isinstance(code, str) or not _REASON.fullmatch(code):
+            return OTHER
+        if code not in self._reasons and len(self._reasons) >= MAX_REASONS:
+            return OTHER
+        self._reasons.add(code)
+        return code
+
+    def job_list_query(self, workspace_id: str, count: int, seconds: float) -> None:
+        """Take note of one job listing that answered ``count`` jobs."""
+        workspace = self._workspace.of(workspace_id)
+        self._lists.labels(workspace).inc()
+        self._list_results.labels(workspace).inc(count)
+        self._list_seconds.labels(workspace).observe(seconds)
+
+    def security_decision(self, result: str, workspace_id: str | None) -> None:
+        """Take note that a request was ``allowed`` or ``denied``."""
+        self._decisions.labels(result, self._workspace.of(workspace_id)).inc()
+
+    def planner_request(self, status: str, seconds: float, tokens_in: int = 0, tokens_out: int = 0) -> None:
+        """Take note of one plan asked for: ``ok``, ``refused`` (bad input) or ``error``."""
+        self._planner.labels(status).inc()
+        self._planner_seconds.observe(seconds)
+        self._tokens.labels("input").inc(tokens_in)
+        self._tokens.labels("output").inc(tokens_out)
+
+    def http_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Take note of one answer. ``route`` is the route's template, never a raw path."""
+        labels = (method if method in _METHODS else OTHER, route, str(status))
+        self._http.labels(*labels).inc()
+        self._http_seconds.labels(*labels).observe(seconds)
+
+    def render(self, depths: Mapping[str, int] | None) -> bytes:
+        """Return everything in Prometheus' text form, with ``ai_queue_depth`` as ``depths`` has it (None: not known)."""
+        totals: dict[str, int] = {} if self._workspace.attached or depths is None else {UNSCOPED: 0}
+        for workspace_id, depth in (depths or {}).items():
+            label = self._workspace.of(workspace_id)
+            totals[label] = totals.get(label, 0) + depth
+        self._depth.clear()
+        for label, depth in totals.items():
+            self._depth.labels(label).set(depth)
+        return generate_latest(self._registry)
+
+
+def _observe(histogram: Histogram, value_ms: object) -> None:
+    if isinstance(value_ms, (int, float)) and not isinstance(value_ms, bool):
+        histogram.observe(max(value_ms, 0) / 1000)

@@ -1,0 +1,119 @@
+"""What must be kept secret or unforgeable, with keys derived from ``STEWARD_SECRET_KEY``.
+
+Sealing is AES-256-GCM with the workspace and the purpose as associated data, so bytes copied to another tenant's row, or
+to another use, do not open. Several secret keys allow rotation: the first seals and signs, all of them open and verify.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic_core import from_json, to_json
+
+from steward.digest import canonical_json
+from steward.errors import ConfigurationError, InvalidCursor, StewardError
+
+_VERSION: Final = b"\x01"
+_NONCE_BYTES: Final = 12
+_KEY_ID_BYTES: Final = 4
+_HEADER_BYTES: Final = len(_VERSION) + _KEY_ID_BYTES + _NONCE_BYTES
+_MAX_CURSOR_CHARS: Final = 1_000
+_CURSOR_TAG_BYTES: Final = 16
+
+
+class SealBroken(StewardError):
+    """Something sealed cannot be opened: it was altered, moved, or sealed with a secret key that is no longer given."""
+
+    code = "seal_broken"
+
+
+def _derive(secret: str, purpose: str) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"steward/{purpose}".encode()).derive(
+        secret.encode()
+    )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Keys:
+    """The keys derived from one secret key."""
+
+    key_id: bytes
+    aead: AESGCM
+    mac: bytes
+    cursor: bytes
+
+
+class Vault:
+    """Seals, opens, and signs. Safe to share between threads."""
+
+    def __init__(self, secret_keys: Sequence[str]) -> None:
+        """Derive keys from ``secret_keys``, the primary one first; raise ``ConfigurationError`` when there is none."""
+        if not secret_keys:
+            raise ConfigurationError("STEWARD_SECRET_KEY is not set.")
+        self._keys = tuple(
+            _Keys(
+                key_id=_derive(secret, "key-id")[:_KEY_ID_BYTES],
+                aead=AESGCM(_derive(secret, "seal")),
+                mac=_derive(secret, "mac"),
+                cursor=_derive(secret, "cursor"),
+            )
+            for secret in secret_keys
+        )
+
+    def seal(self, value: Any, *, workspace_id: str, purpose: str) -> bytes:
+        """Return the JSON ``value`` sealed for one workspace and one purpose."""
+        keys, nonce = self._keys[0], secrets.token_bytes(_NONCE_BYTES)
+        sealed = keys.aead.encrypt(nonce, to_json(value), f"{workspace_id}/{purpose}".encode())
+        return _VERSION + keys.key_id + nonce + sealed
+
+    def unseal(self, sealed: bytes, *, workspace_id: str, purpose: str) -> Any:
+        """Return the JSON value inside ``sealed``; raise ``SealBroken`` unless it was sealed for exactly this."""
+        key_id, nonce = sealed[1 : 1 + _KEY_ID_BYTES], sealed[1 + _KEY_ID_BYTES : _HEADER_BYTES]
+        for keys in self._keys:
+            if sealed[:1] == _VERSION and keys.key_id == key_id:
+                try:
+                    return from_json(
+                        keys.aead.decrypt(nonce, sealed[_HEADER_BYTES:], f"{workspace_id}/{purpose}".encode())
+                    )
+                except (InvalidTag, ValueError) as error:
+                    raise SealBroken from error
+        raise SealBroken
+
+    def macs(self, value: Any, *, workspace_id: str) -> tuple[str, ...]:
+        """Return the HMAC-SHA256 (hex) of ``value`` under each key, the primary one first.
+
+        It stands in a digest for a secret: equal secrets of one workspace are equal there, and nothing can be guessed.
+        """
+        message = workspace_id.encode() + b"\0" + canonical_json(value)
+        return tuple(hmac.new(keys.mac, message, hashlib.sha256).hexdigest() for keys in self._keys)
+
+    def sign_cursor(self, payload: Mapping[str, Any], *, workspace_id: str) -> str:
+        """Return an opaque cursor that holds ``payload`` and works in this workspace only."""
+        body = canonical_json(dict(payload))
+        return base64.urlsafe_b64encode(_tag(self._keys[0], workspace_id, body) + body).decode().rstrip("=")
+
+    def read_cursor(self, text: str, *, workspace_id: str) -> dict[str, Any]:
+        """Return the payload of a cursor made by ``sign_cursor`` for this workspace; raise ``InvalidCursor`` otherwise."""
+        if len(text) > _MAX_CURSOR_CHARS or not text.isascii():
+            raise InvalidCursor
+        try:
+            raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidCursor from error
+        tag, body = raw[:_CURSOR_TAG_BYTES], raw[_CURSOR_TAG_BYTES:]
+        if not any(hmac.compare_digest(tag, _tag(keys, workspace_id, body)) for keys in self._keys):
+            raise InvalidCursor
+        return from_json(body)
+
+
+def _tag(keys: _Keys, workspace_id: str, body: bytes) -> bytes:
+    return hmac.new(keys.cursor, workspace_id.encode() + b"\0" + body, hashlib.sha256).digest()[:_CURSOR_TAG_BYTES]

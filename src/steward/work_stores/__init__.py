@@ -1,0 +1,1 @@
+"""Engines behind the work store contract, a folder each."""

@@ -1,0 +1,206 @@
+"""The dispatcher's verbs on leases: claim, dispatch, renew, settle, hold.
+
+``CLAIM_CONDITIONS`` is the list of what makes a job claimable; the claim below and ``explain`` both go by it.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from steward.action import RetryMode
+from steward.approval import Approval
+from steward.clock import from_milliseconds
+from steward.event import EventType
+from steward.job import LEASE_S, HeldFor, JobStatus
+from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Refused, Settlement, WorkStore
+from steward.work_stores.sql import statements
+from steward.work_stores.sql.rows import JobRow, approval_row, to_job
+from steward.work_stores.sql.transaction import Work
+from steward.work_stores.sql.transitions import OUTCOME_WORDS, apply
+
+_DUE_AT_ONCE: Final = 500
+_LEASE_MS: Final = round(timedelta(seconds=LEASE_S) / timedelta(milliseconds=1))
+
+Opener = Callable[[JobRow], WorkStore]
+
+
+def claim(work: Work, worker_id: str, limit: int, opener: Opener) -> Claimed:
+    """Take up to ``limit`` ready jobs, a fair share from each workspace that has some."""
+    _promote_due(work)
+    taken: list[JobRow] = []
+    while len(taken) < limit:
+        line = work.connection.execute(statements.READY_QUEUES, {"limit": limit - len(taken)}).all()
+        if not line:
+            break
+        for workspace_id, share in _shares(line, limit - len(taken)):
+            taken += _take(work, workspace_id, share, worker_id)
+        work.flush()
+    leases = _leases(work, taken, opener)
+    next_at = min(
+        (
+            moment
+            for statement in (statements.NEXT_DUE, statements.NEXT_LEASE_END)
+            if (moment := work.connection.execute(statement).scalar()) is not None
+        ),
+        default=None,
+    )
+    return Claimed(leases=leases, next_at=None if next_at is None else from_milliseconds(next_at))
+
+
+def _promote_due(work: Work) -> None:
+    due = work.connection.execute(statements.DUE_JOBS, {"now": work.now, "limit": _DUE_AT_ONCE}).all()
+    for row in work.adopt(due):
+        work.move(row, JobStatus.PENDING, EventType.JOB_RELEASED)
+    work.flush()
+
+
+def _shares(line: Sequence[Any], limit: int) -> list[tuple[str, int]]:
+    """Divide ``limit`` slots evenly over the workspaces in line, none getting more than it has ready."""
+    shares = dict.fromkeys((queue.workspace_id for queue in line), 0)
+    left = limit
+    hungry = list(line)
+    while left and hungry:
+        portion = max(1, left // len(hungry))
+        for queue in hungry:
+            more = min(portion, queue.depth - shares[queue.workspace_id], left)
+            shares[queue.workspace_id] += more
+            left -= more
+        hungry = [queue for queue in hungry if shares[queue.workspace_id] < queue.depth]
+    return list(shares.items())
+
+
+def _take(work: Work, workspace_id: str, share: int, worker_id: str) -> list[JobRow]:
+    """Claim a workspace's oldest ready jobs and send it to the end of the line."""
+    found = work.connection.execute(statements.READY_JOBS, {"w": workspace_id, "limit": share}).all()
+    rows = work.adopt(found)
+    for row in rows:
+        row.fence += 1
+        row.attempts += 1
+        work.move(row, JobStatus.RUNNING, EventType.JOB_STARTED)
+        row.worker_id, row.claimed_at, row.lease_until = worker_id, work.now, work.now + _LEASE_MS
+        row.not_before = None
+        row.started_at = row.started_at or work.now
+    turn = (work.connection.execute(statements.LAST_TURN).scalar() or 0) + 1
+    work.connection.execute(statements.SET_TURN, {"key": workspace_id, "new_turn": turn})
+    if not rows:  # the count was wrong: mend it rather than come back for ever
+        work.connection.execute(statements.SET_DEPTH, {"key": workspace_id, "new_depth": 0})
+    return rows
+
+
+def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]:
+    needs = {row.job_id: from_json(row.depends_on) for row in rows}
+    results: dict[tuple[str, str], Any] = {}
+    if any(needs.values()):
+        found = work.connection.execute(
+            statements.SEALED_RESULTS,
+            {
+                "plans": sorted({row.plan_id for row in rows if needs[row.job_id]}),
+                "steps": sorted({step for steps in needs.values() for step in steps}),
+            },
+        )
+        results = {(item.plan_id, item.step_id): item for item in found}
+    leases = []
+    for row in rows:
+        inputs = {step: results[row.plan_id, step] for step in needs[row.job_id]}
+        leases.append(
+            Lease(
+                job=to_job(row),
+                params_sealed=row.params_sealed or b"",
+                inputs_sealed={step: item.result_sealed for step, item in inputs.items()},
+                input_labels={step: from_json(item.result_labels) for step, item in inputs.items()},
+                store=opener(row),
+            )
+        )
+    return tuple(leases)
+
+
+def _leased(work: Work, ref: LeaseRef) -> JobRow | None:
+    """Return the job that a lease names if it is still the current one."""
+    row = work.jobs_by_id([ref.job_id]).get(ref.job_id)
+    if row is None or row.workspace_id != ref.workspace_id or row.fence != ref.fence:
+        return None
+    return row if row.status == JobStatus.RUNNING else None
+
+
+def dispatch(work: Work, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
+    """Write the dispatch records of good leases."""
+    answers: list[Answer] = []
+    work.jobs_by_id(ref.job_id for ref in refs)
+    for ref in refs:
+        row = _leased(work, ref)
+        if row is None or (row.lease_until or 0) <= work.now:
+            answers.append(Refused("fence"))
+        elif row.dispatched_at is not None:
+            answers.append(Granted(to_job(row)))
+        elif row.cancel_requested:
+            answers.append(Refused("cancelled"))
+        else:
+            row.dispatched_at, row.lease_until = work.now, work.now + _LEASE_MS
+            if row.first_dispatched_at is None or row.retry != RetryMode.KEYED:
+                row.first_dispatched_at = work.now
+            work.touch(row)
+            work.note_job(EventType.JOB_DISPATCHED, row)
+            answers.append(Granted(to_job(row)))
+    return tuple(answers)
+
+
+def renew(work: Work, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
+    """Extend good leases."""
+    answers: list[Answer] = []
+    work.jobs_by_id(ref.job_id for ref in refs)
+    for ref in refs:
+        row = _leased(work, ref)
+        if row is None:
+            answers.append(Refused("fence"))
+            continue
+        row.lease_until = work.now + _LEASE_MS
+        work.touch(row)
+        answers.append(Granted(to_job(row)))
+    return tuple(answers)
+
+
+def settle(work: Work, settlements: Sequence[Settlement]) -> tuple[Answer, ...]:
+    """End attempts; a lease that is no longer good is refused, a settlement already made is granted again."""
+    answers: list[Answer] = []
+    work.jobs_by_id(settlement.ref.job_id for settlement in settlements)
+    for settlement in settlements:
+        row = _leased(work, settlement.ref)
+        if row is not None:
+            apply(work, row, settlement.outcome)
+            answers.append(Granted(to_job(row)))
+        else:
+            answers.append(_settled_before(work, settlement))
+    return tuple(answers)
+
+
+def _settled_before(work: Work, settlement: Settlement) -> Answer:
+    ref = settlement.ref
+    row = work.jobs_by_id([ref.job_id]).get(ref.job_id)
+    if row is not None and row.workspace_id == ref.workspace_id and row.fence == ref.fence:
+        history = from_json(row.history)
+        word = OUTCOME_WORDS[type(settlement.outcome)]
+        if history and history[-1]["fence"] == ref.fence and history[-1]["outcome"] == word:
+            return Granted(to_job(row))
+    return Refused("fence")
+
+
+def hold(work: Work, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Approval | None) -> Answer:
+    """Put a claimed job aside until a person decides."""
+    row = _leased(work, ref)
+    if row is None or row.dispatched_at is not None:
+        return Refused("fence")
+    if row.cancel_requested:
+        return Refused("cancelled")
+    work.end_attempt(row, "held")
+    row.attempts -= 1
+    work.move(row, JobStatus.HELD, EventType.JOB_HELD, held_for=held_for)
+    row.held_for, row.reason = held_for, reason
+    if approval is not None:
+        asked = approval_row(approval)
+        asked.workspace_id, asked.plan_id, asked.job_id = row.workspace_id, row.plan_id, row.job_id
+        work.connection.execute(statements.ADD_APPROVAL, asked.values())
+        facts = {"approval_id": asked.approval_id, "rule": asked.rule}
+        work.note(EventType.APPROVAL_REQUESTED, row.workspace_id, row.plan_id, row.job_id, None, facts)
+    return Granted(to_job(row))

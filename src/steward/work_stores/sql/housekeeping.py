@@ -1,0 +1,47 @@
+"""What the installation does by itself: recover lost leases, expire what nobody decided, forget what is old."""
+
+from typing import Final
+
+from steward.approval import ApprovalStatus
+from steward.clock import from_milliseconds
+from steward.job import after_lost_lease
+from steward.plan import PlanStatus
+from steward.work_store import Swept
+from steward.work_stores.sql import statements
+from steward.work_stores.sql.control import close_approval, turn_down
+from steward.work_stores.sql.rows import ApprovalRow, load, to_job
+from steward.work_stores.sql.transaction import Work
+from steward.work_stores.sql.transitions import apply
+
+_BATCH: Final = 200
+_DAY_MS: Final = 24 * 3600 * 1000
+
+
+def sweep(work: Work) -> Swept:
+    """Recover leases that ran out and expire approvals and drafts, a bounded number of each."""
+    batch = {"now": work.now, "limit": _BATCH}
+    lost = work.adopt(work.connection.execute(statements.LOST_LEASES, batch).all())
+    for row in lost:
+        apply(work, row, after_lost_lease(to_job(row), from_milliseconds(work.now)), word="lease_lost")
+    approvals = [load(ApprovalRow, item) for item in work.connection.execute(statements.OLD_APPROVALS, batch)]
+    for approval in approvals:
+        close_approval(work, approval, ApprovalStatus.EXPIRED, actor=None)
+        turn_down(work, approval, "Nobody decided in time.", actor=None, plan_ends_as=PlanStatus.EXPIRED)
+    drafts = work.connection.execute(statements.OLD_DRAFTS, batch).all()
+    for draft in drafts:
+        work.set_plan_status(draft.plan_id, draft.workspace_id, PlanStatus.EXPIRED)
+    return Swept(leases_lost=len(lost), approvals_expired=len(approvals), drafts_expired=len(drafts))
+
+
+def purge(work: Work, retention_ms: int) -> int:
+    """Delete a bounded number of plans that ended long enough ago, with all that belongs to them."""
+    before = work.now - max(retention_ms, _DAY_MS)
+    found = work.connection.execute(statements.ENDED_PLANS, {"before": before, "limit": _BATCH})
+    plans = list(found.scalars())
+    if not plans:
+        return 0
+    for last in work.connection.execute(statements.LAST_EVENTS_OF_PLANS, {"plans": plans}).all():
+        work.connection.execute(statements.RAISE_FLOOR, {"key": last.workspace_id, "floor": last.last})
+    for statement in statements.DELETE_PLANS:
+        work.connection.execute(statement, {"plans": plans})
+    return len(plans)

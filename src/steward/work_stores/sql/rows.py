@@ -1,0 +1,332 @@
+"""Rows as mutable Python values inside one transaction, and their translation to the frozen records outside it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+import sqlalchemy
+from pydantic_core import from_json, to_json
+
+from steward.action import Effect, RetryMode
+from steward.approval import Approval, ApprovalStatus
+from steward.clock import from_milliseconds, milliseconds, rfc3339
+from steward.event import Event, EventType, event_id
+from steward.job import Attempt, HeldFor, Job, JobError, JobStatus
+from steward.plan import PlanRecord, PlanStatus
+
+Row = TypeVar("Row", "JobRow", "PlanRow", "ApprovalRow")
+
+
+def encode(value: Any) -> str:
+    """Return ``value`` as JSON text."""
+    return to_json(value).decode()
+
+
+@dataclass(slots=True, kw_only=True)
+class JobRow:
+    """A row of ``jobs``: same names, JSON still as text except where every verb needs it."""
+
+    job_id: str
+    workspace_id: str
+    plan_id: str
+    step_id: str
+    position: int
+    action_id: str
+    actor_id: str
+    status: str
+    held_for: str | None = None
+    definition_hash: str
+    digest: str
+    params_sealed: bytes | None
+    depends_on: str
+    dependents: str = "[]"
+    waiting_on: int
+    effect: str
+    retry: str
+    effect_key: str
+    fence: int = 0
+    attempts: int = 0
+    max_attempts: int
+    attempt_budget: int
+    key_valid_ms: int
+    worker_id: str | None = None
+    claimed_at: int | None = None
+    lease_until: int | None = None
+    first_dispatched_at: int | None = None
+    dispatched_at: int | None = None
+    cancel_requested: bool = False
+    not_before: int | None = None
+    enqueued_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    result: str | None = None
+    result_sealed: bytes | None = None
+    error: str | None = None
+    reason: str | None = None
+    cause: str | None = None
+    labels: str = "{}"
+    result_labels: str = "{}"
+    authored_after: str = "[]"
+    parent_step_id: str | None = None
+    expanded: bool = False
+    history: str = "[]"
+    request_id: str
+
+    def values(self) -> dict[str, Any]:
+        """Return column names and values."""
+        return {name: getattr(self, name) for name in JOB_COLUMNS}
+
+
+JOB_COLUMNS = tuple(f.name for f in fields(JobRow))
+
+
+def load(kind: type[Row], found: sqlalchemy.Row[Any]) -> Row:
+    """Return a selected row as a mutable value of ``kind``, whose fields are the table's columns."""
+    return kind(**found._asdict())
+
+
+def _time(value: int | None) -> Any:
+    return None if value is None else from_milliseconds(value)
+
+
+def job_error(text: str | None) -> JobError | None:
+    """Return the error stored as JSON text."""
+    return None if text is None else JobError(**from_json(text))
+
+
+def _attempt(item: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        number=item["number"],
+        fence=item["fence"],
+        worker_id=item["worker_id"],
+        started_at=from_milliseconds(item["started_at"]),
+        dispatched_at=_time(item["dispatched_at"]),
+        finished_at=from_milliseconds(item["finished_at"]),
+        outcome=item["outcome"],
+        error=None if item["error"] is None else JobError(**item["error"]),
+    )
+
+
+def to_job(row: JobRow) -> Job:
+    """Return the frozen record of a row."""
+    return Job(
+        job_id=row.job_id,
+        workspace_id=row.workspace_id,
+        plan_id=row.plan_id,
+        step_id=row.step_id,
+        action_id=row.action_id,
+        actor_id=row.actor_id,
+        status=JobStatus(row.status),
+        held_for=None if row.held_for is None else HeldFor(row.held_for),
+        definition_hash=row.definition_hash,
+        digest=row.digest,
+        depends_on=tuple(from_json(row.depends_on)),
+        effect=Effect(row.effect),
+        retry=RetryMode(row.retry),
+        effect_key=row.effect_key,
+        fence=row.fence,
+        attempts=row.attempts,
+        max_attempts=row.max_attempts,
+        key_valid_s=row.key_valid_ms / 1000,
+        worker_id=row.worker_id,
+        lease_until=_time(row.lease_until),
+        first_dispatched_at=_time(row.first_dispatched_at),
+        dispatched_at=_time(row.dispatched_at),
+        cancel_requested=bool(row.cancel_requested),
+        not_before=_time(row.not_before),
+        enqueued_at=from_milliseconds(row.enqueued_at),
+        started_at=_time(row.started_at),
+        finished_at=_time(row.finished_at),
+        result=None if row.result is None else from_json(row.result),
+        error=job_error(row.error),
+        reason=row.reason,
+        labels=from_json(row.labels),
+        result_labels=from_json(row.result_labels),
+        authored_after=tuple(from_json(row.authored_after)),
+        parent_step_id=row.parent_step_id,
+        expanded=bool(row.expanded),
+        history=tuple(_attempt(item) for item in from_json(row.history)),
+        request_id=row.request_id,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class PlanRow:
+    """A row of ``plans``."""
+
+    plan_id: str
+    workspace_id: str
+    actor_id: str
+    status: str
+    digest: str
+    document: str
+    body_sealed: bytes | None
+    created_at: int
+    expires_at: int | None
+    finished_at: int | None
+    request_id: str
+    approval_id: str | None
+    job_ids: str
+    open_jobs: int
+
+    def values(self) -> dict[str, Any]:
+        """Return column names and values."""
+        return asdict(self)
+
+
+def plan_row(plan: PlanRecord, *, status: PlanStatus) -> PlanRow:
+    """Return the row for a new plan."""
+    return PlanRow(
+        plan_id=plan.plan_id,
+        workspace_id=plan.workspace_id,
+        actor_id=plan.actor_id,
+        status=status,
+        digest=plan.digest,
+        document=encode(plan.document),
+        body_sealed=plan.body_sealed,
+        created_at=milliseconds(plan.created_at),
+        expires_at=None if plan.expires_at is None else milliseconds(plan.expires_at),
+        finished_at=None,
+        request_id=plan.request_id,
+        approval_id=None,
+        job_ids="[]",
+        open_jobs=0,
+    )
+
+
+def to_plan(row: PlanRow, now_ms: int) -> PlanRecord:
+    """Return the frozen record of a row; a draft past its time reads as expired."""
+    status = PlanStatus(row.status)
+    unused = status in {PlanStatus.DRAFT, PlanStatus.NEEDS_INPUT}
+    if unused and row.expires_at is not None and row.expires_at <= now_ms:
+        status = PlanStatus.EXPIRED
+    return PlanRecord(
+        plan_id=row.plan_id,
+        workspace_id=row.workspace_id,
+        actor_id=row.actor_id,
+        status=status,
+        digest=row.digest,
+        document=from_json(row.document),
+        body_sealed=row.body_sealed,
+        created_at=from_milliseconds(row.created_at),
+        expires_at=_time(row.expires_at),
+        request_id=row.request_id,
+        finished_at=_time(row.finished_at),
+        approval_id=row.approval_id,
+        job_ids=tuple(from_json(row.job_ids)),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class ApprovalRow:
+    """A row of ``approvals``."""
+
+    approval_id: str
+    workspace_id: str
+    plan_id: str
+    job_id: str | None
+    digest: str
+    status: str
+    reason: str
+    rule: str
+    detail: str
+    requested_by: str
+    created_at: int
+    expires_at: int
+    decided_by: str | None = None
+    decided_at: int | None = None
+    comment: str | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Return column names and values."""
+        return asdict(self)
+
+
+def approval_row(approval: Approval) -> ApprovalRow:
+    """Return the row for a new approval."""
+    return ApprovalRow(
+        approval_id=approval.approval_id,
+        workspace_id=approval.workspace_id,
+        plan_id=approval.plan_id,
+        job_id=approval.job_id,
+        digest=approval.digest,
+        status=ApprovalStatus.PENDING,
+        reason=approval.reason,
+        rule=approval.rule,
+        detail=encode(approval.detail),
+        requested_by=approval.requested_by,
+        created_at=milliseconds(approval.created_at),
+        expires_at=milliseconds(approval.expires_at),
+    )
+
+
+def to_approval(row: ApprovalRow) -> Approval:
+    """Return the frozen record of a row."""
+    return Approval(
+        approval_id=row.approval_id,
+        workspace_id=row.workspace_id,
+        plan_id=row.plan_id,
+        job_id=row.job_id,
+        digest=row.digest,
+        status=ApprovalStatus(row.status),
+        reason=row.reason,
+        rule=row.rule,
+        detail=from_json(row.detail),
+        requested_by=row.requested_by,
+        created_at=from_milliseconds(row.created_at),
+        expires_at=from_milliseconds(row.expires_at),
+        decided_by=row.decided_by,
+        decided_at=_time(row.decided_at),
+        comment=row.comment,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class EventRow:
+    """A row of ``events`` before it has its number."""
+
+    workspace_id: str
+    type: EventType
+    at: int
+    actor_id: str | None
+    plan_id: str | None
+    job_id: str | None
+    data: dict[str, Any] = field(default_factory=dict)
+    sequence: int = 0
+
+    def values(self) -> dict[str, Any]:
+        """Return column names and values."""
+        return {**{name: getattr(self, name) for name in self.__slots__}, "data": encode(self.data)}
+
+    def to_event(self) -> Event:
+        """Return the frozen event."""
+        return Event(
+            event_id=event_id(self.sequence),
+            workspace_id=self.workspace_id,
+            type=self.type,
+            at=from_milliseconds(self.at),
+            actor_id=self.actor_id,
+            plan_id=self.plan_id,
+            job_id=self.job_id,
+            data=self.data,
+        )
+
+
+def read_event(row: Any) -> Event:
+    """Return the frozen event of a row as selected."""
+    return Event(
+        event_id=event_id(row.sequence),
+        workspace_id=row.workspace_id,
+        type=EventType(row.type),
+        at=from_milliseconds(row.at),
+        actor_id=row.actor_id,
+        plan_id=row.plan_id,
+        job_id=row.job_id,
+        data=from_json(row.data),
+        position=row.position,
+    )
+
+
+def when(ms: int) -> str:
+    """Return milliseconds as RFC 3339, for sentences."""
+    return rfc3339(from_milliseconds(ms))

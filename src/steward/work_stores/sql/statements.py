@@ -1,0 +1,319 @@
+"""Every SQL statement of the work store, by name, each with its purpose. No other module of the engine spells SQL.
+
+All take named parameters (``:w`` workspace, ``:now`` milliseconds). Statements on behalf of a principal always filter by
+workspace; the dispatcher's find rows by job id and check the workspace of the lease.
+"""
+
+from sqlalchemy import bindparam, case, delete, func, insert, literal_column, select, tuple_, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from steward.approval import ApprovalStatus
+from steward.database.tables import approvals, events, idempotency, jobs, plans, queues
+from steward.job import JobStatus
+from steward.plan import PlanStatus
+from steward.work_stores.sql.rows import JOB_COLUMNS
+
+W = bindparam("w")
+_UNUSED = (PlanStatus.DRAFT, PlanStatus.NEEDS_INPUT)
+
+# -- jobs ------------------------------------------------------------------------------------------------------------
+
+ADD_JOBS = insert(jobs)
+"""Put new jobs in place."""
+
+_FIXED = {"job_id", "workspace_id", "plan_id", "step_id", "position", "action_id", "actor_id", "enqueued_at"}
+SAVE_JOB = (
+    update(jobs)
+    .where(jobs.c.job_id == bindparam("key"))
+    .values({name: bindparam(name) for name in JOB_COLUMNS if name not in _FIXED})
+)
+"""Write back everything about a job that can change."""
+
+JOB = select(jobs).where(jobs.c.workspace_id == W, jobs.c.job_id == bindparam("job_id"))
+"""One job of a workspace."""
+
+JOBS_BY_ID = select(jobs).where(jobs.c.job_id.in_(bindparam("ids", expanding=True)))
+"""Some jobs, for a dispatcher that checks the workspace of each."""
+
+JOBS_OF_PLAN = (
+    select(jobs).where(jobs.c.workspace_id == W, jobs.c.plan_id == bindparam("plan_id")).order_by(jobs.c.position)
+)
+"""All jobs of a plan, in step order."""
+
+STATUSES_OF_PLAN = select(jobs.c.status).where(jobs.c.plan_id == bindparam("plan_id")).distinct()
+"""Which states the jobs of a plan are in, to tell how it ended."""
+
+SEALED_RESULTS = select(jobs.c.plan_id, jobs.c.step_id, jobs.c.result_sealed, jobs.c.result_labels).where(
+    jobs.c.plan_id.in_(bindparam("plans", expanding=True)), jobs.c.step_id.in_(bindparam("steps", expanding=True))
+)
+"""Results that claimed jobs refer to."""
+
+DROP_SEALED_RESULTS = update(jobs).where(jobs.c.plan_id == bindparam("key")).values(result_sealed=None)
+"""Forget the full results of a plan that ended."""
+
+_NEWEST = (jobs.c.workspace_id == W, jobs.c.job_id < bindparam("after"))
+_PAGE = bindparam("limit")
+LIST_JOBS = select(jobs).where(*_NEWEST).order_by(jobs.c.job_id.desc()).limit(_PAGE)
+"""A page of a workspace's jobs, newest first: a walk down one index."""
+
+LIST_JOBS_BY_STATUS = (
+    select(jobs).where(*_NEWEST, jobs.c.status == bindparam("status")).order_by(jobs.c.job_id.desc()).limit(_PAGE)
+)
+"""The same, of one status."""
+
+LIST_JOBS_OF_PLAN = (
+    select(jobs)
+    # "+" keeps the planner on the plan's own short index
+    .where(literal_column("+jobs.workspace_id") == W, jobs.c.plan_id == bindparam("plan_id"))
+    .where(jobs.c.job_id < bindparam("after"))
+    .where(case((bindparam("status").is_(None), True), else_=jobs.c.status == bindparam("status")))
+    .order_by(jobs.c.job_id.desc())
+    .limit(_PAGE)
+)
+"""The same, of one plan and perhaps one status."""
+
+DUE_JOBS = (
+    select(jobs)
+    .where(jobs.c.status == literal_column(f"'{JobStatus.SCHEDULED}'"), jobs.c.not_before <= bindparam("now"))
+    .order_by(jobs.c.not_before)
+    .limit(_PAGE)
+)
+"""Scheduled jobs whose time has come."""
+
+READY_JOBS = (
+    select(jobs)
+    .where(jobs.c.workspace_id == W, jobs.c.status == JobStatus.PENDING)
+    .order_by(jobs.c.job_id)
+    .limit(_PAGE)
+)
+"""A workspace's ready jobs, oldest first."""
+
+LOST_LEASES = (
+    select(jobs)
+    .where(jobs.c.status == literal_column(f"'{JobStatus.RUNNING}'"), jobs.c.lease_until <= bindparam("now"))
+    .order_by(jobs.c.lease_until)
+    .limit(_PAGE)
+)
+"""Running jobs whose worker did not renew in time."""
+
+NEXT_DUE = select(func.min(jobs.c.not_before)).where(jobs.c.status == literal_column(f"'{JobStatus.SCHEDULED}'"))
+"""When the next scheduled job becomes ready."""
+
+NEXT_LEASE_END = select(func.min(jobs.c.lease_until)).where(jobs.c.status == literal_column(f"'{JobStatus.RUNNING}'"))
+"""When the next lease runs out."""
+
+# -- queues: depth, fairness and event numbers, a row per workspace ----------------------------------------------------
+
+_bump = sqlite_insert(queues).values(
+    workspace_id=W, depth=bindparam("depth"), event_sequence=bindparam("events"), event_floor=0, turn=0
+)
+BUMP_QUEUE = _bump.on_conflict_do_update(
+    index_elements=["workspace_id"],
+    set_={
+        "depth": queues.c.depth + _bump.excluded.depth,
+        "event_sequence": queues.c.event_sequence + _bump.excluded.event_sequence,
+    },
+).returning(queues.c.depth, queues.c.event_sequence)
+"""Change a workspace's ready count and take numbers for its events; also makes the row."""
+
+READY_QUEUES = (
+    select(queues.c.workspace_id, queues.c.depth)
+    .where(literal_column("queues.depth > 0"))
+    .order_by(queues.c.turn)
+    .limit(_PAGE)
+)
+"""Workspaces that have ready jobs, least recently served first."""
+
+LAST_TURN = select(func.max(queues.c.turn))
+"""The newest turn given."""
+
+SET_TURN = update(queues).where(queues.c.workspace_id == bindparam("key")).values(turn=bindparam("new_turn"))
+"""Send a workspace to the end of the line."""
+
+SET_DEPTH = update(queues).where(queues.c.workspace_id == bindparam("key")).values(depth=bindparam("new_depth"))
+"""Mend a ready count."""
+
+QUEUE = select(queues).where(queues.c.workspace_id == W)
+"""A workspace's row."""
+
+DEPTHS = select(queues.c.workspace_id, queues.c.depth).where(literal_column("queues.depth > 0"))
+"""Ready jobs by workspace."""
+
+# -- plans -----------------------------------------------------------------------------------------------------------
+
+ADD_PLAN = insert(plans)
+"""Put a new plan in place."""
+
+PLAN = select(plans).where(plans.c.workspace_id == W, plans.c.plan_id == bindparam("plan_id"))
+"""One plan of a workspace."""
+
+START_PLAN = (
+    update(plans)
+    .where(plans.c.plan_id == bindparam("key"))
+    .values(
+        status=bindparam("new_status"),
+        approval_id=bindparam("approval"),
+        job_ids=bindparam("jobs"),
+        open_jobs=bindparam("open"),
+        expires_at=None,
+        finished_at=bindparam("finished"),
+    )
+)
+"""Take a draft over when it is executed."""
+
+CHANGE_OPEN_JOBS = (
+    update(plans)
+    .where(plans.c.plan_id == bindparam("key"))
+    .values(open_jobs=plans.c.open_jobs + bindparam("delta"))
+    .returning(plans.c.open_jobs, plans.c.status)
+)
+"""Count jobs that ended or came back; 0 means the plan ends."""
+
+SET_PLAN_STATUS = (
+    update(plans)
+    .where(plans.c.plan_id == bindparam("key"))
+    .values(status=bindparam("new_status"), finished_at=bindparam("finished"))
+)
+"""Move a plan."""
+
+DROP_PLAN_BODY = update(plans).where(plans.c.plan_id == bindparam("key")).values(body_sealed=None)
+"""Forget the executable steps of a plan that ended."""
+
+ADD_PLAN_JOBS = update(plans).where(plans.c.plan_id == bindparam("key")).values(job_ids=bindparam("jobs"))
+"""Note the children of an expanded step."""
+
+_OLDER_PLANS = (plans.c.workspace_id == W, plans.c.plan_id < bindparam("after"))
+LIST_PLANS = select(plans).where(*_OLDER_PLANS).order_by(plans.c.plan_id.desc()).limit(_PAGE)
+"""A page of a workspace's plans, newest first."""
+
+LIST_PLANS_BY_STATUS = (
+    select(plans)
+    .where(*_OLDER_PLANS, plans.c.status == bindparam("status"))
+    .order_by(plans.c.plan_id.desc())
+    .limit(_PAGE)
+)
+"""The same, of one status."""
+
+EXCESS_DRAFTS = (
+    select(plans.c.plan_id, plans.c.workspace_id)
+    .where(plans.c.workspace_id == W, plans.c.status.in_(_UNUSED))
+    .order_by(plans.c.plan_id.desc())
+    .offset(bindparam("keep"))
+    .limit(100)
+)
+"""A workspace's oldest drafts beyond those it may keep."""
+
+OLD_DRAFTS = (
+    select(plans.c.plan_id, plans.c.workspace_id)
+    .where(plans.c.expires_at <= bindparam("now"), plans.c.status.in_(_UNUSED))
+    .limit(_PAGE)
+)
+"""Drafts whose time is over."""
+
+ENDED_PLANS = (
+    select(plans.c.plan_id)
+    .where(plans.c.finished_at <= bindparam("before"), plans.c.open_jobs == 0)
+    .order_by(plans.c.finished_at)
+    .limit(_PAGE)
+)
+"""Plans that ended long enough ago to go."""
+
+# -- approvals -------------------------------------------------------------------------------------------------------
+
+ADD_APPROVAL = insert(approvals)
+"""Ask a person."""
+
+APPROVAL = select(approvals).where(approvals.c.workspace_id == W, approvals.c.approval_id == bindparam("approval_id"))
+"""One approval of a workspace."""
+
+PENDING_APPROVALS_OF_PLAN = select(approvals).where(
+    approvals.c.plan_id == bindparam("plan_id"), approvals.c.status == ApprovalStatus.PENDING
+)
+"""What a plan still waits for."""
+
+SAVE_APPROVAL = (
+    update(approvals)
+    .where(approvals.c.approval_id == bindparam("key"))
+    .values(
+        status=bindparam("new_status"),
+        decided_by=bindparam("by"),
+        decided_at=bindparam("at"),
+        comment=bindparam("comment"),
+    )
+)
+"""Record a decision."""
+
+LIST_APPROVALS = (
+    select(approvals)
+    .where(
+        approvals.c.workspace_id == W,
+        approvals.c.status == ApprovalStatus.PENDING,
+        approvals.c.approval_id < bindparam("after"),
+    )
+    .order_by(approvals.c.approval_id.desc())
+    .limit(_PAGE)
+)
+"""A page of what waits for a decision, newest first."""
+
+OLD_APPROVALS = (
+    select(approvals)
+    .where(
+        approvals.c.status == literal_column(f"'{ApprovalStatus.PENDING}'"), approvals.c.expires_at <= bindparam("now")
+    )
+    .limit(_PAGE)
+)
+"""Approvals nobody gave in time."""
+
+# -- idempotency -----------------------------------------------------------------------------------------------------
+
+CLAIMED = select(idempotency).where(
+    idempotency.c.workspace_id == W,
+    tuple_(idempotency.c.namespace, idempotency.c.key).in_(bindparam("keys", expanding=True)),
+)
+"""Which of a request's own names are known."""
+
+ADD_CLAIMS = insert(idempotency)
+"""Remember a request's own names."""
+
+# -- events ----------------------------------------------------------------------------------------------------------
+
+ADD_EVENTS = insert(events)
+"""Append facts."""
+
+_LATER = (events.c.workspace_id == W, events.c.sequence > bindparam("after"))
+EVENTS_AFTER = select(events).where(*_LATER).order_by(events.c.sequence).limit(_PAGE)
+"""A workspace's events after one of them."""
+
+EVENTS_OF_PLAN_AFTER = (
+    select(events)
+    .where(literal_column("+events.workspace_id") == W, events.c.plan_id == bindparam("plan_id"))
+    .where(events.c.sequence > bindparam("after"))
+    .order_by(events.c.sequence)
+    .limit(_PAGE)
+)
+"""The same, of one plan."""
+
+ALL_EVENTS_AFTER = select(events).where(events.c.position > bindparam("after")).order_by(events.c.position).limit(_PAGE)
+"""Every workspace's events, for the installation's own readers."""
+
+# -- retention -------------------------------------------------------------------------------------------------------
+
+_GONE = bindparam("plans", expanding=True)
+RAISE_FLOOR = (
+    update(queues)
+    .where(queues.c.workspace_id == bindparam("key"), queues.c.event_floor < bindparam("floor"))
+    .values(event_floor=bindparam("floor"))
+)
+"""Remember how far a workspace's log no longer reaches back."""
+
+LAST_EVENTS_OF_PLANS = (
+    select(events.c.workspace_id, func.max(events.c.sequence).label("last"))
+    .where(events.c.plan_id.in_(_GONE))
+    .group_by(events.c.workspace_id)
+)
+"""The newest events about to go, by workspace."""
+
+DELETE_PLANS = tuple(
+    delete(table).where(table.c.plan_id.in_(_GONE)) for table in (events, idempotency, approvals, jobs, plans)
+)
+"""Delete plans with all that belongs to them."""

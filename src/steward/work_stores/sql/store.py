@@ -1,0 +1,268 @@
+"""The SQL engine's two faces. Each verb is a plain function over one transaction; here they meet threads and time."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from sqlalchemy import Connection
+
+from steward.approval import Approval, Verdict
+from steward.clock import Clock, milliseconds
+from steward.database import Database, Doorbell
+from steward.database.migrate import upgrade
+from steward.event import Event, EventSink
+from steward.identity import Principal
+from steward.ids import IdFactory
+from steward.job import HeldFor, Job, JobStatus
+from steward.plan import PlanRecord, PlanStatus
+from steward.work_store import (
+    Answer,
+    Claimed,
+    EventPage,
+    JobPage,
+    LeaseRef,
+    Listener,
+    PlanPage,
+    Settlement,
+    Submission,
+    Submitted,
+    Swept,
+)
+from steward.work_stores.sql import claim, control, housekeeping, reading, statements, submit
+from steward.work_stores.sql.rows import JobRow, read_event
+from steward.work_stores.sql.transaction import Work
+
+T = TypeVar("T")
+WORK: Final = "work"
+EVENTS: Final = "events"
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """What both faces share."""
+
+    database: Database
+    bell: Doorbell
+    clock: Clock
+    sinks: tuple[EventSink, ...]
+
+    @property
+    def now(self) -> int:
+        return milliseconds(self.clock.now())
+
+    async def change(self, verb: Callable[[Work], T]) -> T:
+        """Run a verb in one transaction; once it is committed tell the sinks and ring."""
+
+        def run(connection: Connection) -> tuple[T, Work]:
+            work = Work(connection, self.now)
+            answer = verb(work)
+            work.flush()
+            return answer, work
+
+        answer, _ = await self.database.write(run, self._announce)
+        return answer
+
+    def _announce(self, outcome: tuple[Any, Work]) -> None:
+        work = outcome[1]
+        for event in work.committed:
+            for sink in self.sinks:
+                sink(event)
+        if work.became_ready:
+            self.bell.ring(WORK)
+        if work.committed:
+            self.bell.ring(EVENTS)
+
+
+class SqlWorkStore:
+    """``WorkStore`` over SQL; see the contract for what each verb promises."""
+
+    def __init__(self, engine: _Engine, principal: Principal) -> None:
+        """Open for ``principal``."""
+        self._engine = engine
+        self._principal = principal
+
+    @property
+    def principal(self) -> Principal:
+        """Whom it was opened for."""
+        return self._principal
+
+    @property
+    def _workspace(self) -> str:
+        return self._principal.workspace_id
+
+    async def _change(self, verb: Callable[..., T], *args: Any, **more: Any) -> T:
+        return await self._engine.change(lambda work: verb(work, self._principal, *args, **more))
+
+    async def _read(self, query: Callable[..., T], *args: Any, **more: Any) -> T:
+        return await self._engine.database.read(lambda connection: query(connection, self._workspace, *args, **more))
+
+    async def draft(self, plan: PlanRecord) -> None:
+        """Keep a plan that nobody has executed."""
+        await self._change(submit.draft, plan)
+
+    async def submit(self, submission: Submission) -> Submitted:
+        """Put a submission in place, or return the original."""
+        return await self._change(submit.submit, submission)
+
+    async def decide_approval(self, approval_id: str, digest: str, verdict: Verdict, comment: str | None) -> Approval:
+        """Record a decision once and act on it."""
+        return await self._change(control.decide_approval, approval_id, digest, verdict, comment)
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """Cancel a job."""
+        return await self._change(control.cancel_job, job_id)
+
+    async def cancel_plan(self, plan_id: str) -> PlanRecord:
+        """Cancel a plan."""
+        return await self._change(control.cancel_plan, plan_id)
+
+    async def retry_job(self, job_id: str) -> Job:
+        """Try a failed job again."""
+        return await self._change(control.retry_job, job_id)
+
+    async def resolve_job(self, job_id: str, outcome: Literal["completed", "failed"], note: str) -> Job:
+        """Settle an unknown outcome by hand."""
+        return await self._change(control.resolve_job, job_id, completed=outcome == "completed", note=note)
+
+    async def get_plan(self, plan_id: str) -> PlanRecord | None:
+        """Return one plan."""
+        return await self._read(reading.get_plan, plan_id, self._engine.now)
+
+    async def get_job(self, job_id: str) -> Job | None:
+        """Return one job."""
+        return await self._read(reading.get_job, job_id)
+
+    async def get_approval(self, approval_id: str) -> Approval | None:
+        """Return one approval."""
+        return await self._read(reading.get_approval, approval_id)
+
+    async def plan_jobs(self, plan_id: str) -> tuple[Job, ...]:
+        """Return a plan's jobs in step order."""
+        return await self._read(reading.plan_jobs, plan_id)
+
+    async def list_jobs(
+        self, *, limit: int, after: str | None = None, status: JobStatus | None = None, plan_id: str | None = None
+    ) -> JobPage:
+        """Return a page of jobs, newest first."""
+        return await self._read(reading.list_jobs, limit=limit, after=after, status=status, plan_id=plan_id)
+
+    async def list_plans(self, *, limit: int, after: str | None = None, status: PlanStatus | None = None) -> PlanPage:
+        """Return a page of plans, newest first."""
+        return await self._read(reading.list_plans, self._engine.now, limit=limit, after=after, status=status)
+
+    async def list_approvals(self, *, limit: int, after: str | None = None) -> tuple[Approval, ...]:
+        """Return a page of what waits for a decision, newest first."""
+        return await self._read(reading.list_approvals, limit=limit, after=after)
+
+    async def queue_depth(self) -> int:
+        """Return how many jobs are ready."""
+        return await self._read(reading.queue_depth)
+
+    async def events_after(self, event_id: str | None, *, limit: int, plan_id: str | None = None) -> EventPage:
+        """Return events after one of them."""
+        return await self._read(reading.events_after, event_id, limit=limit, plan_id=plan_id)
+
+    def listen(self) -> AbstractContextManager[Listener]:
+        """Return a listener for new events."""
+        return self._engine.bell.listen(EVENTS)
+
+
+class SqlDispatcher:
+    """``Dispatcher`` over SQL; see the contract for what each verb promises."""
+
+    def __init__(self, engine: _Engine) -> None:
+        """Serve the whole installation."""
+        self._engine = engine
+
+    def _open_for(self, row: JobRow) -> SqlWorkStore:
+        actor = Principal(row.actor_id, row.workspace_id, frozenset(), frozenset())
+        return SqlWorkStore(self._engine, actor)
+
+    async def claim(self, worker_id: str, *, limit: int) -> Claimed:
+        """Take ready jobs, fairly between workspaces."""
+        return await self._engine.change(lambda work: claim.claim(work, worker_id, limit, self._open_for))
+
+    async def dispatch(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
+        """Record that effects may now happen."""
+        return await self._engine.change(lambda work: claim.dispatch(work, refs))
+
+    async def renew(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
+        """Extend leases."""
+        return await self._engine.change(lambda work: claim.renew(work, refs))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> tuple[Answer, ...]:
+        """End attempts."""
+        return await self._engine.change(lambda work: claim.settle(work, settlements))
+
+    async def hold(self, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Approval | None) -> Answer:
+        """Put a claimed job aside."""
+        return await self._engine.change(lambda work: claim.hold(work, ref, held_for, reason, approval))
+
+    async def sweep(self) -> Swept:
+        """Recover lost leases; expire approvals and drafts."""
+        return await self._engine.change(housekeeping.sweep)
+
+    async def purge(self, retention_s: int) -> int:
+        """Delete plans that ended long ago."""
+        gone = 0
+        while batch := await self._engine.change(lambda work: housekeeping.purge(work, retention_s * 1000)):
+            gone += batch
+        return gone
+
+    async def depth(self) -> Mapping[str, int]:
+        """Return ready jobs by workspace."""
+        found = await self._engine.database.read(lambda connection: connection.execute(statements.DEPTHS).all())
+        return {row.workspace_id: row.depth for row in found}
+
+    async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
+        """Return every workspace's events after a position."""
+        found = await self._engine.database.read(
+            lambda connection: connection.execute(
+                statements.ALL_EVENTS_AFTER, {"after": position, "limit": limit}
+            ).all()
+        )
+        return tuple(read_event(row) for row in found)
+
+    def listen(self) -> AbstractContextManager[Listener]:
+        """Return a listener for ready jobs."""
+        return self._engine.bell.listen(WORK)
+
+
+class SqlWorkEngine:
+    """``WorkEngine`` over SQL."""
+
+    def __init__(self, database: Database, bell: Doorbell, clock: Clock, sinks: Sequence[EventSink] = ()) -> None:
+        """Use an open, migrated database."""
+        self._engine = _Engine(database, bell, clock, tuple(sinks))
+        self._dispatcher = SqlDispatcher(self._engine)
+
+    def open(self, principal: Principal) -> SqlWorkStore:
+        """Return the work of the principal's workspace."""
+        return SqlWorkStore(self._engine, principal)
+
+    @property
+    def dispatcher(self) -> SqlDispatcher:
+        """The installation's face."""
+        return self._dispatcher
+
+    async def ping(self) -> None:
+        """Return if the store answers."""
+        await self._engine.database.ping()
+
+
+@asynccontextmanager
+async def open_sql_engine(
+    database_url: str, *, clock: Clock, ids: IdFactory, home: Path | None, sinks: Sequence[EventSink] = ()
+) -> AsyncIterator[SqlWorkEngine]:
+    """Open, migrate and finally close a database of its own for an engine: for tests and tools."""
+    del ids  # the engine makes no ids of its own; other engines may
+    database = Database(database_url)
+    bell = Doorbell(None if home is None else home / "bells")
+    try:
+        upgrade(database)
+        yield SqlWorkEngine(database, bell, clock, sinks)
+    finally:
+        bell.close()
+        await database.aclose()

@@ -1,0 +1,270 @@
+"""Drafts and submissions: the one operation that puts plan, jobs, idempotency, approval and events in place."""
+
+from pydantic_core import from_json
+
+from steward.clock import milliseconds
+from steward.errors import (
+    ApprovalMismatch,
+    IdempotencyKeyReused,
+    IdempotencyMixed,
+    IllegalTransition,
+    PlanExpired,
+)
+from steward.event import EventType
+from steward.identity import Principal
+from steward.job import HeldFor, JobStatus, NewJob
+from steward.plan import PlanRecord, PlanStatus
+from steward.work_store import MAX_DRAFTS, IdempotencyClaim, Submission, Submitted
+from steward.work_stores.sql import statements
+from steward.work_stores.sql.rows import JobRow, PlanRow, approval_row, encode, load, plan_row
+from steward.work_stores.sql.transaction import Work
+
+
+def find_plan(work: Work, workspace_id: str, plan_id: str) -> PlanRow | None:
+    """Return one plan of a workspace."""
+    found = work.connection.execute(statements.PLAN, {"w": workspace_id, "plan_id": plan_id}).one_or_none()
+    return None if found is None else load(PlanRow, found)
+
+
+def draft(work: Work, principal: Principal, plan: PlanRecord) -> None:
+    """Keep a plan nobody has executed; the oldest beyond the allowance expire."""
+    row = plan_row(plan, status=plan.status)
+    row.workspace_id = principal.workspace_id
+    work.connection.execute(statements.ADD_PLAN, row.values())
+    work.note(
+        EventType.PLAN_DRAFTED,
+        principal.workspace_id,
+        plan.plan_id,
+        None,
+        principal.actor_id,
+        {"status": plan.status},
+    )
+    excess = work.connection.execute(statements.EXCESS_DRAFTS, {"w": principal.workspace_id, "keep": MAX_DRAFTS}).all()
+    for old in excess:
+        work.set_plan_status(old.plan_id, old.workspace_id, PlanStatus.EXPIRED)
+
+
+def submit(work: Work, principal: Principal, submission: Submission) -> Submitted:
+    """Put a submission in place, or return what an earlier one with the same names or plan did."""
+    known = _known_claims(work, principal, submission)
+    if known is not None:
+        return known
+    plan, workspace_id = submission.plan, principal.workspace_id
+    existing = find_plan(work, workspace_id, plan.plan_id)
+    if existing is not None:
+        earlier = _earlier(work, existing, plan)
+        if earlier is not None:
+            _remember(work, workspace_id, submission.idempotency, earlier.plan_id, earlier.job_ids)
+            return earlier
+    else:
+        row = plan_row(plan, status=PlanStatus.RUNNING)
+        row.workspace_id = workspace_id
+        work.connection.execute(statements.ADD_PLAN, row.values())
+    _put_jobs(work, principal, submission)
+    job_ids = tuple(job.job_id for job in submission.jobs)
+    _remember(work, workspace_id, submission.idempotency, plan.plan_id, job_ids)
+    status = PlanStatus.RUNNING if submission.approval is None else PlanStatus.AWAITING_APPROVAL
+    approval_id = None if submission.approval is None else submission.approval.approval_id
+    work.connection.execute(
+        statements.START_PLAN,
+        {
+            "key": plan.plan_id,
+            "new_status": status,
+            "approval": approval_id,
+            "jobs": encode(job_ids),
+            "open": len(job_ids),
+            "finished": None,
+        },
+    )
+    work.note(
+        EventType.PLAN_SUBMITTED,
+        workspace_id,
+        plan.plan_id,
+        None,
+        principal.actor_id,
+        {"status": status, "jobs": len(job_ids), "actions": [job.action_id for job in submission.jobs]},
+    )
+    if submission.approval is not None:
+        _ask(work, principal, submission)
+    work.flush()
+    return Submitted(
+        plan_id=plan.plan_id,
+        status=status,
+        job_ids=job_ids,
+        duplicate=False,
+        approval_id=approval_id,
+        queue_depth=work.depths.get(workspace_id, 0),
+    )
+
+
+def _ask(work: Work, principal: Principal, submission: Submission) -> None:
+    approval = submission.approval
+    assert approval is not None
+    row = approval_row(approval)
+    row.workspace_id = principal.workspace_id
+    work.connection.execute(statements.ADD_APPROVAL, row.values())
+    work.note(
+        EventType.APPROVAL_REQUESTED,
+        principal.workspace_id,
+        approval.plan_id,
+        None,
+        principal.actor_id,
+        {"approval_id": approval.approval_id, "rule": approval.rule},
+    )
+
+
+def _known_claims(work: Work, principal: Principal, submission: Submission) -> Submitted | None:
+    """Return the original of a request whose names are all known; refuse reused and mixed ones."""
+    claims = submission.idempotency
+    if not claims:
+        return None
+    found = work.connection.execute(
+        statements.CLAIMED,
+        {"w": principal.workspace_id, "keys": [(claim.namespace, claim.key) for claim in claims]},
+    )
+    known = {(row.namespace, row.key): row for row in found}
+    for claim in claims:
+        row = known.get((claim.namespace, claim.key))
+        if row is not None and row.payload_digest != claim.payload_digest:
+            raise IdempotencyKeyReused(facts={"key": claim.key})
+    request = next((claim for claim in claims if claim.namespace == "request"), None)
+    if request is not None and ("request", request.key) in known:
+        return _duplicate(work, principal.workspace_id, known["request", request.key].plan_id, None)
+    named = [claim for claim in claims if claim.namespace == "action"]
+    answered = [known[claim.namespace, claim.key] for claim in named if (claim.namespace, claim.key) in known]
+    if not answered:
+        return None
+    if len(answered) != len(submission.jobs):  # an action without a name counts as new
+        raise IdempotencyMixed
+    job_ids = tuple(known["action", claim.key].job_id for claim in sorted(named, key=lambda claim: claim.step_index))
+    return _duplicate(work, principal.workspace_id, answered[0].plan_id, job_ids)
+
+
+def _duplicate(work: Work, workspace_id: str, plan_id: str, job_ids: tuple[str, ...] | None) -> Submitted:
+    plan = find_plan(work, workspace_id, plan_id)
+    assert plan is not None, "an idempotency record lives as long as its plan"
+    if job_ids is None:  # the children of an expanded step follow the steps and were no part of the first answer
+        submitted = len(from_json(plan.document).get("steps", ()))
+        job_ids = tuple(from_json(plan.job_ids)[: submitted or None])
+    queue = work.connection.execute(statements.QUEUE, {"w": workspace_id}).one_or_none()
+    return Submitted(
+        plan_id=plan_id,
+        status=PlanStatus(plan.status),
+        job_ids=job_ids,
+        duplicate=True,
+        approval_id=plan.approval_id,
+        queue_depth=0 if queue is None else queue.depth,
+    )
+
+
+def _earlier(work: Work, existing: PlanRow, plan: PlanRecord) -> Submitted | None:
+    """Return the original if this plan was executed before; None if it is a live draft that can be taken over."""
+    status = PlanStatus(existing.status)
+    if from_json(existing.job_ids):
+        return _duplicate(work, existing.workspace_id, existing.plan_id, None)
+    overdue = existing.expires_at is not None and existing.expires_at <= work.now
+    if status is PlanStatus.EXPIRED or (status is PlanStatus.DRAFT and overdue):
+        raise PlanExpired
+    if status is not PlanStatus.DRAFT:
+        raise IllegalTransition(f"A plan that is {status} cannot be executed.")
+    if existing.digest != plan.digest:
+        raise ApprovalMismatch
+    return None
+
+
+def _remember(
+    work: Work,
+    workspace_id: str,
+    claims: tuple[IdempotencyClaim, ...],
+    plan_id: str,
+    job_ids: tuple[str, ...],
+) -> None:
+    if claims:
+        work.connection.execute(
+            statements.ADD_CLAIMS,
+            [
+                {
+                    "workspace_id": workspace_id,
+                    "namespace": claim.namespace,
+                    "key": claim.key,
+                    "payload_digest": claim.payload_digest,
+                    "plan_id": plan_id,
+                    "job_id": job_ids[claim.step_index] if claim.namespace == "action" else None,
+                }
+                for claim in claims
+            ],
+        )
+
+
+def _put_jobs(work: Work, principal: Principal, submission: Submission) -> None:
+    ids = {job.step_id: job.job_id for job in submission.jobs}
+    needed_by: dict[str, list[str]] = {step_id: [] for step_id in ids}
+    for job in submission.jobs:
+        for step_id in job.depends_on:
+            needed_by[step_id].append(job.job_id)
+    for position, job in enumerate(submission.jobs):
+        row = new_job_row(
+            job,
+            workspace_id=principal.workspace_id,
+            plan_id=submission.plan.plan_id,
+            actor_id=principal.actor_id,
+            position=position,
+            status=_first_status(job, work.now, held=submission.approval is not None),
+            now=work.now,
+            request_id=submission.plan.request_id,
+        )
+        row.dependents = encode(needed_by[job.step_id])
+        if submission.approval is not None:
+            row.held_for, row.reason = HeldFor.APPROVAL, submission.approval.reason
+        work.add(row)
+
+
+def _first_status(job: NewJob, now: int, *, held: bool) -> JobStatus:
+    if held:
+        return JobStatus.HELD
+    if job.depends_on:
+        return JobStatus.WAITING
+    if job.not_before is not None and milliseconds(job.not_before) > now:
+        return JobStatus.SCHEDULED
+    return JobStatus.PENDING
+
+
+def new_job_row(
+    job: NewJob,
+    *,
+    workspace_id: str,
+    plan_id: str,
+    actor_id: str,
+    position: int,
+    status: JobStatus,
+    now: int,
+    request_id: str,
+) -> JobRow:
+    """Return the row for a new job."""
+    return JobRow(
+        job_id=job.job_id,
+        workspace_id=workspace_id,
+        plan_id=plan_id,
+        step_id=job.step_id,
+        position=position,
+        action_id=job.action_id,
+        actor_id=actor_id,
+        status=status,
+        definition_hash=job.definition_hash,
+        digest=job.digest,
+        params_sealed=job.params_sealed,
+        depends_on=encode(job.depends_on),
+        waiting_on=len(job.depends_on),
+        effect=job.effect,
+        retry=job.retry,
+        effect_key=job.job_id,
+        max_attempts=job.max_attempts,
+        attempt_budget=job.max_attempts,
+        key_valid_ms=round(job.key_valid_s * 1000),
+        not_before=None if job.not_before is None else milliseconds(job.not_before),
+        enqueued_at=now,
+        labels=encode(job.labels),
+        authored_after=encode(job.authored_after),
+        parent_step_id=job.parent_step_id,
+        request_id=request_id,
+    )

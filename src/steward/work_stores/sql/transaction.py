@@ -1,0 +1,242 @@
+"""One transaction's view of the work: rows are loaded once, changed in Python, and written back together.
+
+Every change of state goes through ``move``, which checks the edge, keeps the counts (ready jobs by workspace, open jobs
+by plan) and leaves the events to be appended; ``flush`` writes it all. So no verb can forget one of them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pydantic_core import from_json
+from sqlalchemy import Connection
+
+from steward.errors import IllegalTransition
+from steward.event import Event, EventType
+from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobError, JobStatus
+from steward.plan import PlanStatus
+from steward.work_stores.sql import statements
+from steward.work_stores.sql.rows import EventRow, JobRow, encode, load
+
+_ENDED: Final = {
+    PlanStatus.COMPLETED: EventType.PLAN_COMPLETED,
+    PlanStatus.FAILED: EventType.PLAN_FAILED,
+    PlanStatus.CANCELLED: EventType.PLAN_CANCELLED,
+    PlanStatus.REJECTED: EventType.PLAN_REJECTED,
+    PlanStatus.EXPIRED: EventType.PLAN_EXPIRED,
+}
+_LIVE: Final = {PlanStatus.RUNNING, PlanStatus.AWAITING_APPROVAL}
+
+
+class Work:
+    """The rows, counts and events of one transaction."""
+
+    def __init__(self, connection: Connection, now: int) -> None:
+        """Begin on an open connection, at ``now`` milliseconds by the store's clock."""
+        self.connection = connection
+        self.now = now
+        self.became_ready = False
+        self.committed: list[Event] = []
+        self.depths: dict[str, int] = {}
+        self._jobs: dict[str, JobRow] = {}
+        self._new: list[JobRow] = []
+        self._dirty: dict[str, JobRow] = {}
+        self._depth: Counter[str] = Counter()
+        self._open: Counter[str] = Counter()
+        self._plan_workspace: dict[str, str] = {}
+        self._ends_as: dict[str, PlanStatus] = {}
+        self._events: list[EventRow] = []
+
+    # -- loading -----------------------------------------------------------------------------------------------------
+
+    def adopt(self, found: Iterable[Any]) -> list[JobRow]:
+        """Return job rows for selected rows, the ones this transaction already holds where it does."""
+        rows = []
+        for item in found:
+            row = self._jobs.get(item.job_id)
+            if row is None:
+                row = self._jobs[item.job_id] = load(JobRow, item)
+            rows.append(row)
+        return rows
+
+    def job(self, workspace_id: str, job_id: str) -> JobRow | None:
+        """Return one job of a workspace."""
+        row = self._jobs.get(job_id)
+        if row is not None:
+            return row if row.workspace_id == workspace_id else None
+        found = self.connection.execute(statements.JOB, {"w": workspace_id, "job_id": job_id}).all()
+        return next(iter(self.adopt(found)), None)
+
+    def jobs_by_id(self, job_ids: Iterable[str]) -> dict[str, JobRow]:
+        """Return the jobs with these ids; the caller checks the workspace."""
+        wanted = list(job_ids)
+        missing = [job_id for job_id in wanted if job_id not in self._jobs]
+        if missing:
+            self.adopt(self.connection.execute(statements.JOBS_BY_ID, {"ids": missing}))
+        return {job_id: self._jobs[job_id] for job_id in wanted if job_id in self._jobs}
+
+    def dependents(self, row: JobRow) -> list[JobRow]:
+        """Return the jobs that need this one."""
+        ids = from_json(row.dependents)
+        return list(self.jobs_by_id(ids).values()) if ids else []
+
+    def plan_jobs(self, workspace_id: str, plan_id: str) -> list[JobRow]:
+        """Return all jobs of a plan, in step order."""
+        found = self.connection.execute(statements.JOBS_OF_PLAN, {"w": workspace_id, "plan_id": plan_id})
+        return self.adopt(found)
+
+    # -- changing ----------------------------------------------------------------------------------------------------
+
+    def add(self, row: JobRow) -> None:
+        """Put a new job in place."""
+        self._jobs[row.job_id] = row
+        self._new.append(row)
+        self._plan_workspace[row.plan_id] = row.workspace_id
+        if row.status == JobStatus.PENDING:
+            self._depth[row.workspace_id] += 1
+
+    def touch(self, row: JobRow) -> None:
+        """Remember that a row changed."""
+        self._dirty[row.job_id] = row
+
+    def move(self, row: JobRow, status: JobStatus, event: EventType, *, actor: str | None = None, **facts: Any) -> None:
+        """Bring a job to another state and note the event; refuse an edge that is not drawn."""
+        before = JobStatus(row.status)
+        if status not in TRANSITIONS[before]:
+            raise IllegalTransition(f"A job that is {before} cannot become {status}.")
+        row.status = status
+        if before is JobStatus.RUNNING:
+            row.worker_id = row.lease_until = row.claimed_at = row.dispatched_at = None
+            row.cancel_requested = False
+        if status is not JobStatus.HELD:
+            row.held_for = None
+        self._depth[row.workspace_id] += (status is JobStatus.PENDING) - (before is JobStatus.PENDING)
+        self._open[row.plan_id] += (before in FINAL) - (status in FINAL)
+        self._plan_workspace[row.plan_id] = row.workspace_id
+        row.finished_at = self.now if status in FINAL else None
+        self.touch(row)
+        if row.finished_at is not None and row.started_at is not None:
+            facts["duration_ms"] = row.finished_at - row.started_at
+        if row.finished_at is not None:
+            facts["latency_ms"] = row.finished_at - row.enqueued_at
+        self.note_job(event, row, actor=actor, **facts)
+
+    def end_attempt(self, row: JobRow, outcome: str, error: JobError | None = None) -> None:
+        """Write the attempt under way into the job's history."""
+        history = from_json(row.history)
+        history.append(
+            {
+                "number": row.attempts,
+                "fence": row.fence,
+                "worker_id": row.worker_id or "",
+                "started_at": row.claimed_at or self.now,
+                "dispatched_at": row.dispatched_at,
+                "finished_at": self.now,
+                "outcome": outcome,
+                "error": None if error is None else error.as_dict(),
+            }
+        )
+        row.history = encode(history[-MAX_HISTORY:])
+
+    def note_job(self, event: EventType, row: JobRow, *, actor: str | None = None, **facts: Any) -> None:
+        """Leave an event about a job."""
+        data = {
+            "step_id": row.step_id,
+            "action_id": row.action_id,
+            "status": row.status,
+            "attempt": row.attempts,
+            **facts,
+        }
+        self.note(event, row.workspace_id, row.plan_id, row.job_id, actor, data)
+
+    def note(  # noqa: PLR0917 - an event is as wide as this
+        self,
+        event: EventType,
+        workspace_id: str,
+        plan_id: str | None,
+        job_id: str | None,
+        actor: str | None,
+        data: Mapping[str, Any],
+    ) -> None:
+        """Leave an event to be appended."""
+        self._events.append(
+            EventRow(
+                workspace_id=workspace_id,
+                type=event,
+                at=self.now,
+                actor_id=actor,
+                plan_id=plan_id,
+                job_id=job_id,
+                data=dict(data),
+            )
+        )
+
+    def plan_ends_as(self, plan_id: str, status: PlanStatus) -> None:
+        """Say how a plan will have ended if this transaction closes its last job (else its jobs tell)."""
+        self._ends_as[plan_id] = status
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write everything back. May be called more than once."""
+        if self._new:
+            self.connection.execute(statements.ADD_JOBS, [row.values() for row in self._new])
+        added = {row.job_id for row in self._new}
+        changed = [row for row in self._dirty.values() if row.job_id not in added]
+        if changed:
+            self.connection.execute(statements.SAVE_JOB, [{**row.values(), "key": row.job_id} for row in changed])
+        self._new, self._dirty = [], {}
+        for plan_id, delta in self._open.items():
+            if delta:
+                self._count(plan_id, delta)
+        self._open.clear()
+        self._append_events()
+
+    def _count(self, plan_id: str, delta: int) -> None:
+        left = self.connection.execute(statements.CHANGE_OPEN_JOBS, {"key": plan_id, "delta": delta}).one()
+        if left.open_jobs == 0 and left.status in _LIVE:
+            self._end_plan(plan_id)
+
+    def _end_plan(self, plan_id: str) -> None:
+        status = self._ends_as.get(plan_id)
+        if status is None:
+            found = set(self.connection.execute(statements.STATUSES_OF_PLAN, {"plan_id": plan_id}).scalars())
+            if JobStatus.FAILED in found:
+                status = PlanStatus.FAILED
+            else:
+                status = PlanStatus.CANCELLED if JobStatus.CANCELLED in found else PlanStatus.COMPLETED
+        self.set_plan_status(plan_id, self._plan_workspace[plan_id], status)
+
+    def set_plan_status(self, plan_id: str, workspace_id: str, status: PlanStatus, *, actor: str | None = None) -> None:
+        """Move a plan and note the event; what nobody can need again is dropped when it ends other than by failing."""
+        ended = status in _ENDED
+        self.connection.execute(
+            statements.SET_PLAN_STATUS,
+            {"key": plan_id, "new_status": status, "finished": self.now if ended else None},
+        )
+        if ended and status is not PlanStatus.FAILED:
+            self.connection.execute(statements.DROP_PLAN_BODY, {"key": plan_id})
+            self.connection.execute(statements.DROP_SEALED_RESULTS, {"key": plan_id})
+        event = _ENDED.get(status, EventType.PLAN_RESUMED)
+        self.note(event, workspace_id, plan_id, None, actor, {"status": status})
+
+    def _append_events(self) -> None:
+        by_workspace = Counter(event.workspace_id for event in self._events)
+        following: dict[str, int] = {}
+        for workspace_id in {*by_workspace, *(w for w, delta in self._depth.items() if delta)}:
+            count, delta = by_workspace[workspace_id], self._depth[workspace_id]
+            after = self.connection.execute(
+                statements.BUMP_QUEUE, {"w": workspace_id, "depth": delta, "events": count}
+            ).one()
+            following[workspace_id] = after.event_sequence - count
+            self.depths[workspace_id] = after.depth
+            self.became_ready = self.became_ready or (delta > 0 and after.depth > 0)
+        self._depth.clear()
+        if not self._events:
+            return
+        for event in self._events:
+            following[event.workspace_id] += 1
+            event.sequence = following[event.workspace_id]
+        self.connection.execute(statements.ADD_EVENTS, [event.values() for event in self._events])
+        self.committed.extend(event.to_event() for event in self._events)
+        self._events = []
