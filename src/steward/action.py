@@ -76,6 +76,8 @@ class ActionDefinition:
     """The field of the result that "it" means in a sentence; None: the whole result."""
     reversibility: str = "irreversible"
     """Words a person reads in the preview: ``reversible``, ``irreversible``, ``no effect``."""
+    acting_as: str | None = None
+    """The account at the far end in whose name it acts, such as a sender's address; None: nobody's."""
     groups: frozenset[str] = frozenset()
     """Policy groups it belongs to beside its effect, such as ``external`` or ``money``."""
     timeout_s: float = 60.0
@@ -105,7 +107,7 @@ class ActionDefinition:
 
     @cached_property
     def definition_hash(self) -> str:
-        """SHA-256 (hex) over what a plan relies on: schemas, effect, retry mode and parameter roles."""
+        """SHA-256 (hex) over what a plan relies on: schemas, effect, retry mode, parameter roles and account."""
         return sha256_of(
             {
                 "id": self.id,
@@ -114,6 +116,7 @@ class ActionDefinition:
                 "effect": self.effect,
                 "retry": self.retry,
                 "roles": dict(self.roles),
+                "acting_as": self.acting_as,
             }
         )
 

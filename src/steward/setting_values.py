@@ -22,7 +22,8 @@ _OBVIOUS: Final = re.compile(
     r"change.?me|your.?secret|dev.?secret|default|example|placeholder|password|insecure", re.IGNORECASE
 )
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-_HOST: Final = re.compile(r"[^\s/@?#*,\[\]\\]{1,253}|\[[0-9a-f:.]+\]", re.IGNORECASE)
+_HOST: Final = re.compile(r"[^\s/@?#*,\[\]\\]{1,253}|\[[0-9a-f:.]+\](:\d{1,5})?", re.IGNORECASE)
+_DESTINATION: Final = re.compile(r"[^\s,=@]{1,2048}")
 _BEARER: Final = re.compile(r"[A-Za-z0-9._~+/=-]{16,1024}")
 _MODULE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
@@ -76,20 +77,24 @@ def hosts(text: str) -> frozenset[str]:
 
 
 def webhook_secrets(text: str) -> dict[str, str]:
-    """Return host to secret from a JSON object, or from ``host=whsec_…`` items."""
+    """Return destination to secret from a JSON object, or from ``destination=whsec_…`` items.
+
+    A destination is a host or the beginning of a URL; the action that signs reads it in full.
+    """
     if text.lstrip().startswith("{"):
         try:
             pairs = json.loads(text)
         except (ValueError, RecursionError):
             raise ValueError("starts like a JSON object but is not one") from None
     else:
-        pairs = {host: secret for item in items(text) for host, _, secret in [item.partition("=")]}
-    for position, (host, secret) in enumerate(pairs.items(), start=1):
-        if not _HOST.fullmatch(host):
-            raise ValueError(f"entry {position} is not 'host=whsec_…'")
+        split = [item.rpartition("=whsec_") for item in items(text)]
+        pairs = {destination: f"whsec_{secret}" for destination, _, secret in split}
+    for position, (destination, secret) in enumerate(pairs.items(), start=1):
+        if not _DESTINATION.fullmatch(destination):
+            raise ValueError(f"entry {position} is not a host or URL with '=whsec_…' after it")
         if not _is_webhook_secret(secret):
             raise ValueError(f"the secret of entry {position} is not 'whsec_' and 24 to 64 bytes in base64")
-    return {host.lower(): secret for host, secret in pairs.items()}
+    return pairs
 
 
 def _is_webhook_secret(secret: Any) -> bool:

@@ -89,17 +89,17 @@ class Settings(BaseSettings):
     smtp_url: Annotated[str | None, _reads(values.smtp_url)] = _setting(
         "SMTP_URL",
         None,
-        "Mail server for email.send: smtp://user:password@host:587 (STARTTLS when offered) or smtps://host:465. "
-        "Unset: email.send is disabled.",
+        "Mail server for email.send: smtp://user:password@host:587 (STARTTLS, except on this machine) or "
+        "smtps://user:password@host:465. Unset: email.send is disabled.",
         secret=True,
     )
     smtp_from: Annotated[str | None, _reads(values.sender)] = _setting(
-        "SMTP_FROM", None, "The address that mail is sent from."
+        "SMTP_FROM", None, "The address that mail is sent from; the user name of SMTP_URL unless set."
     )
     webhook_secrets: Annotated[dict[str, str], NoDecode, _reads(values.webhook_secrets)] = _setting(
         "WEBHOOK_SECRETS",
         {},
-        "Signing secrets of webhook.post by destination: host=whsec_… separated by commas, or a JSON object.",
+        "Signing secrets of webhook.post by host or URL: host=whsec_… separated by commas, or a JSON object.",
         secret=True,
     )
     http_allow_hosts: Annotated[frozenset[str], NoDecode, _reads(values.hosts)] = _setting(

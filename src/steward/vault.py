@@ -69,6 +69,11 @@ class Vault:
             for secret in secret_keys
         )
 
+    @property
+    def key_count(self) -> int:
+        """How many secret keys are given."""
+        return len(self._keys)
+
     def seal(self, value: Any, *, workspace_id: str, purpose: str) -> bytes:
         """Return the JSON ``value`` sealed for one workspace and one purpose."""
         keys, nonce = self._keys[0], secrets.token_bytes(_NONCE_BYTES)

@@ -1,0 +1,68 @@
+"""The catalogue: every action of this installation, checked when it is added."""
+
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+
+from steward.action import MAX_ACTION_ID_CHARS, Action, ActionDefinition, is_action_id
+from steward.errors import ConfigurationError, Invalid
+
+_PLAIN_IDS: Final = frozenset({"compute"})
+"""Built-in actions that belong to no provider."""
+
+
+def _where(action: Action) -> str:
+    """Return where an action comes from, for a person: its function's module, or its class's."""
+    return str(getattr(action, "__module__", type(action).__module__))
+
+
+def _schema_problem(definition: ActionDefinition) -> str | None:
+    """Return what is wrong with the definition's schemas or roles, or None."""
+    schema: Any = definition.input_schema
+    try:
+        Draft202012Validator.check_schema(schema)
+        Draft202012Validator.check_schema(definition.output_schema)
+        _ = definition.definition_hash
+    except SchemaError as error:
+        return f"has a schema that is not JSON Schema 2020-12: {error.message[:200]}"
+    except Invalid as error:
+        return f"has a schema that cannot be hashed: {error.detail}"
+    if schema.get("type") != "object" or schema.get("additionalProperties") is not False:
+        return "has an input schema that is not a closed object (additionalProperties must be false)"
+    if unknown := set(definition.roles) - set(schema.get("properties", {})):
+        return f"gives a role to {sorted(unknown)}, which it has no parameter for"
+    return None
+
+
+class ActionCatalogue:
+    """The actions by id. Filled while the process starts; only read afterwards."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._actions: dict[str, Action] = {}
+
+    def add(self, action: Action) -> None:
+        """Add an action; raise ``ConfigurationError`` for a malformed or duplicate id or a schema that cannot be enforced."""
+        definition = action.definition
+        shown = definition.id[:MAX_ACTION_ID_CHARS]
+        if not (is_action_id(definition.id) or definition.id in _PLAIN_IDS):
+            raise ConfigurationError(
+                f"The action id {shown!r} (from {_where(action)}) must be 'provider.name': lower-case letters, digits "
+                f"and '_', at least one dot, at most {MAX_ACTION_ID_CHARS} characters."
+            )
+        if known := self._actions.get(definition.id):
+            raise ConfigurationError(
+                f"Two actions have the id '{shown}', one from {_where(known)} and one from {_where(action)}: rename one."
+            )
+        if problem := _schema_problem(definition):
+            raise ConfigurationError(f"The action '{shown}' (from {_where(action)}) {problem}.")
+        self._actions[definition.id] = action
+
+    def get(self, action_id: str) -> Action | None:
+        """Return the action with exactly this id, enabled or not; None if there is none."""
+        return self._actions.get(action_id)
+
+    def definitions(self) -> tuple[ActionDefinition, ...]:
+        """Return every definition, sorted by id."""
+        return tuple(self._actions[action_id].definition for action_id in sorted(self._actions))

@@ -1,0 +1,298 @@
+"""One attempt of one job: from the lease to the outcome.
+
+Claim is not dispatch. Everything that can be refused is refused first: the actor's permission now, the digest, the
+parameters with real values in them, policy on those values. For a write the dispatch record is written just before the
+effect, and only a granted lease goes on to have one.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+from pydantic_core import to_json
+
+from steward.action import (
+    Action,
+    ActionContext,
+    ActionDefinition,
+    ActionFailed,
+    CannotTell,
+    Catalogue,
+    Effect,
+    Happened,
+    OutcomeUnknown,
+    RetryMode,
+)
+from steward.approval import ApprovalStatus
+from steward.clock import Clock
+from steward.directory import Directory
+from steward.expression import resolve
+from steward.identity import Principal, Scope
+from steward.job import (
+    Cancelled,
+    Completed,
+    Failed,
+    HandedBack,
+    HeldFor,
+    Job,
+    JobError,
+    Outcome,
+    Unknown,
+    after_failure,
+)
+from steward.plan import MAX_RESULT_BYTES
+from steward.plan_check import destinations, schema_problems, step_digests
+from steward.policy import Ask, Deny, Policy
+from steward.redaction import redact, redact_text
+from steward.submission import sealed_params, sealed_result
+from steward.vault import SealBroken, Vault
+from steward.work_store import Dispatcher, Lease, Refused
+
+_log = structlog.get_logger("steward.worker")
+_MAX_DETAIL_CHARS: Final = 500
+_CANCELLED: Final = Cancelled("It was cancelled before it had any effect.")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The job was put aside for a person; there is nothing to settle."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost:
+    """Somebody else has the job now; nothing may be written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """What attempts need; the same for all of them."""
+
+    dispatcher: Dispatcher
+    catalogue: Catalogue
+    policy: Policy
+    directory: Directory
+    vault: Vault
+    clock: Clock
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt under way."""
+
+    lease: Lease
+    rooms: Rooms
+    job: Job = field(init=False)
+    """The record as it stands: as claimed, then as dispatched."""
+    cancel_asked: bool = False
+    effect_under_way: bool = False
+    """Whether stopping now would leave something half done."""
+
+    def __post_init__(self) -> None:
+        """Start from the record as claimed."""
+        self.job = self.lease.job
+
+    async def run(self) -> Outcome | Held | LeaseLost:
+        """Return how it ended. Cancelling it stands for "the worker must stop now"."""
+        try:
+            return await self._run()
+        except asyncio.CancelledError:
+            if not self.effect_under_way:
+                return HandedBack()
+            error = JobError("worker_stopped", "The worker was stopped in the middle of this attempt.", retryable=True)
+            return after_failure(self.job, error, self.rooms.clock.now(), provably_not_done=False, retry_after_s=0.0)
+
+    async def _run(self) -> Outcome | Held | LeaseLost:
+        action = self.rooms.catalogue.get(self.job.action_id)
+        if action is None:
+            return Failed(JobError("unknown_action", f"There is no action '{self.job.action_id}' any more."))
+        written = self._unsealed()
+        if isinstance(written, Failed):
+            return written
+        if self.cancel_asked:
+            return _CANCELLED
+        principal = await self.rooms.directory.principal_of(self.job.workspace_id, self.job.actor_id)
+        if principal is None or not principal.may(Scope.EXECUTE):
+            return Failed(
+                JobError("permission_revoked", "Whoever asked for this may no longer run actions in this workspace.")
+            )
+        params = resolve(written, self._inputs())
+        refused = await self._drifted(action.definition, written) or await self._judge(
+            principal, action.definition, params
+        )
+        return refused or await self._act(action, params)
+
+    # -- before the effect -------------------------------------------------------------------------------------------
+
+    def _unsealed(self) -> dict[str, Any] | Failed:
+        purpose = sealed_params(self.job.plan_id, self.job.step_id)
+        try:
+            return self.rooms.vault.unseal(
+                self.lease.params_sealed, workspace_id=self.job.workspace_id, purpose=purpose
+            )
+        except SealBroken as error:
+            return Failed(JobError("seal_broken", error.detail))
+
+    def _inputs(self) -> dict[str, Any]:
+        return {
+            step_id: None
+            if sealed is None
+            else self.rooms.vault.unseal(
+                sealed, workspace_id=self.job.workspace_id, purpose=sealed_result(self.job.plan_id, step_id)
+            )
+            for step_id, sealed in self.lease.inputs_sealed.items()
+        }
+
+    async def _drifted(
+        self, definition: ActionDefinition, written: Mapping[str, Any]
+    ) -> Held | LeaseLost | Cancelled | None:
+        """Put the job aside if it is no longer what was checked; None: it is."""
+        digests = step_digests(
+            definition,
+            step_id=self.job.step_id,
+            params=written,
+            depends_on=self.job.depends_on,
+            vault=self.rooms.vault,
+            workspace_id=self.job.workspace_id,
+        )
+        if self.job.digest not in digests and not self.job.expanded:
+            what = "definition" if definition.definition_hash != self.job.definition_hash else "parameters"
+            reason = f"The {what} of {definition.id} changed after this plan was checked."
+            return await self._hold(HeldFor.DRIFT, reason)
+        return None
+
+    async def _judge(
+        self, principal: Principal, definition: ActionDefinition, params: Mapping[str, Any]
+    ) -> Outcome | Held | LeaseLost | None:
+        """Return why the step with its real values may not run, or None."""
+        problems = schema_problems(definition, params)
+        if problems:
+            said = "; ".join(f"{problem.pointer}: {problem.detail}" for problem in problems[:3])
+            return Failed(JobError("invalid_params", f"With the values from earlier steps: {said}"))
+        decision = self.rooms.policy.decide(
+            principal, definition.id, destinations(definition, params), {"labels": self.job.labels}
+        )
+        if isinstance(decision, Deny):
+            return Failed(JobError("policy_denied", f"{decision.reason} (rule {decision.rule})"))
+        if isinstance(decision, Ask) and not await self._approved():
+            return await self._hold(HeldFor.APPROVAL, decision.reason)
+        return None
+
+    async def _approved(self) -> bool:
+        plan = await self.lease.store.get_plan(self.job.plan_id)
+        if plan is None or plan.approval_id is None:
+            return False
+        approval = await self.lease.store.get_approval(plan.approval_id)
+        return approval is not None and approval.status is ApprovalStatus.APPROVED
+
+    async def _hold(self, held_for: HeldFor, reason: str) -> Held | LeaseLost | Cancelled:
+        answer = await self.rooms.dispatcher.hold(self.lease.ref, held_for, reason, None)
+        if isinstance(answer, Refused):
+            return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
+        return Held()
+
+    # -- the effect --------------------------------------------------------------------------------------------------
+
+    async def _act(self, action: Action, params: Mapping[str, Any]) -> Outcome | LeaseLost:
+        """Have the effect, after a probe and the dispatch record where they are due."""
+        definition, context = action.definition, self._context()
+        if definition.retry is RetryMode.PROBE and self.job.first_dispatched_at is not None:
+            known = await self._probe(action, params, context)
+            if known is not None:
+                return known
+        if definition.effect is Effect.WRITE:
+            (answer,) = await self.rooms.dispatcher.dispatch([self.lease.ref])
+            if isinstance(answer, Refused):
+                return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
+            self.job = answer.job
+            self.effect_under_way = True
+        return await self._run_action(action, params, context)
+
+    async def _run_action(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Outcome:
+        definition = action.definition
+        try:
+            async with asyncio.timeout(definition.timeout_s):
+                result = await action.run(params, context)
+        except ActionFailed as failure:
+            error = self._error(failure.code, failure.detail, retryable=failure.retryable)
+            return self._after(error, provably_not_done=True, retry_after_s=failure.retry_after_s)
+        except OutcomeUnknown as doubt:
+            return self._after(self._error(doubt.code, doubt.evidence), provably_not_done=False)
+        except TimeoutError:
+            detail = f"It took longer than {definition.timeout_s:g} seconds."
+            return self._after(JobError("timeout", detail, retryable=True), provably_not_done=False)
+        except Exception as error:  # noqa: BLE001 - an action may raise anything; for a write it may have happened
+            _log.warning("The action raised.", action="attempt_raised", kind=type(error).__name__, **self._names())
+            detail = f"The action ended with {type(error).__name__}."
+            return self._after(JobError("action_error", detail), provably_not_done=False)
+        return self._completed(definition, result)
+
+    async def _probe(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Outcome | None:
+        """Return the outcome if the far end knows that an earlier attempt succeeded, or cannot tell; None: go ahead."""
+        try:
+            async with asyncio.timeout(action.definition.timeout_s):
+                answer = await action.probe(params, context)
+        except Exception as error:  # noqa: BLE001 - asking has no effect; the doubt simply remains
+            failure = JobError("probe_failed", f"Asking whether it happened ended with {type(error).__name__}.", True)
+            return after_failure(self.job, failure, self.rooms.clock.now(), provably_not_done=True)
+        match answer:
+            case Happened():
+                return self._completed(action.definition, answer.result)
+            case CannotTell():
+                return Unknown(self._error("cannot_tell", answer.reason))
+            case _:
+                return None
+
+    def _after(self, error: JobError, *, provably_not_done: bool, retry_after_s: float | None = None) -> Outcome:
+        return after_failure(
+            self.job,
+            error,
+            self.rooms.clock.now(),
+            provably_not_done=provably_not_done,
+            retry_after_s=retry_after_s,
+        )
+
+    def _completed(self, definition: ActionDefinition, result: Any) -> Outcome:
+        try:
+            size = len(to_json(result))
+        except ValueError:
+            size = MAX_RESULT_BYTES + 1
+        if size > MAX_RESULT_BYTES:
+            if definition.effect is Effect.READ:
+                return Failed(
+                    JobError("result_too_large", f"The result is not JSON of at most {MAX_RESULT_BYTES} bytes.")
+                )
+            result = {"note": f"Done; its result was not JSON of at most {MAX_RESULT_BYTES} bytes and was not kept."}
+        fields = result if isinstance(result, dict) else {}
+        return Completed(
+            result=redact(result),
+            result_sealed=self.rooms.vault.seal(
+                result,
+                workspace_id=self.job.workspace_id,
+                purpose=sealed_result(self.job.plan_id, self.job.step_id),
+            ),
+            result_labels={name: definition.label_of(name) for name in fields},
+        )
+
+    # -- words -------------------------------------------------------------------------------------------------------
+
+    def _context(self) -> ActionContext:
+        return ActionContext(
+            workspace_id=self.job.workspace_id,
+            actor_id=self.job.actor_id,
+            plan_id=self.job.plan_id,
+            job_id=self.job.job_id,
+            step_id=self.job.step_id,
+            attempt=self.job.attempts,
+            idempotency_key=self.job.effect_key,
+            request_id=self.job.request_id,
+        )
+
+    @staticmethod
+    def _error(code: str, detail: str, *, retryable: bool = False) -> JobError:
+        return JobError(code, redact_text(detail[:_MAX_DETAIL_CHARS]), retryable)
+
+    def _names(self) -> dict[str, str]:
+        job = self.job
+        return {"job_id": job.job_id, "plan_id": job.plan_id, "workspace_id": job.workspace_id}

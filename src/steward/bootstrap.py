@@ -1,0 +1,139 @@
+"""The composition root: the only place that knows every implementation. Settings in, an open ``Application`` out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from steward.actions import ActionCatalogue, load_modules
+from steward.actions.builtin import builtin_actions
+from steward.actions.discovery import load_entry_points
+from steward.attempt import Rooms
+from steward.authenticator import Authenticator
+from steward.authenticators.api_key import ApiKeyAuthenticator
+from steward.clock import Clock, SystemClock
+from steward.database import Database, Doorbell
+from steward.database.migrate import upgrade
+from steward.directories.sql import SqlDirectory
+from steward.directory import Directory
+from steward.ids import IdFactory
+from steward.maintenance import Duty
+from steward.maintenance.pruner import pruner
+from steward.maintenance.sweeper import sweeper
+from steward.orchestrator import Orchestrator
+from steward.planner import Planner
+from steward.planners.sentences import SentencePlanner
+from steward.policies.lists import ListPolicy
+from steward.policy import Policy
+from steward.settings import Settings
+from steward.telemetry import Telemetry
+from steward.vault import Vault
+from steward.work_store import WorkEngine
+from steward.work_stores.sql import SqlWorkEngine
+from steward.worker import Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """Everything an entry point needs, open and ready."""
+
+    settings: Settings
+    clock: Clock
+    ids: IdFactory
+    vault: Vault
+    database: Database
+    directory: Directory
+    authenticator: Authenticator
+    engine: WorkEngine
+    catalogue: ActionCatalogue
+    policy: Policy
+    planner: Planner
+    orchestrator: Orchestrator
+    telemetry: Telemetry
+
+    def worker(self, *, concurrency: int) -> Worker:
+        """Return a worker on this application's work."""
+        rooms = Rooms(
+            dispatcher=self.engine.dispatcher,
+            catalogue=self.catalogue,
+            policy=self.policy,
+            directory=self.directory,
+            vault=self.vault,
+            clock=self.clock,
+        )
+        return Worker(rooms, concurrency=concurrency)
+
+    def duties(self) -> tuple[Duty, ...]:
+        """Return what has to be done regularly by at least one process."""
+        return (
+            sweeper(self.engine.dispatcher),
+            pruner(self.engine.dispatcher, self.settings.job_retention_s),
+        )
+
+
+def _catalogue(settings: Settings, clock: Clock) -> ActionCatalogue:
+    catalogue = ActionCatalogue()
+    built_in = builtin_actions(
+        smtp_url=settings.smtp_url,
+        smtp_from=settings.smtp_from,
+        webhook_secrets=settings.webhook_secrets,
+        http_allow_hosts=settings.http_allow_hosts,
+        files_root=settings.home / "files",
+        clock=clock,
+    )
+    for found in (*built_in, *load_entry_points(), *load_modules(settings.action_modules)):
+        catalogue.add(found)
+    return catalogue
+
+
+@asynccontextmanager
+async def open_application(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Application]:
+    """Open everything, bring the database to this version's schema, and close it all again at the end.
+
+    Raises ``ConfigurationError`` for a setting that cannot be used, ``StoreUnavailable`` when the database is away.
+    """
+    clock = clock or SystemClock()
+    ids = IdFactory(clock)
+    vault = Vault(settings.secret_keys)
+    catalogue = _catalogue(settings, clock)
+    policy = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
+    telemetry = Telemetry(
+        CollectorRegistry(),
+        workspace_label=settings.metrics_workspace_label,
+        allowlist=settings.metrics_workspace_allowlist,
+    )
+    planner = SentencePlanner()
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(settings.database_url)
+    bell = Doorbell(settings.home / "bells")
+    try:
+        upgrade(database)
+        engine = SqlWorkEngine(database, bell, clock, (telemetry,))
+        directory = SqlDirectory(database, clock)
+        yield Application(
+            settings=settings,
+            clock=clock,
+            ids=ids,
+            vault=vault,
+            database=database,
+            directory=directory,
+            authenticator=ApiKeyAuthenticator(directory, clock),
+            engine=engine,
+            catalogue=catalogue,
+            policy=policy,
+            planner=planner,
+            orchestrator=Orchestrator(
+                engine=engine,
+                catalogue=catalogue,
+                planner=planner,
+                policy=policy,
+                vault=vault,
+                clock=clock,
+                ids=ids,
+            ),
+            telemetry=telemetry,
+        )
+    finally:
+        bell.close()
+        await database.aclose()

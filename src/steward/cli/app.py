@@ -1,0 +1,68 @@
+"""Puts the commands together and turns every foreseen error into one sentence and an exit code."""
+
+import sys
+from typing import Final
+
+import typer
+
+from steward.cli import actions, doctor, jobs, keys, plans, run_sentence, serve, up, version, workspaces
+from steward.cli.exits import CommandFailed, ExitCode
+from steward.errors import ConfigurationError, PolicyDenied, StewardError
+
+_EPILOG: Final = (
+    'Start with [bold]steward up[/] in one terminal and [bold]steward run "…"[/] in another.\n\n'
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by policy, 4 waiting for an approval."
+)
+
+app = typer.Typer(
+    name="steward",
+    help="Say what you want done; see the plan; have it carried out.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_MACHINE: Final = "Run it"
+_WORK: Final = "Get work done"
+_MANAGE: Final = "Look after it"
+app.command("up", rich_help_panel=_MACHINE)(up.up)
+app.command("serve", rich_help_panel=_MACHINE)(serve.serve)
+app.command("worker", rich_help_panel=_MACHINE)(serve.worker)
+app.command("plan", rich_help_panel=_WORK)(run_sentence.plan)
+app.command("run", rich_help_panel=_WORK)(run_sentence.run)
+app.add_typer(plans.app, name="plans", rich_help_panel=_WORK)
+app.add_typer(jobs.app, name="jobs", rich_help_panel=_WORK)
+app.add_typer(actions.app, name="actions", rich_help_panel=_WORK)
+app.add_typer(workspaces.app, name="workspaces", rich_help_panel=_MANAGE)
+app.add_typer(keys.app, name="keys", rich_help_panel=_MANAGE)
+app.command("doctor", rich_help_panel=_MANAGE)(doctor.doctor)
+app.command("version", rich_help_panel=_MANAGE)(version.version)
+
+
+def run() -> None:
+    """Run the command that the process was called with, and exit."""
+    try:
+        app()
+    except CommandFailed as failed:
+        _say(failed.sentence, failed.advice)
+        sys.exit(failed.code)
+    except StewardError as error:
+        _say(error.detail, "")
+        sys.exit(_code_of(error))
+    except OSError as error:
+        _say(f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}.", "")
+        sys.exit(ExitCode.FAILED)
+
+
+def _code_of(error: StewardError) -> ExitCode:
+    if isinstance(error, PolicyDenied):
+        return ExitCode.REFUSED
+    return ExitCode.USAGE if isinstance(error, ConfigurationError) else ExitCode.FAILED
+
+
+def _say(sentence: str, advice: str) -> None:
+    from steward.cli.render import complain
+
+    complain(sentence, advice)

@@ -1,0 +1,106 @@
+"""Follows a submitted plan to its end: each change of a step is a line on standard error, as it happens.
+
+Events only say that something changed; what is shown is always read anew, so a missed or repeated event shows nothing wrong.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rich.text import Text
+
+from steward.cli.client import Client
+from steward.cli.exits import CommandFailed, ExitCode
+from steward.cli.render import MARKS, err, one_line, plain, say, took, word
+
+MOVING: Final = frozenset({"pending", "running", "scheduled"})
+_ENDED: Final = frozenset({"completed", "failed", "cancelled", "rejected", "expired"})
+_QUIET_S: Final = 5.0
+_PATIENCE: Final = 3
+"""Quiet spells with nothing but ready steps before it is said that perhaps nobody works."""
+
+
+def follow(client: Client, plan_id: str) -> dict[str, Any]:
+    """Return the plan once nothing moves in it by itself any more, having shown how it got there."""
+    seen: dict[str, str] = {}
+    last: str | None = None
+    quiet = 0
+    try:
+        with err().status("Working…") as spinner:
+            while True:
+                with client.events(plan_id, last, quiet_s=_QUIET_S) as ids:
+                    plan = client.get(f"/ai/plans/{plan_id}")
+                    _show_changes(plan, seen)
+                    if _at_rest(plan):
+                        return plan
+                    for event_id in ids:
+                        last, quiet = event_id or last, 0
+                        plan = client.get(f"/ai/plans/{plan_id}")
+                        _show_changes(plan, seen)
+                        if _at_rest(plan):
+                            return plan
+                        spinner.update(_doing(plan))
+                quiet += 1
+                if quiet == _PATIENCE and not _somebody_works(plan):
+                    say("No worker has taken it yet: is 'steward up' or 'steward worker' running?")
+    except KeyboardInterrupt as stop:
+        raise CommandFailed(
+            "You stopped watching; the work goes on.",
+            f"See it with 'steward plans show {plan_id}'; stop it with 'steward plans cancel {plan_id}'.",
+            ExitCode.INTERRUPTED,
+        ) from stop
+
+
+def exit_code(plan: Mapping[str, Any]) -> ExitCode:
+    """Return how a plan at rest ends the command."""
+    statuses = {job["status"] for job in plan["jobs"]}
+    if plan["status"] == "completed":
+        return ExitCode.DONE
+    if plan["status"] not in _ENDED and "unknown" not in statuses:
+        return ExitCode.WAITING
+    return ExitCode.FAILED
+
+
+def show_outcome(plan: Mapping[str, Any]) -> None:
+    """Say how it ended: results of the steps, or what is wrong and what a person can do about it."""
+    for job in plan["jobs"]:
+        if job["status"] == "completed" and job["result"] is not None:
+            say(plain(job["step"], "bold"), one_line(job["result"]))
+    advice = {
+        "failed": "'steward jobs explain {0}' says more; 'steward jobs retry {0}' tries again.",
+        "unknown": "Find out whether it happened, then 'steward jobs resolve {0} --outcome completed|failed --note …'.",
+    }
+    for job in plan["jobs"]:
+        if job["status"] in advice:
+            say(plain(job["step"], "bold"), word(job["status"]), "-", _why(job))
+            say(" ", advice[job["status"]].format(job["job_id"]))
+    if exit_code(plan) is ExitCode.WAITING:
+        say("It waits for an approval.")
+    else:
+        say("Plan", plain(plan["plan_id"], "bold"), word(plan["status"]))
+
+
+def _why(job: Mapping[str, Any]) -> str:
+    return job["error"]["detail"] if job["error"] else ""
+
+
+def _at_rest(plan: Mapping[str, Any]) -> bool:
+    return plan["status"] in _ENDED or not any(job["status"] in MOVING for job in plan["jobs"])
+
+
+def _somebody_works(plan: Mapping[str, Any]) -> bool:
+    return any(job["started_at"] for job in plan["jobs"])
+
+
+def _doing(plan: Mapping[str, Any]) -> str:
+    busy = [f"{job['step']} {job['status']}" for job in plan["jobs"] if job["status"] in MOVING]
+    return ", ".join(busy[:3]) or "Working…"
+
+
+def _show_changes(plan: Mapping[str, Any], seen: dict[str, str]) -> None:
+    for job in plan["jobs"]:
+        status = job["status"]
+        if seen.get(job["job_id"], "waiting" if status == "waiting" else "pending") == status:
+            continue
+        seen[job["job_id"]] = status
+        more = plain(_why(job) if job["error"] else took(job["duration_ms"]), "dim")
+        say(Text(MARKS.get(status, "·")), plain(job["step"], "bold"), job["action"], word(status), more)

@@ -1,0 +1,35 @@
+"""Commands that manage keys and workspaces work on this machine's database directly: being there is the credential."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from steward.clock import Clock
+    from steward.directories.sql import SqlDirectory
+    from steward.settings import Settings
+
+T = TypeVar("T")
+
+
+def with_directory(work: "Callable[[SqlDirectory, Clock], Awaitable[T]]") -> T:
+    """Return what ``work`` returns, given the directory of this machine's STEWARD_HOME or DATABASE_URL."""
+    from steward.settings import Settings
+
+    return asyncio.run(_run(Settings.load(secret_required=False), work))
+
+
+async def _run(settings: "Settings", work: "Callable[[SqlDirectory, Clock], Awaitable[T]]") -> T:
+    from steward.clock import SystemClock
+    from steward.database.engine import Database
+    from steward.database.migrate import upgrade
+    from steward.directories.sql import SqlDirectory
+
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    clock = SystemClock()
+    database = Database(settings.database_url)
+    try:
+        upgrade(database)
+        return await work(SqlDirectory(database, clock), clock)
+    finally:
+        await database.aclose()

@@ -1,0 +1,138 @@
+"""What people see: tables that fit 80 columns, colour on terminals only, and nothing that could drive the terminal.
+
+Data goes to standard output; progress, questions and complaints go to standard error. Texts from the server may hold
+anything that somebody wrote into an e-mail or a page, so control characters are shown, never obeyed.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+STYLES: Final = {
+    **dict.fromkeys(("completed", "allow", "ok", "enabled"), "green"),
+    **dict.fromkeys(("failed", "deny", "fail", "rejected", "unknown"), "red"),
+    **dict.fromkeys(("running", "pending", "scheduled", "ask", "warn", "held", "awaiting_approval"), "yellow"),
+    **dict.fromkeys(("waiting", "cancelled", "skipped", "draft", "expired", "disabled", "needs_input"), "dim"),
+}
+MARKS: Final = {"completed": "✓", "failed": "✗", "unknown": "?", "cancelled": "-", "skipped": "-", "running": "›"}
+_CONTENT_CHARS: Final = 200
+
+
+@cache
+def out() -> Console:
+    """Return standard output."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+@cache
+def err() -> Console:
+    """Return standard error."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """Print ``document`` as JSON on standard output."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def plain(value: object, style: str = "") -> Text:
+    """Return ``value`` as text in which control characters are visible and nothing counts as markup."""
+    shown = "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in str(value))
+    return Text(shown, style=style)
+
+
+def word(value: str) -> Text:
+    """Return a status or decision in its colour."""
+    return plain(value, STYLES.get(value, ""))
+
+
+def say(*parts: object) -> None:
+    """Print a line for the person on standard error."""
+    err().print(Text(" ").join(part if isinstance(part, Text) else plain(part) for part in parts), soft_wrap=True)
+
+
+def complain(sentence: str, advice: str) -> None:
+    """Print what is wrong and what to do next on standard error."""
+    say(Text("✗", style="red"), sentence)
+    if advice:
+        say(" ", plain(advice))
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """Print a table on standard output. The first column is never wrapped; without rows ``empty`` is said instead."""
+    lines = [[cell if isinstance(cell, Text) else plain("" if cell is None else cell) for cell in row] for row in rows]
+    if not lines:
+        say(empty)
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, no_wrap=number == 0, overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    show(table)
+
+
+def show(*parts: RenderableType) -> None:
+    """Print on standard output."""
+    for part in parts:
+        out().print(part)
+
+
+def steps_table(steps: Sequence[Mapping[str, Any]], roles: Mapping[str, Mapping[str, str]]) -> Table:
+    """Return a plan's steps. Whatever a step sends or changes is shown in full; only content is cut."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("Step", no_wrap=True)
+    table.add_column("Action", overflow="fold", max_width=16)
+    table.add_column("With", ratio=1, overflow="fold")
+    table.add_column("Effect", no_wrap=True)
+    table.add_column("Decision", no_wrap=True)
+    for step in steps:
+        of_action = roles.get(step["action_id"], {})
+        given = Text("\n").join(parameter(name, value, of_action) for name, value in step["params"].items())
+        if step.get("acting_as"):
+            given = Text("\n").join([given, Text("as ", style="dim") + plain(step["acting_as"])])
+        decision = step["decision"]["effect"]
+        table.add_row(plain(step["id"]), plain(step["action_id"]), given, plain(step["effect"]), word(decision))
+    return table
+
+
+def parameter(name: str, value: Any, roles: Mapping[str, str]) -> Text:
+    """Return ``name: value``; a reference as where it comes from; content cut to what fits a preview."""
+    label = plain(f"{name}: ", "dim")
+    if isinstance(value, Mapping) and set(value) == {"$ref"}:
+        source = str(value["$ref"]).removeprefix("steps.").replace(".result", "", 1)
+        return label + plain(f"← {source}", "cyan")
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if roles.get(name) == "content" and len(text) > _CONTENT_CHARS:
+        text = f"{text[:_CONTENT_CHARS]}… ({len(text)} characters)"
+    return label + plain(text)
+
+
+def ago(moment: str | None) -> str:
+    """Return how long ago an RFC 3339 time was, in one unit."""
+    if not moment:
+        return ""
+    seconds = max(0, int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def took(milliseconds: float | None) -> str:
+    """Return a duration for a table."""
+    return "" if milliseconds is None else f"{milliseconds / 1000:.1f} s"
+
+
+def one_line(value: Any, limit: int = 300) -> str:
+    """Return a result as one short line."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -1,0 +1,178 @@
+"""``steward plan "…"`` and ``steward run "…"``: from a sentence to a plan, and from a plan to work done."""
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from steward.cli.exits import CommandFailed, ExitCode
+from steward.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from steward.cli.client import Client
+
+_ROUNDS: Final = 10
+Sentence = Annotated[str, typer.Argument(metavar="SENTENCE", help="What you want done, in your words.")]
+Answer = Annotated[
+    list[str] | None, typer.Option("--answer", metavar="NAME=TEXT", help="Answer a question in advance; repeatable.")
+]
+TimeZone = Annotated[
+    str | None, typer.Option("--time-zone", metavar="ZONE", help="What 'tomorrow' means, e.g. Europe/Paris.")
+]
+
+
+def plan(sentence: Sentence, *, answer: Answer = None, time_zone: TimeZone = None, as_json: AsJson = False) -> None:
+    """Turn a sentence into a checked plan and show it. Nothing runs.
+
+    Example: steward plan "send an email to office@example.com saying The lift is repaired"
+    """
+    from steward.cli.client import Client
+    from steward.cli.render import print_json, say
+
+    with Client.here() as client:
+        document = _planned(client, sentence, _answers(answer), time_zone)
+        if as_json:
+            print_json(document)
+        else:
+            show_plan(client, document)
+    if obstacle := _obstacle(document):
+        raise obstacle
+    if not as_json:
+        say(f"Run it with: steward run --plan {document['plan_id']}")
+
+
+def run(
+    sentence: Annotated[
+        str | None, typer.Argument(metavar="[SENTENCE]", help="What you want done, in your words.")
+    ] = None,
+    *,
+    plan_id: Annotated[
+        str | None, typer.Option("--plan", metavar="PLAN", help="Run a plan made earlier instead of a sentence.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    answer: Answer = None,
+    time_zone: TimeZone = None,
+    as_json: AsJson = False,
+) -> None:
+    """Plan, show, ask, run and follow to the end.
+
+    Example: steward run "send an email to office@example.com saying The lift is repaired"
+    """
+    from steward.cli.client import Client
+    from steward.cli.follow import exit_code, follow, show_outcome
+    from steward.cli.render import print_json
+
+    if (sentence is None) == (plan_id is None):
+        raise typer.BadParameter("give either a sentence or --plan.")
+    with Client.here() as client:
+        if sentence is not None:
+            document = _planned(client, sentence, _answers(answer), time_zone)
+        else:
+            document = client.get(f"/ai/plans/{plan_id}")
+        if not as_json or not yes:
+            show_plan(client, document, to_stderr=as_json)
+        if obstacle := _obstacle(document):
+            if as_json:
+                print_json(document)
+            raise obstacle
+        if not yes:
+            _confirm()
+        submitted = client.post(
+            "/ai/execute", {"plan_id": document["plan_id"]}, idempotency_key=f"cli-{secrets.token_hex(16)}"
+        )
+        ended = follow(client, submitted["plan_id"])
+    if as_json:
+        print_json(ended)
+    else:
+        show_outcome(ended)
+    raise typer.Exit(exit_code(ended))
+
+
+def show_plan(client: "Client", document: Mapping[str, Any], *, to_stderr: bool = False) -> None:
+    """Show a plan as a person checks it: what it understood, every step, and why a step may not run."""
+    from steward.cli.render import err, out, plain, steps_table, word
+
+    console = err() if to_stderr else out()
+    console.print(plain(document["intent"], "bold"))
+    if document["steps"]:
+        roles = {action["id"]: action["roles"] for action in client.get("/actions")["actions"]}
+        console.print(steps_table(document["steps"], roles))
+    for step in document["steps"]:
+        decision = step["decision"]
+        if decision["effect"] != "allow":
+            console.print(plain(step["id"], "bold"), word(decision["effect"]), plain(decision["reason"]))
+
+
+def _planned(client: "Client", sentence: str, answers: Mapping[str, str], time_zone: str | None) -> dict[str, Any]:
+    """Return a plan without open questions, asking the person for what it lacks, or the last one with them."""
+    context: dict[str, Any] = {"answers": dict(answers)} if answers else {}
+    if zone := time_zone or _local_zone():
+        context["time_zone"] = zone
+    document = client.post("/ai/plan", {"prompt": sentence, **({"context": context} if context else {})})
+    for _ in range(_ROUNDS):
+        if not document["questions"] or not _on_a_terminal():
+            break
+        given = {question["param"]: _ask(question["text"]) for question in document["questions"]}
+        document = client.post(f"/ai/plans/{document['plan_id']}/revise", {"answers": given})
+    return document
+
+
+def _obstacle(document: Mapping[str, Any]) -> CommandFailed | None:
+    """Return why the plan cannot be executed as it stands, or None if it can."""
+    if document["questions"]:
+        lacking = " ".join(question["text"] for question in document["questions"])
+        example = document["questions"][0]["param"]
+        return CommandFailed(lacking, f"Say it in the sentence, or add --answer '{example}=…'.", ExitCode.USAGE)
+    if not document["steps"]:
+        return CommandFailed(document["explanation"], "'steward actions list' shows what can be done.", ExitCode.USAGE)
+    denied = [step for step in document["steps"] if step["decision"]["effect"] == "deny"]
+    if not denied:
+        return None
+    reasons = " ".join(f"{step['id']}: {step['decision']['reason']}" for step in denied)
+    return CommandFailed(f"Refused by policy, so nothing was run. {reasons}", "", ExitCode.REFUSED)
+
+
+def _confirm() -> None:
+    if not _on_a_terminal():
+        raise CommandFailed(
+            "Nobody is there to confirm, so nothing was run.", "Add --yes to run it unasked.", ExitCode.USAGE
+        )
+    if not typer.confirm("Run it?", err=True):
+        raise CommandFailed("Nothing was run.", "", ExitCode.FAILED)
+
+
+def _ask(question: str) -> str:
+    from steward.cli.render import plain
+
+    return typer.prompt(plain(question).plain, err=True)
+
+
+def _answers(given: Sequence[str] | None) -> dict[str, str]:
+    answers = {}
+    for item in given or ():
+        name, separator, text = item.partition("=")
+        if not separator or not name.strip():
+            raise typer.BadParameter("an answer is NAME=TEXT.", param_hint="--answer")
+        answers[name.strip()] = text
+    return answers
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _local_zone() -> str | None:
+    """Return this machine's IANA time zone, if it says which one it is."""
+    from zoneinfo import ZoneInfo
+
+    named = os.environ.get("TZ", "").removeprefix(":")
+    if not named:
+        named = str(Path("/etc/localtime").resolve()).rpartition("/zoneinfo/")[2]
+    try:
+        return ZoneInfo(named).key if named else None
+    except (ValueError, OSError):
+        return None

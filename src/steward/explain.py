@@ -1,0 +1,137 @@
+"""Why a job is not running, or a plan was refused: exactly one primary reason, when it may change, and who can change it.
+
+The reasons follow the claim's own conditions (``CLAIM_CONDITIONS`` names them in the order in which they are looked at),
+so what is explained is what the claim goes by.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from steward.job import HeldFor, Job, JobStatus
+from steward.plan import PlanRecord, PlanStatus
+from steward.views import time_view
+
+CLAIM_CONDITIONS: Final = (
+    ("not_ended", "It has not ended."),
+    ("not_held", "No decision of a person is outstanding for it."),
+    ("needs_met", "Every step it needs is completed."),
+    ("time_come", "Its start time, or the time of its next attempt, has come."),
+    ("not_leased", "No worker holds it."),
+    ("worker_free", "A worker has a free slot and its workspace's turn has come."),
+)
+"""What makes a job claimable, in the order in which it is looked at: a name and a sentence."""
+
+_SENTENCES: Final[Mapping[JobStatus, tuple[str, str]]] = {
+    JobStatus.COMPLETED: ("completed", "It is done."),
+    JobStatus.FAILED: ("failed", "It failed; a retry gives it a fresh budget of attempts."),
+    JobStatus.UNKNOWN: (
+        "outcome_unknown",
+        "Its effect may or may not have happened; somebody has to look and resolve it.",
+    ),
+    JobStatus.CANCELLED: ("cancelled", "It was cancelled."),
+    JobStatus.SKIPPED: ("skipped", "It was skipped."),
+    JobStatus.RUNNING: ("running", "A worker is running it."),
+    JobStatus.PENDING: ("no_free_worker", "It is ready and waits for a free worker and its workspace's turn."),
+}
+_WHO: Final[Mapping[JobStatus, str | None]] = {
+    JobStatus.FAILED: "anyone who may execute: retry it",
+    JobStatus.UNKNOWN: "anyone who may execute: resolve it",
+    JobStatus.PENDING: "an operator: start a worker, or give it more slots",
+    JobStatus.RUNNING: "its worker",
+}
+
+
+def _explanation(
+    status: str, code: str, text: str, *, since: datetime | None, change: datetime | None, who: str | None
+) -> dict[str, Any]:
+    return {
+        "status": status,
+        "reason": {"code": code, "text": text},
+        "since": time_view(since),
+        "next_change_at": time_view(change),
+        "who": who,
+    }
+
+
+def explain_job(job: Job, plan_jobs: Sequence[Job], now: datetime) -> dict[str, Any]:
+    """Return ``{status, reason: {code, text}, since, next_change_at, who}`` for a job."""
+    status = job.status
+    since = job.finished_at or job.started_at or job.enqueued_at
+    if status is JobStatus.HELD:
+        drift = job.held_for is HeldFor.DRIFT
+        code = "drifted" if drift else "awaiting_approval"
+        who = "anyone who may execute: cancel it and make the plan again" if drift else "an approver"
+        return _explanation(status, code, job.reason or "It waits for a person.", since=since, change=None, who=who)
+    if status is JobStatus.WAITING:
+        return _waiting(job, plan_jobs)
+    if status is JobStatus.SCHEDULED:
+        why = "its next attempt" if job.attempts else "its start"
+        error = "" if job.error is None else f" The last attempt said: {job.error.detail}"
+        text = f"It waits for {why}.{error}"
+        change = max(job.not_before, now) if job.not_before else None
+        return _explanation(status, "not_yet_due", text, since=since, change=change, who="the clock")
+    code, text = _SENTENCES[status]
+    if job.error is not None and status in {JobStatus.FAILED, JobStatus.UNKNOWN}:
+        code, text = job.error.code, f"{job.error.detail} {text}"
+    elif job.reason:
+        text = job.reason
+    change = job.lease_until if status is JobStatus.RUNNING else None
+    return _explanation(status, code, text, since=since, change=change, who=_WHO.get(status))
+
+
+def _waiting(job: Job, plan_jobs: Sequence[Job]) -> dict[str, Any]:
+    unmet = [
+        other for other in plan_jobs if other.step_id in job.depends_on and other.status is not JobStatus.COMPLETED
+    ]
+    if not unmet:
+        text, code = "The steps it needs are done; it is about to become ready.", "about_to_start"
+    else:
+        first = unmet[0]
+        text, code = f"It needs step {first.step_id} ({first.action_id}), which is {first.status}.", "waiting_on_step"
+    return _explanation(
+        job.status, code, text, since=job.enqueued_at, change=None, who=f"step {unmet[0].step_id}" if unmet else None
+    )
+
+
+_PLAN_SENTENCES: Final[Mapping[PlanStatus, tuple[str, str, str | None]]] = {
+    PlanStatus.DRAFT: ("not_executed", "Nobody has executed it yet.", "anyone who may execute"),
+    PlanStatus.NEEDS_INPUT: ("needs_input", "It lacks something; answer its questions.", "whoever asked for it"),
+    PlanStatus.AWAITING_APPROVAL: ("awaiting_approval", "It waits for an approval.", "an approver"),
+    PlanStatus.COMPLETED: ("completed", "Every step is done.", None),
+    PlanStatus.CANCELLED: ("cancelled", "It was cancelled.", None),
+    PlanStatus.REJECTED: ("rejected", "Its approval was refused.", None),
+    PlanStatus.EXPIRED: ("expired", "It was not executed, or not approved, in time.", None),
+}
+
+
+def explain_plan(plan: PlanRecord, jobs: Sequence[Job], now: datetime) -> dict[str, Any]:
+    """Return the same shape for a plan; a denied step comes first, then the step that holds it up."""
+    denied = [step for step in plan.document["steps"] if step["decision"]["effect"] == "deny"]
+    if denied and plan.status is PlanStatus.DRAFT:
+        decision = denied[0]["decision"]
+        text = f"Step {denied[0]['id']} ({denied[0]['action_id']}) is denied: {decision['reason']}"
+        return _explanation(
+            plan.status, "policy_denied", text, since=plan.created_at, change=plan.expires_at, who="an operator"
+        )
+    if plan.status in {PlanStatus.RUNNING, PlanStatus.FAILED}:
+        blocking = next((job for job in jobs if job.status is _worst(jobs)), None)
+        if blocking is not None:
+            inner = explain_job(blocking, jobs, now)
+            inner["reason"]["text"] = f"Step {blocking.step_id}: {inner['reason']['text']}"
+            return {**inner, "status": plan.status, "step": blocking.step_id}
+    code, text, who = _PLAN_SENTENCES.get(plan.status, (str(plan.status), "It is under way.", None))
+    change = plan.expires_at if plan.status in {PlanStatus.DRAFT, PlanStatus.NEEDS_INPUT} else None
+    return _explanation(plan.status, code, text, since=plan.finished_at or plan.created_at, change=change, who=who)
+
+
+_BY_WEIGHT: Final = (
+    *(JobStatus.UNKNOWN, JobStatus.FAILED, JobStatus.HELD, JobStatus.SCHEDULED),
+    *(JobStatus.RUNNING, JobStatus.PENDING, JobStatus.WAITING),
+)
+
+
+def _worst(jobs: Sequence[Job]) -> JobStatus | None:
+    """Return the state that most explains why a plan is not done."""
+    present = {job.status for job in jobs}
+    return next((status for status in _BY_WEIGHT if status in present), None)

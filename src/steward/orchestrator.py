@@ -1,0 +1,309 @@
+"""The story of a request: plan, check, preview, execute. Everything that happens to a plan before a worker takes over.
+
+Nothing here runs an action, and nothing here knows which store, planner or policy it talks to.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from steward.action import Catalogue
+from steward.clock import Clock
+from steward.errors import ApprovalMismatch, FieldProblem, IllegalTransition, Invalid, NotFound, PlanExpired
+from steward.identity import Principal
+from steward.ids import IdFactory, is_id
+from steward.job import FINAL, Job, JobStatus
+from steward.plan import PlannedAction, PlanRecord, PlanResult, PlanStatus, Question
+from steward.plan_check import CheckedPlan, PlanCheck
+from steward.plan_document import NO_PLANNER, plan_document, step_document
+from steward.planner import Planner, PlanningRequest, Proposal
+from steward.policy import Deny, Policy
+from steward.redaction import redact_text
+from steward.submission import RequestedAction, action_claims, build_submission, request_claim
+from steward.vault import Vault
+from steward.views import approval_view, job_view, time_view
+from steward.work_store import DRAFT_S, IdempotencyClaim, PlanPage, Submission, Submitted, WorkEngine
+
+__all__ = ["Orchestrator", "RequestedAction"]
+
+
+def proposed(**fields: Any) -> PlanResult:
+    """Return a ``PlanResult``; raise ``Invalid`` with the field's place for one that is not well formed."""
+    try:
+        return PlanResult(**fields)
+    except ValidationError as error:
+        problems = [
+            FieldProblem("".join(f"/{part}" for part in item["loc"]), item["msg"].removeprefix("Value error, "))
+            for item in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise Invalid("The plan is not well formed.", errors=problems) from None
+
+
+class Orchestrator:
+    """Makes plans, checks them, shows them and hands them to the store."""
+
+    def __init__(
+        self,
+        *,
+        engine: WorkEngine,
+        catalogue: Catalogue,
+        planner: Planner,
+        policy: Policy,
+        vault: Vault,
+        clock: Clock,
+        ids: IdFactory,
+    ) -> None:
+        """Use these."""
+        self._engine = engine
+        self._catalogue = catalogue
+        self._planner = planner
+        self._policy = policy
+        self._vault = vault
+        self._clock = clock
+        self._ids = ids
+        self._check = PlanCheck(catalogue, policy, vault)
+
+    # -- making plans ------------------------------------------------------------------------------------------------
+
+    async def plan(
+        self, principal: Principal, prompt: str, context: Mapping[str, Any] | None, request_id: str
+    ) -> dict[str, Any]:
+        """Return the plan document for a sentence, kept as a draft. Nothing runs."""
+        allowed = [
+            definition
+            for definition in self._catalogue.definitions()
+            if not isinstance(self._policy.decide(principal, definition.id, {}, {}), Deny)
+        ]
+        started = self._clock.now()
+        proposal = await self._planner.propose(
+            PlanningRequest(prompt=prompt, actions=allowed, now=started, context=context or {})
+        )
+        meta = {
+            "planner": self._planner.name,
+            "model": proposal.model,
+            "duration_ms": round((self._clock.now() - started).total_seconds() * 1000),
+            "tokens_in": proposal.tokens_in,
+            "tokens_out": proposal.tokens_out,
+        }
+        return await self._keep(principal, proposal, meta=meta, context=context or {}, request_id=request_id)
+
+    async def preview(
+        self, principal: Principal, action_id: str, params: dict[str, Any], request_id: str
+    ) -> dict[str, Any]:
+        """Return the document of a one-step plan, kept as a draft; its plan id is the preview id."""
+        plan = proposed(
+            prompt=f"Run {action_id[:100]}.",
+            intent=f"Run {action_id[:100]}.",
+            steps=[{"action_id": action_id, "params": params}],
+            explanation="Asked for as one action.",
+        )
+        return await self._keep(principal, Proposal(plan=plan), meta=NO_PLANNER, context={}, request_id=request_id)
+
+    async def revise(
+        self,
+        principal: Principal,
+        plan_id: str,
+        *,
+        answers: Mapping[str, str] | None,
+        steps: Sequence[PlannedAction] | None,
+        request_id: str,
+    ) -> dict[str, Any]:
+        """Return a new plan made from an old one: with questions answered, or with other steps."""
+        old = await self._get(principal, plan_id)
+        if old.body_sealed is None:
+            raise IllegalTransition("That plan has ended and its steps are no longer kept; make a new one.")
+        body = self._body(old)
+        if steps is None:
+            context = {**body["context"], "answers": {**body["context"].get("answers", {}), **(answers or {})}}
+            return await self.plan(principal, body["prompt"], context, request_id)
+        plan = proposed(
+            prompt=body["prompt"],
+            intent=old.document["intent"],
+            steps=[step.model_dump() for step in steps],
+            explanation="Revised by hand.",
+        )
+        meta = {**NO_PLANNER, "revises": plan_id}
+        return await self._keep(
+            principal, Proposal(plan=plan), meta=meta, context=body["context"], request_id=request_id
+        )
+
+    async def _keep(
+        self,
+        principal: Principal,
+        proposal: Proposal,
+        *,
+        meta: Mapping[str, Any],
+        context: Mapping[str, Any],
+        request_id: str,
+    ) -> dict[str, Any]:
+        """Check a proposal, keep it as a draft and return its document."""
+        plan = proposal.plan
+        steps = [] if proposal.questions else plan.steps
+        checked = self._check.check(principal, steps)
+        record = self._record(principal, plan, checked, proposal.questions, meta, context, request_id)
+        await self._engine.open(principal).draft(record)
+        return plan_document(record)
+
+    def _record(  # noqa: PLR0917 - it gathers all that a plan is
+        self,
+        principal: Principal,
+        plan: PlanResult,
+        checked: CheckedPlan,
+        questions: Sequence[Question],
+        meta: Mapping[str, Any],
+        context: Mapping[str, Any],
+        request_id: str,
+    ) -> PlanRecord:
+        now, plan_id = self._clock.now(), self._ids.new("plan")
+        runnable = bool(checked.steps)
+        body = {
+            "prompt": plan.prompt,
+            "context": dict(context),
+            "steps": [step.model_dump() for step in plan.steps] if runnable else [],
+        }
+        return PlanRecord(
+            plan_id=plan_id,
+            workspace_id=principal.workspace_id,
+            actor_id=principal.actor_id,
+            status=PlanStatus.DRAFT if runnable else PlanStatus.NEEDS_INPUT,
+            digest=checked.digest if runnable else "",
+            document={
+                "prompt": redact_text(plan.prompt),
+                "intent": redact_text(plan.intent),
+                "steps": [step_document(step) for step in checked.steps],
+                "confidence": plan.confidence,
+                "explanation": redact_text(plan.explanation),
+                "meta": dict(meta),
+                "questions": [question.as_dict() for question in questions],
+            },
+            body_sealed=self._vault.seal(body, workspace_id=principal.workspace_id, purpose=f"plan/{plan_id}"),
+            created_at=now,
+            expires_at=now + timedelta(seconds=DRAFT_S),
+            request_id=request_id,
+        )
+
+    # -- executing ---------------------------------------------------------------------------------------------------
+
+    async def execute_plan(
+        self,
+        principal: Principal,
+        plan_id: str,
+        *,
+        run_at: datetime | None,
+        idempotency_key: str | None,
+        request_id: str,
+    ) -> Submitted:
+        """Submit a kept plan as it was shown, decided anew for whoever executes it."""
+        payload = {"plan_id": plan_id, "run_at": time_view(run_at)}
+        claims = request_claim(idempotency_key, payload)
+        record = await self._get(principal, plan_id)
+        store = self._engine.open(principal)
+        if record.job_ids:  # executed before: the store knows the answer, and whether the key fits
+            return await store.submit(Submission(plan=record, jobs=(), idempotency=claims))
+        if record.status is PlanStatus.EXPIRED:
+            raise PlanExpired
+        if record.status is not PlanStatus.DRAFT:
+            raise IllegalTransition(f"A plan that is {record.status} cannot be executed.")
+        plan = proposed(
+            prompt=self._body(record)["prompt"],
+            intent=record.document["intent"],
+            steps=self._body(record)["steps"],
+            explanation=record.document["explanation"],
+        )
+        checked = self._check.check(principal, plan.steps)
+        if record.digest not in checked.digests:
+            raise ApprovalMismatch("An action has changed since this plan was shown; make the plan again.")
+        return await store.submit(self._submission(replace(record, request_id=request_id), checked, run_at, claims))
+
+    async def execute_actions(
+        self,
+        principal: Principal,
+        actions: Sequence[RequestedAction],
+        *,
+        run_at: datetime | None,
+        idempotency_key: str | None,
+        request_id: str,
+    ) -> Submitted:
+        """Submit actions that the caller brings, as one plan: all of them or none."""
+        items = [requested.action.model_dump() for requested in actions]
+        payload = {
+            "actions": [{**item, "name": it.client_request_id} for item, it in zip(items, actions, strict=True)],
+            "run_at": time_view(run_at),
+        }
+        plan = proposed(
+            prompt="Run the actions given.",
+            intent=f"Run {len(actions)} action{'s' if len(actions) != 1 else ''}.",
+            steps=items,
+            explanation="Asked for as actions.",
+        )
+        checked = self._check.check(principal, plan.steps, at="/actions")
+        claims = (*request_claim(idempotency_key, payload), *action_claims(actions, run_at))
+        record = self._record(principal, plan, checked, (), NO_PLANNER, {}, request_id)
+        return await self._engine.open(principal).submit(self._submission(record, checked, run_at, claims))
+
+    async def execute_preview(self, principal: Principal, preview_id: str, *, wait_ms: int, request_id: str) -> Job:
+        """Submit a one-step plan once and return its job when it has ended, or as it stands after ``wait_ms``."""
+        record = await self._get(principal, preview_id)
+        if len(record.document["steps"]) != 1:
+            raise Invalid("preview_id is not the id of a one-step plan.")
+        store = self._engine.open(principal)
+        with store.listen() as listener:
+            done = await self.execute_plan(
+                principal, preview_id, run_at=None, idempotency_key=None, request_id=request_id
+            )
+            deadline = asyncio.get_running_loop().time() + wait_ms / 1000
+            while True:
+                job = await store.get_job(done.job_ids[0])
+                if job is None:
+                    raise NotFound
+                left = deadline - asyncio.get_running_loop().time()
+                if job.status in FINAL or job.status is JobStatus.UNKNOWN or left <= 0:
+                    return job
+                await listener.wait(left)
+
+    def _submission(
+        self,
+        record: PlanRecord,
+        checked: CheckedPlan,
+        run_at: datetime | None,
+        claims: tuple[IdempotencyClaim, ...],
+    ) -> Submission:
+        return build_submission(
+            record, checked, run_at=run_at, claims=claims, vault=self._vault, ids=self._ids, now=self._clock.now()
+        )
+
+    # -- showing -----------------------------------------------------------------------------------------------------
+
+    async def show_plan(self, principal: Principal, plan_id: str) -> dict[str, Any]:
+        """Return the plan document as it stands now, with its jobs and its approval."""
+        record = await self._get(principal, plan_id)
+        store = self._engine.open(principal)
+        jobs = await store.plan_jobs(plan_id)
+        approval = None if record.approval_id is None else await store.get_approval(record.approval_id)
+        return {
+            **plan_document(record),
+            "jobs": [job_view(job) for job in jobs],
+            "approval": None if approval is None else approval_view(approval),
+        }
+
+    async def list_plans(
+        self, principal: Principal, *, limit: int, after: str | None, status: PlanStatus | None
+    ) -> PlanPage:
+        """Return a page of the workspace's plans, newest first."""
+        return await self._engine.open(principal).list_plans(limit=limit, after=after, status=status)
+
+    async def _get(self, principal: Principal, plan_id: str) -> PlanRecord:
+        record = await self._engine.open(principal).get_plan(plan_id) if is_id(plan_id, "plan") else None
+        if record is None:
+            raise NotFound
+        return record
+
+    def _body(self, record: PlanRecord) -> dict[str, Any]:
+        assert record.body_sealed is not None
+        return self._vault.unseal(
+            record.body_sealed, workspace_id=record.workspace_id, purpose=f"plan/{record.plan_id}"
+        )

@@ -1,0 +1,48 @@
+"""The plan document: a checked plan as people and clients see it, rendered from exactly what was digested."""
+
+from types import MappingProxyType
+from typing import Any, Final
+
+from steward.clock import rfc3339
+from steward.plan import PlanRecord
+from steward.plan_check import CheckedStep
+from steward.policy import decision_document
+from steward.redaction import redact, redact_text
+from steward.views import time_view
+
+NO_PLANNER: Final = MappingProxyType(
+    {"planner": "none", "model": None, "duration_ms": 0, "tokens_in": 0, "tokens_out": 0}
+)
+"""``meta`` of a plan whose steps were given rather than planned."""
+
+
+def step_document(step: CheckedStep) -> dict[str, Any]:
+    """Return a step of the document: redacted, yet faithful about destinations, account and where each input comes from."""
+    definition = step.definition
+    return {
+        "id": step.id,
+        "action_id": definition.id,
+        "description": redact_text(step.description),
+        "params": step.preview(),
+        "depends_on": list(step.depends_on),
+        "decision": decision_document(step.decision),
+        "inputs": redact(dict(step.inputs)),
+        "effect": definition.effect,
+        "retry": definition.retry,
+        "reversibility": definition.reversibility,
+        "acting_as": definition.acting_as,
+    }
+
+
+def plan_document(record: PlanRecord) -> dict[str, Any]:
+    """Return the document of a kept plan, with its live fields."""
+    return {
+        "plan_id": record.plan_id,
+        "digest": record.digest,
+        "status": record.status,
+        **record.document,
+        "created_at": rfc3339(record.created_at),
+        "expires_at": time_view(record.expires_at),
+        "finished_at": time_view(record.finished_at),
+        "request_id": record.request_id,
+    }

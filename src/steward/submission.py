@@ -1,0 +1,143 @@
+"""What executing a checked plan puts into the store: jobs, idempotency claims, and the approval it may need. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from steward.approval import Approval, ApprovalStatus
+from steward.digest import sha256_of
+from steward.errors import FieldProblem, Invalid, PolicyDenied
+from steward.ids import IdFactory
+from steward.job import NewJob
+from steward.plan import PlannedAction, PlanRecord
+from steward.plan_check import CheckedPlan, CheckedStep
+from steward.policy import Ask, Deny, decision_document
+from steward.vault import Vault
+from steward.views import time_view
+from steward.work_store import APPROVAL_S, IdempotencyClaim, Submission
+
+_MAX_AHEAD: Final = timedelta(days=366)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedAction:
+    """One action of an execute request that brings its own actions, with the client's own name for it."""
+
+    action: PlannedAction
+    client_request_id: str | None = None
+
+
+def sealed_params(plan_id: str, step_id: str) -> str:
+    """Return the vault purpose of a step's parameters."""
+    return f"params/{plan_id}/{step_id}"
+
+
+def sealed_result(plan_id: str, step_id: str) -> str:
+    """Return the vault purpose of a step's full result."""
+    return f"result/{plan_id}/{step_id}"
+
+
+def request_claim(key: str | None, payload: Mapping[str, Any]) -> tuple[IdempotencyClaim, ...]:
+    """Return the claim for a whole request, if the client named it."""
+    return () if key is None else (IdempotencyClaim("request", key, sha256_of(dict(payload))),)
+
+
+def action_claims(actions: Sequence[RequestedAction], run_at: datetime | None) -> tuple[IdempotencyClaim, ...]:
+    """Return a claim for each action that has a name of its own; raise ``Invalid`` when two have the same."""
+    names = [requested.client_request_id for requested in actions if requested.client_request_id is not None]
+    if len(set(names)) != len(names):
+        raise Invalid("Two actions have the same client_request_id.", code="duplicate_client_request_id")
+    return tuple(
+        IdempotencyClaim(
+            "action",
+            requested.client_request_id,
+            sha256_of(
+                {
+                    "action_id": requested.action.action_id,
+                    "params": requested.action.params,
+                    "run_at": time_view(run_at),
+                }
+            ),
+            step_index=index,
+        )
+        for index, requested in enumerate(actions)
+        if requested.client_request_id is not None
+    )
+
+
+def refuse_denied(checked: CheckedPlan) -> None:
+    """Raise ``PolicyDenied``, naming every denied step, if there is one."""
+    denied = [(step, step.decision) for step in checked.steps if isinstance(step.decision, Deny)]
+    if not denied:
+        return
+    step, decision = denied[0]
+    raise PolicyDenied(
+        f"Step {step.id} ({step.definition.id}) is denied: {decision.reason} {decision.fix}".rstrip(),
+        facts={"step": step.id, "rule": decision.rule},
+        errors=[FieldProblem(f"/steps/{refused.id}", why.reason) for refused, why in denied],
+    )
+
+
+def build_submission(
+    record: PlanRecord,
+    checked: CheckedPlan,
+    *,
+    run_at: datetime | None,
+    claims: tuple[IdempotencyClaim, ...],
+    vault: Vault,
+    ids: IdFactory,
+    now: datetime,
+) -> Submission:
+    """Return all that executing a checked plan puts in place; raise ``PolicyDenied`` if any step is denied."""
+    refuse_denied(checked)
+    if run_at is not None and run_at - now > _MAX_AHEAD:
+        raise Invalid("run_at is more than a year ahead.", errors=[FieldProblem("/run_at", "too far ahead")])
+    return Submission(
+        plan=record,
+        jobs=tuple(_job(record, step, run_at, vault, ids) for step in checked.steps),
+        idempotency=claims,
+        approval=_approval(record, checked, ids, now),
+    )
+
+
+def _job(record: PlanRecord, step: CheckedStep, run_at: datetime | None, vault: Vault, ids: IdFactory) -> NewJob:
+    return NewJob(
+        job_id=ids.new("job"),
+        step_id=step.id,
+        action_id=step.definition.id,
+        definition_hash=step.definition.definition_hash,
+        digest=step.digests[0],
+        params_sealed=vault.seal(
+            step.params, workspace_id=record.workspace_id, purpose=sealed_params(record.plan_id, step.id)
+        ),
+        depends_on=step.depends_on,
+        effect=step.definition.effect,
+        retry=step.definition.retry,
+        max_attempts=step.definition.max_attempts,
+        key_valid_s=step.definition.key_valid_s,
+        not_before=None if step.depends_on else run_at,
+        labels=step.inputs,
+    )
+
+
+def _approval(record: PlanRecord, checked: CheckedPlan, ids: IdFactory, now: datetime) -> Approval | None:
+    """Return the approval that a plan needs before it starts, if any step asks for one."""
+    asking = [(step, step.decision) for step in checked.steps if isinstance(step.decision, Ask)]
+    if not asking:
+        return None
+    decision = asking[0][1]
+    return Approval(
+        approval_id=ids.new("appr"),
+        workspace_id=record.workspace_id,
+        plan_id=record.plan_id,
+        job_id=None,
+        digest=record.digest,
+        status=ApprovalStatus.PENDING,
+        reason=decision.reason,
+        rule=decision.rule,
+        detail={"steps": [{"step": step.id, **decision_document(why)} for step, why in asking]},
+        requested_by=record.actor_id,
+        created_at=now,
+        expires_at=now + timedelta(seconds=APPROVAL_S),
+    )

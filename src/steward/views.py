@@ -1,0 +1,79 @@
+"""The shapes in which work is shown: job and approval views. Pure; everything in them is already redacted."""
+
+from datetime import datetime
+from typing import Any
+
+from steward.approval import Approval
+from steward.clock import rfc3339
+from steward.job import Attempt, Job
+
+
+def time_view(moment: datetime | None) -> str | None:
+    """Return a time as RFC 3339 in UTC, or None."""
+    return None if moment is None else rfc3339(moment)
+
+
+def job_view(job: Job, *, detail: bool = False) -> dict[str, Any]:
+    """Return a job as clients see it; ``detail`` adds its attempts one by one. Parameters never appear."""
+    view: dict[str, Any] = {
+        "job_id": job.job_id,
+        "plan_id": job.plan_id,
+        "step": job.step_id,
+        "action": job.action_id,
+        "provider": job.action_id.rsplit(".", 1)[0],
+        "status": job.status,
+        "held_for": job.held_for,
+        "reason": job.reason,
+        "result": job.result,
+        "error": None if job.error is None else job.error.as_dict(),
+        "attempts": job.attempts,
+        "duration_ms": _duration_ms(job),
+        "enqueued_at": time_view(job.enqueued_at),
+        "not_before": time_view(job.not_before),
+        "started_at": time_view(job.started_at),
+        "finished_at": time_view(job.finished_at),
+    }
+    if detail:
+        view["depends_on"] = list(job.depends_on)
+        view["actor_id"] = job.actor_id
+        view["cancel_requested"] = job.cancel_requested
+        view["history"] = [_attempt_view(attempt) for attempt in job.history]
+    return view
+
+
+def _duration_ms(job: Job) -> int | None:
+    if job.started_at is None or job.finished_at is None:
+        return None
+    return round((job.finished_at - job.started_at).total_seconds() * 1000)
+
+
+def _attempt_view(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "worker": attempt.worker_id,
+        "started_at": time_view(attempt.started_at),
+        "dispatched_at": time_view(attempt.dispatched_at),
+        "finished_at": time_view(attempt.finished_at),
+        "outcome": attempt.outcome,
+        "error": None if attempt.error is None else attempt.error.as_dict(),
+    }
+
+
+def approval_view(approval: Approval) -> dict[str, Any]:
+    """Return an approval as clients see it."""
+    return {
+        "approval_id": approval.approval_id,
+        "plan_id": approval.plan_id,
+        "job_id": approval.job_id,
+        "digest": approval.digest,
+        "status": approval.status,
+        "reason": approval.reason,
+        "rule": approval.rule,
+        "detail": approval.detail,
+        "requested_by": approval.requested_by,
+        "created_at": time_view(approval.created_at),
+        "expires_at": time_view(approval.expires_at),
+        "decided_by": approval.decided_by,
+        "decided_at": time_view(approval.decided_at),
+        "comment": approval.comment,
+    }

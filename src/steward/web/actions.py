@@ -1,0 +1,118 @@
+"""The catalogue over HTTP, and the short way for one action: preview it, run it, wait for it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from steward.action import ActionDefinition
+from steward.errors import FarEndFailed, FarEndTimedOut
+from steward.job import FINAL, Job, JobStatus
+from steward.views import job_view
+from steward.web import answers
+from steward.web.bodies import PreviewBody, RunPreviewBody
+from steward.web.dependencies import Executor, IdempotencyKey, Previewer, RequestId, Services, known_shape
+from steward.web.json_answer import json_answer
+from steward.web.openapi import answers as documented
+from steward.web.secured_route import SecuredRoute
+
+router = APIRouter(prefix="/actions", tags=["actions"], route_class=SecuredRoute)
+_TIMED_OUT: Final = frozenset({"timeout", "far_end_timed_out"})
+
+
+def _description(definition: ActionDefinition) -> dict[str, Any]:
+    return {
+        "id": definition.id,
+        "title": definition.title,
+        "description": definition.description,
+        "provider": definition.provider,
+        "effect": definition.effect,
+        "retry": definition.retry,
+        "reversibility": definition.reversibility,
+        "input_schema": definition.input_schema,
+        "output_schema": definition.output_schema,
+        "roles": {name: str(definition.role_of(name)) for name in definition.input_schema.get("properties", {})},
+        "enabled": definition.enabled,
+        "disabled_because": definition.disabled_because,
+    }
+
+
+@router.get("", operation_id="actions_list", summary="List the actions", responses=documented(answers.ActionList))
+async def list_actions(_principal: Previewer, services: Services, request_id: RequestId) -> Response:
+    """Every action of the catalogue, also those that a setting keeps disabled, and why."""
+    described = [_description(definition) for definition in services.catalogue.definitions()]
+    return json_answer({"actions": described, "request_id": request_id})
+
+
+@router.post(
+    "/preview",
+    operation_id="actions_preview",
+    summary="Preview one action",
+    responses=documented(answers.Plan, body=True),
+)
+async def preview_action(
+    principal: Previewer, services: Services, request_id: RequestId, body: PreviewBody
+) -> Response:
+    """A plan of one step, checked and rendered; its `plan_id` is the `preview_id` to run it by."""
+    step = body.step()
+    return json_answer(await services.orchestrator.preview(principal, step.action_id, step.params, request_id))
+
+
+@router.post(
+    "/execute",
+    operation_id="actions_execute",
+    summary="Run a previewed action and wait for it",
+    responses={
+        **documented(answers.Job, 404, 409, 429, 502, 504, body=True),
+        202: {"model": answers.Job, "description": "It still runs; ask for the job."},
+    },
+)
+async def execute_preview(
+    request: Request,
+    principal: Executor,
+    services: Services,
+    *,
+    request_id: RequestId,
+    key: IdempotencyKey,
+    body: RunPreviewBody,
+) -> Response:
+    """200 when it has ended, 202 while it runs; asked again, it answers for the same job and does nothing twice."""
+    preview_id = known_shape(body.preview_id, "plan")
+    if key is not None:  # binds the key to this preview, so that the same key with another preview is refused
+        await services.orchestrator.execute_plan(
+            principal, preview_id, run_at=None, idempotency_key=key, request_id=request_id
+        )
+
+    async def run(wait_ms: int) -> Job:
+        return await services.orchestrator.execute_preview(
+            principal, preview_id, wait_ms=wait_ms, request_id=request_id
+        )
+
+    return _outcome(await _unless_stopping(run, body.wait_ms, request.app.state.stopping))
+
+
+async def _unless_stopping(run: Callable[[int], Awaitable[Job]], wait_ms: int, stopping: asyncio.Event) -> Job:
+    """Return what ``run`` does within ``wait_ms``, or what there is when the server stops: the work goes on anyway."""
+    running, stop = asyncio.ensure_future(run(wait_ms)), asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            return running.result()
+    finally:
+        running.cancel()
+        stop.cancel()
+        await asyncio.gather(running, stop, return_exceptions=True)
+    return await run(0)
+
+
+def _outcome(job: Job) -> Response:
+    view = job_view(job, detail=True)
+    if job.status not in FINAL and job.status is not JobStatus.UNKNOWN:
+        return json_answer(view, HTTPStatus.ACCEPTED)
+    if job.error is not None and job.status in {JobStatus.FAILED, JobStatus.UNKNOWN}:
+        failure = FarEndTimedOut if job.error.code in _TIMED_OUT else FarEndFailed
+        raise failure(f"The action did not complete: {job.error.detail}", facts={"job_id": job.job_id, "job": view})
+    return json_answer(view)

@@ -1,0 +1,43 @@
+"""The API in front of an open ``Application``: which routes there are, in which order the doors stand."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import FastAPI
+
+from steward.bootstrap import Application
+from steward.web import actions, events, health, jobs, openapi, plans, problems
+from steward.web.middleware import BodyLimit, Envelope
+
+BODY_TIMEOUT_S: Final = 30.0
+STREAMS_PER_WORKSPACE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what one client may take, beside the body limit of the settings."""
+
+    body_timeout_s: float = BODY_TIMEOUT_S
+    """How long, in seconds, a request body may take to arrive."""
+    streams_per_workspace: int = STREAMS_PER_WORKSPACE
+
+
+def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
+    """Return the API of ``app``, which stays open as long as its opener wants.
+
+    ``state.stopping`` is the event that ends streams and waits; ``steward.web.server`` sets it.
+    """
+    limits = limits or Limits()
+    api = FastAPI(docs_url=None, redoc_url=None, redirect_slashes=False)
+    api.state.steward = app
+    api.state.stopping = asyncio.Event()
+    api.state.streams = events.StreamLimit(limits.streams_per_workspace)
+    problems.install(api)
+    openapi.install(api)
+    for room in (plans, jobs, events, actions, health):
+        api.include_router(room.router)
+    # the one added last stands outermost
+    api.add_middleware(BodyLimit, limit_bytes=app.settings.body_limit_bytes, timeout_s=limits.body_timeout_s)
+    api.add_middleware(Envelope, telemetry=app.telemetry, ids=app.ids)
+    return api

@@ -1,0 +1,91 @@
+"""How the API describes itself: every route says which problems it may answer, all in the one problem schema."""
+
+import importlib.metadata
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from steward.web.answers import Problem, StreamedEvent
+from steward.web.problems import MEDIA_TYPE
+
+VERSION: Final = importlib.metadata.version("steward")
+_REF: Final = "#/components/schemas/{model}"
+_MEANING: Final = {
+    400: "A bad query parameter, cursor or header value.",
+    401: "No valid credential.",
+    403: "The credential may not do this.",
+    404: "Unknown in this workspace.",
+    405: "The path does not take this method.",
+    408: "The body did not arrive in time.",
+    409: "The state does not allow it.",
+    413: "The body is over the limit.",
+    422: "The body does not fit.",
+    429: "Too many requests; see Retry-After.",
+    500: "An error that nobody foresaw.",
+    502: "The far end failed.",
+    503: "The store is unavailable.",
+    504: "The far end did not answer in time.",
+}
+_ALWAYS: Final = (400, 401, 403, 422, 500, 503)
+_WITH_BODY: Final = (408, 413)
+DESCRIPTION: Final = """Plain language becomes a checked plan, a preview, and durable work, never done twice.
+
+Send `Authorization: Bearer <api key>`. Every error is `application/problem+json` with a stable `code` and the
+`request_id` that stands in the header `X-Request-ID` of every answer."""
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def answers(model: type[BaseModel] | None, *problems: int, status: int = 200, body: bool = False) -> Responses:
+    """Return what a secured route documents: its answer, its own ``problems``, and those that any such route may have."""
+    documented = public_answers(model, *_ALWAYS, *(_WITH_BODY if body else ()), *problems, status=status)
+    for response in documented.values():
+        response["headers"] = {"X-Request-ID": {"schema": {"type": "string"}}}
+    documented[HTTPStatus.UNAUTHORIZED]["headers"]["WWW-Authenticate"] = {"schema": {"type": "string"}}
+    return documented
+
+
+def public_answers(model: type[BaseModel] | None, *problems: int, status: int = 200) -> Responses:
+    """Return what a route without a credential documents."""
+    good: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if model is not None:
+        good["model"] = model
+    documented: Responses = {status: good}
+    for code in sorted(set(problems)):
+        documented[code] = {
+            "description": _MEANING[code],
+            "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model=Problem.__name__)}}},
+        }
+    return documented
+
+
+def event_stream(*problems: int) -> Responses:
+    """Return what the stream of events documents."""
+    documented = answers(None, *problems)
+    documented[200]["content"] = {
+        "text/event-stream": {"schema": {"$ref": _REF.format(model=StreamedEvent.__name__)}},
+    }
+    return documented
+
+
+def install(api: FastAPI) -> None:
+    """Make ``api`` publish its description with the schemas that routes refer to by name."""
+
+    def describe() -> Mapping[str, Any]:
+        if api.openapi_schema is None:
+            document = get_openapi(
+                title="Steward", version=VERSION, description=DESCRIPTION, routes=api.routes, tags=api.openapi_tags
+            )
+            _, schemas = models_json_schema(
+                [(Problem, "serialization"), (StreamedEvent, "serialization")], ref_template=_REF
+            )
+            document["components"].setdefault("schemas", {}).update(schemas["$defs"])
+            api.openapi_schema = document
+        return api.openapi_schema
+
+    api.openapi = describe  # type: ignore[method-assign] - FastAPI's documented way to extend the description

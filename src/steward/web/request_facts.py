@@ -1,0 +1,30 @@
+"""What is known about the request under way, kept beside it for the log line, the metrics and the problem documents."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.types import Scope
+
+from steward.identity import Principal
+
+_KEY: Final = "steward.facts"
+
+
+@dataclass(slots=True)
+class RequestFacts:
+    """Filled in as the request goes through the doors."""
+
+    request_id: str
+    principal: Principal | None = None
+    decision: str | None = None
+    """``allowed`` or ``denied`` once a door that asks for a credential has decided."""
+
+
+def keep_facts(scope: Scope, facts: RequestFacts) -> None:
+    """Attach ``facts`` to the request."""
+    scope[_KEY] = facts
+
+
+def facts_of(scope: Any) -> RequestFacts:
+    """Return the facts of the request that ``scope`` belongs to."""
+    return scope[_KEY]

@@ -1,0 +1,169 @@
+"""The worker: claims fairly, runs attempts side by side, keeps their leases alive, settles, and stops gracefully.
+
+It never polls: an idle worker sleeps until the store's bell rings or until something it knows of becomes due.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+from typing import Final
+
+import stamina
+import structlog
+
+from steward.attempt import Attempt, Held, LeaseLost, Rooms
+from steward.errors import StoreUnavailable
+from steward.job import HEARTBEAT_S, LEASE_S, Outcome
+from steward.work_store import Answer, Claimed, Granted, Lease, Listener, Settlement
+
+_log = structlog.get_logger("steward.worker")
+_LONGEST_SLEEP_S: Final = 60.0
+_STORE_DOWN_S: Final = 1.0
+GRACE_S: Final = 20.0
+"""How long a stopping worker lets effects under way finish, in seconds."""
+
+
+def new_worker_id() -> str:
+    """Return a name for this worker that tells machine and process."""
+    return f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+class Worker:
+    """Runs jobs until told to stop."""
+
+    def __init__(self, rooms: Rooms, *, concurrency: int = 16, worker_id: str | None = None) -> None:
+        """Run at most ``concurrency`` attempts at a time."""
+        self._rooms = rooms
+        self._concurrency = concurrency
+        self._worker_id = worker_id or new_worker_id()
+        self._attempts: dict[asyncio.Task[None], Attempt] = {}
+        self._slot_freed = asyncio.Event()
+
+    @property
+    def busy(self) -> int:
+        """How many attempts are under way."""
+        return len(self._attempts)
+
+    async def run(self, stop: asyncio.Event, *, grace_s: float = GRACE_S) -> None:
+        """Work until ``stop`` is set; then hand back what has no effect yet, and finish or give up the rest in ``grace_s``."""
+        _log.info("The worker started.", action="worker_started", worker_id=self._worker_id)
+        heartbeat = asyncio.create_task(self._heartbeat())
+        try:
+            with self._rooms.dispatcher.listen() as listener:
+                await self._claim_until(stop, listener)
+            await self._drain(grace_s)
+        finally:
+            heartbeat.cancel()
+            await asyncio.gather(heartbeat, return_exceptions=True)
+        _log.info("The worker stopped.", action="worker_stopped", worker_id=self._worker_id)
+
+    # -- claiming ----------------------------------------------------------------------------------------------------
+
+    async def _claim_until(self, stop: asyncio.Event, listener: Listener) -> None:
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                free = self._concurrency - len(self._attempts)
+                if free <= 0:
+                    self._slot_freed.clear()
+                    await self._first_of(stopping, asyncio.create_task(self._slot_freed.wait()))
+                    continue
+                claimed = await self._claim(free)
+                if claimed is None:
+                    await self._first_of(stopping, asyncio.create_task(listener.wait(_STORE_DOWN_S)))
+                elif not claimed.leases:
+                    await self._first_of(stopping, asyncio.create_task(listener.wait(self._sleep_s(claimed))))
+                else:
+                    for lease in claimed.leases:
+                        self._start(lease)
+        finally:
+            stopping.cancel()
+
+    @staticmethod
+    async def _first_of(stopping: asyncio.Task[bool], waiting: asyncio.Task[bool]) -> None:
+        try:
+            await asyncio.wait({stopping, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+
+    async def _claim(self, free: int) -> Claimed | None:
+        """Return what was claimed; None when the store is away (what it had granted comes back when the leases end)."""
+        try:
+            return await self._rooms.dispatcher.claim(self._worker_id, limit=free)
+        except StoreUnavailable:
+            _log.warning("The store is away; trying again.", action="claim_failed", worker_id=self._worker_id)
+            return None
+
+    def _sleep_s(self, claimed: Claimed) -> float:
+        if claimed.next_at is None:
+            return _LONGEST_SLEEP_S
+        left = (claimed.next_at - self._rooms.clock.now()).total_seconds()
+        return min(max(left, 0.01), _LONGEST_SLEEP_S)
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def _start(self, lease: Lease) -> None:
+        attempt = Attempt(lease, self._rooms)
+        task = asyncio.create_task(self._attempt(attempt), name=lease.job.job_id)
+        self._attempts[task] = attempt
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._attempts.pop(task, None)
+        self._slot_freed.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("An attempt could not be settled.", action="settle_failed", kind=type(error).__name__)
+
+    async def _attempt(self, attempt: Attempt) -> None:
+        job = attempt.lease.job
+        names = {"job_id": job.job_id, "plan_id": job.plan_id, "workspace_id": job.workspace_id}
+        with structlog.contextvars.bound_contextvars(**names, request_id=job.request_id):
+            outcome = await attempt.run()
+            if isinstance(outcome, (Held, LeaseLost)):
+                _log.info("Nothing to settle.", action="attempt_left", why=type(outcome).__name__)
+                return
+            await self._settle(attempt.lease, outcome)
+
+    async def _settle(self, lease: Lease, outcome: Outcome) -> None:
+        """Write down how it ended, trying again while the store is away: the effect may have happened."""
+
+        @stamina.retry(on=StoreUnavailable, attempts=None, timeout=LEASE_S * 6)
+        async def settle() -> Answer:
+            (answer,) = await self._rooms.dispatcher.settle([Settlement(lease.ref, outcome)])
+            return answer
+
+        answer = await settle()
+        kind = type(outcome).__name__
+        if isinstance(answer, Granted):
+            _log.info("Settled.", action="job_settled", outcome=kind, status=answer.job.status)
+        else:
+            _log.warning("The lease was lost before it could be settled.", action="settle_refused", outcome=kind)
+
+    async def _heartbeat(self) -> None:
+        """Renew every lease; pass on cancels; give up attempts whose lease is gone before they have an effect."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            running = list(self._attempts.items())
+            if not running:
+                continue
+            try:
+                answers = await self._rooms.dispatcher.renew([attempt.lease.ref for _, attempt in running])
+            except StoreUnavailable:
+                continue
+            for (_, attempt), answer in zip(running, answers, strict=True):
+                if isinstance(answer, Granted) and answer.job.cancel_requested:
+                    attempt.cancel_asked = True
+
+    # -- stopping ----------------------------------------------------------------------------------------------------
+
+    async def _drain(self, grace_s: float) -> None:
+        for task, attempt in list(self._attempts.items()):
+            if not attempt.effect_under_way:
+                task.cancel()
+        if self._attempts:
+            await asyncio.wait(set(self._attempts), timeout=grace_s)
+        for task in list(self._attempts):
+            task.cancel()
+        if self._attempts:
+            await asyncio.wait(set(self._attempts), timeout=LEASE_S)
