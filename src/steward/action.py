@@ -14,12 +14,12 @@ from typing import Any, Final, Protocol
 from steward.digest import sha256_of
 from steward.provenance import Label
 
-_ACTION_ID: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+_ACTION_ID: Final = re.compile(r"compute|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 MAX_ACTION_ID_CHARS: Final = 100
 
 
 def is_action_id(value: object) -> bool:
-    """Say whether ``value`` is ``provider.name`` in lower case (more dots allowed), the whole string."""
+    """Say whether ``value`` is ``provider.name`` in lower case (more dots allowed), or ``compute``, the whole string."""
     return isinstance(value, str) and len(value) <= MAX_ACTION_ID_CHARS and _ACTION_ID.fullmatch(value) is not None
 
 

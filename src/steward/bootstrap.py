@@ -72,7 +72,8 @@ class Application:
         )
 
 
-def _catalogue(settings: Settings, clock: Clock) -> ActionCatalogue:
+def build_catalogue(settings: Settings, clock: Clock) -> ActionCatalogue:
+    """Return every action of this installation: built in, of installed packages, and of STEWARD_ACTIONS."""
     catalogue = ActionCatalogue()
     built_in = builtin_actions(
         smtp_url=settings.smtp_url,
@@ -96,7 +97,7 @@ async def open_application(settings: Settings, *, clock: Clock | None = None) ->
     clock = clock or SystemClock()
     ids = IdFactory(clock)
     vault = Vault(settings.secret_keys)
-    catalogue = _catalogue(settings, clock)
+    catalogue = build_catalogue(settings, clock)
     policy = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
     telemetry = Telemetry(
         CollectorRegistry(),

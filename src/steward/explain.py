@@ -1,7 +1,7 @@
 """Why a job is not running, or a plan was refused: exactly one primary reason, when it may change, and who can change it.
 
-The reasons follow the claim's own conditions (``CLAIM_CONDITIONS`` names them in the order in which they are looked at),
-so what is explained is what the claim goes by.
+Whatever keeps a job from being claimed is a state of its own, so the state and what is stored beside it (the error, the
+sentence, the time) are the explanation; nothing is guessed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,6 @@ from typing import Any, Final
 from steward.job import HeldFor, Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.views import time_view
-
-CLAIM_CONDITIONS: Final = (
-    ("not_ended", "It has not ended."),
-    ("not_held", "No decision of a person is outstanding for it."),
-    ("needs_met", "Every step it needs is completed."),
-    ("time_come", "Its start time, or the time of its next attempt, has come."),
-    ("not_leased", "No worker holds it."),
-    ("worker_free", "A worker has a free slot and its workspace's turn has come."),
-)
-"""What makes a job claimable, in the order in which it is looked at: a name and a sentence."""
 
 _SENTENCES: Final[Mapping[JobStatus, tuple[str, str]]] = {
     JobStatus.COMPLETED: ("completed", "It is done."),

@@ -178,4 +178,4 @@ class PlanRecord:
     finished_at: datetime | None = None
     approval_id: str | None = None
     job_ids: tuple[str, ...] = field(default=())
-    """One per step, in step order, once submitted; expanded children follow."""
+    """One per step, in step order, once submitted. The children of an expanded step are not among them."""

@@ -104,7 +104,7 @@ class Vault:
     def sign_cursor(self, payload: Mapping[str, Any], *, workspace_id: str) -> str:
         """Return an opaque cursor that holds ``payload`` and works in this workspace only."""
         body = canonical_json(dict(payload))
-        return base64.urlsafe_b64encode(_tag(self._keys[0], workspace_id, body) + body).decode().rstrip("=")
+        return _text(_tag(self._keys[0], workspace_id, body) + body)
 
     def read_cursor(self, text: str, *, workspace_id: str) -> dict[str, Any]:
         """Return the payload of a cursor made by ``sign_cursor`` for this workspace; raise ``InvalidCursor`` otherwise."""
@@ -114,10 +114,16 @@ class Vault:
             raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError) as error:
             raise InvalidCursor from error
+        if _text(raw) != text:  # base64 has several spellings of the same bytes; only one was given out
+            raise InvalidCursor
         tag, body = raw[:_CURSOR_TAG_BYTES], raw[_CURSOR_TAG_BYTES:]
         if not any(hmac.compare_digest(tag, _tag(keys, workspace_id, body)) for keys in self._keys):
             raise InvalidCursor
         return from_json(body)
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _tag(keys: _Keys, workspace_id: str, body: bytes) -> bytes:

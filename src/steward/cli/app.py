@@ -54,6 +54,11 @@ def run() -> None:
     except OSError as error:
         _say(f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}.", "")
         sys.exit(ExitCode.FAILED)
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        _say(f"Something went wrong that nobody foresaw: {type(error).__name__}.", "PYTHONDEVMODE=1 shows where.")
+        sys.exit(ExitCode.FAILED)
 
 
 def _code_of(error: StewardError) -> ExitCode:

@@ -173,10 +173,11 @@ def _disk(home: Path) -> Finding:
 def _actions(settings: "Settings") -> Finding:
     """Build the catalogue and both lists as a start would."""
     from steward.bootstrap import build_catalogue
+    from steward.clock import SystemClock
     from steward.policies.lists import ListPolicy
 
     try:
-        catalogue = build_catalogue(settings)
+        catalogue = build_catalogue(settings, SystemClock())
         policy = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
     except StewardError as error:
         return Finding("actions", "fail", error.detail, "Correct or unset the variable.")

@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
     """By Ctrl-C, as shells have it."""
 
 
-class CommandFailed(Exception):  # noqa: N818 - past tense: it is how the command ended
+class CommandFailed(Exception):
     """The command cannot go on. ``sentence`` says what is wrong, ``advice`` what to do next (may be blank)."""
 
     def __init__(self, sentence: str, advice: str = "", code: ExitCode = ExitCode.FAILED) -> None:

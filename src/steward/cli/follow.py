@@ -10,13 +10,17 @@ from rich.text import Text
 
 from steward.cli.client import Client
 from steward.cli.exits import CommandFailed, ExitCode
-from steward.cli.render import MARKS, err, one_line, plain, say, took, word
+from steward.cli.render import MARKS, err, one_line, plain, say, show, took, word
 
 MOVING: Final = frozenset({"pending", "running", "scheduled"})
 _ENDED: Final = frozenset({"completed", "failed", "cancelled", "rejected", "expired"})
 _QUIET_S: Final = 5.0
 _PATIENCE: Final = 3
 """Quiet spells with nothing but ready steps before it is said that perhaps nobody works."""
+_ADVICE: Final = {
+    "failed": "'steward jobs explain {0}' says more; 'steward jobs retry {0}' tries again.",
+    "unknown": "Find out whether it happened, then: steward jobs resolve {0} --outcome completed|failed --note …",
+}
 
 
 def follow(client: Client, plan_id: str) -> dict[str, Any]:
@@ -61,22 +65,15 @@ def exit_code(plan: Mapping[str, Any]) -> ExitCode:
 
 
 def show_outcome(plan: Mapping[str, Any]) -> None:
-    """Say how it ended: results of the steps, or what is wrong and what a person can do about it."""
+    """Print what came of it on standard output, and say what a person can do about what went wrong."""
     for job in plan["jobs"]:
         if job["status"] == "completed" and job["result"] is not None:
-            say(plain(job["step"], "bold"), one_line(job["result"]))
-    advice = {
-        "failed": "'steward jobs explain {0}' says more; 'steward jobs retry {0}' tries again.",
-        "unknown": "Find out whether it happened, then 'steward jobs resolve {0} --outcome completed|failed --note …'.",
-    }
-    for job in plan["jobs"]:
-        if job["status"] in advice:
-            say(plain(job["step"], "bold"), word(job["status"]), "-", _why(job))
-            say(" ", advice[job["status"]].format(job["job_id"]))
-    if exit_code(plan) is ExitCode.WAITING:
-        say("It waits for an approval.")
-    else:
-        say("Plan", plain(plan["plan_id"], "bold"), word(plan["status"]))
+            show(plain(f"{job['step']} ", "bold") + plain(one_line(job["result"])))
+        elif advice := _ADVICE.get(job["status"]):
+            show(plain(f"{job['step']} ", "bold") + word(job["status"]) + plain(f" {_why(job)}"))
+            say(" ", advice.format(job["job_id"]))
+    ending = " It waits for an approval." if exit_code(plan) is ExitCode.WAITING else ""
+    show(plain("Plan ") + plain(plan["plan_id"], "bold") + plain(" ") + word(plan["status"]) + plain(ending))
 
 
 def _why(job: Mapping[str, Any]) -> str:

@@ -19,7 +19,10 @@ _BACKLOG: Final = 2048
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
-    """Run ``main`` on the fastest event loop there is."""
+    """Run ``main``, a process that serves or works, on the fastest event loop there is, with its log set up."""
+    from steward.cli.logs import configure_logs
+
+    configure_logs()
     try:
         import uvloop
     except ImportError:
@@ -59,44 +62,43 @@ def shown_url(listening: socket.socket) -> str:
 async def serve_until_stopped(
     application: "Application", listening: socket.socket, concurrency: int, ready: Callable[[], None]
 ) -> None:
-    """Serve the API on ``listening`` and work on ``concurrency`` jobs at a time (0: no worker) until told to stop.
+    """Serve the API on ``listening`` and work on ``concurrency`` steps at a time (0: none) until told to stop.
 
-    ``ready`` is called once both are about to take work.
+    ``ready`` is called when clients can connect.
     """
     from steward.web.app import create_app
     from steward.web.server import Server
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    work = asyncio.create_task(_work(application, concurrency, stop)) if concurrency else None
+    work = asyncio.create_task(_work(application, concurrency, stop))
 
     class StoppingServer(Server):
-        """A server that stops the worker beside it too."""
+        """A server that stops the work beside it too, at once when told twice."""
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            """First: stop both. Again: stop the worker at once as well."""
-            if self.should_exit and work is not None:
-                loop.call_soon_threadsafe(work.cancel)
-            loop.call_soon_threadsafe(stop.set)
+            """Pass the stop on."""
+            loop.call_soon_threadsafe(work.cancel if self.should_exit else stop.set)
             super().handle_exit(sig, frame)
 
     host, port = listening.getsockname()[:2]
     server = StoppingServer(create_app(application), host=host, port=port)
-    if work is not None:  # a worker that breaks down must not leave a server that only collects work
-        work.add_done_callback(lambda _: server.handle_exit(signal.SIGTERM, None) if not stop.is_set() else None)
+
+    def work_ended(_: asyncio.Task[None]) -> None:  # broken down: no server that only collects work
+        server.should_exit = True
+
+    work.add_done_callback(work_ended)
     ready()
     try:
         await server.serve(sockets=[listening])
     finally:
         stop.set()
-        if work is not None:
-            await asyncio.gather(work, return_exceptions=False)
+        await _ended(work)
 
 
 async def work_until_stopped(application: "Application", concurrency: int) -> None:
-    """Work on ``concurrency`` jobs at a time until told to stop."""
+    """Work on ``concurrency`` steps at a time until told to stop."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     work = asyncio.create_task(_work(application, concurrency, stop))
 
     def told() -> None:
@@ -104,21 +106,24 @@ async def work_until_stopped(application: "Application", concurrency: int) -> No
             work.cancel()
         stop.set()
 
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signal_number, told)
-    await work
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told)
+    await _ended(work)
+
+
+async def _ended(work: asyncio.Task[None]) -> None:
+    """Return when the work has ended, also if it was told not to finish; raise what it broke down with."""
+    await asyncio.wait({work})
+    if not work.cancelled():
+        work.result()
 
 
 async def _work(application: "Application", concurrency: int, stop: asyncio.Event) -> None:
-    from steward.worker import Worker
+    """Carry out steps (if ``concurrency`` is not 0) and the installation's regular duties until ``stop`` is set."""
+    from steward.maintenance import run_duties
 
-    worker = Worker(
-        dispatcher=application.engine.dispatcher,
-        catalogue=application.catalogue,
-        policy=application.policy,
-        directory=application.directory,
-        vault=application.vault,
-        clock=application.clock,
-        concurrency=concurrency,
-    )
-    await worker.run(stop)
+    async with asyncio.TaskGroup() as together:
+        together.create_task(run_duties(application.duties(), stop))
+        if concurrency:
+            together.create_task(application.worker(concurrency=concurrency).run(stop))

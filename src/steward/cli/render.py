@@ -128,7 +128,9 @@ def ago(moment: str | None) -> str:
 
 def took(milliseconds: float | None) -> str:
     """Return a duration for a table."""
-    return "" if milliseconds is None else f"{milliseconds / 1000:.1f} s"
+    if milliseconds is None:
+        return ""
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"  # noqa: PLR2004 - a second
 
 
 def one_line(value: Any, limit: int = 300) -> str:

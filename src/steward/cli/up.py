@@ -1,6 +1,7 @@
 """``steward up``: everything on one machine, ready for the first request without any setting."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -56,16 +57,12 @@ async def _local_key(application: "Application", home: Path) -> str:
     from steward.private_file import read_private, replace_private
 
     directory = application.directory
-    try:
+    with suppress(Conflict):  # there since an earlier start
         await directory.create_workspace(DEFAULT_WORKSPACE, "Default")
-    except Conflict:  # there since an earlier start
-        pass
     kept = (read_private(home / KEY_FILE) or "").strip()
-    try:
+    with suppress(Unauthenticated, Forbidden):
         if kept and await application.authenticator.authenticate(kept):
             return kept
-    except (Unauthenticated, Forbidden):
-        pass
     key, token = mint_key(
         application.ids, application.clock, DEFAULT_WORKSPACE, Role.ADMIN, "steward up on this machine", None
     )
@@ -88,4 +85,4 @@ def _greet(address: "Address", home: Path) -> None:
     say("")
     say("Or over HTTP:")
     say(f"  curl -s {address.url}/ai/plan -H 'Authorization: Bearer {address.api_key}' \\")
-    say(f"    -H 'Content-Type: application/json' -d '{{\"prompt\": \"list files\"}}'")
+    say("    -H 'Content-Type: application/json' -d '{\"prompt\": \"list files\"}'")

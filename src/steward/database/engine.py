@@ -18,9 +18,9 @@ from typing import Any, Final, TypeVar
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from steward.errors import StoreUnavailable
+from steward.errors import Conflict, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -64,11 +64,12 @@ def _configure(engine: Engine, begin: str) -> None:
 
 
 def _translated(error: BaseException) -> BaseException:
+    """Return what the caller is told: a broken rule of the schema is a conflict, anything else of the driver's an outage."""
     if not isinstance(error, DBAPIError):
         return error
-    unavailable = StoreUnavailable()
-    unavailable.__cause__ = error
-    return unavailable
+    told = Conflict("An id in it exists already.") if isinstance(error, IntegrityError) else StoreUnavailable()
+    told.__cause__ = error
+    return told
 
 
 class Database:

@@ -140,7 +140,7 @@ def _given(clause: Clause, way: _Way, sentence: Sentence) -> Given | None:
     raw = sentence.raw(start, end)
     if kind not in FREE_TEXT:
         raw = trimmed(raw)
-    elif end < len(sentence.tokens):
+    elif sentence.text[sentence.tokens[end - 1].end :].strip():
         raw = raw.rstrip(",;:")
     return Given(kind, raw, quoted=False, well_formed=way.well_formed)
 

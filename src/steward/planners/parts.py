@@ -58,6 +58,7 @@ class TooMuch:
     reason: str
 
 
+_TOO_MANY: Final = TooMuch(f"That is more than {MAX_STEPS} steps. Ask for them in several requests.")
 Outcome = list[Reading] | NotUnderstood | Ambiguous | TooMuch
 
 
@@ -78,8 +79,11 @@ class Reader:
     def read(self, sentence: Sentence) -> Outcome:
         """Return one reading per step, in order, or why there is none. Nothing is read unless everything is."""
         readings: list[Reading] = []
+        parts = _clear_parts(sentence)
+        if len(parts) > MAX_STEPS:
+            return _TOO_MANY
         try:
-            for part in _clear_parts(sentence):
+            for part in parts:
                 outcome = self._loosely_joined(part)
                 if not isinstance(outcome, list):
                     return outcome
@@ -89,7 +93,7 @@ class Reader:
                 "That sentence is too tangled to read. Use shorter sentences, and quotation marks around text."
             )
         if len(readings) > MAX_STEPS:
-            return TooMuch(f"That is more than {MAX_STEPS} steps. Ask for them in several requests.")
+            return _TOO_MANY
         return readings
 
     def _loosely_joined(self, sentence: Sentence) -> Outcome:
@@ -98,7 +102,7 @@ class Reader:
             return [whole]
         cuts = self._cuts(sentence)
         if len(cuts) >= MAX_STEPS:
-            return TooMuch(f"That is more than {MAX_STEPS} steps. Ask for them in several requests.")
+            return _TOO_MANY
         split = self._split(sentence, 0, cuts) if cuts else None
         if split:
             return split
@@ -135,7 +139,7 @@ class Reader:
             joined = tokens[at].word in {"and", "then"}
             if joined and tokens[at - 1].word in {"and", "then"}:
                 continue
-            if not joined and not tokens[at - 1].text.endswith(";"):
+            if not joined and not _follows(sentence, at, (";",)):
                 continue
             after = at + 1 if joined else at
             opening = sentence.part(after, after + 12)
@@ -156,7 +160,7 @@ class Reader:
                     problems = matched.cost + len(set(required_of(definition)) - slots)
                     rank = (problems, -matched.literals, matched.looseness)
                     found.append((rank, Reading(definition, matched, problems)))
-            if found:
+            if any(rank[0] == 0 for rank, _ in found):
                 break
         if not found:
             return NotUnderstood(sentence.shown)
@@ -168,6 +172,13 @@ class Reader:
         return best[0]
 
 
+def _follows(sentence: Sentence, at: int, marks: tuple[str, ...]) -> bool:
+    """Say whether one of ``marks`` stands right before token ``at``, outside quotes."""
+    before = sentence.tokens[at - 1]
+    outside = before.end if before.quoted else before.start
+    return sentence.text[outside : sentence.tokens[at].start].rstrip().endswith(marks)
+
+
 def _clear_parts(sentence: Sentence) -> list[Sentence]:
     """Cut at every *and then*, and at every *then* after a ``;``, ``,`` or ``.``."""
     parts = []
@@ -176,8 +187,8 @@ def _clear_parts(sentence: Sentence) -> list[Sentence]:
     for at in range(1, len(tokens)):
         if tokens[at].word != "then":
             continue
-        after_and = tokens[at - 1].word == "and" and not tokens[at - 1].text.endswith(".")
-        if after_and or tokens[at - 1].text.endswith((";", ",", ".")):
+        after_and = tokens[at - 1].word == "and"
+        if after_and or _follows(sentence, at, (";", ",", ".")):
             parts.append(sentence.part(start, at - 1 if after_and else at))
             start = at + 1
     return [*parts, sentence.part(start, len(tokens))]

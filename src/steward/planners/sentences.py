@@ -142,7 +142,9 @@ def _assembled(request: PlanningRequest, readings: list[Reading], answers: Mappi
             steps.append(_step(reading, place, answers, around))
             before = (step_id, reading.definition)
     except ValidationError:
-        return _refusal(request, "A plan cannot hold that: a value is too large, or the action's declaration does not fit.")
+        return _refusal(
+            request, "A plan cannot hold that: a value is too large, or the action's declaration does not fit."
+        )
     questions = tuple(question for step in steps for question in step.questions)
     sure = all(reading.problems == 0 for reading in readings)
     plan = PlanResult(

@@ -8,4 +8,4 @@ from starlette.responses import Response
 
 def json_answer(document: Any, status: int = 200) -> Response:
     """Return ``document`` as ``application/json``."""
-    return Response(to_json(document), status, media_type="application/json")
+    return Response(to_json(document), int(status), media_type="application/json")

@@ -95,6 +95,7 @@ def _document(
     members: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
+    status = int(status)  # an HTTPStatus would show as one in logs
     document = {
         **(members or {}),
         "type": f"urn:steward:problem:{code}",

@@ -1,8 +1,10 @@
 """The dispatcher's verbs on leases: claim, dispatch, renew, settle, hold.
 
-``CLAIM_CONDITIONS`` is the list of what makes a job claimable; the claim below and ``explain`` both go by it.
+Whatever keeps a job from being claimed (a needed step, a person, a time, another worker) is a state of its own. So the
+claim looks for one state, ``pending``, and ``explain`` reads the state: the two cannot drift apart.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -34,7 +36,7 @@ def claim(work: Work, worker_id: str, limit: int, opener: Opener) -> Claimed:
         line = work.connection.execute(statements.READY_QUEUES, {"limit": limit - len(taken)}).all()
         if not line:
             break
-        for workspace_id, share in _shares(line, limit - len(taken)):
+        for workspace_id, share in _deal(line, limit - len(taken)):
             taken += _take(work, workspace_id, share, worker_id)
         work.flush()
     leases = _leases(work, taken, opener)
@@ -56,19 +58,22 @@ def _promote_due(work: Work) -> None:
     work.flush()
 
 
-def _shares(line: Sequence[Any], limit: int) -> list[tuple[str, int]]:
-    """Divide ``limit`` slots evenly over the workspaces in line, none getting more than it has ready."""
-    shares = dict.fromkeys((queue.workspace_id for queue in line), 0)
-    left = limit
-    hungry = list(line)
-    while left and hungry:
-        portion = max(1, left // len(hungry))
-        for queue in hungry:
-            more = min(portion, queue.depth - shares[queue.workspace_id], left)
-            shares[queue.workspace_id] += more
-            left -= more
-        hungry = [queue for queue in hungry if shares[queue.workspace_id] < queue.depth]
-    return list(shares.items())
+def _deal(line: Sequence[Any], limit: int) -> list[tuple[str, int]]:
+    """Deal ``limit`` slots one by one round the line; return the shares in the order in which the next round begins.
+
+    Whoever would have been dealt the next slot comes first next time, so no place in the line is better than another.
+    """
+    left = {queue.workspace_id: queue.depth for queue in line}
+    shares = dict.fromkeys(left, 0)
+    waiting, served_out = deque(left), []
+    for _ in range(limit):
+        if not waiting:
+            break
+        workspace_id = waiting.popleft()
+        shares[workspace_id] += 1
+        left[workspace_id] -= 1
+        (waiting if left[workspace_id] else served_out).append(workspace_id)
+    return [(workspace_id, shares[workspace_id]) for workspace_id in (*waiting, *served_out)]
 
 
 def _take(work: Work, workspace_id: str, share: int, worker_id: str) -> list[JobRow]:

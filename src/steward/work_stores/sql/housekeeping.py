@@ -35,9 +35,13 @@ def sweep(work: Work) -> Swept:
 
 def purge(work: Work, retention_ms: int) -> int:
     """Delete a bounded number of plans that ended long enough ago, with all that belongs to them."""
-    before = work.now - max(retention_ms, _DAY_MS)
-    found = work.connection.execute(statements.ENDED_PLANS, {"before": before, "limit": _BATCH})
-    plans = list(found.scalars())
+    ended = {"before": work.now - max(retention_ms, _DAY_MS), "limit": _BATCH}
+    stale = {"before": work.now - _DAY_MS, "limit": _BATCH}
+    plans = [
+        *work.connection.execute(statements.ENDED_PLANS, ended).scalars(),
+        *work.connection.execute(statements.STALE_DRAFTS, stale).scalars(),
+    ]
+    plans = list(dict.fromkeys(plans))
     if not plans:
         return 0
     for last in work.connection.execute(statements.LAST_EVENTS_OF_PLANS, {"plans": plans}).all():

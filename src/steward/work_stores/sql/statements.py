@@ -179,9 +179,6 @@ SET_PLAN_STATUS = (
 DROP_PLAN_BODY = update(plans).where(plans.c.plan_id == bindparam("key")).values(body_sealed=None)
 """Forget the executable steps of a plan that ended."""
 
-ADD_PLAN_JOBS = update(plans).where(plans.c.plan_id == bindparam("key")).values(job_ids=bindparam("jobs"))
-"""Note the children of an expanded step."""
-
 _OLDER_PLANS = (plans.c.workspace_id == W, plans.c.plan_id < bindparam("after"))
 LIST_PLANS = select(plans).where(*_OLDER_PLANS).order_by(plans.c.plan_id.desc()).limit(_PAGE)
 """A page of a workspace's plans, newest first."""
@@ -217,6 +214,14 @@ ENDED_PLANS = (
     .limit(_PAGE)
 )
 """Plans that ended long enough ago to go."""
+
+STALE_DRAFTS = (
+    select(plans.c.plan_id)
+    .where(plans.c.finished_at <= bindparam("before"), plans.c.status == PlanStatus.EXPIRED, plans.c.job_ids == "[]")
+    .order_by(plans.c.finished_at)
+    .limit(_PAGE)
+)
+"""Drafts that expired, never executed, long enough ago to go."""
 
 # -- approvals -------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """Drafts and submissions: the one operation that puts plan, jobs, idempotency, approval and events in place."""
 
+from typing import Final
+
 from pydantic_core import from_json
 
 from steward.clock import milliseconds
@@ -18,6 +20,9 @@ from steward.work_store import MAX_DRAFTS, IdempotencyClaim, Submission, Submitt
 from steward.work_stores.sql import statements
 from steward.work_stores.sql.rows import JobRow, PlanRow, approval_row, encode, load, plan_row
 from steward.work_stores.sql.transaction import Work
+
+POSITIONS_PER_STEP: Final = 1_000
+"""Room for the children of an expanded step between it and the next."""
 
 
 def find_plan(work: Work, workspace_id: str, plan_id: str) -> PlanRow | None:
@@ -143,14 +148,11 @@ def _known_claims(work: Work, principal: Principal, submission: Submission) -> S
 def _duplicate(work: Work, workspace_id: str, plan_id: str, job_ids: tuple[str, ...] | None) -> Submitted:
     plan = find_plan(work, workspace_id, plan_id)
     assert plan is not None, "an idempotency record lives as long as its plan"
-    if job_ids is None:  # the children of an expanded step follow the steps and were no part of the first answer
-        submitted = len(from_json(plan.document).get("steps", ()))
-        job_ids = tuple(from_json(plan.job_ids)[: submitted or None])
     queue = work.connection.execute(statements.QUEUE, {"w": workspace_id}).one_or_none()
     return Submitted(
         plan_id=plan_id,
         status=PlanStatus(plan.status),
-        job_ids=job_ids,
+        job_ids=job_ids or tuple(from_json(plan.job_ids)),
         duplicate=True,
         approval_id=plan.approval_id,
         queue_depth=0 if queue is None else queue.depth,
@@ -208,8 +210,8 @@ def _put_jobs(work: Work, principal: Principal, submission: Submission) -> None:
             workspace_id=principal.workspace_id,
             plan_id=submission.plan.plan_id,
             actor_id=principal.actor_id,
-            position=position,
-            status=_first_status(job, work.now, held=submission.approval is not None),
+            position=position * POSITIONS_PER_STEP,
+            status=first_status(job, work.now, held=submission.approval is not None),
             now=work.now,
             request_id=submission.plan.request_id,
         )
@@ -219,7 +221,8 @@ def _put_jobs(work: Work, principal: Principal, submission: Submission) -> None:
         work.add(row)
 
 
-def _first_status(job: NewJob, now: int, *, held: bool) -> JobStatus:
+def first_status(job: NewJob, now: int, *, held: bool = False) -> JobStatus:
+    """Return the state in which a new job begins."""
     if held:
         return JobStatus.HELD
     if job.depends_on:

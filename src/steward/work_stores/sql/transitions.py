@@ -23,7 +23,7 @@ from steward.job import (
 from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
 from steward.work_stores.sql import statements
 from steward.work_stores.sql.rows import JobRow, PlanRow, encode
-from steward.work_stores.sql.submit import new_job_row
+from steward.work_stores.sql.submit import first_status, new_job_row
 from steward.work_stores.sql.transaction import Work
 
 _UNMET: Final = {JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SKIPPED}
@@ -112,8 +112,8 @@ def _expand(work: Work, row: JobRow, outcome: Expanded) -> None:
             workspace_id=row.workspace_id,
             plan_id=row.plan_id,
             actor_id=row.actor_id,
-            position=len(siblings) + offset,
-            status=JobStatus.PENDING,
+            position=row.position + 1 + offset,
+            status=first_status(child, work.now),
             now=work.now,
             request_id=row.request_id,
         )
@@ -123,8 +123,6 @@ def _expand(work: Work, row: JobRow, outcome: Expanded) -> None:
     row.attempts -= 1
     status = JobStatus.WAITING if steps else JobStatus.PENDING
     work.move(row, status, EventType.JOB_EXPANDED, children=len(steps))
-    job_ids = [sibling.job_id for sibling in siblings] + [child.job_id for child in outcome.children]
-    work.connection.execute(statements.ADD_PLAN_JOBS, {"key": row.plan_id, "jobs": encode(job_ids)})
     work.connection.execute(statements.CHANGE_OPEN_JOBS, {"key": row.plan_id, "delta": len(steps)}).one()
 
 

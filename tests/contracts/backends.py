@@ -1,0 +1,68 @@
+"""Where the contract suite gets its engines from: one class per kind of store, and nothing else in the suite knows one.
+
+A new engine joins by a class here and its name in ``BACKENDS``. A backend names one place where work is kept; opening it
+twice gives two engines on the same work, as two processes have.
+"""
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, closing
+from pathlib import Path
+from typing import Final, Protocol
+
+from steward.clock import Clock
+from steward.event import EventSink
+from steward.ids import IdFactory
+from steward.work_store import WorkEngine
+
+
+class Backend(Protocol):
+    """One place where work is kept."""
+
+    def open(
+        self, clock: Clock, ids: IdFactory, sinks: Sequence[EventSink] = ()
+    ) -> AbstractAsyncContextManager[WorkEngine]:
+        """Open an engine on this place; it follows ``clock``."""
+        ...
+
+    def holds(self, marker: str) -> bool:
+        """Say whether these characters stand anywhere in what is committed, seen past the engine."""
+        ...
+
+
+class SqliteBackend:
+    """SQLite in a folder of its own."""
+
+    def __init__(self, folder: Path, template: Path | None = None) -> None:
+        """Use ``folder``; start as a copy of ``template`` (a folder that has been opened before), which saves time."""
+        self._folder = folder
+        if template is None:
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            shutil.copytree(template, folder, dirs_exist_ok=True)
+        self._file = folder / "steward.db"
+
+    def open(
+        self, clock: Clock, ids: IdFactory, sinks: Sequence[EventSink] = ()
+    ) -> AbstractAsyncContextManager[WorkEngine]:
+        """Open an engine on this file."""
+        from steward.work_stores.sql import open_sql_engine
+
+        return open_sql_engine(f"sqlite:///{self._file}", clock=clock, ids=ids, home=self._folder, sinks=sinks)
+
+    def holds(self, marker: str) -> bool:
+        """Look through every column of every table on a connection of our own."""
+        wanted = marker.encode()
+        with closing(sqlite3.connect(f"file:{self._file}?mode=ro", uri=True)) as connection:
+            tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            for table in tables:
+                for row in connection.execute(f'SELECT * FROM "{table}"'):
+                    if any(wanted in (cell if isinstance(cell, bytes) else str(cell).encode()) for cell in row):
+                        return True
+        return False
+
+
+MakeBackend = Callable[[Path, Path | None], Backend]
+BACKENDS: Final[dict[str, MakeBackend]] = {"sqlite": SqliteBackend}
+"""Every engine there is, by the name it has in a test's id: given a folder and a template folder, make the place."""
