@@ -137,7 +137,7 @@ class ActionContext:
     request_id: str
 
 
-class ActionFailed(Exception):  # noqa: N818 - past tense, as events are: it is a fact about the far end
+class ActionFailed(Exception):
     """The effect provably did not happen. Raise it from an action to say so.
 
     ``retryable``: whether trying again may help. ``retry_after_s``: the far end's own advice, if it gave one.
@@ -153,7 +153,7 @@ class ActionFailed(Exception):  # noqa: N818 - past tense, as events are: it is 
         super().__init__(f"{code}: {detail}")
 
 
-class OutcomeUnknown(Exception):  # noqa: N818
+class OutcomeUnknown(Exception):
     """The effect may or may not have happened, and asking again will not tell. ``evidence`` is safe to show."""
 
     def __init__(self, code: str, evidence: str) -> None:

@@ -17,6 +17,7 @@ from steward.database import Database, Doorbell
 from steward.database.migrate import upgrade
 from steward.directories.sql import SqlDirectory
 from steward.directory import Directory
+from steward.errors import ConfigurationError
 from steward.ids import IdFactory
 from steward.maintenance import Duty
 from steward.maintenance.pruner import pruner
@@ -24,6 +25,7 @@ from steward.maintenance.sweeper import sweeper
 from steward.orchestrator import Orchestrator
 from steward.planner import Planner
 from steward.planners.sentences import SentencePlanner
+from steward.planners.templates import check_templates
 from steward.policies.lists import ListPolicy
 from steward.policy import Policy
 from steward.settings import Settings
@@ -84,6 +86,10 @@ def build_catalogue(settings: Settings, clock: Clock) -> ActionCatalogue:
         clock=clock,
     )
     for found in (*built_in, *load_entry_points(), *load_modules(settings.action_modules)):
+        try:
+            check_templates(found.definition)
+        except ValueError as error:
+            raise ConfigurationError(f"{error} (mend it, or leave its module out of STEWARD_ACTIONS)") from error
         catalogue.add(found)
     return catalogue
 

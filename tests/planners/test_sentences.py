@@ -2,6 +2,7 @@
 
 import pytest
 
+from steward.action import ParameterRole
 from steward.plan import MAX_PROMPT_CHARS
 from tests.planners.definitions import (
     ALL,
@@ -143,6 +144,21 @@ def test_what_is_missing_or_uncertain_is_asked_for_by_name(prompt: str, params: 
     assert all(question.text.endswith(".") for question in proposal.questions)
 
 
+def test_a_destination_that_is_only_pointed_at_is_asked_for() -> None:
+    """The text may be the result before, but where it goes must be typed."""
+    post = definition(
+        "chat.post",
+        ["send {text:text} to {to:emails}"],
+        {"text": STRING, "to": STRING},
+        ["text", "to"],
+        roles={"text": ParameterRole.CONTENT},
+    )
+    prompt = "read a.txt and then send it to that address"
+    assert asked(propose(prompt, [READ, post])) == ["s2.to"]
+    answered = steps(propose(prompt, [READ, post], answers={"s2.to": "a@example.com"}))
+    assert answered[1] == ("chat.post", {"text": IT, "to": "a@example.com"})
+
+
 def test_answers_fill_in_what_was_asked() -> None:
     """Answers are read like the sentence's own words, count for the step they name, and are asked for again when bad."""
     prompt = "send an email to Bob saying hello"
@@ -278,3 +294,17 @@ def test_everything_offered_is_compiled_and_named() -> None:
     """Each action of the test set can also be started by its id, whatever its sentences."""
     assert {a.id for a in ALL} == {SEND.id, READ.id, WRITE.id, LIST.id, FETCH.id, PAY.id, "web.notify", "clock.remind"}
     assert steps(propose("paper.list")) == [("paper.list", {})]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "depends_on"),
+    [
+        ('write "x" to the file a.txt and then list the files', [[], ["s1"]]),
+        ('write "x" to the file a.txt; then list the files; then read the file a.txt', [[], ["s1"], ["s1", "s2"]]),
+        ('write "x" to the file a.txt and list the files', [[], []]),
+    ],
+)
+def test_then_means_after(prompt: str, depends_on: list[list[str]]) -> None:
+    """A step said after "then" waits for everything said before it; a bare "and" leaves steps independent."""
+    planned = propose(prompt).plan.steps
+    assert [step.depends_on for step in planned] == depends_on

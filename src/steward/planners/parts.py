@@ -6,7 +6,7 @@ full of them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from steward.action import ActionDefinition
@@ -34,6 +34,8 @@ class Reading:
     match: Match
     problems: int
     """Values and required parameters that are missing or not of their kind; 0: complete."""
+    follows: bool = False
+    """Whether *then* stands before it: it begins only after everything said earlier is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Reader:
                 outcome = self._loosely_joined(part)
                 if not isinstance(outcome, list):
                     return outcome
-                readings += outcome
+                readings += _following(outcome) if readings else outcome
         except TooTangledError:
             return TooMuch(
                 "That sentence is too tangled to read. Use shorter sentences, and quotation marks around text."
@@ -121,12 +123,12 @@ class Reader:
             whole = self._best(sentence.part(start, len(sentence.tokens)))
             if isinstance(whole, Reading) and whole.problems == 0:
                 return [whole]
-            lefts = [(self._best(sentence.part(start, end)), after) for end, after in cuts if end > start]
-            found = [(left, after) for left, after in lefts if isinstance(left, Reading)]
-            for left, after in sorted(found, key=lambda pair: pair[0].problems > 0):
+            lefts = [(self._best(sentence.part(start, end)), end, after) for end, after in cuts if end > start]
+            found = [(left, end, after) for left, end, after in lefts if isinstance(left, Reading)]
+            for left, end, after in sorted(found, key=lambda cut: cut[0].problems > 0):
                 others = rest(after)
                 if others is not None:
-                    return [left, *others]
+                    return [left, *(_following(others) if sentence.tokens[end].word == "then" else others)]
             return [whole] if isinstance(whole, Reading) else None
 
         return rest(start)
@@ -170,6 +172,11 @@ class Reader:
         if len(different) > 1:
             return Ambiguous(sentence.shown, tuple(different.values()))
         return best[0]
+
+
+def _following(readings: list[Reading]) -> list[Reading]:
+    """Return the readings with the first of them waiting for what was said earlier."""
+    return [replace(readings[0], follows=True), *readings[1:]]
 
 
 def _follows(sentence: Sentence, at: int, marks: tuple[str, ...]) -> bool:

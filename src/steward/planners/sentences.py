@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from steward.action import ActionDefinition, ParameterRole
 from steward.expression import REF
 from steward.plan import MAX_PROMPT_CHARS, PlannedAction, PlanResult, Question
-from steward.planner import PlanningRequest, Proposal
+from steward.planner import Planner, PlanningRequest, Proposal
 from steward.planners import wording
 from steward.planners.matcher import Given
 from steward.planners.parts import Ambiguous, NotUnderstood, Reader, Reading, TooMuch
@@ -52,6 +52,8 @@ class _Place:
     step_id: str
     before: tuple[str, ActionDefinition] | None
     prefix: str
+    after: tuple[str, ...]
+    """Ids of all steps before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class _Parameter:
         return schema if isinstance(schema, Mapping) else {}
 
 
-class SentencePlanner:
+class SentencePlanner(Planner):
     """Turns sentences into plans by the templates of the actions offered, and by nothing else."""
 
     @property
@@ -138,7 +140,8 @@ def _assembled(request: PlanningRequest, readings: list[Reading], answers: Mappi
     try:
         for index, reading in enumerate(readings):
             step_id = f"s{index + 1}"
-            place = _Place(step_id, before, f"{step_id}." if len(readings) > 1 else "")
+            earlier = tuple(step.action.id for step in steps)
+            place = _Place(step_id, before, f"{step_id}." if len(readings) > 1 else "", earlier)
             steps.append(_step(reading, place, answers, around))
             before = (step_id, reading.definition)
     except ValidationError:
@@ -172,7 +175,13 @@ def _step(reading: Reading, place: _Place, answers: Mapping[str, str], around: S
             text = wording.ask(definition, param, parameter.given, str(problem))
             questions.append(Question(place.prefix + param, text))
     description = wording.described(definition, params)
-    action = PlannedAction(id=place.step_id, action_id=definition.id, description=description, params=params)
+    action = PlannedAction(
+        id=place.step_id,
+        action_id=definition.id,
+        description=description,
+        params=params,
+        depends_on=list(place.after) if reading.follows else [],
+    )
     return _Step(action, tuple(questions))
 
 
