@@ -5,72 +5,18 @@ claim takes) the walk tells the model what the engine chose, and the model check
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from steward.action import Effect, RetryMode
 from steward.job import FINAL, LEASE_S, JobStatus
 from steward.plan import PlanStatus
+from tests.contracts.reference_records import ModelApproval, ModelJob, ModelPlan, Refusal
 
 S, P = JobStatus, PlanStatus
 LOST = {S.FAILED, S.CANCELLED, S.SKIPPED}
 NOT_STARTED = {S.WAITING, S.HELD, S.SCHEDULED, S.PENDING}
 LIVE = {P.RUNNING, P.AWAITING_APPROVAL}
 DAY_S = 24 * 3600
-
-
-class Refusal(Exception):  # noqa: N818 - what the contract calls it
-    """The contract refuses this; ``args[0]`` is the name of the error it raises."""
-
-
-@dataclass
-class ModelJob:
-    """A job as the contract sees it."""
-
-    job_id: str
-    workspace: str
-    plan_id: str
-    needs: tuple[str, ...]
-    effect: Effect
-    retry: RetryMode
-    key_valid_s: float
-    budget: int
-    not_before: datetime | None
-    status: JobStatus = S.PENDING
-    left: int = 0
-    """Attempts that remain."""
-    fence: int = 0
-    lease_until: datetime | None = None
-    dispatched_at: datetime | None = None
-    first_dispatched_at: datetime | None = None
-    cancel_requested: bool = False
-    revivable: bool = False
-    """Cancelled because a step it needs failed, not because somebody wanted it."""
-    expanded: bool = False
-
-
-@dataclass
-class ModelPlan:
-    """A plan as the contract sees it."""
-
-    plan_id: str
-    workspace: str
-    status: PlanStatus
-    expires_at: datetime | None
-    approval_id: str | None = None
-    job_ids: list[str] = field(default_factory=list)
-    ended_at: datetime | None = None
-
-
-@dataclass
-class ModelApproval:
-    """An approval: of a plan, or of one held job."""
-
-    approval_id: str
-    plan_id: str
-    job_id: str | None
-    expires_at: datetime
-    status: str = "pending"
 
 
 class Model:
@@ -107,6 +53,10 @@ class Model:
     def dependents(self, job: ModelJob) -> list[ModelJob]:
         """Return the jobs that need this one."""
         return [other for other in self.jobs.values() if job.job_id in other.needs]
+
+    def members(self, plan: ModelPlan) -> list[ModelJob]:
+        """Return all jobs of a plan, children included."""
+        return [job for job in self.jobs.values() if job.plan_id == plan.plan_id]
 
     # People.
 
@@ -176,9 +126,9 @@ class Model:
             plan.status, plan.ended_at = P.CANCELLED, self.now
         elif status in LIVE:
             self._withdraw(plan.plan_id, None)
-            for job_id in plan.job_ids:
-                if self.jobs[job_id].status in {*NOT_STARTED, S.RUNNING}:
-                    self.cancel_job(self.jobs[job_id])
+            for job in self.members(plan):
+                if job.status in {*NOT_STARTED, S.RUNNING}:
+                    self.cancel_job(job)
         else:
             raise Refusal("IllegalTransition")
 
@@ -265,7 +215,6 @@ class Model:
         for child in children:
             child.left = child.budget
             self.jobs[child.job_id] = child
-            self.plans[job.plan_id].job_ids.append(child.job_id)
         job.expanded, job.needs = True, tuple(child.job_id for child in children)
         self._leave(job, S.WAITING if children else S.PENDING)
 
@@ -314,8 +263,8 @@ class Model:
         return S.SCHEDULED if job.not_before is not None and job.not_before > self.now else S.PENDING
 
     def _held(self, approval: ModelApproval) -> list[ModelJob]:
-        ids = self.plans[approval.plan_id].job_ids if approval.job_id is None else [approval.job_id]
-        return [self.jobs[job_id] for job_id in ids if self.jobs[job_id].status is S.HELD]
+        jobs = self.members(self.plans[approval.plan_id]) if approval.job_id is None else [self.jobs[approval.job_id]]
+        return [job for job in jobs if job.status is S.HELD]
 
     def _turn_down(self, approval: ModelApproval, end: PlanStatus) -> None:
         plan = self.plans[approval.plan_id]
@@ -328,9 +277,9 @@ class Model:
     def _withdraw(self, plan_id: str, job_id: str | None) -> None:
         """Take pending questions back: all of a plan, or those that are about nothing held any more."""
         for approval in self.approvals.values():
-            if approval.plan_id == plan_id and approval.status == "pending":
-                if job_id is None or not self._held(approval):
-                    approval.status = "cancelled"
+            concerned = approval.plan_id == plan_id and approval.status == "pending"
+            if concerned and (job_id is None or not self._held(approval)):
+                approval.status = "cancelled"
 
     def _lose(self, job: ModelJob) -> None:
         this = job.dispatched_at is not None
@@ -363,7 +312,7 @@ class Model:
         self._close(self.plans[job.plan_id])
 
     def _close(self, plan: ModelPlan) -> None:
-        states = {self.jobs[job_id].status for job_id in plan.job_ids}
+        states = {job.status for job in self.members(plan)}
         if plan.status not in LIVE or not states <= FINAL:
             return
         worst = P.CANCELLED if S.CANCELLED in states else P.COMPLETED

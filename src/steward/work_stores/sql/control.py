@@ -83,7 +83,8 @@ def decide_approval(  # noqa: PLR0917 - the contract's verb
         close_approval(work, row, ApprovalStatus.APPROVED, actor=principal.actor_id, comment=comment)
         if row.job_id is None:
             work.connection.execute(
-                statements.SET_PLAN_STATUS, {"key": row.plan_id, "new_status": PlanStatus.RUNNING, "finished": None}
+                statements.SET_PLAN_STATUS,
+                {"key": row.plan_id, "new_status": PlanStatus.RUNNING, "finished": None, "keep_body": True},
             )
         for job in held_jobs(work, row):
             start(work, job, actor=principal.actor_id)

@@ -156,7 +156,6 @@ START_PLAN = (
         job_ids=bindparam("jobs"),
         open_jobs=bindparam("open"),
         expires_at=None,
-        finished_at=bindparam("finished"),
     )
 )
 """Take a draft over when it is executed."""
@@ -165,19 +164,20 @@ CHANGE_OPEN_JOBS = (
     update(plans)
     .where(plans.c.plan_id == bindparam("key"))
     .values(open_jobs=plans.c.open_jobs + bindparam("delta"))
-    .returning(plans.c.open_jobs, plans.c.status)
+    .returning(plans.c.open_jobs, plans.c.status, plans.c.job_ids)
 )
 """Count jobs that ended or came back; 0 means the plan ends."""
 
 SET_PLAN_STATUS = (
     update(plans)
     .where(plans.c.plan_id == bindparam("key"))
-    .values(status=bindparam("new_status"), finished_at=bindparam("finished"))
+    .values(
+        status=bindparam("new_status"),
+        finished_at=bindparam("finished"),
+        body_sealed=case((bindparam("keep_body"), plans.c.body_sealed)),
+    )
 )
-"""Move a plan."""
-
-DROP_PLAN_BODY = update(plans).where(plans.c.plan_id == bindparam("key")).values(body_sealed=None)
-"""Forget the executable steps of a plan that ended."""
+"""Move a plan; what it would execute is forgotten unless it may go on."""
 
 _OLDER_PLANS = (plans.c.workspace_id == W, plans.c.plan_id < bindparam("after"))
 LIST_PLANS = select(plans).where(*_OLDER_PLANS).order_by(plans.c.plan_id.desc()).limit(_PAGE)

@@ -248,8 +248,9 @@ class SqlWorkEngine:
         return self._dispatcher
 
     async def ping(self) -> None:
-        """Return if the store answers."""
+        """Return if the database answers and has the store's tables."""
         await self._engine.database.ping()
+        await self._engine.database.read(lambda connection: reading.queue_depth(connection, ""))
 
 
 @asynccontextmanager

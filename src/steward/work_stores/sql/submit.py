@@ -61,26 +61,27 @@ def submit(work: Work, principal: Principal, submission: Submission) -> Submitte
         if earlier is not None:
             _remember(work, workspace_id, submission.idempotency, earlier.plan_id, earlier.job_ids)
             return earlier
-    else:
-        row = plan_row(plan, status=PlanStatus.RUNNING)
-        row.workspace_id = workspace_id
-        work.connection.execute(statements.ADD_PLAN, row.values())
-    _put_jobs(work, principal, submission)
-    job_ids = tuple(job.job_id for job in submission.jobs)
-    _remember(work, workspace_id, submission.idempotency, plan.plan_id, job_ids)
     status = PlanStatus.RUNNING if submission.approval is None else PlanStatus.AWAITING_APPROVAL
     approval_id = None if submission.approval is None else submission.approval.approval_id
-    work.connection.execute(
-        statements.START_PLAN,
-        {
-            "key": plan.plan_id,
-            "new_status": status,
-            "approval": approval_id,
-            "jobs": encode(job_ids),
-            "open": len(job_ids),
-            "finished": None,
-        },
-    )
+    job_ids = tuple(job.job_id for job in submission.jobs)
+    if existing is None:
+        row = plan_row(plan, status=status)
+        row.workspace_id, row.approval_id, row.expires_at = workspace_id, approval_id, None
+        row.job_ids, row.open_jobs = encode(job_ids), len(job_ids)
+        work.connection.execute(statements.ADD_PLAN, row.values())
+    else:
+        work.connection.execute(
+            statements.START_PLAN,
+            {
+                "key": plan.plan_id,
+                "new_status": status,
+                "approval": approval_id,
+                "jobs": encode(job_ids),
+                "open": len(job_ids),
+            },
+        )
+    _put_jobs(work, principal, submission)
+    _remember(work, workspace_id, submission.idempotency, plan.plan_id, job_ids)
     work.note(
         EventType.PLAN_SUBMITTED,
         workspace_id,

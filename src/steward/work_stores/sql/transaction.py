@@ -28,6 +28,13 @@ _ENDED: Final = {
 _LIVE: Final = {PlanStatus.RUNNING, PlanStatus.AWAITING_APPROVAL}
 
 
+def _how_it_ended(statuses: set[str]) -> PlanStatus:
+    """Return the state of a plan whose jobs have all ended in these states."""
+    if JobStatus.FAILED in statuses:
+        return PlanStatus.FAILED
+    return PlanStatus.CANCELLED if JobStatus.CANCELLED in statuses else PlanStatus.COMPLETED
+
+
 class Work:
     """The rows, counts and events of one transaction."""
 
@@ -45,6 +52,7 @@ class Work:
         self._open: Counter[str] = Counter()
         self._plan_workspace: dict[str, str] = {}
         self._ends_as: dict[str, PlanStatus] = {}
+        self._closed: list[str] = []
         self._events: list[EventRow] = []
 
     # -- loading -----------------------------------------------------------------------------------------------------
@@ -179,6 +187,17 @@ class Work:
 
     def flush(self) -> None:
         """Write everything back. May be called more than once."""
+        for plan_id, delta in self._open.items():
+            if delta:
+                self._count(plan_id, delta)
+        self._open.clear()
+        self._save_jobs()
+        for plan_id in self._closed:
+            self._end_plan(plan_id)
+        self._closed = []
+        self._append_events()
+
+    def _save_jobs(self) -> None:
         if self._new:
             self.connection.execute(statements.ADD_JOBS, [row.values() for row in self._new])
         added = {row.job_id for row in self._new}
@@ -186,37 +205,45 @@ class Work:
         if changed:
             self.connection.execute(statements.SAVE_JOB, [{**row.values(), "key": row.job_id} for row in changed])
         self._new, self._dirty = [], {}
-        for plan_id, delta in self._open.items():
-            if delta:
-                self._count(plan_id, delta)
-        self._open.clear()
-        self._append_events()
 
     def _count(self, plan_id: str, delta: int) -> None:
+        """Count jobs that ended or came back. A plan of one job, the usual case, ends without another look."""
         left = self.connection.execute(statements.CHANGE_OPEN_JOBS, {"key": plan_id, "delta": delta}).one()
-        if left.open_jobs == 0 and left.status in _LIVE:
-            self._end_plan(plan_id)
+        if left.open_jobs or left.status not in _LIVE:
+            return
+        job_ids = from_json(left.job_ids)
+        only = self._jobs.get(job_ids[0]) if len(job_ids) == 1 else None
+        if only is None or only.expanded:
+            self._closed.append(plan_id)
+            return
+        status = self._ends_as.get(plan_id) or _how_it_ended({only.status})
+        if status is not PlanStatus.FAILED:
+            only.result_sealed = None
+            self.touch(only)
+        self._move_plan(plan_id, only.workspace_id, status)
 
     def _end_plan(self, plan_id: str) -> None:
-        status = self._ends_as.get(plan_id)
-        if status is None:
-            found = set(self.connection.execute(statements.STATUSES_OF_PLAN, {"plan_id": plan_id}).scalars())
-            if JobStatus.FAILED in found:
-                status = PlanStatus.FAILED
-            else:
-                status = PlanStatus.CANCELLED if JobStatus.CANCELLED in found else PlanStatus.COMPLETED
+        found = self.connection.execute(statements.STATUSES_OF_PLAN, {"plan_id": plan_id}).scalars()
+        status = self._ends_as.get(plan_id) or _how_it_ended(set(found))
         self.set_plan_status(plan_id, self._plan_workspace[plan_id], status)
 
     def set_plan_status(self, plan_id: str, workspace_id: str, status: PlanStatus, *, actor: str | None = None) -> None:
         """Move a plan and note the event; what nobody can need again is dropped when it ends other than by failing."""
+        if status in _ENDED and status is not PlanStatus.FAILED:
+            self.connection.execute(statements.DROP_SEALED_RESULTS, {"key": plan_id})
+        self._move_plan(plan_id, workspace_id, status, actor=actor)
+
+    def _move_plan(self, plan_id: str, workspace_id: str, status: PlanStatus, *, actor: str | None = None) -> None:
         ended = status in _ENDED
         self.connection.execute(
             statements.SET_PLAN_STATUS,
-            {"key": plan_id, "new_status": status, "finished": self.now if ended else None},
+            {
+                "key": plan_id,
+                "new_status": status,
+                "finished": self.now if ended else None,
+                "keep_body": not ended or status is PlanStatus.FAILED,
+            },
         )
-        if ended and status is not PlanStatus.FAILED:
-            self.connection.execute(statements.DROP_PLAN_BODY, {"key": plan_id})
-            self.connection.execute(statements.DROP_SEALED_RESULTS, {"key": plan_id})
         event = _ENDED.get(status, EventType.PLAN_RESUMED)
         self.note(event, workspace_id, plan_id, None, actor, {"status": status})
 
