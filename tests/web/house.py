@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,15 @@ class House:
     api: FastAPI
     rooms: AsyncExitStack
     """Closes the clients that tests opened."""
+    _serving: dict[Server, asyncio.Task[None]] = field(default_factory=dict)
 
-    async def key(self, workspace_id: str = "acme", role: Role = Role.DEVELOPER, **more: Any) -> str:
+    async def key(
+        self, workspace_id: str = "acme", role: Role = Role.DEVELOPER, expires_in: timedelta | None = None
+    ) -> str:
         """Return a fresh API key, making the workspace if need be."""
         if role is not Role.OPERATOR:
-            try:
+            with suppress(Conflict):
                 await self.app.directory.create_workspace(workspace_id, workspace_id.title())
-            except Conflict:
-                pass
-        expires_in: timedelta | None = more.get("expires_in")
         key, token = mint_key(self.app.ids, self.app.clock, workspace_id, role, "office", expires_in)
         await self.app.directory.add_key(key)
         return token
@@ -72,13 +72,17 @@ class House:
     async def served(self) -> AsyncIterator[tuple[Server, str]]:
         """Serve the API on a free port of this machine while the block runs; yields the server and its address."""
         server = Server(self.api, host="127.0.0.1", port=0)
-        serving = asyncio.create_task(server.serve())
+        serving = self._serving[server] = asyncio.create_task(server.serve())
         try:
             await server.listening.wait()
             yield server, f"http://127.0.0.1:{server.port}"
         finally:
             server.should_exit = True
             await serving
+
+    async def stopped(self, server: Server) -> None:
+        """Wait until a served server has stopped by itself."""
+        await asyncio.wait({self._serving[server]})
 
 
 @asynccontextmanager

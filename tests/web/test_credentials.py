@@ -162,15 +162,14 @@ async def test_w48_foreign_unknown_and_malformed_are_the_same_answer(house: Hous
         ("GET", "/ai/events?plan_id={plan}", {}),
     ]
     for method, path, parts in ways:
-        answers = []
-        for ids in (
+        choices = (
             foreign,
             {"plan": f"plan_{'z' * 24}", "job": f"job_{'z' * 24}"},
             {"plan": "plan_x", "job": "JOB_" + "0" * 24},
             {"plan": foreign["plan"] + "%0A", "job": foreign["job"] + "%0A"},
             {"plan": foreign["job"], "job": foreign["plan"]},
-        ):
-            answers.append(await stranger.request(method, path.format(**ids), **filled(parts, ids)))
+        )
+        answers = [await stranger.request(method, path.format(**ids), **filled(parts, ids)) for ids in choices]
         for answer in answers:
             assert_problem(answer, 404, "not_found")
         bodies = {answer.text.replace(answer.headers["x-request-id"], "") for answer in answers}
@@ -182,7 +181,11 @@ def filled(parts: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
     """Return ``parts`` with ids in place of their names."""
     if "json" not in parts:
         return parts
-    return {"json": {name: value.format(**ids) if isinstance(value, str) else value for name, value in parts["json"].items()}}
+    return {
+        "json": {
+            name: value.format(**ids) if isinstance(value, str) else value for name, value in parts["json"].items()
+        }
+    }
 
 
 async def test_a_draft_of_another_workspace_cannot_be_executed(house: House) -> None:

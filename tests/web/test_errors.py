@@ -92,11 +92,12 @@ BAD_REQUESTS: list[tuple[str, str, dict[str, Any], int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "request_parts", "status", "code"), BAD_REQUESTS)
+@pytest.mark.parametrize("bad_request", BAD_REQUESTS, ids=lambda row: f"{row[0]} {row[1]}"[:60])
 async def test_every_way_to_fail_has_the_one_shape(
-    house: House, method: str, path: str, request_parts: dict[str, Any], status: int, code: str
+    house: House, bad_request: tuple[str, str, dict[str, Any], int, str]
 ) -> None:
     """Status, code, shape and headers, for each kind of bad request."""
+    method, path, request_parts, status, code = bad_request
     client = await house.client()
     answer = await client.request(method, path, **request_parts)
     assert_problem(answer, status, code)
@@ -197,16 +198,20 @@ async def test_w44_a_store_that_is_gone_is_503_and_never_an_empty_success(house:
 
 
 @pytest.mark.slow
-async def test_a_locked_store_answers_503_within_two_seconds(house: House) -> None:
-    """While another process holds the write lock, a write is refused in time and nothing of it remains."""
+async def test_w2_a_locked_store_answers_503_in_time_and_the_retry_works(house: House) -> None:
+    """While another process holds the write lock, execute is refused within 2 s; the same request then makes one job."""
     client = await house.client()
+    body = {"actions": [echo(client_request_id="mail-1")]}
     with contextlib.closing(sqlite3.connect(house.app.settings.home / "steward.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
-        answer = await client.post("/ai/execute", json={"actions": [echo()]})
-        assert_problem(answer, 503, StoreUnavailable.code)
+        assert_problem(await client.post("/ai/execute", json=body), 503, StoreUnavailable.code)
         assert time.monotonic() - began < 2
     assert (await client.get("/ai/jobs")).json()["count"] == 0
+    retried = (await client.post("/ai/execute", json=body)).json()
+    assert (retried["duplicate"], len(retried["job_ids"])) == (False, 1)
+    again = (await client.post("/ai/execute", json=body)).json()
+    assert (again["duplicate"], again["job_ids"]) == (True, retried["job_ids"])
 
 
 def drop_work(house: House) -> None:
@@ -223,4 +228,3 @@ async def test_operators_have_no_door_into_a_tenant(house: House) -> None:
     client = await house.client("system", Role.OPERATOR)
     document = assert_problem(await client.get("/ai/jobs"), 403, "missing_scope")
     assert document["scope"] == "actions:preview"
-

@@ -81,7 +81,19 @@ async def test_w41_a_cursor_that_was_not_given_out_is_refused(house: House) -> N
     good = page["next_cursor"]
     assert (await client.get("/ai/jobs", params={"cursor": good, "limit": 2})).status_code == 200
     forged = base64.urlsafe_b64encode(page["jobs"][0]["job_id"].encode()).decode()
-    wrong = [foreign, forged, page["jobs"][0]["job_id"], "-1", "0", "9" * 5000, good[:-1], good + "A", good + "=", "ключ", "\0"]
+    wrong = [
+        foreign,
+        forged,
+        page["jobs"][0]["job_id"],
+        "-1",
+        "0",
+        "9" * 5000,
+        good[:-1],
+        good + "A",
+        good + "=",
+        "ключ",
+        "\0",
+    ]
     wrong += [good[:at] + ("A" if good[at] != "A" else "B") + good[at + 1 :] for at in range(len(good))]
     for cursor in wrong:
         assert_problem(await client.get("/ai/jobs", params={"cursor": cursor}), 400, "invalid_cursor")
@@ -147,7 +159,7 @@ async def test_a_failed_job_is_tried_again_on_demand(house: House) -> None:
     async with house.worker():
         assert await ended(house, client, done["plan_id"]) == "failed"
     failed = (await client.get(f"/ai/jobs/{job_id}")).json()
-    (await published(house, "Job")).validate(failed)
+    (await published(house, "JobDetail")).validate(failed)
     assert failed["error"] == {
         "code": "refused_by_far_end",
         "detail": "The far end does not want 3 characters.",

@@ -66,8 +66,8 @@ async def preview_action(
     operation_id="actions_execute",
     summary="Run a previewed action and wait for it",
     responses={
-        **documented(answers.Job, 404, 409, 429, 502, 504, body=True),
-        202: {"model": answers.Job, "description": "It still runs; ask for the job."},
+        **documented(answers.JobDetail, 404, 409, 429, 502, 504, body=True),
+        202: {"model": answers.JobDetail, "description": "It still runs; ask for the job."},
     },
 )
 async def execute_preview(

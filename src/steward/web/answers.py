@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from steward.job import JobStatus
+from steward.job import HeldFor, JobStatus
 from steward.plan import PlanStatus
 
 
@@ -136,14 +136,42 @@ class Job(Answer):
     action: str
     provider: str
     status: JobStatus
+    held_for: HeldFor | None
+    reason: str | None
+    """Why it is held, skipped or cancelled."""
     result: Any
     error: JobError | None
-    attempts: Any
-    """How many; in the detail of one job, see also its list of attempts."""
+    attempts: Annotated[int, Field(ge=0)]
     duration_ms: Annotated[float, Field(ge=0)] | None
     enqueued_at: AwareDatetime
+    not_before: AwareDatetime | None
     started_at: AwareDatetime | None
     finished_at: AwareDatetime | None
+
+
+class JobAttempt(Answer):
+    """One finished try of a job."""
+
+    model_config = ConfigDict(extra="allow")
+
+    number: int
+    worker: str
+    started_at: AwareDatetime
+    dispatched_at: AwareDatetime | None
+    """When its effect may first have happened."""
+    finished_at: AwareDatetime
+    outcome: str
+    error: JobError | None
+
+
+class JobDetail(Job):
+    """A job with its attempts."""
+
+    depends_on: list[str]
+    actor_id: str
+    cancel_requested: bool
+    history: list[JobAttempt]
+    """Finished attempts, oldest first; the oldest of many are dropped."""
 
 
 class PlanDetail(Plan):
@@ -215,7 +243,8 @@ class Explanation(Answer):
     reason: Reason
     since: AwareDatetime | None
     next_change_at: AwareDatetime | None
-    who: Any
+    who: str | None
+    """Who or what can change it."""
 
 
 class ActionDescription(Answer):

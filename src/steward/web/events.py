@@ -157,7 +157,7 @@ async def stream_events(
         async for event in _follow(work_of(services, principal), start, bells, credential):
             yield event
     except StoreUnavailable:  # the client comes back with the last id it saw
-        _log.warning("event stream ended", code=StoreUnavailable.code)
+        _log.warning("An event stream ended.", action="event_stream_ended", code=StoreUnavailable.code)
     yield ServerSentEvent(event="bye", data={"type": "bye"})
 
 

@@ -74,7 +74,7 @@ def _detail(job: Job) -> Response:
     return json_answer(view)
 
 
-@router.get("/{job_id}", operation_id="jobs_show", summary="Show a job", responses=documented(answers.Job, 404))
+@router.get("/{job_id}", operation_id="jobs_show", summary="Show a job", responses=documented(answers.JobDetail, 404))
 async def show_job(principal: Previewer, services: Services, job_id: JobId) -> Response:
     """One job with its attempts."""
     return _detail(await _job(services, principal, job_id))
@@ -97,7 +97,7 @@ async def explain_job(principal: Previewer, services: Services, job_id: JobId) -
     "/{job_id}/cancel",
     operation_id="jobs_cancel",
     summary="Cancel a job",
-    responses=documented(answers.Job, 404, 409, body=True),
+    responses=documented(answers.JobDetail, 404, 409, body=True),
 )
 async def cancel_job(principal: Executor, services: Services, job_id: JobId, _body: Body | None = None) -> Response:
     """A job that has not started is cancelled with the steps that need it; a running one is asked to stop."""
@@ -108,7 +108,7 @@ async def cancel_job(principal: Executor, services: Services, job_id: JobId, _bo
     "/{job_id}/retry",
     operation_id="jobs_retry",
     summary="Try a failed job again",
-    responses=documented(answers.Job, 404, 409, body=True),
+    responses=documented(answers.JobDetail, 404, 409, body=True),
 )
 async def retry_job(principal: Executor, services: Services, job_id: JobId, _body: Body | None = None) -> Response:
     """The job gets a fresh budget of attempts, and the steps that its failure cancelled come back."""
@@ -119,7 +119,7 @@ async def retry_job(principal: Executor, services: Services, job_id: JobId, _bod
     "/{job_id}/resolve",
     operation_id="jobs_resolve",
     summary="Settle an unknown outcome by hand",
-    responses=documented(answers.Job, 404, 409, body=True),
+    responses=documented(answers.JobDetail, 404, 409, body=True),
 )
 async def resolve_job(principal: Executor, services: Services, job_id: JobId, body: ResolveBody) -> Response:
     """Say what really happened; the plan goes on from there."""

@@ -8,7 +8,6 @@ the body is read, so what is refused before that is refused unread.
 import asyncio
 import re
 import time
-from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -71,9 +70,9 @@ class Envelope:
             try:
                 await self._app(scope, receive, marked)
             except ClientDisconnect:
-                _log.info("client went away", route=_route(scope))
+                _log.info("The client went away.", action="client_gone", route=_route(scope))
             except Exception:  # noqa: BLE001 - the last door: whatever it is, the client gets a plain 500
-                _log.exception("request failed", route=_route(scope))
+                _log.exception("A request failed.", action="request_failed", route=_route(scope))
                 if not status:
                     await unforeseen(facts.request_id)(scope, receive, marked)
             finally:
@@ -87,7 +86,12 @@ class Envelope:
         if facts.decision is not None:
             self._telemetry.security_decision(facts.decision, workspace_id)
         _log.info(
-            "request", method=scope["method"][:16], route=route, status=status, duration_ms=round(seconds * 1000, 1)
+            "A request was answered.",
+            action="request_answered",
+            method=scope["method"][:16],
+            route=route,
+            status=status,
+            duration_ms=round(seconds * 1000, 1),
         )
 
 
@@ -114,7 +118,7 @@ class BodyLimit:
         try:
             await self._app(scope, bounded, send)
         except StewardError as error:  # a part of the app that has no problem handlers of its own read the body
-            if error.status == HTTPStatus.INTERNAL_SERVER_ERROR or bounded.refused is not error:
+            if bounded.refused is not error:
                 raise
             await problem(error, facts_of(scope).request_id)(scope, receive, send)
 

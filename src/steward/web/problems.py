@@ -112,7 +112,8 @@ async def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, StewardError)
     facts = facts_of(request.scope)
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.warning("request failed", code=error.stable_code, cause=type(error.__cause__).__name__)
+        cause = type(error.__cause__).__name__
+        _log.warning("A request failed.", action="request_failed", code=error.stable_code, cause=cause)
     if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return unforeseen(facts.request_id)
     if isinstance(error, NotFound):  # unknown, foreign and malformed must not differ by a word

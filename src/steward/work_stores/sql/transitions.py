@@ -85,7 +85,7 @@ def _heed_cancel(row: JobRow, outcome: Outcome) -> Outcome:
 
 def _settle_doubt(row: JobRow, outcome: Outcome) -> None:
     """Forget a dispatch that turned out to have had no effect, unless an earlier one is still in doubt."""
-    certain = isinstance(outcome, Failed) or (isinstance(outcome, TryAgain) and not outcome.doubtful)
+    certain = isinstance(outcome, (Failed, HandedBack)) or (isinstance(outcome, TryAgain) and not outcome.doubtful)
     if certain and row.first_dispatched_at == row.dispatched_at:
         row.first_dispatched_at = None
 

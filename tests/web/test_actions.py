@@ -1,0 +1,162 @@
+"""The catalogue, and the short way for one action: preview, run, wait."""
+
+import asyncio
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.web import sample_actions
+from tests.web.house import House, assert_problem, echo
+from tests.web.test_plans import published
+
+pytestmark = pytest.mark.anyio
+
+PARAMS: dict[str, dict[str, Any]] = {
+    "email.send": {"to": "office@example.com", "subject": "Lift", "text": "Repaired."},
+    "webhook.post": {"url": "https://example.com/hook", "payload": {}},
+    "http.get": {"url": "https://example.com/"},
+    "file.write": {"path": "a.txt", "text": "x"},
+    "file.read": {"path": "a.txt"},
+    "compute": {"value": 1},
+}
+
+
+async def preview(client: httpx2.AsyncClient, action_id: str, text: str = "abc") -> str:
+    """Preview one action and return its id."""
+    answer = await client.post("/actions/preview", json={"action_id": action_id, "params": {"text": text}})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["plan_id"]
+
+
+async def test_w6_every_action_of_the_catalogue_previews(house: House) -> None:
+    """Whatever ``GET /actions`` lists can be previewed, by id and by provider and action, and keeps its identity."""
+    client = await house.client()
+    answer = await client.get("/actions")
+    catalogue = answer.json()
+    (await published(house, "ActionList")).validate(catalogue)
+    assert catalogue["request_id"] == answer.headers["x-request-id"]
+    ids = [entry["id"] for entry in catalogue["actions"]]
+    assert ids == [definition.id for definition in house.app.catalogue.definitions()]
+    for entry in catalogue["actions"]:
+        params = PARAMS.get(entry["id"], {"text": "x"} if entry["provider"] == "sample" else {})
+        answer = await client.post("/actions/preview", json={"action_id": entry["id"], "params": params})
+        assert answer.status_code == 200, (entry["id"], answer.text)
+        document = answer.json()
+        (await published(house, "Plan")).validate(document)
+        step = document["steps"][0]
+        assert step["action_id"] == entry["id"]
+        assert step["decision"]["effect"] == ("allow" if entry["enabled"] else "deny")
+        assert entry["enabled"] or entry["disabled_because"]
+        if "." in entry["id"]:
+            body = {
+                "action": entry["id"].removeprefix(entry["provider"] + "."),
+                "provider": entry["provider"],
+                "params": params,
+            }
+            assert (await client.post("/actions/preview", json=body)).json()["digest"] == document["digest"]
+
+
+async def test_a_previewed_action_runs_and_is_waited_for(house: House) -> None:
+    """200 with the completed job; asked again, the same job and no second execution."""
+    client = await house.client()
+    preview_id = await preview(client, "sample.count")
+    before = len(sample_actions.EXECUTIONS)
+    async with house.worker():
+        first = await client.post("/actions/execute", json={"preview_id": preview_id})
+        again = await client.post("/actions/execute", json={"preview_id": preview_id})
+    assert first.status_code == again.status_code == 200, first.text
+    assert (first.json()["status"], first.json()["result"]) == ("completed", {"length": 3})
+    assert again.json()["job_id"] == first.json()["job_id"]
+    assert len(sample_actions.EXECUTIONS) == before + 1
+    (await published(house, "JobDetail")).validate(first.json())
+
+
+async def test_while_it_runs_the_answer_is_202(house: House) -> None:
+    """Without a worker it stays ready; a wait of nothing returns at once, and the job is the same later."""
+    client = await house.client()
+    preview_id = await preview(client, "sample.echo")
+    answers = [
+        await client.post("/actions/execute", json={"preview_id": preview_id, "wait_ms": wait}) for wait in (0, 20)
+    ]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert {answer.json()["status"] for answer in answers} == {"pending"}
+    assert len({answer.json()["job_id"] for answer in answers}) == 1
+
+
+@pytest.mark.parametrize(
+    ("action_id", "status", "code", "error"),
+    [
+        ("sample.refuse", 502, "far_end_failed", "refused_by_far_end"),
+        ("sample.doubt", 502, "far_end_failed", "no_answer"),
+        ("sample.hang", 504, "far_end_timed_out", "timeout"),
+    ],
+)
+async def test_w61_failures_have_their_own_status(
+    house: House, action_id: str, status: int, code: str, error: str
+) -> None:
+    """A far end that fails is 502, one that does not answer 504; the job is named and tells more."""
+    client = await house.client()
+    preview_id = await preview(client, action_id)
+    async with house.worker():
+        answer = await client.post("/actions/execute", json={"preview_id": preview_id})
+        again = await client.post("/actions/execute", json={"preview_id": preview_id})
+    document = assert_problem(answer, status, code)
+    assert document["job"]["error"]["code"] == error
+    assert document["job_id"] == document["job"]["job_id"] == again.json()["job_id"]
+
+
+async def test_w62_concurrent_executes_of_one_preview_have_one_effect(house: House) -> None:
+    """Six at once, half with a key of their own: one execution, and all answers are its job."""
+    client = await house.client()
+    preview_id = await preview(client, "sample.count")
+    before = len(sample_actions.EXECUTIONS)
+
+    async def run(number: int) -> httpx2.Response:
+        headers = {"Idempotency-Key": f"key-{number}"} if number % 2 else {}
+        return await client.post("/actions/execute", json={"preview_id": preview_id}, headers=headers)
+
+    async with house.worker():
+        answers = await asyncio.gather(*(run(number) for number in range(6)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["job_id"] for answer in answers}) == 1
+    assert len(sample_actions.EXECUTIONS) == before + 1
+
+
+async def test_w63_a_key_used_with_another_preview_is_refused(house: House) -> None:
+    """The same Idempotency-Key with another preview is 422 and runs nothing."""
+    client = await house.client()
+    first, second = await preview(client, "sample.echo", "one"), await preview(client, "sample.echo", "two")
+    headers = {"Idempotency-Key": "k"}
+    done = await client.post("/actions/execute", json={"preview_id": first, "wait_ms": 0}, headers=headers)
+    assert done.status_code == 202
+    other = await client.post("/actions/execute", json={"preview_id": second, "wait_ms": 0}, headers=headers)
+    assert_problem(other, 422, "idempotency_key_reused")
+    assert (await client.get(f"/ai/plans/{second}")).json()["status"] == "draft"
+
+
+async def test_w68_the_published_schema_is_enforced_at_the_preview(house: House) -> None:
+    """Parameters that do not fit are refused with a pointer; nothing is kept."""
+    client = await house.client()
+    answer = await client.post("/actions/preview", json=echo(params={"text": "x", "extra": 1}))
+    assert assert_problem(answer, 422, "invalid")["errors"]
+    assert (await client.get("/ai/plans")).json()["count"] == 0
+
+
+async def test_a_denied_preview_cannot_be_executed(house: House) -> None:
+    """A disabled action previews with its denial and is refused when executed: 403, nothing submitted."""
+    client = await house.client()
+    body = {"action_id": "email.send", "params": PARAMS["email.send"]}
+    document = (await client.post("/actions/preview", json=body)).json()
+    assert document["steps"][0]["decision"]["effect"] == "deny"
+    answer = await client.post("/actions/execute", json={"preview_id": document["plan_id"]})
+    assert_problem(answer, 403, "policy_denied")
+    assert (await client.get("/ai/jobs")).json()["count"] == 0
+
+
+async def test_only_a_plan_of_one_step_is_a_preview(house: House) -> None:
+    """A plan of two steps is executed as a plan, not waited for as an action."""
+    client = await house.client()
+    done = (await client.post("/ai/execute", json={"actions": [echo(), echo()]})).json()
+    answer = await client.post("/actions/execute", json={"preview_id": done["plan_id"], "wait_ms": 0})
+    assert_problem(answer, 422, "invalid")

@@ -1,0 +1,149 @@
+"""What a client may send and for how long, and what every answer carries: through a real server where bytes matter."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from steward.web.app import Limits
+from tests.web.house import House, assert_marked, assert_problem, echo, open_house
+
+pytestmark = pytest.mark.anyio
+LIMIT = 4096
+
+
+async def chunks(size: int, number: int) -> AsyncIterator[bytes]:
+    """Yield a body without a declared length."""
+    for _ in range(number):
+        yield b"x" * size
+
+
+async def test_w110_a_valid_inbound_request_id_is_kept(house: House) -> None:
+    """On success and on every kind of failure; anything odd, long or repeated is replaced by a fresh one."""
+    client = await house.client()
+    for path in ("/ai/jobs", "/nowhere", "/ai/jobs?limit=0", "/healthz"):
+        answer = await client.get(path, headers={"X-Request-ID": "upstream-1.2_3"})
+        assert answer.headers["x-request-id"] == "upstream-1.2_3"
+    offered = ["", "a b", "a/b", "x" * 129, 'a"', "<script>"]
+    answers = [await client.get("/ai/jobs", headers={"X-Request-ID": each}) for each in offered]
+    answers.append(await client.get("/ai/jobs", headers=[("X-Request-ID", "a"), ("X-Request-ID", "b")]))
+    kept = [answer.headers["x-request-id"] for answer in answers]
+    assert all(request_id.startswith("req_") for request_id in kept)
+    assert len(set(kept)) == len(kept)
+
+
+async def test_the_request_id_reaches_the_job(house: House) -> None:
+    """What is put to work carries the id of the request that asked for it."""
+    client = await house.client()
+    headers = {"X-Request-ID": "trace-7"}
+    done = (await client.post("/ai/execute", json={"actions": [echo()]}, headers=headers)).json()
+    assert (await client.get(f"/ai/plans/{done['plan_id']}")).json()["request_id"] == "trace-7"
+
+
+async def test_w124_a_body_over_the_limit_is_refused_by_its_declared_length(tmp_path: Path) -> None:
+    """413 as a whole problem document, before a byte of the body is sent; the limit itself passes."""
+    async with open_house(tmp_path, STEWARD_BODY_LIMIT_BYTES=str(LIMIT)) as house, house.served() as (_, address):
+        token = await house.key()
+        host, port = address.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = (
+            f"POST /ai/plan HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {LIMIT + 1}\r\nX-Request-ID: big-1\r\n\r\n"
+        )
+        writer.write(head.encode())
+        raw = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        writer.close()
+        await writer.wait_closed()
+        assert raw.startswith("http/1.1 413 ")
+        assert "x-request-id: big-1" in raw
+        assert "application/problem+json" in raw
+        async with httpx2.AsyncClient(base_url=address, headers={"Authorization": f"Bearer {token}"}) as client:
+            over = await client.post(
+                "/ai/plan", content=b" " * (LIMIT + 1), headers={"Content-Type": "application/json"}
+            )
+            assert_problem(over, 413, "body_too_large")
+            exact = b'{"prompt": "x"}'.ljust(LIMIT)
+            good = await client.post("/ai/plan", content=exact, headers={"Content-Type": "application/json"})
+            assert good.status_code == 200
+            assert_marked(good)
+
+
+async def test_w124_a_body_over_the_limit_is_refused_while_it_streams(tmp_path: Path) -> None:
+    """Without a declared length the bytes themselves are counted; the same answer."""
+    async with open_house(tmp_path, STEWARD_BODY_LIMIT_BYTES=str(LIMIT)) as house, house.served() as (_, address):
+        headers = {"Authorization": f"Bearer {await house.key()}", "Content-Type": "application/json"}
+        async with httpx2.AsyncClient(base_url=address, headers=headers) as client:
+            for number in (5, 64):
+                answer = await client.post("/ai/plan", content=chunks(1024, number))
+                assert_problem(answer, 413, "body_too_large")
+            small = await client.post("/ai/plan", content=chunks(1024, 2))
+            assert_problem(small, 422, "invalid_json")
+
+
+async def test_a_length_that_lies_small_does_not_help(tmp_path: Path) -> None:
+    """In process, where nothing checks the declared length first: the bytes themselves are counted."""
+    async with open_house(tmp_path, STEWARD_BODY_LIMIT_BYTES=str(LIMIT)) as house:
+        client = await house.client()
+        headers = {"Content-Type": "application/json", "Content-Length": "10"}
+        answer = await client.post("/ai/plan", content=b" " * (LIMIT + 1), headers=headers)
+        assert_problem(answer, 413, "body_too_large")
+
+
+async def test_w124_a_body_that_does_not_arrive_is_given_up(tmp_path: Path) -> None:
+    """A client that stops sending gets 408 and its connection is closed; the time is for the whole body."""
+    limits = Limits(body_timeout_s=0.1)
+    async with open_house(tmp_path, limits=limits) as house, house.served() as (_, address):
+        token = await house.key()
+        host, port = address.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            f"POST /ai/plan HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
+            'Content-Type: application/json\r\nContent-Length: 15\r\n\r\n{"prompt"'.encode()
+        )
+        raw = (await reader.read()).decode().lower()
+        writer.close()
+        await writer.wait_closed()
+        assert raw.startswith("http/1.1 408 ")
+        assert "body_too_slow" in raw
+        assert "connection: close" in raw
+        assert "x-request-id: req_" in raw
+
+
+async def test_every_kind_of_answer_carries_the_headers(house: House) -> None:
+    """Success and failure, JSON and metrics, known and unknown paths."""
+    client = await house.client()
+    for path in ("/ai/jobs", "/actions", "/openapi.json", "/metrics", "/readyz", "/nowhere", "/docs", "/redoc"):
+        assert_marked(await client.get(path))
+    assert_problem(await client.get("/docs"), 404, "not_found")
+
+
+async def test_a_wrong_method_is_told_the_right_ones(house: House) -> None:
+    """405 names what the path takes."""
+    client = await house.client()
+    answer = await client.delete("/ai/jobs")
+    assert_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET"
+
+
+async def test_the_server_does_not_say_what_it_is_made_of(house: House) -> None:
+    """No ``server`` header through the real server either."""
+    async with house.served() as (_, address), httpx2.AsyncClient(base_url=address) as client:
+        assert_marked(await client.get("/healthz"))
+
+
+async def test_w126_a_waiting_store_does_not_block_the_event_loop(house: House) -> None:
+    """While a write waits for another process's lock, other requests are answered; then the write goes through."""
+    client = await house.client()
+    await client.get("/ai/jobs")  # the first use of a key is written down
+    with contextlib.closing(sqlite3.connect(house.app.settings.home / "steward.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(client.post("/ai/execute", json={"actions": [echo()]}))
+        for _ in range(20):
+            assert (await client.get("/ai/jobs")).status_code == 200
+        assert not writing.done()
+        other.execute("ROLLBACK")
+    assert (await writing).status_code == 202
