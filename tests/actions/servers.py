@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,12 +34,17 @@ class Mailbox:
         self.logins.append(data.login)
         return AuthResult(success=data.password == b"correct", handled=False)
 
+    @staticmethod
+    def _hang_up(server: SMTP) -> None:
+        assert server.transport is not None
+        server.transport.close()
+
     async def handle_RCPT(  # noqa: N802 - the name is aiosmtpd's
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Refuse whom the test says."""
         if self.hang_up_after == "RCPT":
-            server.transport.close()
+            self._hang_up(server)
         if address in self.refused:
             return self.refused[address]
         envelope.rcpt_tos.append(address)
@@ -50,7 +55,7 @@ class Mailbox:
         self.arrived.append(envelope)
         self.encrypted.append(session.ssl is not None)
         if self.hang_up_after == "DATA":
-            server.transport.close()
+            self._hang_up(server)
         return self.verdict
 
 
@@ -77,7 +82,7 @@ class _Connection(SMTP):
 @contextlib.asynccontextmanager
 async def mail_server(
     mailbox: Mailbox, *, implicit_tls: ssl.SSLContext | None = None, **options: Any
-) -> AsyncIterator[int]:
+) -> AsyncGenerator[int]:
     """Run an SMTP server and yield its port."""
     loop = asyncio.get_running_loop()
     connections: list[_Connection] = []
@@ -94,7 +99,7 @@ async def mail_server(
 
 
 @contextlib.asynccontextmanager
-async def scripted_mail_server(answers: dict[str, str], verdict: str | None) -> AsyncIterator[tuple[int, list[bytes]]]:
+async def scripted_mail_server(answers: dict[str, str], verdict: str | None) -> AsyncGenerator[tuple[int, list[bytes]]]:
     """Run a server that says what the script says: by command, and ``verdict`` (None: nothing at all) to the message.
 
     Yields the port and the list of the messages that came in whole.
@@ -177,18 +182,17 @@ async def never(site: Site, send: Send) -> None:
 
 
 @contextlib.asynccontextmanager
-async def web_server(site: Site, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def web_server(site: Site, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncGenerator[int]:
     """Run a web server and yield its port."""
     listening = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     config = uvicorn.Config(site, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
     config.load()
     config.ssl = tls
     server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve(sockets=[listening]))
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listening])  # without its main loop, which would look only ten times a second
     try:
         yield listening.getsockname()[1]
     finally:
         site.released.set()
-        server.should_exit = True
-        await running
-        listening.close()
+        await server.shutdown(sockets=[listening])

@@ -1,15 +1,12 @@
 """The catalogue: every action of this installation, checked when it is added."""
 
-from typing import Any, Final
+from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from steward.action import MAX_ACTION_ID_CHARS, Action, ActionDefinition, is_action_id
 from steward.errors import ConfigurationError, Invalid
-
-_PLAIN_IDS: Final = frozenset({"compute"})
-"""Built-in actions that belong to no provider."""
 
 
 def _where(action: Action) -> str:
@@ -46,7 +43,7 @@ class ActionCatalogue:
         """Add an action; raise ``ConfigurationError`` for a malformed or duplicate id or a schema that cannot be enforced."""
         definition = action.definition
         shown = definition.id[:MAX_ACTION_ID_CHARS]
-        if not (is_action_id(definition.id) or definition.id in _PLAIN_IDS):
+        if not is_action_id(definition.id):
             raise ConfigurationError(
                 f"The action id {shown!r} (from {_where(action)}) must be 'provider.name': lower-case letters, digits "
                 f"and '_', at least one dot, at most {MAX_ACTION_ID_CHARS} characters."

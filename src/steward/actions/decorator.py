@@ -15,17 +15,19 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar
 
-from pydantic_core import to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from steward.action import (
     ActionContext,
     ActionDefinition,
+    ActionFailed,
     CannotTell,
     DidNotHappen,
     Effect,
     Happened,
     ProbeAnswer,
     RetryMode,
+    StillRunning,
     is_action_id,
 )
 from steward.actions.signature import Signature, read_signature
@@ -43,12 +45,20 @@ async def _call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> A
     """Return what ``function`` returns: awaited if it is a coroutine function, run in a thread otherwise."""
     if inspect.iscoroutinefunction(function):
         return await function(**arguments)
-    bound = functools.partial(contextvars.copy_context().run, function, **arguments)
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, bound)
+    thread = _THREADS.submit(functools.partial(contextvars.copy_context().run, function, **arguments))
+    ended = asyncio.wrap_future(thread)
+    try:
+        return await asyncio.shield(ended)
+    except asyncio.CancelledError:
+        if thread.cancel():
+            raise ActionFailed("no_free_thread", "No thread was free to run it in.", retryable=True) from None
+        raise StillRunning(ended) from None
 
 
 class FunctionAction(Generic[_P, _R]):
     """An action made of a function; calling it calls the function."""
+
+    __name__: str
 
     def __init__(
         self,
@@ -72,7 +82,11 @@ class FunctionAction(Generic[_P, _R]):
 
     async def run(self, params: Mapping[str, Any], context: ActionContext) -> Any:
         """Run the function with ``params`` and return its result as a JSON value."""
-        return to_jsonable_python(await _call(self._function, self._signature.arguments(params, context)))
+        result = await _call(self._function, self._signature.arguments(params, context))
+        try:
+            return to_jsonable_python(result)
+        except PydanticSerializationError:  # it is done all the same: whoever asked sees that this is not JSON
+            return result
 
     async def probe(self, params: Mapping[str, Any], context: ActionContext) -> ProbeAnswer:
         """Ask the probe function; without one, nobody can tell."""

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -97,6 +97,8 @@ def _allowed(entries: Iterable[str]) -> frozenset[tuple[str, int | None]]:
         try:
             parts = urlsplit(f"//{text}")
             host, port = parts.hostname or "", parts.port
+            if parts.netloc != text or "@" in text:
+                raise ValueError(text)  # noqa: TRY301 - one sentence for every kind of malformed entry
             shown = f"[{host}]" if ":" in host else host
             allowed.add((host_of(httpx2.URL(f"http://{shown}")), port))
         except (ValueError, httpx2.InvalidURL, ActionFailed) as error:
@@ -104,6 +106,12 @@ def _allowed(entries: Iterable[str]) -> frozenset[tuple[str, int | None]]:
                 f"HTTP_ALLOW_HOSTS: {entry[:100]!r} is neither a host nor host:port; write for example 'intranet:8080'."
             ) from error
     return frozenset(allowed)
+
+
+@cache
+def _public_trust() -> ssl.SSLContext:
+    """Return TLS settings that trust the public authorities; reading them takes a while, so once is enough."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 class _CheckedTransport(httpx2.AsyncBaseTransport):
@@ -169,7 +177,7 @@ def _is_tls_problem(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, ssl.SSLError):
             return True
-        error = error.__cause__
+        error = error.__cause__ or error.__context__
     return False
 
 
@@ -197,11 +205,7 @@ class GuardedHttp:
         """Take the exceptions (``host`` or ``host:port``); raise ``ConfigurationError`` for one that cannot be read."""
         self._allowed = _allowed(allow_hosts)
         self._resolve = resolve
-        self._given_context = ssl_context
-
-    @cached_property
-    def _context(self) -> ssl.SSLContext:
-        return self._given_context or httpx2.create_ssl_context(trust_env=False)
+        self._ssl_context = ssl_context
 
     async def send(
         self,
@@ -225,7 +229,7 @@ class GuardedHttp:
             async with (
                 asyncio.timeout(timeout_s),
                 httpx2.AsyncClient(
-                    transport=_CheckedTransport(self._allowed, self._resolve, self._context),
+                    transport=_CheckedTransport(self._allowed, self._resolve, self._ssl_context or _public_trust()),
                     trust_env=False,
                     timeout=httpx2.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s)),
                     headers={"User-Agent": "Steward", "Accept": "*/*", "Accept-Encoding": "identity"},
