@@ -89,7 +89,7 @@ class Client:
 
     @contextmanager
     def events(self, plan_id: str, after: str | None, *, quiet_s: float) -> Iterator[Iterator[str]]:
-        """Open the stream of a plan's events; yields their ids, ending when nothing came for ``quiet_s`` seconds."""
+        """Open the stream of a plan's events; yields their ids, ends when none came for ``quiet_s`` seconds."""
         import httpx2
 
         headers = {"Last-Event-ID": after} if after else {}
@@ -99,7 +99,7 @@ class Client:
             try:
                 for event in source:
                     yield event.id
-            except httpx2.ReadTimeout:
+            except httpx2.TransportError:  # quiet, or cut off: whoever follows opens it again where it ended
                 return
 
         with (
@@ -155,4 +155,11 @@ def _refusal(response: "httpx2.Response") -> CommandFailed:
     advice = _ADVICE.get(code, "")
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and not advice:
         advice = f"The server's log has it under {problem.get('request_id')}."
-    return CommandFailed(sentence, advice, ExitCode.REFUSED if code == "policy_denied" else ExitCode.FAILED)
+    return CommandFailed(sentence, advice, _exit_code(response.status_code, code))
+
+
+def _exit_code(status: int, code: str) -> ExitCode:
+    if code == "policy_denied":
+        return ExitCode.REFUSED
+    usage = status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
+    return ExitCode.USAGE if usage else ExitCode.FAILED

@@ -11,8 +11,6 @@ def doctor(*, as_json: AsJson = False) -> None:
 
     Example: steward doctor --json
     """
-    from rich.text import Text
-
     from steward.cli.checks import examine
     from steward.cli.render import plain, print_json, show, word
 
@@ -20,11 +18,10 @@ def doctor(*, as_json: AsJson = False) -> None:
     for finding in examine():
         found.append(finding)
         if not as_json:
-            show(
-                Text(" ").join([word(f"{finding.level:<4}".strip()), plain(finding.check, "bold"), plain(finding.text)])
-            )
+            mark = word(finding.level) + plain(" " * (6 - len(finding.level)))
+            show(mark + plain(f"{finding.check}: ", "bold") + plain(finding.text))
             if finding.fix:
-                show(plain(f"     {finding.fix}", "dim"))
+                show(plain(f"       {finding.fix}", "dim"))
     failed = any(finding.level == "fail" for finding in found)
     if as_json:
         print_json({"ok": not failed, "findings": [finding.as_dict() for finding in found]})

@@ -13,6 +13,7 @@ from steward.cli.exits import CommandFailed, ExitCode
 from steward.cli.render import MARKS, err, one_line, plain, say, show, took, word
 
 MOVING: Final = frozenset({"pending", "running", "scheduled"})
+_BLOCKED: Final = frozenset({"held", "unknown"})
 _ENDED: Final = frozenset({"completed", "failed", "cancelled", "rejected", "expired"})
 _QUIET_S: Final = 5.0
 _PATIENCE: Final = 3
@@ -81,7 +82,9 @@ def _why(job: Mapping[str, Any]) -> str:
 
 
 def _at_rest(plan: Mapping[str, Any]) -> bool:
-    return plan["status"] in _ENDED or not any(job["status"] in MOVING for job in plan["jobs"])
+    """Say whether it has ended, or goes on only when a person does something."""
+    statuses = {job["status"] for job in plan["jobs"]}
+    return plan["status"] in _ENDED or (not statuses & MOVING and bool(statuses & _BLOCKED))
 
 
 def _somebody_works(plan: Mapping[str, Any]) -> bool:
@@ -99,5 +102,5 @@ def _show_changes(plan: Mapping[str, Any], seen: dict[str, str]) -> None:
         if seen.get(job["job_id"], "waiting" if status == "waiting" else "pending") == status:
             continue
         seen[job["job_id"]] = status
-        more = plain(_why(job) if job["error"] else took(job["duration_ms"]), "dim")
+        more = plain(job["error"]["code"] if job["error"] else took(job["duration_ms"]), "dim")
         say(Text(MARKS.get(status, "·")), plain(job["step"], "bold"), job["action"], word(status), more)

@@ -114,20 +114,19 @@ def resolve(
 
 def jobs_table(jobs: Sequence[Mapping[str, Any]]) -> None:
     """Print jobs as a table."""
-    from steward.cli.render import one_line, show_table, took, word
+    from steward.cli.render import plain, show_table, took, word
 
     rows = [
         (
             job["job_id"],
             job["step"],
             job["action"],
-            word(job["status"]),
+            word(job["status"]) + plain(f" {job['error']['code']}" if job["error"] else "", "dim"),
             took(job["duration_ms"]),
-            one_line(job["error"]["detail"], 60) if job["error"] else "",
         )
         for job in jobs
     ]
-    show_table(("Job", "Step", "Action", "Status", "Took", "Why"), rows, empty="There are no jobs yet.")
+    show_table(("Job", "Step", "Action", "Status", "Took"), rows, empty="There are no jobs yet.")
 
 
 def _act(job_id: str, verb: str, body: Mapping[str, Any] | None, *, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """Commands that manage keys and workspaces work on this machine's database directly: being there is the credential."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +17,11 @@ def with_directory(work: "Callable[[SqlDirectory, Clock], Awaitable[T]]") -> T:
     """Return what ``work`` returns, given the directory of this machine's STEWARD_HOME or DATABASE_URL."""
     from steward.settings import Settings
 
-    return asyncio.run(_run(Settings.load(secret_required=False), work))
+    others = os.umask(0o077)  # the database is its owner's alone
+    try:
+        return asyncio.run(_run(Settings.load(secret_required=False), work))
+    finally:
+        os.umask(others)
 
 
 async def _run(settings: "Settings", work: "Callable[[SqlDirectory, Clock], Awaitable[T]]") -> T:

@@ -29,10 +29,10 @@ def list_plans(
         print_json(page)
         return
     rows = [
-        (plan["plan_id"], word(plan["status"]), ago(plan["created_at"]), one_line(plan["prompt"], 60))
+        (plan["plan_id"], word(plan["status"]), ago(plan["created_at"]), one_line(plan["prompt"]))
         for plan in page["plans"]
     ]
-    show_table(("Plan", "Status", "Made", "Sentence"), rows, empty="There are no plans yet.")
+    show_table(("Plan", "Status", "Made", "Sentence"), rows, empty="There are no plans yet.", clip_last=True)
 
 
 @app.command("show")

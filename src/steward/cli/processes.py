@@ -4,8 +4,11 @@ The first Ctrl-C (or SIGTERM) lets requests and steps finish or hands them back;
 """
 
 import asyncio
+import os
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +18,7 @@ from steward.cli.exits import CommandFailed, ExitCode
 if TYPE_CHECKING:
     from steward.bootstrap import Application
 
+ACTION_THREADS: Final = "steward-action"
 _BACKLOG: Final = 2048
 
 
@@ -23,12 +27,25 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
     from steward.cli.logs import configure_logs
 
     configure_logs()
+    os.umask(0o077)  # what this process writes is its owner's alone, also in a home that others can enter
     try:
         import uvloop
     except ImportError:
         asyncio.run(main)
     else:
         uvloop.run(main)
+    _leave_hanging_threads()
+
+
+def _leave_hanging_threads() -> None:
+    """End the process here if an action still blocks a thread.
+
+    Python would wait for that thread for ever. Its step has been handed back or will be recovered when its lease ends.
+    """
+    if any(thread.name.startswith(ACTION_THREADS) for thread in threading.enumerate() if thread.is_alive()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ExitCode.DONE)
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -76,6 +93,11 @@ async def serve_until_stopped(
     class StoppingServer(Server):
         """A server that stops the work beside it too, at once when told twice."""
 
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            """Start, with the signal handlers in place, and say so."""
+            await super().startup(sockets)
+            ready()
+
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             """Pass the stop on."""
             loop.call_soon_threadsafe(work.cancel if self.should_exit else stop.set)
@@ -88,7 +110,6 @@ async def serve_until_stopped(
         server.should_exit = True
 
     work.add_done_callback(work_ended)
-    ready()
     try:
         await server.serve(sockets=[listening])
     finally:

@@ -65,15 +65,21 @@ def complain(sentence: str, advice: str) -> None:
         say(" ", plain(advice))
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Print a table on standard output. The first column is never wrapped; without rows ``empty`` is said instead."""
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str, clip_last: bool = False
+) -> None:
+    """Print a table on standard output; without rows ``empty`` is said instead.
+
+    The first column is never wrapped, nor is the last with ``clip_last``: what does not fit is left out.
+    """
     lines = [[cell if isinstance(cell, Text) else plain("" if cell is None else cell) for cell in row] for row in rows]
     if not lines:
         say(empty)
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number == 0, overflow="fold")
+        clipped = clip_last and number == len(columns) - 1
+        table.add_column(column, no_wrap=clipped or number == 0, overflow="ellipsis" if clipped else "fold")
     for line in lines:
         table.add_row(*line)
     show(table)
@@ -95,7 +101,8 @@ def steps_table(steps: Sequence[Mapping[str, Any]], roles: Mapping[str, Mapping[
     table.add_column("Decision", no_wrap=True)
     for step in steps:
         of_action = roles.get(step["action_id"], {})
-        given = Text("\n").join(parameter(name, value, of_action) for name, value in step["params"].items())
+        params = sorted(step["params"].items(), key=lambda item, of=of_action: of.get(item[0]) == "content")
+        given = Text("\n").join(parameter(name, value, of_action) for name, value in params)
         if step.get("acting_as"):
             given = Text("\n").join([given, Text("as ", style="dim") + plain(step["acting_as"])])
         decision = step["decision"]["effect"]

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from steward.cli.client import Client
 
 _ROUNDS: Final = 10
+_WHOLE: Final = "prompt"
+"""The question about the sentence as a whole, when it was not understood."""
+_CATALOGUE: Final = "'steward actions list' shows what can be done, and what a setting would enable."
 Sentence = Annotated[str, typer.Argument(metavar="SENTENCE", help="What you want done, in your words.")]
 Answer = Annotated[
     list[str] | None, typer.Option("--answer", metavar="NAME=TEXT", help="Answer a question in advance; repeatable.")
@@ -47,7 +50,7 @@ def plan(sentence: Sentence, *, answer: Answer = None, time_zone: TimeZone = Non
 
 def run(
     sentence: Annotated[
-        str | None, typer.Argument(metavar="[SENTENCE]", help="What you want done, in your words.")
+        str | None, typer.Argument(metavar="SENTENCE", help="What you want done, in your words.")
     ] = None,
     *,
     plan_id: Annotated[
@@ -125,10 +128,11 @@ def _obstacle(document: Mapping[str, Any]) -> CommandFailed | None:
     """Return why the plan cannot be executed as it stands, or None if it can."""
     if document["questions"]:
         lacking = " ".join(question["text"] for question in document["questions"])
-        example = document["questions"][0]["param"]
-        return CommandFailed(lacking, f"Say it in the sentence, or add --answer '{example}=…'.", ExitCode.USAGE)
+        param = document["questions"][0]["param"]
+        advice = _CATALOGUE if param == _WHOLE else f"Say it in the sentence, or add --answer '{param}=…'."
+        return CommandFailed(lacking, advice, ExitCode.USAGE)
     if not document["steps"]:
-        return CommandFailed(document["explanation"], "'steward actions list' shows what can be done.", ExitCode.USAGE)
+        return CommandFailed(document["explanation"], _CATALOGUE, ExitCode.USAGE)
     denied = [step for step in document["steps"] if step["decision"]["effect"] == "deny"]
     if not denied:
         return None

@@ -59,7 +59,7 @@ queues = Table(
     Column("event_floor", BigInteger, nullable=False),
     # When it was last served, as a count and never a clock: least recently served goes first.
     Column("turn", BigInteger, nullable=False),
-    Index("ix_queues_ready", "turn", sqlite_where=text("depth > 0"), postgresql_where=text("depth > 0")),
+    Index("ix_queues_ready", "turn", sqlite_where=text("depth > 0")),
 )
 
 plans = Table(
@@ -144,13 +144,11 @@ jobs = Table(
         "ix_jobs_due",
         "not_before",
         sqlite_where=text("status = 'scheduled'"),
-        postgresql_where=text("status = 'scheduled'"),
     ),
     Index(
         "ix_jobs_leased",
         "lease_until",
         sqlite_where=text("status = 'running'"),
-        postgresql_where=text("status = 'running'"),
     ),
 )
 

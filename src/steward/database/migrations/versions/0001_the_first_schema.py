@@ -130,7 +130,6 @@ def upgrade() -> None:
         ["not_before"],
         unique=False,
         sqlite_where=sa.text("status = 'scheduled'"),
-        postgresql_where=sa.text("status = 'scheduled'"),
     )
     op.create_index(
         "ix_jobs_leased",
@@ -138,7 +137,6 @@ def upgrade() -> None:
         ["lease_until"],
         unique=False,
         sqlite_where=sa.text("status = 'running'"),
-        postgresql_where=sa.text("status = 'running'"),
     )
     op.create_index("ix_jobs_newest", "jobs", ["workspace_id", "job_id"], unique=False)
     op.create_index("ix_jobs_plan", "jobs", ["plan_id", "position"], unique=False)
@@ -184,7 +182,6 @@ def upgrade() -> None:
         ["turn"],
         unique=False,
         sqlite_where=sa.text("depth > 0"),
-        postgresql_where=sa.text("depth > 0"),
     )
     op.create_table(
         "workspaces",
@@ -197,9 +194,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("workspaces")
-    op.drop_index(
-        "ix_queues_ready", table_name="queues", sqlite_where=sa.text("depth > 0"), postgresql_where=sa.text("depth > 0")
-    )
+    op.drop_index("ix_queues_ready", table_name="queues", sqlite_where=sa.text("depth > 0"))
     op.drop_table("queues")
     op.drop_index("ix_plans_status", table_name="plans")
     op.drop_index("ix_plans_newest", table_name="plans")
@@ -213,13 +208,11 @@ def downgrade() -> None:
         "ix_jobs_leased",
         table_name="jobs",
         sqlite_where=sa.text("status = 'running'"),
-        postgresql_where=sa.text("status = 'running'"),
     )
     op.drop_index(
         "ix_jobs_due",
         table_name="jobs",
         sqlite_where=sa.text("status = 'scheduled'"),
-        postgresql_where=sa.text("status = 'scheduled'"),
     )
     op.drop_table("jobs")
     op.drop_index("ix_idempotency_plan", table_name="idempotency")

@@ -1,0 +1,128 @@
+"""Workspaces and keys from the command line, on this machine's database."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from steward.identity import ROLE_SCOPES, Role
+from tests.cli.conftest import Shell, environment
+
+
+@pytest.fixture
+def machine(tmp_path: Path, shell: Shell) -> Shell:
+    """Return a machine with an empty home and one workspace."""
+    shell.use(environment(tmp_path / "home"))
+    assert shell.steward("workspaces", "create", "acme", "--name", "Acme Ltd")[0] == 0
+    return shell
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.OPERATOR])
+def test_a_key_is_printed_in_the_documented_shape(machine: Shell, role: Role) -> None:
+    """``keys create --json`` prints exactly the documented members, with the role's scopes."""
+    made = machine.json("keys", "create", "--workspace", "acme", "--role", role.value, "--name", "office")
+    assert list(made) == ["key_id", "key", "workspace_id", "role", "scopes", "expires_at"]
+    assert made["key"].startswith("stw_" + made["key_id"].removeprefix("key_") + "_")
+    assert made["scopes"] == sorted(scope.value for scope in ROLE_SCOPES[role])
+    assert (made["workspace_id"], made["role"], made["expires_at"]) == ("acme", role.value, None)
+
+
+def test_the_secret_is_shown_once_and_kept_nowhere(machine: Shell, tmp_path: Path) -> None:
+    """Neither the list nor any file of the home holds it."""
+    made = machine.json("keys", "create", "--workspace", "acme", "--role", "admin")
+    secret = made["key"].rsplit("_", 1)[1]
+    assert secret not in json.dumps(machine.json("keys", "list"))
+    for file in (tmp_path / "home").rglob("*"):
+        assert not file.is_file() or secret.encode() not in file.read_bytes()
+
+
+def test_without_json_the_key_alone_is_on_standard_output(machine: Shell) -> None:
+    """``KEY=$(steward keys create …)`` works; the advice goes to standard error."""
+    code, out, err = machine.steward("keys", "create", "--workspace", "acme", "--role", "viewer")
+    assert code == 0
+    assert out.startswith("stw_")
+    assert out.count("\n") == 1
+    assert "not shown again" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("45m", 2700), ("12h", 43_200), ("30d", 2_592_000), ("2w", 1_209_600)]
+)
+def test_a_key_may_expire(machine: Shell, text: str, seconds: int) -> None:
+    """A duration is a number and a unit, counted from now."""
+    machine.json("keys", "create", "--workspace", "acme", "--role", "viewer", "--expires-in", text)
+    (key,) = machine.json("keys", "list")["keys"]
+    validity = datetime.fromisoformat(key["expires_at"]) - datetime.fromisoformat(key["created_at"])
+    assert validity.total_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "0d", "1.5h", "30 d", "30D", "9999999d", "٣d"])
+def test_a_duration_that_is_none_is_a_usage_error(machine: Shell, text: str) -> None:
+    """Nothing is made."""
+    assert machine.steward("keys", "create", "--workspace", "acme", "--role", "viewer", "--expires-in", text)[0] == 2
+    assert machine.json("keys", "list") == {"keys": []}
+
+
+@pytest.mark.parametrize(
+    ("workspace", "role"),
+    [
+        ("acme", "operator"),
+        ("system", "admin"),
+        ("nowhere", "admin"),
+        ("Acme", "admin"),
+        ("acme\n", "admin"),
+        ("", "admin"),
+    ],
+)
+def test_a_key_that_should_not_exist_is_not_made(machine: Shell, workspace: str, role: str) -> None:
+    """One sentence, exit 1, no traceback, nothing kept."""
+    code, out, err = machine.steward("keys", "create", "--workspace", workspace, "--role", role)
+    assert (code, out) == (1, "")
+    assert err.startswith("✗ ")
+    assert "Traceback" not in err
+    assert machine.json("keys", "list") == {"keys": []}
+
+
+def test_an_operator_key_lives_in_the_reserved_workspace(machine: Shell) -> None:
+    """It carries no scope of a tenant."""
+    made = machine.json("keys", "create", "--workspace", "system", "--role", "operator")
+    assert (made["workspace_id"], made["scopes"]) == ("system", [])
+
+
+def test_a_key_is_revoked_for_good(machine: Shell) -> None:
+    """The list says so; revoking again is no error, an unknown one is."""
+    made = machine.json("keys", "create", "--workspace", "acme", "--role", "viewer")
+    assert machine.steward("keys", "revoke", made["key_id"])[0] == 0
+    assert machine.steward("keys", "revoke", made["key_id"])[0] == 0
+    assert [key["state"] for key in machine.json("keys", "list", "--workspace", "acme")["keys"]] == ["revoked"]
+    assert machine.steward("keys", "revoke", "key_" + "0" * 24)[0] == 1
+
+
+def test_workspaces_are_made_once_and_listed(machine: Shell) -> None:
+    """A taken, reserved or malformed id is one sentence and exit 1."""
+    for workspace in ("acme", "system", "Acme", "a" * 33, "acme\n"):
+        code, _, err = machine.steward("workspaces", "create", workspace)
+        assert code == 1
+        assert err.startswith("✗ ")
+    listed = machine.json("workspaces", "list")["workspaces"]
+    assert [(item["workspace_id"], item["name"]) for item in listed] == [("acme", "Acme Ltd")]
+
+
+def test_tables_fit_eighty_columns_and_have_no_colour_in_a_pipe(machine: Shell) -> None:
+    """What a person pipes into a file is plain text."""
+    machine.json("keys", "create", "--workspace", "acme", "--role", "developer", "--name", "n" * 100)
+    for command in (("keys", "list"), ("workspaces", "list")):
+        code, out, _ = machine.steward(*command)
+        assert code == 0
+        assert "\x1b" not in out
+        assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_a_wrong_setting_is_one_sentence(machine: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is named, its value is not repeated, and it counts as wrong usage."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://steward:hunter2@db/steward")
+    code, _, err = machine.steward("keys", "list")
+    assert code == 2
+    assert "DATABASE_URL" in err
+    assert "hunter2" not in err
