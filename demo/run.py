@@ -1,4 +1,4 @@
-"""Shows Steward at work in a few seconds: three real requests, a real mailbox, and nothing left behind.
+"""Shows Steward at work in a few seconds: four real requests, a real mailbox, and nothing left behind.
 
 Starts a mail server and a web page on this machine, then ``steward up`` in a temporary folder, and runs requests with the
 command line, as you would. Ends with 0 only if everything happened as it should.
@@ -33,7 +33,7 @@ STEWARD = str(Path(sys.executable).with_name("steward"))
 START_S = 30.0
 STOP_S = 30.0
 PAGE = "Menu of the week\n\nMonday: lentil soup\nTuesday: mushroom risotto\nWednesday: vegetable curry\n"
-DONE, FAILED = 0, 1
+DONE, FAILED, REFUSED = 0, 1, 3
 
 
 class Unexpected(Exception):
@@ -176,7 +176,7 @@ def clean_environment(**settings: str) -> dict[str, str]:
 
 
 def requests(env: dict[str, str], page_port: int) -> None:
-    """Make the three requests."""
+    """Make the requests: two that are done, two that are refused."""
     heading("1. A sentence becomes an e-mail")
     command(
         env, "run", "--yes", 'send an email to office@example.com with subject "Lift" saying "The lift is repaired."'
@@ -188,7 +188,10 @@ def requests(env: dict[str, str], page_port: int) -> None:
         "--yes",
         f"fetch http://127.0.0.1:{page_port}/menu and then email it to team@example.com with subject 'Menu'",
     )
-    heading("3. A request that is refused")
+    heading("3. Refused by policy, before anything runs")
+    command(env, "run", "--yes", "list the files", expect=REFUSED)
+    say("Why: this demo starts Steward with ACTION_DENYLIST=file.list; nothing was planned and nothing was run.")
+    heading("4. Refused at the last moment, when the real address is known")
     command(env, "run", "--yes", "fetch http://169.254.169.254/latest/meta-data", expect=FAILED)
     say(
         "Why: that address is not on the internet. On a cloud machine it hands out the machine's own keys, so Steward",
@@ -245,6 +248,7 @@ def demo() -> None:
             SMTP_URL=f"smtp://127.0.0.1:{smtp_port}",
             SMTP_FROM="Steward <steward@example.com>",
             HTTP_ALLOW_HOSTS=f"127.0.0.1:{page_port}",
+            ACTION_DENYLIST="file.list",
         )
         say("Starting a mailbox, a web page and Steward on this machine…")
         url = house.enter_context(steward_up(env, home))

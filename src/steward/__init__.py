@@ -1,0 +1,1 @@
+"""Steward: plain language becomes a checked plan, a preview, and durable work that is never blindly done twice."""

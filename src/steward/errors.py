@@ -182,7 +182,7 @@ class UnknownAction(Invalid):
 
 
 class IdempotencyKeyReused(Invalid):
-    """This idempotency key was used before with another payload."""
+    """The idempotency key was used before with another payload."""
 
     code = "idempotency_key_reused"
 

@@ -1,35 +1,49 @@
-"""Structured logs on standard error: JSON lines, or readable ones on a terminal. Secrets are masked in every field.
+"""Where a server's or worker's log goes: standard error, as lines for a person on a terminal and as JSON anywhere else.
 
-A log line has a sentence, a machine-readable ``action``, and the ids of the request, plan, job and workspace it is about.
+Every line passes the one redaction, so that a secret in a URL, a header or an error never reaches a log.
 """
 
 import logging
 import sys
-from typing import Any
+from collections.abc import MutableMapping
+from typing import Any, Final
 
 import structlog
 
-from steward.redaction import redact
+from steward.redaction import redact, redact_text
+
+_TOO_QUIET_TO_SHOW: Final = logging.WARNING
+"""Other libraries' lines below this are left out."""
 
 
-def _mask(_logger: Any, _method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return redact(dict(fields))
-
-
-def configure_logs(level: str = "info") -> None:
-    """Send logs of this process to standard error, from ``level`` (``debug``, ``info``, ``warning``…) upwards."""
-    readable = sys.stderr.isatty()
+def configure_logs() -> None:
+    """Send the log of this process to standard error."""
+    on_terminal = sys.stderr.isatty()
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if on_terminal else "iso", utc=not on_terminal),
+    ]
+    shown: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, _redacted]
+    shown.append(structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer())
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            _mask,
-            structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[*shared, *shown],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *shown],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=_TOO_QUIET_TO_SHOW, force=True)
+
+
+def _redacted(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    safe = redact(dict(line))
+    if isinstance(trace := safe.get("exception"), str):
+        safe["exception"] = redact_text(trace)
+    return safe

@@ -11,7 +11,7 @@ from steward.redaction import redact, redact_text
 from steward.views import time_view
 
 NO_PLANNER: Final = MappingProxyType(
-    {"planner": "none", "model": None, "duration_ms": 0, "tokens_in": 0, "tokens_out": 0}
+    {"planner": "none", "model": None, "duration_ms": 0, "tokens_in": 0, "tokens_out": 0, "denied": ()}
 )
 """``meta`` of a plan whose steps were given rather than planned."""
 

@@ -7,6 +7,15 @@ from typing import Any, Protocol
 
 from steward.action import ActionDefinition
 from steward.plan import PlanResult, Question
+from steward.policy import Deny
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedAction:
+    """An action that the actor may not run, and why."""
+
+    definition: ActionDefinition
+    decision: Deny
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +26,8 @@ class PlanningRequest:
     """At most ``MAX_PROMPT_CHARS`` characters, not blank."""
     actions: Sequence[ActionDefinition]
     """The enabled actions that the actor may run, no others."""
+    refused: Sequence[RefusedAction] = ()
+    """The other actions: never part of a plan, but a planner may say that one of them was meant and why it may not run."""
     now: datetime
     """For "tomorrow"; aware, UTC."""
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -30,6 +41,8 @@ class Proposal:
     plan: PlanResult
     """No steps when there are questions or when nothing was understood."""
     questions: tuple[Question, ...] = ()
+    denied: tuple[RefusedAction, ...] = ()
+    """What was meant but may not run; then there is no plan, and the question says so."""
     model: str | None = None
     tokens_in: int = 0
     tokens_out: int = 0

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from steward.action import ActionDefinition, Effect, ParameterRole, RetryMode
-from steward.planner import PlanningRequest, Proposal
+from steward.planner import PlanningRequest, Proposal, RefusedAction
 from steward.planners.sentences import SentencePlanner
+from steward.policy import Deny
 
 NOW = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
 """A Wednesday."""
@@ -106,10 +107,12 @@ def propose(
     *,
     answers: Mapping[str, Any] | None = None,
     time_zone: str | None = None,
+    refused: Sequence[ActionDefinition] = (),
 ) -> Proposal:
     """Return what the planner proposes for ``prompt``."""
     context = {"answers": answers, "time_zone": time_zone}
-    request = PlanningRequest(prompt=prompt, actions=actions, now=NOW, context=context)
+    denied = [RefusedAction(action, Deny("denylist", f"{action.id} is denied.", "Ask for it.")) for action in refused]
+    request = PlanningRequest(prompt=prompt, actions=actions, refused=denied, now=NOW, context=context)
     return asyncio.run(SentencePlanner().propose(request))
 
 

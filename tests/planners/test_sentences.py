@@ -308,3 +308,16 @@ def test_then_means_after(prompt: str, depends_on: list[list[str]]) -> None:
     """A step said after "then" waits for everything said before it; a bare "and" leaves steps independent."""
     planned = propose(prompt).plan.steps
     assert [step.depends_on for step in planned] == depends_on
+
+
+def test_a_denied_action_is_named_with_the_reason_but_never_planned() -> None:
+    """A sentence that means an action which may not run is told so, and why; nothing of it is planned."""
+    proposal = propose('list the files and then email "hi" to a@example.com', (SEND, READ), refused=(LIST,))
+    assert proposal.plan.steps == []
+    assert [action.definition.id for action in proposal.denied] == [LIST.id]
+    assert "paper.list is denied. Ask for it." in proposal.questions[0].text
+
+
+def test_a_denied_action_does_not_stand_in_the_way_of_an_allowed_one() -> None:
+    """What can be read as allowed actions alone is planned, whatever is denied beside them."""
+    assert steps(propose("list the files", (LIST,), refused=(SEND,))) == [("paper.list", {})]

@@ -6,6 +6,7 @@ revoked look alike, and an unknown id is compared with a hash too.
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import re
@@ -16,7 +17,7 @@ from typing import Final
 from steward.clock import Clock
 from steward.directory import ApiKey, Directory
 from steward.display_name import require_display_name
-from steward.errors import Forbidden, Invalid, Unauthenticated
+from steward.errors import Forbidden, Invalid, StoreUnavailable, Unauthenticated
 from steward.identity import Principal, Role
 from steward.ids import IdFactory
 from steward.workspace import SYSTEM_WORKSPACE, canonical_workspace_id, require_workspace_id
@@ -90,7 +91,8 @@ class ApiKeyAuthenticator:
             raise Unauthenticated
         await self._require_workspace(key)
         if key.last_used_at is None or now - key.last_used_at >= _USE_IS_COARSE_BY:
-            await self._directory.note_use(key.key_id)
+            with contextlib.suppress(StoreUnavailable):  # a note that can wait must not refuse a good key
+                await self._directory.note_use(key.key_id)
         return key.principal
 
     async def _require_workspace(self, key: ApiKey) -> None:

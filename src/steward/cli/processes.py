@@ -24,7 +24,7 @@ _BACKLOG: Final = 2048
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
     """Run ``main``, a process that serves or works, on the fastest event loop there is, with its log set up."""
-    from steward.cli.logs import configure_logs
+    from steward.logs import configure_logs
 
     configure_logs()
     os.umask(0o077)  # what this process writes is its owner's alone, also in a home that others can enter

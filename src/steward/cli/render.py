@@ -78,8 +78,11 @@ def show_table(
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for number, column in enumerate(columns):
-        clipped = clip_last and number == len(columns) - 1
-        table.add_column(column, no_wrap=clipped or number == 0, overflow="ellipsis" if clipped else "fold")
+        if clip_last and number == len(columns) - 1:  # it takes what the others leave
+            table.expand = True
+            table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=1)
+        else:
+            table.add_column(column, no_wrap=clip_last or number == 0, overflow="fold")
     for line in lines:
         table.add_row(*line)
     show(table)

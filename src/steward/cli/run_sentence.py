@@ -126,6 +126,8 @@ def _planned(client: "Client", sentence: str, answers: Mapping[str, str], time_z
 
 def _obstacle(document: Mapping[str, Any]) -> CommandFailed | None:
     """Return why the plan cannot be executed as it stands, or None if it can."""
+    if document["meta"]["denied"]:
+        return CommandFailed(document["questions"][0]["text"], "", ExitCode.REFUSED)
     if document["questions"]:
         lacking = " ".join(question["text"] for question in document["questions"])
         param = document["questions"][0]["param"]

@@ -8,7 +8,7 @@ check and policy look at every plan, whoever proposed it.
 import json
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -90,7 +90,7 @@ class SentencePlanner(Planner):
         outcome = Reader(request.actions).read(Sentence(text, tokenise(text)))
         match outcome:
             case NotUnderstood(part):
-                return _refusal(request, wording.not_understood(part, text, request.actions))
+                return _denial(request, text) or _refusal(request, wording.not_understood(part, text, request.actions))
             case Ambiguous(part, definitions):
                 return _refusal(request, wording.ambiguous(part, definitions))
             case TooMuch(reason):
@@ -122,14 +122,35 @@ def _shown_prompt(prompt: str) -> str:
     return prompt.encode("utf-8", "replace").decode("utf-8")[:MAX_PROMPT_CHARS] or " "
 
 
-def _refusal(request: PlanningRequest, text: str) -> Proposal:
+def _refusal(request: PlanningRequest, text: str, intent: str = "Not understood.") -> Proposal:
     plan = PlanResult(
         prompt=_shown_prompt(request.prompt),
-        intent="Not understood.",
+        intent=intent,
         confidence=0.0,
         explanation=wording.shortened(text),
     )
     return Proposal(plan=plan, questions=(Question("prompt", text),))
+
+
+def _denial(request: PlanningRequest, text: str) -> Proposal | None:
+    """Return the refusal for a sentence that means an action which the actor may not run; None if it means none."""
+    refused = {action.definition.id: action for action in request.refused}
+    readings = Reader([*request.actions, *(action.definition for action in request.refused)]).read(
+        Sentence(text, tokenise(text))
+    )
+    if not isinstance(readings, list):
+        return None
+    denied = tuple(
+        {
+            reading.definition.id: refused[reading.definition.id]
+            for reading in readings
+            if reading.definition.id in refused
+        }.values()
+    )
+    if not denied:
+        return None
+    said = [(action.definition, f"{action.decision.reason} {action.decision.fix}".rstrip()) for action in denied]
+    return replace(_refusal(request, wording.denied(said), "Refused by policy."), denied=denied)
 
 
 def _assembled(request: PlanningRequest, readings: list[Reading], answers: Mapping[str, str]) -> Proposal:

@@ -56,6 +56,14 @@ def not_understood(part: str, whole: str, actions: Sequence[ActionDefinition]) -
     return f"I did not understand {echoed(part)}{which}; the nearest things I can do: {offers}."
 
 
+def denied(refused: Sequence[tuple[ActionDefinition, str]]) -> str:
+    """Return what to say when the sentence means actions that may not run: each with the reason."""
+    reasons = "; ".join(
+        f"{shortened(d.title, _SHOWN_CHARS)} ({d.id}): {shortened(why, 300)}" for d, why in refused[:10]
+    )
+    return f"I understand, but it may not be done. {reasons}"
+
+
 def ambiguous(part: str, definitions: Sequence[ActionDefinition]) -> str:
     """Return what to say when a part could be several actions."""
     named = "; ".join(f"{shortened(d.title, _SHOWN_CHARS)} ({d.id})" for d in definitions[:10])

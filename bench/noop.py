@@ -1,0 +1,15 @@
+"""An action that does nothing, so that what is measured is everything around it. It notes when it ran."""
+
+import time
+from typing import Annotated
+
+from steward.actions import Content, action
+
+STARTED: dict[str, float] = {}
+
+
+@action("bench.noop", effect="write", retry="keyed", sentences=["do nothing about {name:text}"])
+async def noop(name: Annotated[str, Content]) -> dict[str, str]:
+    """Do nothing."""
+    STARTED[name] = time.perf_counter()
+    return {"name": name}
