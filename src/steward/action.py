@@ -5,6 +5,7 @@ action. ``steward.actions`` holds the built-in ones, the ``@action`` decorator a
 """
 
 import re
+from asyncio import Future
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -54,7 +55,7 @@ class ParameterRole(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ActionDefinition:
-    """One action, as data. Everything here except ``title``, ``sentences`` and ``enabled`` is bound by the plan digest."""
+    """One action, as data. The plan digest binds what ``definition_hash`` covers."""
 
     id: str
     """``provider.name``."""
@@ -161,6 +162,18 @@ class OutcomeUnknown(Exception):
         self.code = code
         self.evidence = evidence
         super().__init__(f"{code}: {evidence}")
+
+
+class StillRunning(Exception):
+    """The action was cancelled, but its thread cannot be: it goes on until ``ended`` is done, with its result or error.
+
+    Only an action that runs a plain function in a thread raises it.
+    """
+
+    def __init__(self, ended: Future[Any]) -> None:
+        """Keep what becomes done when the thread ends."""
+        self.ended = ended
+        super().__init__("its thread goes on")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ effect, and only a granted lease goes on to have one.
 """
 
 import asyncio
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from steward.action import (
     Action,
@@ -24,10 +25,12 @@ from steward.action import (
     Happened,
     OutcomeUnknown,
     RetryMode,
+    StillRunning,
 )
 from steward.approval import ApprovalStatus
 from steward.clock import Clock
 from steward.directory import Directory
+from steward.errors import StoreUnavailable
 from steward.expression import resolve
 from steward.identity import Principal, Scope
 from steward.job import (
@@ -41,6 +44,7 @@ from steward.job import (
     Outcome,
     Unknown,
     after_failure,
+    may_have_happened,
 )
 from steward.plan import MAX_RESULT_BYTES
 from steward.plan_check import destinations, schema_problems, step_digests
@@ -53,6 +57,14 @@ from steward.work_store import Dispatcher, Lease, Refused
 _log = structlog.get_logger("steward.worker")
 _MAX_DETAIL_CHARS: Final = 500
 _CANCELLED: Final = Cancelled("It was cancelled before it had any effect.")
+
+
+def _as_json(value: Any) -> Any:
+    """Return ``value`` as it will be read again; raise ``ValueError`` for what JSON cannot carry or what is too large."""
+    text = to_json(value)
+    if len(text) > MAX_RESULT_BYTES:
+        raise ValueError("too large")
+    return from_json(text, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +106,29 @@ class Attempt:
         self.job = self.lease.job
 
     async def run(self) -> Outcome | Held | LeaseLost:
-        """Return how it ended. Cancelling it stands for "the worker must stop now"."""
+        """Return how it ended; whatever goes wrong, it ends. Cancelling it stands for "the worker must stop now"."""
         try:
-            return await self._run()
+            return self._with_earlier_doubt(await self._run())
         except asyncio.CancelledError:
             if not self.effect_under_way:
-                return HandedBack()
+                return self._with_earlier_doubt(_CANCELLED) if self.cancel_asked else HandedBack()
             error = JobError("worker_stopped", "The worker was stopped in the middle of this attempt.", retryable=True)
             return after_failure(self.job, error, self.rooms.clock.now(), provably_not_done=False, retry_after_s=0.0)
+        except StoreUnavailable:  # it comes only from before the effect
+            return HandedBack()
+        except Exception as error:  # noqa: BLE001 - an attempt must end, or its job would hang until the lease is lost
+            where = "".join(traceback.format_tb(error.__traceback__))  # and not its words, which may hold parameters
+            _log.error("An attempt broke down.", action="attempt_broke_down", where=where, **self._names())
+            broken = JobError("internal_error", f"Steward itself failed with {type(error).__name__}.", retryable=True)
+            return self._after(broken, provably_not_done=not self.effect_under_way)
+
+    def _with_earlier_doubt(self, outcome: Outcome | Held | LeaseLost) -> Outcome | Held | LeaseLost:
+        """Return ``outcome``, or unknown where it denies an effect that an earlier attempt may have had."""
+        if not isinstance(outcome, (Failed, Cancelled)) or not may_have_happened(self.job, provably_not_done=True):
+            return outcome
+        if isinstance(outcome, Failed):
+            return Unknown(outcome.error)
+        return Unknown(JobError("cancelled", "It was cancelled, but an earlier attempt may have had its effect."))
 
     async def _run(self) -> Outcome | Held | LeaseLost:
         action = self.rooms.catalogue.get(self.job.action_id)
@@ -110,14 +137,16 @@ class Attempt:
         written = self._unsealed()
         if isinstance(written, Failed):
             return written
-        if self.cancel_asked:
-            return _CANCELLED
         principal = await self.rooms.directory.principal_of(self.job.workspace_id, self.job.actor_id)
         if principal is None or not principal.may(Scope.EXECUTE):
             return Failed(
                 JobError("permission_revoked", "Whoever asked for this may no longer run actions in this workspace.")
             )
-        params = resolve(written, self._inputs())
+        try:
+            inputs = self._inputs()
+        except SealBroken as error:
+            return Failed(JobError("seal_broken", error.detail))
+        params = {name: resolve(value, inputs) for name, value in written.items()}
         refused = await self._drifted(action.definition, written) or await self._judge(
             principal, action.definition, params
         )
@@ -166,7 +195,7 @@ class Attempt:
         self, principal: Principal, definition: ActionDefinition, params: Mapping[str, Any]
     ) -> Outcome | Held | LeaseLost | None:
         """Return why the step with its real values may not run, or None."""
-        problems = schema_problems(definition, params)
+        problems = schema_problems(definition, params)  # what looks like a reference now is a value like any other
         if problems:
             said = "; ".join(f"{problem.pointer}: {problem.detail}" for problem in problems[:3])
             return Failed(JobError("invalid_params", f"With the values from earlier steps: {said}"))
@@ -209,11 +238,25 @@ class Attempt:
             self.effect_under_way = True
         return await self._run_action(action, params, context)
 
+    async def _in_time(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Any:
+        """Return what the action returns; raise ``TimeoutError`` when its time is up.
+
+        A thread cannot be stopped: it is in the middle of its effect until it ends, and then it tells how it went.
+        """
+        limit = asyncio.timeout(action.definition.timeout_s)
+        try:
+            async with limit:
+                return await action.run(params, context)
+        except StillRunning as thread:
+            if not limit.expired():
+                raise asyncio.CancelledError from None  # the worker must stop
+            _log.warning("A synchronous action is over its time.", action="action_overdue", **self._names())
+            return await asyncio.shield(thread.ended)
+
     async def _run_action(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Outcome:
         definition = action.definition
         try:
-            async with asyncio.timeout(definition.timeout_s):
-                result = await action.run(params, context)
+            result = await self._in_time(action, params, context)
         except ActionFailed as failure:
             error = self._error(failure.code, failure.detail, retryable=failure.retryable)
             return self._after(error, provably_not_done=True, retry_after_s=failure.retry_after_s)
@@ -255,10 +298,8 @@ class Attempt:
 
     def _completed(self, definition: ActionDefinition, result: Any) -> Outcome:
         try:
-            size = len(to_json(result))
+            result = _as_json(result)
         except ValueError:
-            size = MAX_RESULT_BYTES + 1
-        if size > MAX_RESULT_BYTES:
             if definition.effect is Effect.READ:
                 return Failed(
                     JobError("result_too_large", f"The result is not JSON of at most {MAX_RESULT_BYTES} bytes.")
@@ -291,7 +332,8 @@ class Attempt:
 
     @staticmethod
     def _error(code: str, detail: str, *, retryable: bool = False) -> JobError:
-        return JobError(code, redact_text(detail[:_MAX_DETAIL_CHARS]), retryable)
+        said = str(detail)[:_MAX_DETAIL_CHARS].encode(errors="replace").decode()  # half a character cannot be stored
+        return JobError(code, redact_text(said), retryable)
 
     def _names(self) -> dict[str, str]:
         job = self.job

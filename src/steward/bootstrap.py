@@ -142,5 +142,5 @@ async def open_application(settings: Settings, *, clock: Clock | None = None) ->
             telemetry=telemetry,
         )
     finally:
-        bell.close()
         await database.aclose()
+        bell.close()

@@ -20,8 +20,8 @@ from steward.job import FINAL, Job, JobStatus
 from steward.plan import PlannedAction, PlanRecord, PlanResult, PlanStatus, Question
 from steward.plan_check import CheckedPlan, PlanCheck
 from steward.plan_document import NO_PLANNER, plan_document, step_document
-from steward.planner import Planner, PlanningRequest, Proposal
-from steward.policy import Deny, Policy
+from steward.planner import Planner, PlanningRequest, Proposal, RefusedAction
+from steward.policy import Deny, Policy, decision_document
 from steward.redaction import redact_text
 from steward.submission import RequestedAction, action_claims, build_submission, request_claim
 from steward.vault import Vault
@@ -73,14 +73,23 @@ class Orchestrator:
         self, principal: Principal, prompt: str, context: Mapping[str, Any] | None, request_id: str
     ) -> dict[str, Any]:
         """Return the plan document for a sentence, kept as a draft. Nothing runs."""
-        allowed = [
-            definition
+        decided = [
+            (definition, self._policy.decide(principal, definition.id, {}, {}))
             for definition in self._catalogue.definitions()
-            if not isinstance(self._policy.decide(principal, definition.id, {}, {}), Deny)
         ]
         started = self._clock.now()
         proposal = await self._planner.propose(
-            PlanningRequest(prompt=prompt, actions=allowed, now=started, context=context or {})
+            PlanningRequest(
+                prompt=prompt,
+                actions=[definition for definition, decision in decided if not isinstance(decision, Deny)],
+                refused=[
+                    RefusedAction(definition, decision)
+                    for definition, decision in decided
+                    if isinstance(decision, Deny)
+                ],
+                now=started,
+                context=context or {},
+            )
         )
         meta = {
             "planner": self._planner.name,
@@ -88,6 +97,10 @@ class Orchestrator:
             "duration_ms": round((self._clock.now() - started).total_seconds() * 1000),
             "tokens_in": proposal.tokens_in,
             "tokens_out": proposal.tokens_out,
+            "denied": [
+                {"action_id": refused.definition.id, **decision_document(refused.decision)}
+                for refused in proposal.denied
+            ],
         }
         return await self._keep(principal, proposal, meta=meta, context=context or {}, request_id=request_id)
 
@@ -172,11 +185,11 @@ class Orchestrator:
             status=PlanStatus.DRAFT if runnable else PlanStatus.NEEDS_INPUT,
             digest=checked.digest if runnable else "",
             document={
-                "prompt": redact_text(plan.prompt),
-                "intent": redact_text(plan.intent),
+                "prompt": redact_text(checked.without_secrets(plan.prompt)),
+                "intent": redact_text(checked.without_secrets(plan.intent)),
                 "steps": [step_document(step) for step in checked.steps],
                 "confidence": plan.confidence,
-                "explanation": redact_text(plan.explanation),
+                "explanation": redact_text(checked.without_secrets(plan.explanation)),
                 "meta": dict(meta),
                 "questions": [question.as_dict() for question in questions],
             },
@@ -229,6 +242,8 @@ class Orchestrator:
         request_id: str,
     ) -> Submitted:
         """Submit actions that the caller brings, as one plan: all of them or none."""
+        if not actions:
+            raise Invalid("There is no action to run.", errors=[FieldProblem("/actions", "at least one action")])
         items = [requested.action.model_dump() for requested in actions]
         payload = {
             "actions": [{**item, "name": it.client_request_id} for item, it in zip(items, actions, strict=True)],

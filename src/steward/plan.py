@@ -44,11 +44,12 @@ class PlanStatus(StrEnum):
     EXPIRED = "expired"
 
 
-def _depth(value: Any) -> int:
+def _deeper_than(value: Any, levels: int) -> bool:
+    """Say whether ``value`` is nested deeper than ``levels``, looking no deeper than that."""
     if is_reference(value) or not isinstance(value, (Mapping, list)):
-        return 0
+        return False
     items = value.values() if isinstance(value, Mapping) else value
-    return 1 + max((_depth(item) for item in items), default=0)
+    return levels == 0 or any(_deeper_than(item, levels - 1) for item in items)
 
 
 class PlannedAction(BaseModel):
@@ -83,7 +84,7 @@ class PlannedAction(BaseModel):
     def _bounded(cls, value: dict[str, Any]) -> dict[str, Any]:
         if len(value) > MAX_PARAMS:
             raise ValueError(f"at most {MAX_PARAMS} parameters")
-        if _depth(value) > MAX_DEPTH:
+        if _deeper_than(value, MAX_DEPTH):
             raise ValueError(f"parameters are nested at most {MAX_DEPTH} deep")
         try:
             size = len(canonical_json(value).decode())

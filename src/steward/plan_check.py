@@ -4,7 +4,7 @@ The same functions run again in the worker, on the step it is about to dispatch:
 here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -43,6 +43,11 @@ class CheckedStep:
     digests: tuple[str, ...]
     """One per secret key, the primary's first."""
 
+    def secrets(self) -> dict[str, Any]:
+        """Return the parameters whose role is secret, in clear."""
+        role_of = self.definition.role_of
+        return {name: value for name, value in self.params.items() if role_of(name) is ParameterRole.SECRET}
+
     def preview(self) -> dict[str, Any]:
         """Return the parameters as people see them: faithful, except that secrets are masked."""
         return {
@@ -67,6 +72,22 @@ class CheckedPlan:
         """The digest under each secret key, the primary's first."""
         rounds = zip(*(step.digests for step in self.steps), strict=True)
         return tuple(sha256_of({"steps": list(digests)}) for digests in rounds) or (sha256_of({"steps": []}),)
+
+    def without_secrets(self, text: str) -> str:
+        """Return ``text`` with the secrets that the steps take masked: a sentence repeats what it is about."""
+        secrets = {value for step in self.steps for value in _texts(step.secrets())}
+        for secret in sorted(secrets, key=len, reverse=True):
+            text = text.replace(secret, REDACTED)
+        return text
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text inside a JSON value that is not empty."""
+    if isinstance(value, str):
+        yield from [value] if value else []
+    elif isinstance(value, (Mapping, list)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 @lru_cache(maxsize=512)
@@ -110,9 +131,13 @@ def _sentence(error: ValidationError) -> str:
             return f"It breaks the rule {error.validator}: {error.validator_value}."
 
 
-def schema_problems(definition: ActionDefinition, params: Mapping[str, Any], at: str = "") -> list[FieldProblem]:
-    """Return what does not fit the action's schema, at most twenty problems; references stand for any value."""
-    open_places = {reference.pointer for reference in references(params, at)}
+def schema_problems(
+    definition: ActionDefinition, params: Mapping[str, Any], at: str = "", *, open_places: Collection[str] = ()
+) -> list[FieldProblem]:
+    """Return what does not fit the action's schema, at most twenty problems.
+
+    ``open_places`` are the pointers of references not yet resolved, which stand for any value.
+    """
     problems = []
     for error in validator_of(definition).iter_errors(dict(params)):
         pointer = _pointer(at, error)
@@ -213,11 +238,12 @@ class PlanCheck:
         definition = action.definition
         params = with_defaults(definition, step.params)
         place = f"{at}/params"
+        found = {reference.pointer: reference for reference in references(params, place)}
         inputs = {
-            reference.pointer.removeprefix(place + "/"): _check_reference(reference, definition, earlier)
-            for reference in references(params, place)
+            pointer.removeprefix(place + "/"): _check_reference(reference, definition, earlier)
+            for pointer, reference in found.items()
         }
-        problems = schema_problems(definition, params, place)
+        problems = schema_problems(definition, params, place, open_places=found)
         if problems:
             raise Invalid(f"The parameters of {definition.id} do not fit its schema.", errors=problems)
         return CheckedStep(

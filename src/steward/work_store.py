@@ -340,12 +340,14 @@ class Dispatcher(Protocol):
 
     async def sweep(self) -> Swept:
         """Recover lost leases by the rules of ``after_lost_lease``, expire approvals (their plan becomes ``expired``,
-        their held jobs ``cancelled``) and drafts."""
+        their held jobs ``cancelled``) and drafts.
+        """
         ...
 
     async def purge(self, retention_s: int) -> int:
         """Delete plans that ended longer ago than ``retention_s`` with their jobs, approvals, idempotency records and
-        events, and expired drafts a day after they expired. Nothing live is touched. Returns how many plans went."""
+        events, and expired drafts a day after they expired. Nothing live is touched. Returns how many plans went.
+        """
         ...
 
     async def depth(self) -> Mapping[str, int]:

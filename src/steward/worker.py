@@ -15,11 +15,15 @@ import structlog
 from steward.attempt import Attempt, Held, LeaseLost, Rooms
 from steward.errors import StoreUnavailable
 from steward.job import HEARTBEAT_S, LEASE_S, Outcome
-from steward.work_store import Answer, Claimed, Granted, Lease, Listener, Settlement
+from steward.work_store import Answer, Claimed, Granted, Lease, Listener, Refused, Settlement
 
 _log = structlog.get_logger("steward.worker")
 _LONGEST_SLEEP_S: Final = 60.0
 _STORE_DOWN_S: Final = 1.0
+_OVERDUE_S: Final = 1.0
+"""How long to leave a lease that has run out to the sweep, which rings when it has released the job."""
+_LAST_WORDS_S: Final = 2.0
+"""How long a worker that must not wait any more gives its attempts to write down how they stand."""
 GRACE_S: Final = 20.0
 """How long a stopping worker lets effects under way finish, in seconds."""
 
@@ -54,8 +58,10 @@ class Worker:
                 await self._claim_until(stop, listener)
             await self._drain(grace_s)
         finally:
-            heartbeat.cancel()
-            await asyncio.gather(heartbeat, return_exceptions=True)
+            left = {heartbeat, *self._attempts}
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=_LAST_WORDS_S)
         _log.info("The worker stopped.", action="worker_stopped", worker_id=self._worker_id)
 
     # -- claiming ----------------------------------------------------------------------------------------------------
@@ -99,7 +105,7 @@ class Worker:
         if claimed.next_at is None:
             return _LONGEST_SLEEP_S
         left = (claimed.next_at - self._rooms.clock.now()).total_seconds()
-        return min(max(left, 0.01), _LONGEST_SLEEP_S)
+        return min(max(left, 0.01), _LONGEST_SLEEP_S) if left > 0 else _OVERDUE_S
 
     # -- running -----------------------------------------------------------------------------------------------------
 
@@ -149,15 +155,18 @@ class Worker:
                 continue
             try:
                 answers = await self._rooms.dispatcher.renew([attempt.lease.ref for _, attempt in running])
-            except StoreUnavailable:
+            except Exception as error:  # noqa: BLE001 - a heart that stops would lose every lease
+                _log.warning("The leases were not renewed.", action="renew_failed", kind=type(error).__name__)
                 continue
-            for (_, attempt), answer in zip(running, answers, strict=True):
-                if isinstance(answer, Granted) and answer.job.cancel_requested:
-                    attempt.cancel_asked = True
+            for (task, attempt), answer in zip(running, answers, strict=True):
+                attempt.cancel_asked = isinstance(answer, Granted) and answer.job.cancel_requested
+                if (attempt.cancel_asked or isinstance(answer, Refused)) and not attempt.effect_under_way:
+                    task.cancel()
 
     # -- stopping ----------------------------------------------------------------------------------------------------
 
     async def _drain(self, grace_s: float) -> None:
+        await asyncio.sleep(0)  # a task cancelled before its first step could not hand its job back
         for task, attempt in list(self._attempts.items()):
             if not attempt.effect_under_way:
                 task.cancel()

@@ -162,6 +162,13 @@ def test_a_denied_plan_ends_with_3_and_its_reason(up: Machine, shell: Shell) -> 
     assert not (up.files / "denied.txt").exists()
 
 
+def test_a_sentence_for_a_disabled_action_ends_with_3_and_says_what_would_enable_it(beside: Shell) -> None:
+    """Without SMTP_URL nothing can be sent: nothing is planned, and the answer names the setting."""
+    ended = beside.steward("run", "--yes", "send an email to office@example.com saying hello")
+    assert ended.code == 3, ended.err
+    assert "SMTP_URL" in ended.err
+
+
 @pytest.mark.parametrize(
     "command",
     ["plans list", "jobs list", "actions list", "actions show email.send", "keys list", "workspaces list", "version"],

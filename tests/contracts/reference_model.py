@@ -7,7 +7,7 @@ claim takes) the walk tells the model what the engine chose, and the model check
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from steward.action import Effect, RetryMode
+from steward.action import RetryMode
 from steward.job import FINAL, LEASE_S, JobStatus
 from steward.plan import PlanStatus
 from tests.contracts.reference_records import ModelApproval, ModelJob, ModelPlan, Refusal
@@ -37,13 +37,9 @@ class Model:
         """Return the jobs in any of these states."""
         return [job for job in self.jobs.values() if job.status in states]
 
-    def is_due(self, job: ModelJob) -> bool:
-        """Say whether a scheduled job's time has come."""
-        return job.status is S.SCHEDULED and job.not_before is not None and job.not_before <= self.now
-
     def ready(self) -> set[str]:
         """Return the ids of the jobs that a claim may take."""
-        return {job.job_id for job in self.jobs.values() if job.status is S.PENDING or self.is_due(job)}
+        return {job.job_id for job in self.jobs.values() if job.status is S.PENDING or job.is_due(self.now)}
 
     def plan_status(self, plan: ModelPlan) -> PlanStatus:
         """Return how a plan reads: a draft past its time reads as expired."""
@@ -164,7 +160,7 @@ class Model:
         assert set(chosen) <= ready
         assert len(chosen) == min(limit, len(ready))
         for job in self.in_state(S.SCHEDULED):
-            if self.is_due(job):
+            if job.is_due(self.now):
                 job.status = S.PENDING
         for job_id in chosen:
             job = self.jobs[job_id]
@@ -173,7 +169,7 @@ class Model:
 
     def dispatch(self, job: ModelJob, fence: int) -> str:
         """Return ``granted`` or the reason of the refusal."""
-        if not self.current(job, fence) or job.lease_until is None or job.lease_until <= self.now:
+        if not job.holds(fence, self.now):
             return "fence"
         if job.dispatched_at is not None:
             return "granted"
@@ -183,10 +179,6 @@ class Model:
         if job.first_dispatched_at is None or job.retry is not RetryMode.KEYED:
             job.first_dispatched_at = self.now
         return "granted"
-
-    def current(self, job: ModelJob, fence: int) -> bool:
-        """Say whether a lease with this fence is the job's current one."""
-        return job.status is S.RUNNING and job.fence == fence
 
     def settle(
         self, job: ModelJob, end: JobStatus, *, not_before: datetime | None = None, doubtful: bool = False
@@ -206,7 +198,7 @@ class Model:
         if end in {S.SCHEDULED, S.PENDING}:
             job.not_before = not_before
             late = not_before is not None and not_before > self.now
-            self._leave(job, S.SCHEDULED if late else S.PENDING)
+            job.leave(S.SCHEDULED if late else S.PENDING)
         else:
             self._end(job, end)
 
@@ -216,12 +208,12 @@ class Model:
             child.left = child.budget
             self.jobs[child.job_id] = child
         job.expanded, job.needs = True, tuple(child.job_id for child in children)
-        self._leave(job, S.WAITING if children else S.PENDING)
+        job.leave(S.WAITING if children else S.PENDING)
 
     def hold(self, job: ModelJob, approval: ModelApproval | None) -> None:
         """Take a job off the floor."""
         job.left += 1
-        self._leave(job, S.HELD)
+        job.leave(S.HELD)
         if approval is not None:
             self.approvals[approval.approval_id] = approval
 
@@ -282,9 +274,7 @@ class Model:
                 approval.status = "cancelled"
 
     def _lose(self, job: ModelJob) -> None:
-        this = job.dispatched_at is not None
-        earlier = job.first_dispatched_at is not None and job.first_dispatched_at != job.dispatched_at
-        doubtful = job.effect is Effect.WRITE and (this or earlier)
+        doubtful = job.is_doubtful()
         if job.cancel_requested and not doubtful:
             return self._end(job, S.CANCELLED)
         since = job.first_dispatched_at or self.now
@@ -293,12 +283,9 @@ class Model:
             return self.settle(job, S.PENDING, not_before=self.now, doubtful=doubtful)
         return self.settle(job, S.UNKNOWN if doubtful else S.FAILED)
 
-    def _leave(self, job: ModelJob, status: JobStatus) -> None:
-        job.status, job.dispatched_at, job.lease_until, job.cancel_requested = status, None, None, False
-
     def _end(self, job: ModelJob, status: JobStatus, *, revivable: bool = False) -> None:
         """End a job (or leave it in doubt) with everything that follows for others and for the plan."""
-        self._leave(job, status)
+        job.leave(status)
         job.revivable = revivable
         for other in self.dependents(job):
             if other.status not in {S.WAITING, S.HELD}:

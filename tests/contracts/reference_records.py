@@ -37,6 +37,25 @@ class ModelJob:
     """Cancelled because a step it needs failed, not because somebody wanted it."""
     expanded: bool = False
 
+    def is_due(self, now: datetime) -> bool:
+        """Say whether it is scheduled and its time has come."""
+        return self.status is JobStatus.SCHEDULED and self.not_before is not None and self.not_before <= now
+
+    def holds(self, fence: int, now: datetime) -> bool:
+        """Say whether a lease with this fence is the current one and has not run out."""
+        current = self.status is JobStatus.RUNNING and self.fence == fence
+        return current and self.lease_until is not None and self.lease_until > now
+
+    def is_doubtful(self) -> bool:
+        """Say whether this attempt or an earlier one may have had the effect."""
+        this = self.dispatched_at is not None
+        earlier = self.first_dispatched_at is not None and self.first_dispatched_at != self.dispatched_at
+        return self.effect is Effect.WRITE and (this or earlier)
+
+    def leave(self, status: JobStatus) -> None:
+        """Go to another state; whatever belonged to the lease is over."""
+        self.status, self.dispatched_at, self.lease_until, self.cancel_requested = status, None, None, False
+
 
 @dataclass
 class ModelPlan:

@@ -135,6 +135,15 @@ async def test_w129_with_batches_of_one_the_lone_job_is_second_at_the_latest(wor
     assert lone.job_ids[0] in {lease.job.job_id for lease in two}
 
 
+async def test_a_flood_that_falls_due_delays_nobody_else(world: World) -> None:
+    """A thousand scheduled jobs of another workspace fall due first: a single one due later is in the next batch."""
+    for _ in range(24):
+        await world.submit(*[world.job(f"s{n}", not_before=world.at(60)) for n in range(50)])
+    lone = await world.submit(world.job(not_before=world.at(61)), who=BETA)
+    world.clock.advance(62)
+    assert lone.job_ids[0] in {lease.job.job_id for lease in await world.claim(limit=10)}
+
+
 async def test_three_floods_share_the_workers_evenly(world: World) -> None:
     """Workspaces that all have plenty are served alike, whatever the batch size."""
     people = [principal(name, f"key_{name}") for name in ("one", "two", "three")]

@@ -196,6 +196,15 @@ async def test_a_retry_revives_the_plan(world: World) -> None:
     ]
 
 
+async def test_a_retry_in_a_plan_that_still_runs(world: World) -> None:
+    """While another step is open the plan has not failed, so a retry resumes nothing."""
+    submitted = await world.submit(world.job("s1"), world.job("s2"))
+    job_id = await _fail(world, submitted)
+    await world.alpha.retry_job(job_id)
+    assert (await world.plan_of(submitted.plan_id)).status is PlanStatus.RUNNING
+    assert await world.kinds(submitted.plan_id) == [EventType.PLAN_SUBMITTED]
+
+
 async def test_a_retry_revives_what_the_failure_cancelled(world: World) -> None:
     """Dependents that the failure cancelled wait again, and still have their parameters and their inputs."""
     jobs = [world.job("s0"), world.job("s1"), world.job("s2", "s1", "s0"), world.job("s3", "s2")]

@@ -164,3 +164,18 @@ async def test_a_plan_has_only_so_many_jobs(world: World) -> None:
     assert await world.visible() == before
     assert isinstance(await world.settle(lease, Expanded(children[1:])), Granted)
     assert len(await world.alpha.plan_jobs(submitted.plan_id)) == MAX_JOBS_PER_PLAN
+
+
+async def test_cancelling_a_step_that_waits_for_its_children(world: World) -> None:
+    """Cancelled while its children run: the parent and what needs it are cancelled and the plan ends when they do."""
+    parent, after = world.job("s1"), world.job("s2", "s1")
+    submitted = await world.submit(parent, after)
+    children = tuple(world.job(f"s1[{n}]", parent_step_id="s1") for n in range(2))
+    await world.settle(await world.start(parent.job_id), Expanded(children))
+    running = await world.start(children[0].job_id)
+    await world.alpha.cancel_job(parent.job_id)
+    assert [(await world.job_of(job.job_id)).status for job in (parent, after)] == [S.CANCELLED, S.CANCELLED]
+    for lease in (running, *await world.claim(), *world.leases.values()):
+        await world.settle(lease, done())
+    plan = await world.plan_of(submitted.plan_id)
+    assert (plan.status, plan.finished_at) == (PlanStatus.CANCELLED, world.clock.now())

@@ -192,3 +192,16 @@ async def test_a_listed_job_is_the_job(world: World) -> None:
     await world.run(submitted.job_ids[0])
     for job in (await world.alpha.list_jobs(limit=10)).jobs:
         assert job == await world.alpha.get_job(job.job_id)
+
+
+async def test_a_draft_past_its_time_is_listed_as_what_it_reads(world: World) -> None:
+    """Before any sweep, a draft past its time is listed as expired, and a status filter goes by what is shown."""
+    draft = world.plan()
+    await world.alpha.draft(draft)
+    await world.submit()
+    world.clock.advance(3601)
+    listed = {plan.plan_id: plan.status for plan in (await world.alpha.list_plans(limit=10)).plans}
+    assert listed[draft.plan_id] is PlanStatus.EXPIRED
+    for status in PlanStatus:
+        found = [plan.plan_id for plan in (await world.alpha.list_plans(limit=10, status=status)).plans]
+        assert found == [plan_id for plan_id, shown in listed.items() if shown is status], status

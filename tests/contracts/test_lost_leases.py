@@ -125,6 +125,19 @@ async def test_a_sweep_recovers_every_workspace_and_counts(world: World) -> None
     assert await world.dispatcher.depth() == {"alpha": 2, "beta": 1}
 
 
+async def test_many_lost_leases_are_recovered_however_many_a_sweep_takes(world: World) -> None:
+    """Sweeping until nothing is lost any more brings every job back exactly once."""
+    for _ in range(5):
+        await world.submit(*[world.job(f"s{n}") for n in range(50)])
+    await world.claim()
+    world.clock.advance(LEASE_S + 1)
+    recovered = 0
+    while lost := (await world.dispatcher.sweep()).leases_lost:
+        recovered += lost
+    assert recovered == 250
+    assert await world.dispatcher.depth() == {"alpha": 250}
+
+
 async def test_a_lost_last_attempt_cancels_what_needs_it(world: World) -> None:
     """A job that a sweep fails ends like any failed job: dependents cancelled, plan ended."""
     submitted = await world.submit(world.job("s1", max_attempts=1), world.job("s2", "s1"))

@@ -151,6 +151,18 @@ async def test_each_settlement_stands_alone(world: World) -> None:
     assert await world.statuses(submitted) == [S.COMPLETED, S.FAILED]
 
 
+async def test_one_batch_may_end_a_whole_plan(world: World) -> None:
+    """Settlements of one plan in one call, one of them sent twice: each counts once, and the plan ends once."""
+    submitted = await world.submit(*[world.job(f"s{n}") for n in range(10)])
+    leases = await world.claim()
+    batch = [Settlement(lease.ref, done()) for lease in (*leases, leases[0])]
+    answers = await world.dispatcher.settle(batch)
+    assert {type(answer) for answer in answers} == {Granted}
+    assert await world.statuses(submitted) == [S.COMPLETED] * 10
+    assert await world.kinds(submitted.plan_id) == [EventType.PLAN_SUBMITTED, EventType.PLAN_COMPLETED]
+    assert [len(job.history) for job in await world.alpha.plan_jobs(submitted.plan_id)] == [1] * 10
+
+
 async def test_w131_dependents_start_when_all_they_need_is_completed(world: World) -> None:
     """A step that needs two others is released by the second completion, not by the first."""
     submitted = await world.submit(world.job("s1"), world.job("s2"), world.job("s3", "s1", "s2"), world.job("s4", "s3"))

@@ -8,7 +8,7 @@ import pytest
 
 from steward.action import Effect, RetryMode
 from steward.approval import ApprovalStatus, Verdict
-from steward.errors import ApprovalMismatch, IllegalTransition, PlanExpired, StewardError
+from steward.errors import ApprovalMismatch, Conflict, IllegalTransition, PlanExpired, StewardError
 from steward.event import EventType
 from steward.job import HeldFor, JobStatus
 from steward.plan import PlanStatus
@@ -274,7 +274,7 @@ async def test_w16_a_submission_that_cannot_be_kept_leaves_nothing(world: World)
     await world.submit(taken)
     before = await world.visible()
     fresh, plan = world.job("s1"), world.plan()
-    with pytest.raises(StewardError):
+    with pytest.raises(Conflict):
         await world.submit(fresh, replace(taken, step_id="s2"), plan=plan, claims=[request_claim("k")], approved=False)
     assert await world.visible() == before
     assert await world.alpha.get_plan(plan.plan_id) is None

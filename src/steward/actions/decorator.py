@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar
 
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from steward.action import (
     ActionContext,
@@ -85,7 +85,7 @@ class FunctionAction(Generic[_P, _R]):
         result = await _call(self._function, self._signature.arguments(params, context))
         try:
             return to_jsonable_python(result)
-        except PydanticSerializationError:  # it is done all the same: whoever asked sees that this is not JSON
+        except ValueError:  # it is done all the same: whoever asked sees that this is not JSON
             return result
 
     async def probe(self, params: Mapping[str, Any], context: ActionContext) -> ProbeAnswer:

@@ -51,7 +51,7 @@ class Doorbell:
         self._sender: socket.socket | None = None
         self._pending: set[str] = set()
         self._directory = -1
-        self._seen: tuple[int, list[str]] = (-1, [])
+        self._closed = False
 
     @contextlib.contextmanager
     def listen(self, topic: str) -> Iterator[_Listener]:
@@ -72,13 +72,14 @@ class Doorbell:
         """Wake listeners of ``topic`` here at once, and elsewhere at the end of this turn of the event loop."""
         for listener in self._listeners.get(topic, ()):
             listener.ring()
-        if self._folder is not None:
+        if self._folder is not None and not self._closed:
             if not self._pending:
                 asyncio.get_running_loop().call_soon(self._flush)
             self._pending.add(topic)
 
     def close(self) -> None:
-        """Remove this process's sockets."""
+        """Remove this process's sockets; from now on nobody elsewhere is rung."""
+        self._closed = True
         for topic in list(self._sockets):
             self._unbind(topic)
         if self._sender is not None:
@@ -106,9 +107,12 @@ class Doorbell:
 
     def _bind(self, topic: str) -> None:
         name = f"{topic}-{secrets.token_hex(8)}.sock"
+        unfinished = f"{name}.new"  # seen by nobody: between its file and itself a socket looks like a dead one
+        address = self._address(unfinished)
         bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         bell.setblocking(False)
-        bell.bind(self._address(name))
+        bell.bind(address)
+        os.rename(unfinished, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
         asyncio.get_running_loop().add_reader(bell, self._heard, topic, bell)
         self._sockets[topic] = (bell, name)
 
@@ -129,26 +133,22 @@ class Doorbell:
         for listener in self._listeners.get(topic, ()):
             listener.ring()
 
-    def _neighbours(self) -> list[str]:
-        folder = self._open_folder()
-        changed = folder.stat().st_mtime_ns
-        if self._seen[0] != changed:
-            self._seen = (changed, [path.name for path in folder.glob("*.sock")])
-        return self._seen[1]
-
     def _flush(self) -> None:
         topics, self._pending = self._pending, set()
+        if self._closed:
+            return
         if self._sender is None:
             self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._sender.setblocking(False)
         own = {name for _, name in self._sockets.values()}
-        for name in self._neighbours():
-            if name in own or name.partition("-")[0] not in topics:
+        self._open_folder()
+        for name in os.listdir(self._directory):  # noqa: PTH208 - through the open folder, however long its name
+            if not name.endswith(".sock") or name in own or name.partition("-")[0] not in topics:
                 continue
             try:
                 self._sender.sendto(b"", self._address(name))
-            except BlockingIOError:  # it has rings enough waiting for it
-                continue
-            except OSError:  # nobody is behind it any more
+            except ConnectionRefusedError:  # nobody is behind it any more
                 with contextlib.suppress(OSError):
-                    (self._open_folder() / name).unlink()
+                    os.unlink(name, dir_fd=self._directory)
+            except OSError:  # it has rings enough waiting for it, or it has just gone
+                continue

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import sqlalchemy
+import structlog
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -24,6 +25,7 @@ from steward.errors import Conflict, StoreUnavailable
 
 T = TypeVar("T")
 
+_log = structlog.get_logger("steward.database")
 _READERS: Final = 4
 _GROUP: Final = 64
 """Most units in one commit."""
@@ -87,6 +89,7 @@ class Database:
         _configure(self._read_engine, "BEGIN")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="steward-read")
         self._units: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
+        self._closed = False
         self._writer = threading.Thread(target=self._write_loop, name="steward-write", daemon=True)
         self._writer.start()
 
@@ -100,6 +103,8 @@ class Database:
         ``run`` may be rolled back and its exception raised here; it must have no effect outside the connection.
         ``then`` is called also if the caller has stopped waiting meanwhile.
         """
+        if self._closed:
+            raise RuntimeError("the database is closed")
         loop = asyncio.get_running_loop()
         unit = _Unit(run, then, loop, loop.create_future())
         self._units.put(unit)
@@ -123,6 +128,7 @@ class Database:
 
     async def aclose(self) -> None:
         """Finish what is queued, then close every connection."""
+        self._closed = True
         self._units.put(None)
         await asyncio.to_thread(self._writer.join)
         self._readers.shutdown(wait=True)
@@ -138,28 +144,34 @@ class Database:
 
     def _write_loop(self) -> None:
         while (unit := self._units.get()) is not None:
-            group = [unit]
-            closing = False
-            while len(group) < _GROUP:
-                try:
-                    following = self._units.get_nowait()
-                except queue.Empty:
-                    break
-                if following is None:
-                    closing = True
-                    break
-                group.append(following)
+            group = [unit, *self._waiting(_GROUP - 1)]
             self._commit(group)
-            if closing:
-                return
+
+    def _waiting(self, most: int) -> list[_Unit]:
+        """Take up to ``most`` units that wait by now."""
+        taken: list[_Unit] = []
+        while len(taken) < most:
+            try:
+                unit = self._units.get_nowait()
+            except queue.Empty:
+                break
+            if unit is None:  # the end, which the loop must see
+                self._units.put(None)
+                break
+            taken.append(unit)
+        return taken
 
     def _commit(self, group: list[_Unit]) -> None:
         """Run a group in one transaction and tell everybody how it went."""
+        begun = False
         try:
             with self._write_engine.connect() as connection, connection.begin():
+                begun = True
                 for unit in group:
                     self._run(connection, unit)
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing is committed and everybody must be told
+            if not begun:  # whoever has queued up meanwhile has waited for the same lock: nobody waits for it twice
+                group += self._waiting(self._units.qsize())
             for unit in group:
                 unit.error = _translated(error)
         for loop in {id(unit.loop): unit.loop for unit in group}.values():
@@ -183,7 +195,10 @@ class Database:
 def _tell(group: list[_Unit]) -> None:
     for unit in group:
         if unit.error is None and unit.then is not None:
-            unit.then(unit.result)
+            try:
+                unit.then(unit.result)
+            except Exception:  # noqa: BLE001 - it is committed, and the rest of the group waits for its answers
+                _log.exception("A listener failed after a commit.", action="listener_failed")
         if unit.future.cancelled():
             continue
         if unit.error is None:

@@ -265,5 +265,5 @@ async def open_sql_engine(
         upgrade(database)
         yield SqlWorkEngine(database, bell, clock, sinks)
     finally:
-        bell.close()
         await database.aclose()
+        bell.close()

@@ -1,0 +1,415 @@
+"""The database behind threads: group commit, isolation of its units, outages, migrations, and the bell between processes."""
+
+import asyncio
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from steward.database import Database, Doorbell, migrate
+from steward.database.tables import metadata
+from steward.errors import ConfigurationError, Conflict, StoreUnavailable
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """Return an open database with one table of numbers."""
+    opened = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    opened.run_sync(lambda connection: connection.execute(text("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")))
+    yield opened
+    await opened.aclose()
+
+
+def put(number: int) -> Any:
+    """Return a unit that adds a number."""
+
+    def run(connection: Connection) -> int:
+        connection.execute(text("INSERT INTO numbers VALUES (:n)"), {"n": number})
+        return number
+
+    return run
+
+
+async def numbers(database: Database) -> list[int]:
+    """Return what is committed."""
+    return await database.read(lambda c: [row.n for row in c.execute(text("SELECT n FROM numbers ORDER BY n"))])
+
+
+@contextmanager
+def another_writer(path: Path) -> Iterator[sqlite3.Connection]:
+    """Hold the write lock on a connection of somebody else's."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("ROLLBACK")
+
+
+# -- group commit -----------------------------------------------------------------------------------------------------
+
+
+async def test_writes_that_wait_together_are_committed_together(tmp_path: Path, database: Database) -> None:
+    """While one commit is under way others queue up and share the next one: far fewer commits than writes."""
+    from sqlalchemy import event
+
+    commits: list[Connection] = []
+    event.listen(database._write_engine, "commit", commits.append)
+    assert await asyncio.gather(*(database.write(put(n)) for n in range(200))) == list(range(200))
+    assert await numbers(database) == list(range(200))
+    assert len(commits) <= 20
+
+
+async def test_a_unit_that_fails_is_undone_alone(database: Database) -> None:
+    """The others of its group are committed; nothing of the failed one remains."""
+
+    def half(connection: Connection) -> None:
+        put(1001)(connection)
+        raise ValueError("in the middle")
+
+    results = await asyncio.gather(
+        *(database.write(put(n)) for n in range(5)),
+        database.write(half),
+        database.write(put(0)),  # exists by then
+        *(database.write(put(n)) for n in range(5, 10)),
+        return_exceptions=True,
+    )
+    assert isinstance(results[5], ValueError)
+    assert isinstance(results[6], Conflict)
+    assert await numbers(database) == list(range(10))
+
+
+async def test_success_is_told_after_the_commit_and_before_the_caller_goes_on(
+    tmp_path: Path, database: Database
+) -> None:
+    """Whoever is told sees the row on a connection of its own."""
+    seen: list[tuple[int, int]] = []
+
+    def then(number: int) -> None:
+        with closing(sqlite3.connect(tmp_path / "test.db")) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM numbers").fetchone()
+        seen.append((number, count))
+
+    await database.write(put(1), then)
+    assert seen == [(1, 1)]
+
+
+async def test_a_listener_that_fails_harms_nobody(database: Database) -> None:
+    """What is committed is answered, also to those who shared the commit with whoever's listener failed."""
+
+    def fail(_: object) -> None:
+        raise RuntimeError("a listener broke")
+
+    async with asyncio.timeout(10):
+        results = await asyncio.gather(*(database.write(put(n), fail if n == 3 else None) for n in range(10)))
+    assert results == list(range(10))
+
+
+async def test_a_caller_who_stops_waiting_changes_nothing_for_others(database: Database) -> None:
+    """Its unit is committed all the same, and the writer goes on."""
+    waiting = asyncio.create_task(database.write(put(1)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await database.write(put(2))
+    assert await numbers(database) == [1, 2]
+
+
+async def test_a_read_is_one_snapshot(database: Database) -> None:
+    """Rows that are committed while a read goes on do not appear in it."""
+    loop = asyncio.get_running_loop()
+
+    def look_twice(connection: Connection) -> tuple[int, int]:
+        count = text("SELECT count(*) FROM numbers")
+        before = connection.execute(count).scalar_one()
+        asyncio.run_coroutine_threadsafe(database.write(put(1)), loop).result(10)
+        return before, connection.execute(count).scalar_one()
+
+    assert await database.read(look_twice) == (0, 0)
+    assert await numbers(database) == [1]
+
+
+async def test_closing_finishes_what_is_queued_and_takes_nothing_more(tmp_path: Path) -> None:
+    """A write after the end is refused at once instead of waiting for ever."""
+    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    database.run_sync(lambda connection: connection.execute(text("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")))
+    queued = [asyncio.create_task(database.write(put(n))) for n in range(100)]
+    await asyncio.sleep(0)
+    await database.aclose()
+    assert await asyncio.gather(*queued) == list(range(100))
+    async with asyncio.timeout(5):
+        with pytest.raises(RuntimeError, match="closed"):
+            await database.write(put(200))
+
+
+# -- outages ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+async def test_a_database_locked_by_another_process_is_unavailable_within_two_seconds_for_everybody(
+    tmp_path: Path, database: Database
+) -> None:
+    """However many wait: each is told within two seconds, nothing is changed, and afterwards it works again."""
+    loop = asyncio.get_running_loop()
+
+    async def timed(number: int) -> tuple[BaseException | None, float]:
+        began = loop.time()
+        try:
+            await database.write(put(number))
+        except StoreUnavailable as error:
+            return error, loop.time() - began
+        return None, loop.time() - began
+
+    with another_writer(tmp_path / "test.db"):
+        outcomes = await asyncio.gather(*(timed(n) for n in range(300)))
+        assert await numbers(database) == [], "readers are not kept out"
+    assert all(isinstance(error, StoreUnavailable) for error, _ in outcomes)
+    assert max(took for _, took in outcomes) < 2.0
+    await database.write(put(1))
+    assert await numbers(database) == [1]
+
+
+async def test_a_short_lock_is_waited_for(tmp_path: Path, database: Database) -> None:
+    """Another process's write of ordinary length is nobody's problem."""
+    with another_writer(tmp_path / "test.db") as other:
+        waiting = asyncio.create_task(database.write(put(1)))
+        asyncio.get_running_loop().call_later(0.2, other.execute, "ROLLBACK")
+        assert await waiting == 1
+        other.execute("BEGIN")
+
+
+async def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    """A folder that is not there: reads, writes and the ping all say so, and closing works."""
+    database = Database(f"sqlite:///{tmp_path / 'nowhere' / 'test.db'}")
+    for attempt in (database.read(put(1)), database.write(put(1)), database.ping()):
+        with pytest.raises(StoreUnavailable):
+            await attempt
+    await database.aclose()
+
+
+async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    """Garbage in the file is an outage, not a crash of the writer."""
+    (tmp_path / "test.db").write_bytes(b"this is not a database" * 100)
+    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await database.write(put(1))
+    await database.aclose()
+
+
+# -- migrations -------------------------------------------------------------------------------------------------------
+
+
+async def test_the_migrations_add_up_to_the_tables(tmp_path: Path) -> None:
+    """Alembic finds no difference between a migrated database and ``tables.py``: no column, type, index or default."""
+    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    migrate.upgrade(database)
+
+    def differences(connection: Connection) -> list[Any]:
+        options = {"compare_type": True, "compare_server_default": True}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+
+    def statements(connection: Connection) -> set[str]:
+        found = connection.execute(text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
+        return {" ".join(row.sql.split()) for row in found if "alembic_version" not in row.sql}
+
+    assert await database.read(differences) == []
+    migrated = await database.read(statements)
+    await database.aclose()
+    fresh = Database("sqlite:///" + str(tmp_path / "fresh.db"))
+    fresh.run_sync(metadata.create_all)
+    assert await fresh.read(statements) == migrated, (
+        "partial indexes and autoincrement too, which Alembic does not compare"
+    )
+    await fresh.aclose()
+
+
+async def test_head_names_the_newest_migration(tmp_path: Path) -> None:
+    """The usual start trusts ``HEAD``; so it must be what the files lead to."""
+    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    migrate.upgrade(database)
+    assert await database.read(migrate.current_revision) == migrate.HEAD
+    migrate.upgrade(database)  # again: nothing to do
+    await database.aclose()
+
+
+async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """It would be misread; the sentence says what to do."""
+    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    migrate.upgrade(database)
+    database.run_sync(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")).close())
+    with pytest.raises(ConfigurationError, match="newer Steward"):
+        migrate.upgrade(database)
+    await database.aclose()
+
+
+@pytest.mark.slow
+def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
+    """Four processes on one new file at the same moment: all come up, none finds a half-made schema."""
+    code = (
+        "import asyncio, sys\n"
+        "from steward.database import Database\n"
+        "from steward.database.migrate import upgrade, current_revision\n"
+        "async def main():\n"
+        "    sys.stdin.readline()\n"
+        "    database = Database(sys.argv[1])\n"
+        "    upgrade(database)\n"
+        "    print(await database.read(current_revision))\n"
+        "    await database.aclose()\n"
+        "asyncio.run(main())\n"
+    )
+    url = f"sqlite:///{tmp_path / 'test.db'}"
+    starting = [
+        subprocess.Popen([sys.executable, "-c", code, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    for process in starting:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    answers = [process.communicate(timeout=40)[0].strip() for process in starting]
+    assert answers == [migrate.HEAD] * 4
+
+
+# -- the doorbell -----------------------------------------------------------------------------------------------------
+
+_LISTENER = """
+import asyncio, sys
+from pathlib import Path
+from steward.database import Doorbell
+async def main():
+    bell = Doorbell(Path(sys.argv[1]))
+    with bell.listen("work") as listener:
+        print("listening", flush=True)
+        print(await listener.wait(30), flush=True)
+        print(await listener.wait(0), flush=True)
+    bell.close()
+asyncio.run(main())
+"""
+
+
+def listening_process(folder: Path) -> subprocess.Popen[str]:
+    """Start a process that listens for work, and return when it does."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LISTENER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "listening\n"
+    return process
+
+
+async def flushed() -> None:
+    """Let the bell send what it has to send."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.slow
+async def test_the_doorbell_wakes_another_process(tmp_path: Path) -> None:
+    """One ring wakes it once; a ring for another topic does not."""
+    folder = tmp_path / "bells"
+    bell = Doorbell(folder)
+    with listening_process(folder) as other:
+        bell.ring("events")
+        await flushed()
+        bell.ring("work")
+        await flushed()
+        out, _ = other.communicate(timeout=40)
+    assert out == "True\nFalse\n"
+    bell.close()
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.slow
+async def test_a_process_that_was_killed_is_forgotten(tmp_path: Path) -> None:
+    """Its socket is left behind; the next ring removes it and reaches the living."""
+    folder = tmp_path / "bells"
+    bell = Doorbell(folder)
+    with listening_process(folder) as killed, listening_process(folder) as living:
+        killed.kill()
+        killed.wait()
+        assert len(list(folder.iterdir())) == 2
+        bell.ring("work")
+        await flushed()
+        out, _ = living.communicate(timeout=40)
+    assert out == "True\nFalse\n"
+    assert list(folder.iterdir()) == []
+    bell.close()
+
+
+async def test_a_ring_before_the_wait_is_not_lost(tmp_path: Path) -> None:
+    """It is remembered once, however often it rang."""
+    bell = Doorbell(tmp_path / "bells")
+    with bell.listen("work") as listener:
+        bell.ring("work")
+        bell.ring("work")
+        assert await listener.wait(0) is True
+        assert await listener.wait(0) is False
+    bell.close()
+
+
+async def test_two_bells_that_start_in_the_same_moment_hear_each_other(tmp_path: Path) -> None:
+    """A listener that appears right after somebody rang is found by the very next ring, however coarse file times are."""
+    for round_number in range(20):
+        folder = tmp_path / str(round_number)
+        one, two, three = Doorbell(folder), Doorbell(folder), Doorbell(folder)
+        with one.listen("work") as first:
+            two.ring("work")
+            await flushed()
+            assert await first.wait(5)
+            with three.listen("work") as late:
+                two.ring("work")
+                await flushed()
+                assert await late.wait(5)
+        for bell in (one, two, three):
+            bell.close()
+
+
+async def test_a_full_mailbox_is_left_alone(tmp_path: Path) -> None:
+    """Whoever does not read its rings keeps its socket: it is busy, not dead."""
+    folder = tmp_path / "bells"
+    folder.mkdir()
+    busy = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    busy.bind(str(folder / "work-busy.sock"))
+    bell = Doorbell(folder)
+    for _ in range(600):
+        bell.ring("work")
+        await flushed()
+    assert (folder / "work-busy.sock").exists()
+    bell.close()
+    busy.close()
+
+
+async def test_a_folder_with_a_long_name_works(tmp_path: Path) -> None:
+    """Socket paths are short by nature; folders need not be."""
+    folder = tmp_path / ("a" * 120) / "bells"
+    one, two = Doorbell(folder), Doorbell(folder)
+    with one.listen("work") as listener:
+        two.ring("work")
+        await flushed()
+        assert await listener.wait(5)
+    one.close()
+    two.close()
+
+
+async def test_a_closed_bell_opens_nothing_again(tmp_path: Path) -> None:
+    """A ring that comes too late is dropped; no socket or folder is left open."""
+    folder = tmp_path / "bells"
+    bell = Doorbell(folder)
+    bell.ring("work")
+    bell.close()
+    bell.ring("work")
+    await flushed()
+    assert (bell._sender, bell._directory) == (None, -1)
+    with suppress(FileNotFoundError):
+        assert list(folder.iterdir()) == []

@@ -1,0 +1,67 @@
+"""Ids: sortable, unguessable, and recognised by their exact shape."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from steward.ids import IdFactory, is_id
+from tests.conftest import FakeClock
+
+
+def test_ids_sort_by_time_and_order(clock: FakeClock) -> None:
+    """Also within a millisecond, past the counter's end, and when the clock goes back."""
+    factory, made = IdFactory(clock), []
+    for _ in range(3):
+        made += [factory.new("job") for _ in range(5000)]
+        clock.advance(0.001)
+    clock.advance(-3600)
+    made += [factory.new("job") for _ in range(10)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+
+
+def test_ids_of_many_threads_differ(clock: FakeClock) -> None:
+    """One factory may be shared."""
+    factory = IdFactory(clock)
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: factory.new("job"), range(2000)))
+    assert len(set(made)) == 2000
+
+
+def test_two_processes_do_not_meet(clock: FakeClock) -> None:
+    """Two factories at the same moment still make different ids: the rest is random."""
+    one, other = IdFactory(clock), IdFactory(clock)
+    assert not {one.new("job") for _ in range(1000)} & {other.new("job") for _ in range(1000)}
+
+
+@pytest.mark.parametrize("prefix", ["plan", "job", "key", "evt", "appr"])
+def test_an_id_is_recognised(clock: FakeClock, prefix: str) -> None:
+    """By its own prefix only."""
+    made = IdFactory(clock).new(prefix)
+    assert is_id(made, prefix)
+    assert not is_id(made, "other")
+    assert len(made) == len(prefix) + 25
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda good: good + "\n",
+        lambda good: good + "0",
+        lambda good: good[:-1],
+        lambda good: good.upper(),
+        lambda good: good[:-1] + "ı",
+        lambda good: good[:-1] + "０",  # a full-width zero
+        lambda good: good[:-1] + "\0",
+        lambda good: good[:-1] + "l",  # not in the alphabet
+        lambda good: " " + good,
+        lambda good: good.replace("_", ":"),
+        lambda good: "",
+        lambda good: None,
+        lambda good: 5,
+        lambda good: good.encode(),
+    ],
+)
+def test_w51_nothing_else_is_an_id(clock: FakeClock, spoil: object) -> None:
+    """Line breaks, look-alikes, other lengths and types are refused."""
+    assert not is_id(spoil(IdFactory(clock).new("job")), "job")  # type: ignore[operator]
