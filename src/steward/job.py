@@ -55,8 +55,8 @@ _S = JobStatus
 TRANSITIONS: Final[Mapping[JobStatus, frozenset[JobStatus]]] = {
     _S.WAITING: frozenset({_S.PENDING, _S.CANCELLED, _S.SKIPPED}),
     _S.HELD: frozenset({_S.WAITING, _S.SCHEDULED, _S.PENDING, _S.CANCELLED}),
-    _S.SCHEDULED: frozenset({_S.PENDING, _S.CANCELLED}),
-    _S.PENDING: frozenset({_S.RUNNING, _S.CANCELLED}),
+    _S.SCHEDULED: frozenset({_S.PENDING, _S.CANCELLED, _S.UNKNOWN}),
+    _S.PENDING: frozenset({_S.RUNNING, _S.CANCELLED, _S.UNKNOWN}),
     _S.RUNNING: frozenset(
         {
             *(_S.COMPLETED, _S.FAILED, _S.UNKNOWN, _S.SKIPPED, _S.CANCELLED),

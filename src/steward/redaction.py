@@ -150,8 +150,8 @@ def _mask_once(text: str) -> str:
     text = _PREFIXED.sub(REDACTED, text)
     text = _SK.sub(_mask_sk, text)
     text = _URL_PASSWORD.sub(rf"\1{REDACTED}@", text)
-    text = _BEARER.sub(rf"\1{REDACTED}", text)
-    return _mask_assignments(text)
+    text = _mask_assignments(text)  # first: in "bearer api_key: x" the word after "bearer" is no secret
+    return _BEARER.sub(rf"\1{REDACTED}", text)
 
 
 def redact_text(text: str) -> str:

@@ -213,7 +213,8 @@ class WorkStore(Protocol):
     async def cancel_job(self, job_id: str) -> Job:
         """Cancel a job and, for the same reason, the steps that need it.
 
-        Not started: ``cancelled``. Running: ``cancel_requested``, honoured before dispatch, never in mid-effect.
+        Not started: ``cancelled``; between attempts, when an earlier one may have had its effect: ``unknown`` (error
+        ``cancelled_in_doubt``), so that somebody looks. Running: ``cancel_requested``, honoured before dispatch, never in mid-effect.
         Ended or unknown: ``IllegalTransition``.
         """
         ...

@@ -107,6 +107,8 @@ class Model:
         """Cancel, or ask to stop."""
         if job.status is S.RUNNING:
             job.cancel_requested = True
+        elif job.status in {S.SCHEDULED, S.PENDING} and job.is_doubtful():
+            self._end(job, S.UNKNOWN)
         elif job.status in NOT_STARTED:
             was_held = job.status is S.HELD
             self._end(job, S.CANCELLED)

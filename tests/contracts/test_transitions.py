@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from steward.action import RetryMode
 from steward.approval import Verdict
 from steward.errors import IllegalTransition
 from steward.job import (
@@ -119,12 +120,15 @@ PLAIN: dict[tuple[JobStatus, JobStatus], Act] = {
     (S.FAILED, S.PENDING): lambda w, s: w.alpha.retry_job(s.job_id),
     (S.CANCELLED, S.WAITING): lambda w, s: w.alpha.retry_job(s.needed or ""),
 }
-"""One act for each edge that the plainest subject can take; the other three have tests of their own."""
-ELSEWHERE = {(S.HELD, S.WAITING), (S.HELD, S.SCHEDULED), (S.SCHEDULED, S.PENDING)}
+"""One act for each edge that the plainest subject can take; the other five have tests of their own."""
+ELSEWHERE = {
+    *((S.HELD, S.WAITING), (S.HELD, S.SCHEDULED), (S.SCHEDULED, S.PENDING)),
+    *((S.SCHEDULED, S.UNKNOWN), (S.PENDING, S.UNKNOWN)),
+}
 
 
 def test_every_edge_has_a_way() -> None:
-    """The acts above and the three tests below cover the whole drawing, no more and no less."""
+    """The acts above and the tests below cover the whole drawing, no more and no less."""
     assert set(PLAIN) | ELSEWHERE == EDGES
     assert set(TRANSITIONS) == set(JobStatus)
     assert all(TRANSITIONS[state] <= {S.PENDING, S.WAITING} for state in FINAL)
@@ -216,3 +220,19 @@ async def test_w27_no_verb_makes_an_edge_that_is_not_drawn(world: World, state: 
 def _is_resent(state: JobStatus, attack: str) -> bool:
     """Say whether a settlement is the one that brought the job here, so that it is granted again."""
     return attack == f"settle {state}"
+
+
+@pytest.mark.parametrize(("pause_s", "between"), [(60, S.SCHEDULED), (0, S.PENDING)])
+async def test_cancelling_between_attempts_keeps_the_doubt(world: World, pause_s: float, between: JobStatus) -> None:
+    """A job whose earlier attempt may have had its effect is not simply cancelled: it is unknown, so somebody looks."""
+    submitted = await world.submit(world.job(retry=RetryMode.KEYED))
+    lease = await world.start(submitted.job_ids[0])
+    await world.dispatch(lease)
+    await world.settle(lease, again(world.at(pause_s), doubtful=True))
+    assert (await world.job_of(submitted.job_ids[0])).status is between
+    job = await world.alpha.cancel_job(submitted.job_ids[0])
+    assert job.status is S.UNKNOWN
+    assert job.error is not None
+    assert job.error.code == "cancelled_in_doubt"
+    with pytest.raises(IllegalTransition):
+        await world.alpha.cancel_job(submitted.job_ids[0])

@@ -5,6 +5,7 @@ is 256 random bits; only its hash is kept. What is wrong with a refused key is n
 revoked look alike, and an unknown id is compared with a hash too.
 """
 
+import asyncio
 import base64
 import contextlib
 import hashlib
@@ -76,6 +77,7 @@ class ApiKeyAuthenticator:
         """Take where keys are kept and the clock that expires them."""
         self._directory = directory
         self._clock = clock
+        self._notes: set[asyncio.Task[None]] = set()
 
     async def authenticate(self, token: str) -> Principal | None:
         """Return the principal; None if ``token`` is no API key. Raises ``Unauthenticated`` or ``Forbidden``."""
@@ -91,9 +93,14 @@ class ApiKeyAuthenticator:
             raise Unauthenticated
         await self._require_workspace(key)
         if key.last_used_at is None or now - key.last_used_at >= _USE_IS_COARSE_BY:
-            with contextlib.suppress(StoreUnavailable):  # a note that can wait must not refuse a good key
-                await self._directory.note_use(key.key_id)
+            note = asyncio.create_task(self._note_use(key.key_id))  # nobody waits for it
+            self._notes.add(note)
+            note.add_done_callback(self._notes.discard)
         return key.principal
+
+    async def _note_use(self, key_id: str) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the next request notes it
+            await self._directory.note_use(key_id)
 
     async def _require_workspace(self, key: ApiKey) -> None:
         known = canonical_workspace_id(key.workspace_id) and await self._directory.get_workspace(key.workspace_id)

@@ -143,8 +143,10 @@ jobs = Table(
     Index(
         "ix_jobs_due",
         "not_before",
+        "workspace_id",
         sqlite_where=text("status = 'scheduled'"),
     ),
+    Index("ix_jobs_due_here", "workspace_id", "not_before", sqlite_where=text("status = 'scheduled'")),
     Index(
         "ix_jobs_leased",
         "lease_until",

@@ -22,7 +22,8 @@ from steward.work_stores.sql.rows import JobRow, approval_row, to_job
 from steward.work_stores.sql.transaction import Work
 from steward.work_stores.sql.transitions import OUTCOME_WORDS, apply
 
-_DUE_AT_ONCE: Final = 500
+_DUE_AT_ONCE: Final = 100
+"""Most due jobs of one workspace made ready by one claim."""
 _LEASE_MS: Final = round(timedelta(seconds=LEASE_S) / timedelta(milliseconds=1))
 
 Opener = Callable[[JobRow], WorkStore]
@@ -52,9 +53,11 @@ def claim(work: Work, worker_id: str, limit: int, opener: Opener) -> Claimed:
 
 
 def _promote_due(work: Work) -> None:
-    due = work.connection.execute(statements.DUE_JOBS, {"now": work.now, "limit": _DUE_AT_ONCE}).all()
-    for row in work.adopt(due):
-        work.move(row, JobStatus.PENDING, EventType.JOB_RELEASED)
+    """Make due jobs ready, some of every workspace: one's flood that falls due must not hide another's single job."""
+    for workspace_id in work.connection.execute(statements.DUE_WORKSPACES, {"now": work.now}).scalars().all():
+        due = {"w": workspace_id, "now": work.now, "limit": _DUE_AT_ONCE}
+        for row in work.adopt(work.connection.execute(statements.DUE_JOBS, due).all()):
+            work.move(row, JobStatus.PENDING, EventType.JOB_RELEASED)
     work.flush()
 
 

@@ -86,6 +86,10 @@ def list_plans(
     values: dict[str, Any] = {"w": workspace_id, "after": after or _NEWEST, "limit": limit + 1}
     if status is None:
         found = connection.execute(statements.LIST_PLANS, values)
+    elif status is PlanStatus.EXPIRED:
+        found = connection.execute(statements.LIST_EXPIRED_PLANS, {**values, "now": now})
+    elif status in {PlanStatus.DRAFT, PlanStatus.NEEDS_INPUT}:
+        found = connection.execute(statements.LIST_LIVE_DRAFTS, {**values, "status": status, "now": now})
     else:
         found = connection.execute(statements.LIST_PLANS_BY_STATUS, {**values, "status": status})
     plans = [to_plan(load(PlanRow, item), now) for item in found]

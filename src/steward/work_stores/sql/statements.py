@@ -4,7 +4,7 @@ All take named parameters (``:w`` workspace, ``:now`` milliseconds). Statements 
 workspace; the dispatcher's find rows by job id and check the workspace of the lease.
 """
 
-from sqlalchemy import bindparam, case, delete, func, insert, literal_column, select, tuple_, update
+from sqlalchemy import and_, bindparam, case, delete, func, insert, literal_column, not_, or_, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from steward.approval import ApprovalStatus
@@ -72,13 +72,17 @@ LIST_JOBS_OF_PLAN = (
 )
 """The same, of one plan and perhaps one status."""
 
+_SCHEDULED = jobs.c.status == literal_column(f"'{JobStatus.SCHEDULED}'")
+DUE_WORKSPACES = select(jobs.c.workspace_id).where(_SCHEDULED, jobs.c.not_before <= bindparam("now")).distinct()
+"""Workspaces in which a scheduled job's time has come."""
+
 DUE_JOBS = (
     select(jobs)
-    .where(jobs.c.status == literal_column(f"'{JobStatus.SCHEDULED}'"), jobs.c.not_before <= bindparam("now"))
+    .where(_SCHEDULED, jobs.c.workspace_id == W, jobs.c.not_before <= bindparam("now"))
     .order_by(jobs.c.not_before)
     .limit(_PAGE)
 )
-"""Scheduled jobs whose time has come."""
+"""A workspace's scheduled jobs whose time has come, the longest due first."""
 
 READY_JOBS = (
     select(jobs)
@@ -96,7 +100,7 @@ LOST_LEASES = (
 )
 """Running jobs whose worker did not renew in time."""
 
-NEXT_DUE = select(func.min(jobs.c.not_before)).where(jobs.c.status == literal_column(f"'{JobStatus.SCHEDULED}'"))
+NEXT_DUE = select(func.min(jobs.c.not_before)).where(_SCHEDULED)
 """When the next scheduled job becomes ready."""
 
 NEXT_LEASE_END = select(func.min(jobs.c.lease_until)).where(jobs.c.status == literal_column(f"'{JobStatus.RUNNING}'"))
@@ -190,6 +194,18 @@ LIST_PLANS_BY_STATUS = (
     .limit(_PAGE)
 )
 """The same, of one status."""
+
+_OVERDUE = and_(plans.c.status.in_(_UNUSED), plans.c.expires_at <= bindparam("now"))
+LIST_LIVE_DRAFTS = LIST_PLANS_BY_STATUS.where(not_(_OVERDUE))
+"""The same, for a status that reads as expired once its time is over."""
+
+LIST_EXPIRED_PLANS = (
+    select(plans)
+    .where(*_OLDER_PLANS, or_(plans.c.status == PlanStatus.EXPIRED, _OVERDUE))
+    .order_by(plans.c.plan_id.desc())
+    .limit(_PAGE)
+)
+"""The same, for expired ones: those marked so and those whose time is over."""
 
 EXCESS_DRAFTS = (
     select(plans.c.plan_id, plans.c.workspace_id)

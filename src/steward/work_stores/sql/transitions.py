@@ -19,10 +19,11 @@ from steward.job import (
     Skipped,
     TryAgain,
     Unknown,
+    may_have_happened,
 )
 from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
 from steward.work_stores.sql import statements
-from steward.work_stores.sql.rows import JobRow, PlanRow, encode
+from steward.work_stores.sql.rows import JobRow, PlanRow, encode, to_job
 from steward.work_stores.sql.submit import first_status, new_job_row
 from steward.work_stores.sql.transaction import Work
 
@@ -182,6 +183,11 @@ def cancel(work: Work, row: JobRow, actor: str, reason: str) -> None:
         return
     if status not in {JobStatus.WAITING, JobStatus.HELD, JobStatus.SCHEDULED, JobStatus.PENDING}:
         raise IllegalTransition(f"A job that is {status} cannot be cancelled.")
+    if status in {JobStatus.SCHEDULED, JobStatus.PENDING} and may_have_happened(to_job(row)):
+        doubt = JobError("cancelled_in_doubt", f"{reason} An earlier attempt may have had its effect.")
+        row.error = encode(doubt.as_dict())
+        work.move(row, JobStatus.UNKNOWN, EventType.JOB_UNKNOWN, actor=actor, error_code=doubt.code)
+        return
     row.reason, row.params_sealed, row.cause = reason, None, None
     work.move(row, JobStatus.CANCELLED, EventType.JOB_CANCELLED, actor=actor)
     drop_dependents(work, row, JobStatus.CANCELLED)

@@ -127,7 +127,14 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_due",
         "jobs",
-        ["not_before"],
+        ["not_before", "workspace_id"],
+        unique=False,
+        sqlite_where=sa.text("status = 'scheduled'"),
+    )
+    op.create_index(
+        "ix_jobs_due_here",
+        "jobs",
+        ["workspace_id", "not_before"],
         unique=False,
         sqlite_where=sa.text("status = 'scheduled'"),
     )
@@ -208,6 +215,11 @@ def downgrade() -> None:
         "ix_jobs_leased",
         table_name="jobs",
         sqlite_where=sa.text("status = 'running'"),
+    )
+    op.drop_index(
+        "ix_jobs_due_here",
+        table_name="jobs",
+        sqlite_where=sa.text("status = 'scheduled'"),
     )
     op.drop_index(
         "ix_jobs_due",
