@@ -148,7 +148,7 @@ async def test_closing_finishes_what_is_queued_and_takes_nothing_more(tmp_path: 
     await database.aclose()
     assert await asyncio.gather(*queued) == list(range(100))
     async with asyncio.timeout(5):
-        with pytest.raises(RuntimeError, match="closed"):
+        with pytest.raises(StoreUnavailable, match="closed"):
             await database.write(put(200))
 
 

@@ -104,7 +104,7 @@ class Database:
         ``then`` is called also if the caller has stopped waiting meanwhile.
         """
         if self._closed:
-            raise RuntimeError("the database is closed")
+            raise StoreUnavailable("The store is closed.")
         loop = asyncio.get_running_loop()
         unit = _Unit(run, then, loop, loop.create_future())
         self._units.put(unit)
