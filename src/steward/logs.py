@@ -6,7 +6,8 @@ Every line passes the one redaction, so that a secret in a URL, a header or an e
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -16,9 +17,23 @@ _TOO_QUIET_TO_SHOW: Final = logging.WARNING
 """Other libraries' lines below this are left out."""
 
 
+class _Stderr:
+    """Standard error that never raises: where a log cannot be written, a full disk say, the work it tells of goes on."""
+
+    def write(self, text: str) -> None:
+        """Write ``text`` if that can be."""
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Write out what is held back if that can be."""
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def configure_logs() -> None:
     """Send the log of this process to standard error."""
-    on_terminal = sys.stderr.isatty()
+    on_terminal, stderr = sys.stderr.isatty(), _Stderr()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -29,10 +44,10 @@ def configure_logs() -> None:
     structlog.configure(
         processors=[*shared, *shown],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", stderr)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

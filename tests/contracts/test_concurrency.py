@@ -142,7 +142,7 @@ async def test_w11_w66_two_processes_share_one_store(backend: Backend, clock: Fa
         assert await one.visible() == await two.visible()
 
 
-async def test_w66_what_was_put_in_place_survives_a_restart(backend: Backend, clock: FakeClock) -> None:
+async def test_w66_w144_what_was_put_in_place_survives_a_restart(backend: Backend, clock: FakeClock) -> None:
     """After closing and opening again everything visible is as it was, keys are known, and the work goes on."""
     async with backend.open(clock, IdFactory(clock)) as engine:
         world = World(engine, clock)

@@ -11,7 +11,7 @@ from steward.action import (
     ProbeAnswer,
     RetryMode,
 )
-from steward.job import LEASE_S, Completed, JobStatus, Unknown
+from steward.job import LEASE_S, Completed, HandedBack, JobStatus, Unknown
 from steward.work_store import Granted, Refused, Settlement
 from tests.conftest import FakeClock
 from tests.installation import Installation, planned
@@ -256,3 +256,21 @@ async def test_w83_a_later_refusal_does_not_settle_an_earlier_doubt(
         await house.app.engine.dispatcher.settle([Settlement(lease.ref, outcome)])
         job = await house.job(lease.job.job_id)
     assert (job.status, len(deeds.done)) == (S.UNKNOWN, 1)
+
+
+async def test_a_job_handed_back_in_the_moment_of_its_dispatch_is_not_in_doubt(
+    house: Installation, clock: FakeClock
+) -> None:
+    """Handing back says that this attempt did nothing: a later crash before dispatch is then no reason to ask a person."""
+    deeds = Deeds()
+    house.add(deeds.write("deeds.do", RetryMode.NONE))
+    submitted = await house.submit(planned("deeds.do", text="a"))
+    lease = await house.lease()
+    await house.app.engine.dispatcher.dispatch([lease.ref])
+    clock.advance(1)
+    await house.app.engine.dispatcher.settle([Settlement(lease.ref, HandedBack())])
+    await house.lease()
+    clock.advance(LEASE_S + 1)
+    await house.app.engine.dispatcher.sweep()
+    (job,) = await house.run_until_settled(submitted.plan_id)
+    assert (job.status, len(deeds.done)) == (S.COMPLETED, 1)

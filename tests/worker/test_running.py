@@ -13,7 +13,7 @@ import steward.worker
 from steward.action import RetryMode
 from steward.actions import Content, action
 from steward.job import LEASE_S, JobStatus
-from steward.work_store import LeaseRef
+from steward.work_store import Claimed, LeaseRef
 from tests.conftest import FakeClock
 from tests.installation import Installation, installation, planned
 from tests.worker.deeds import Deeds, note
@@ -247,3 +247,29 @@ async def test_an_attempt_whose_lease_is_gone_is_given_up_before_its_effect(
     assert (job.status, job.worker_id) == (S.RUNNING, "another")
     renewed = await house.app.engine.dispatcher.renew([LeaseRef("acme", job.job_id, job.fence)])
     assert type(renewed[0]).__name__ == "Granted"
+
+
+async def test_a_lost_lease_that_nobody_has_swept_yet_is_not_polled_for(house: Installation, clock: FakeClock) -> None:
+    """An idle worker looks again after a second at the earliest, or when the sweep rings."""
+    done: list[Any] = []
+    house.add(note(done))
+    submitted = await house.submit(planned("deeds.note", text="a"))
+    await house.lease()
+    clock.advance(LEASE_S + 1)
+    async with house.worker() as worker:
+        looks = 0
+        look = worker._sleep_s
+
+        def counted(claimed: Claimed) -> float:
+            nonlocal looks
+            looks += 1
+            return look(claimed)
+
+        worker._sleep_s = counted  # type: ignore[method-assign]
+        a_while = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.3, a_while.set)
+        await a_while.wait()
+        assert looks <= 2
+        await house.app.engine.dispatcher.sweep()
+        await house.until(submitted.plan_id, {S.COMPLETED})
+    assert done == ["a"]

@@ -10,7 +10,7 @@ from steward.job import Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.work_store import EventPage, JobPage, PlanPage
 from steward.work_stores.sql import statements
-from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow, load, read_event, to_approval, to_job, to_plan
+from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow, load, read_event, shown_job, to_approval, to_plan
 
 _NEWEST: Final = "~"
 """Sorts after every id."""
@@ -25,7 +25,7 @@ def get_plan(connection: Connection, workspace_id: str, plan_id: str, now: int) 
 def get_job(connection: Connection, workspace_id: str, job_id: str) -> Job | None:
     """Return one job."""
     found = connection.execute(statements.JOB, {"w": workspace_id, "job_id": job_id}).one_or_none()
-    return None if found is None else to_job(load(JobRow, found))
+    return None if found is None else shown_job(load(JobRow, found))
 
 
 def get_approval(connection: Connection, workspace_id: str, approval_id: str) -> Approval | None:
@@ -38,7 +38,7 @@ def get_approval(connection: Connection, workspace_id: str, approval_id: str) ->
 def plan_jobs(connection: Connection, workspace_id: str, plan_id: str) -> tuple[Job, ...]:
     """Return a plan's jobs in step order."""
     found = connection.execute(statements.JOBS_OF_PLAN, {"w": workspace_id, "plan_id": plan_id})
-    return tuple(to_job(load(JobRow, item)) for item in found)
+    return tuple(shown_job(load(JobRow, item)) for item in found)
 
 
 def queue_depth(connection: Connection, workspace_id: str) -> int:
@@ -64,7 +64,7 @@ def list_jobs(
         statement, values = statements.LIST_JOBS_BY_STATUS, {**values, "status": status}
     else:
         statement = statements.LIST_JOBS
-    jobs = [to_job(load(JobRow, item)) for item in connection.execute(statement, values)]
+    jobs = [shown_job(load(JobRow, item)) for item in connection.execute(statement, values)]
     page, more = jobs[:limit], len(jobs) > limit
     return JobPage(
         jobs=tuple(page),

@@ -1,10 +1,12 @@
 """Rows as mutable Python values inside one transaction, and their translation to the frozen records outside it."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy
+import structlog
 from pydantic_core import from_json, to_json
 
 from steward.action import Effect, RetryMode
@@ -15,6 +17,8 @@ from steward.job import Attempt, HeldFor, Job, JobError, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 
 Row = TypeVar("Row", "JobRow", "PlanRow", "ApprovalRow")
+
+_log = structlog.get_logger("steward.store")
 
 
 def encode(value: Any) -> str:
@@ -148,6 +152,29 @@ def to_job(row: JobRow) -> Job:
         history=tuple(_attempt(item) for item in from_json(row.history)),
         request_id=row.request_id,
     )
+
+
+_TIMES: Final = tuple(f.name for f in fields(JobRow) if f.name.endswith(("_at", "_until", "_before")))
+_UNREADABLE: Final = JobError("unreadable_record", "Part of this job's record cannot be read; the rest is shown.")
+
+
+def shown_job(row: JobRow) -> Job:
+    """Return the record of a row for a reader; one that is damaged is shown degraded and never hides the others."""
+    try:
+        return to_job(row)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        _log.warning("A job's record is damaged.", action="unreadable_record", job_id=row.job_id)
+        whole = copy(row)
+        for name in _TIMES:
+            if not isinstance(getattr(row, name), int):
+                setattr(whole, name, None)
+        whole.enqueued_at = whole.enqueued_at or 0
+        whole.status = row.status if row.status in list(JobStatus) else JobStatus.UNKNOWN
+        whole.effect, whole.retry, whole.held_for, whole.result = Effect.WRITE, RetryMode.NONE, None, None
+        whole.depends_on = whole.authored_after = whole.history = "[]"
+        whole.labels = whole.result_labels = "{}"
+        whole.error = encode(_UNREADABLE.as_dict())
+        return to_job(whole)
 
 
 @dataclass(slots=True, kw_only=True)
