@@ -16,6 +16,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from steward.database import Database, Doorbell, migrate
+from steward.database.migrate import upgrade
 from steward.database.tables import metadata
 from steward.errors import ConfigurationError, Conflict, StoreUnavailable
 
@@ -29,6 +30,13 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     opened.run_sync(lambda connection: connection.execute(text("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")))
     yield opened
     await opened.aclose()
+
+
+async def turn() -> None:
+    """Return after one turn of the event loop."""
+    turned = asyncio.Event()
+    asyncio.get_running_loop().call_soon(turned.set)
+    await turned.wait()
 
 
 def put(number: int) -> Any:
@@ -117,7 +125,7 @@ async def test_a_listener_that_fails_harms_nobody(database: Database) -> None:
 async def test_a_caller_who_stops_waiting_changes_nothing_for_others(database: Database) -> None:
     """Its unit is committed all the same, and the writer goes on."""
     waiting = asyncio.create_task(database.write(put(1)))
-    await asyncio.sleep(0)
+    await turn()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -144,7 +152,7 @@ async def test_closing_finishes_what_is_queued_and_takes_nothing_more(tmp_path: 
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
     database.run_sync(lambda connection: connection.execute(text("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")))
     queued = [asyncio.create_task(database.write(put(n))) for n in range(100)]
-    await asyncio.sleep(0)
+    await turn()
     await database.aclose()
     assert await asyncio.gather(*queued) == list(range(100))
     async with asyncio.timeout(5):
@@ -311,7 +319,7 @@ def listening_process(folder: Path) -> subprocess.Popen[str]:
 async def flushed() -> None:
     """Let the bell send what it has to send."""
     for _ in range(3):
-        await asyncio.sleep(0)
+        await turn()
 
 
 @pytest.mark.slow
@@ -413,3 +421,14 @@ async def test_a_closed_bell_opens_nothing_again(tmp_path: Path) -> None:
     assert (bell._sender, bell._directory) == (None, -1)
     with suppress(FileNotFoundError):
         assert list(folder.iterdir()) == []
+
+
+async def test_a_new_database_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    """The database holds everybody's work, so neither its file nor those that SQLite puts beside it are shared."""
+    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    try:
+        upgrade(database)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        await database.aclose()
+    assert set(modes.values()) == {0o600}, modes

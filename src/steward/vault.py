@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic_core import from_json, to_json
 
 from steward.digest import canonical_json
-from steward.errors import ConfigurationError, InvalidCursor, StewardError
+from steward.errors import ConfigurationError, Conflict, InvalidCursor
 
 _VERSION: Final = b"\x01"
 _NONCE_BYTES: Final = 12
@@ -30,7 +30,7 @@ _MAX_CURSOR_CHARS: Final = 1_000
 _CURSOR_TAG_BYTES: Final = 16
 
 
-class SealBroken(StewardError):
+class SealBroken(Conflict):
     """Something sealed cannot be opened: it was altered, moved, or sealed with a secret key that is no longer given."""
 
     code = "seal_broken"

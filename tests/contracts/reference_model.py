@@ -187,7 +187,8 @@ class Model:
     ) -> None:
         """End an attempt; ``scheduled`` with a time means try again, ``pending`` handed back."""
         if end in {S.SCHEDULED, S.PENDING} and job.cancel_requested:
-            end = S.UNKNOWN if doubtful else S.CANCELLED
+            handed_back_in_doubt = not_before is None and job.is_doubtful()
+            end = S.UNKNOWN if doubtful or handed_back_in_doubt else S.CANCELLED
             not_before = None
         elif end is S.PENDING and not_before is None:
             job.left += 1

@@ -2,9 +2,10 @@
 
 import pytest
 
+from steward.action import RetryMode
 from steward.errors import IllegalTransition, NotFound
 from steward.event import EventType
-from steward.job import Cancelled, JobStatus
+from steward.job import Cancelled, HandedBack, JobStatus
 from steward.plan import PlanStatus
 from steward.work_store import Granted, Submitted
 from tests.contracts.builders import COLLEAGUE, World, again, done, doubt, failure
@@ -343,3 +344,16 @@ async def test_nothing_can_be_done_to_what_does_not_exist(world: World) -> None:
     ):
         with pytest.raises(NotFound):
             await verb
+
+
+async def test_a_cancelled_job_that_is_handed_back_in_doubt_is_unknown(world: World) -> None:
+    """A worker that stops hands back a cancelled job; what an earlier attempt may have done is not forgotten."""
+    submitted = await world.submit(world.job(retry=RetryMode.KEYED))
+    job_id = submitted.job_ids[0]
+    first = await world.start(job_id)
+    await world.dispatch(first)
+    await world.settle(first, again(world.at(0), doubtful=True))
+    second = await world.start(job_id)
+    await world.alpha.cancel_job(job_id)
+    await world.settle(second, HandedBack())
+    assert (await world.job_of(job_id)).status is JobStatus.UNKNOWN

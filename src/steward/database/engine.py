@@ -8,6 +8,8 @@ that fails is rolled back alone; after an error nothing of it remains. Nobody he
 """
 
 import asyncio
+import contextlib
+import os
 import queue
 import sqlite3
 import threading
@@ -53,6 +55,14 @@ class _Unit:
     error: BaseException | None = None
 
 
+def _make_private(url: str) -> None:
+    """Make the file of a new SQLite database, readable by its owner alone; SQLite's other files follow its mode."""
+    file = sqlalchemy.make_url(url).database
+    if file:
+        with contextlib.suppress(OSError):  # SQLite itself will say what is wrong with the place
+            os.close(os.open(file, os.O_CREAT | os.O_RDONLY, 0o600))
+
+
 def _configure(engine: Engine, begin: str) -> None:
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _: object) -> None:
@@ -81,8 +91,9 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        """Open ``url``, a SQLAlchemy URL of a SQLite file; nothing is touched before the first use."""
+        """Open ``url``, a SQLAlchemy URL of a SQLite file, which is made if there is none."""
         self.url = url
+        _make_private(url)
         self._write_engine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0)
         self._read_engine = sqlalchemy.create_engine(url, pool_size=_READERS, max_overflow=0)
         _configure(self._write_engine, "BEGIN IMMEDIATE")

@@ -131,8 +131,8 @@ READY_QUEUES = (
 )
 """Workspaces that have ready jobs, least recently served first."""
 
-LAST_TURN = select(func.max(queues.c.turn))
-"""The newest turn given."""
+LAST_TURN = select(func.max(queues.c.turn)).where(literal_column("queues.depth > 0"))
+"""The newest turn among those in line."""
 
 SET_TURN = update(queues).where(queues.c.workspace_id == bindparam("key")).values(turn=bindparam("new_turn"))
 """Send a workspace to the end of the line."""

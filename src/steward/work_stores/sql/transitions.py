@@ -79,9 +79,13 @@ def _heed_cancel(row: JobRow, outcome: Outcome) -> Outcome:
     """Return what a cancel that was asked for makes of an outcome that would have gone on."""
     if not row.cancel_requested or not isinstance(outcome, (TryAgain, HandedBack, Expanded)):
         return outcome
-    if isinstance(outcome, TryAgain) and outcome.doubtful:
-        return Unknown(outcome.error)
-    return Cancelled("It was cancelled.")
+    doubtful = (
+        outcome.doubtful if isinstance(outcome, TryAgain) else may_have_happened(to_job(row), provably_not_done=True)
+    )
+    if not doubtful:
+        return Cancelled("It was cancelled.")
+    doubt = JobError("cancelled_in_doubt", "It was cancelled. An earlier attempt may have had its effect.")
+    return Unknown(outcome.error if isinstance(outcome, TryAgain) else doubt)
 
 
 def _settle_doubt(row: JobRow, outcome: Outcome) -> None:
