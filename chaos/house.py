@@ -3,9 +3,10 @@
 import asyncio
 import secrets
 import signal
+import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from multiprocessing.process import BaseProcess
@@ -22,7 +23,8 @@ from chaos.world import World, free_port
 from steward.authenticators.api_key import mint_key
 from steward.bootstrap import Application, open_application
 from steward.event import event_id, event_sequence
-from steward.identity import Principal, Role as Rank
+from steward.identity import Principal
+from steward.identity import Role as Rank
 from steward.job import FINAL, Job, JobStatus
 from steward.settings import Settings
 from steward.work_store import Listener
@@ -258,6 +260,17 @@ async def open_house(home: Path, world: World, **more: str) -> AsyncIterator[Hou
                     if process.exitcode is None:
                         process.kill()
                         process.join()
+
+
+@contextmanager
+def playground(folder: Path | None) -> Iterator[Path]:
+    """Yield ``folder``, made for the run and left there, or a temporary one."""
+    if folder is not None:
+        folder.mkdir(parents=True)
+        yield folder.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="steward-chaos-") as temporary:
+        yield Path(temporary)
 
 
 def with_notes(spec: Spec, folder: Path) -> Spec:

@@ -11,7 +11,6 @@ import json
 import random
 import signal
 import sys
-import tempfile
 import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, fields
@@ -21,7 +20,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from chaos.house import House, Promise, open_house
+from chaos.house import House, Promise, open_house, playground
 from chaos.points import IN_SERVER, Mark, Point, read_mark
 from chaos.process import Role, ended
 from chaos.verdict import RECOVERY_S, Kind, Story, about_death, judge, recovery_s
@@ -107,7 +106,13 @@ class Run:
     problems: list[str] = field(default_factory=list)
 
     async def play(self) -> None:
-        """Let processes die until none is left to, then let others finish what they left behind."""
+        """Let processes die until none is left to, then let others finish; a run that does not end so is a problem."""
+        try:
+            await self._play()
+        except Exception as error:  # noqa: BLE001 - the plans are judged all the same
+            self.problems.append(f"The run broke off with {type(error).__name__}: {error}")
+
+    async def _play(self) -> None:
         if self.split:
             of_server = [cell for cell in self.left if cell.point in IN_SERVER]
             others = [cell for cell in self.left if cell.point not in IN_SERVER]
@@ -227,14 +232,16 @@ def show(report: Report) -> None:
         table.add_column(name, justify="left" if name == "a process dies" else "right")
     table.add_column("same key again", justify="right")
     table.add_column("slowest recovery", justify="right")
-    order = {point: place for place, point in enumerate(Point)}
-    lines = sorted(report.rows.items(), key=lambda line: order.get(line[0], len(order)))  # type: ignore[arg-type]
+    order: dict[str, int] = {point: place for place, point in enumerate(Point)}
+    lines = sorted(report.rows.items(), key=lambda line: order.get(line[0], len(order)))
     for name, row in (*lines, ("all", report.total)):
         counts = (row.kills, row.plans, row.completed, row.unknown, row.lost, row.twice, row.wrong, row.repeats)
         table.add_row(name, *map(str, counts), f"{row.recovery_s:.1f} s", end_section=name == lines[-1][0])
     console = Console(width=130)
     console.print(table)
-    console.print(f"The longest wait for an answer was {report.longest_wait_s:.1f} s. Problems: {len(report.problems)}.")
+    console.print(
+        f"The longest wait for an answer was {report.longest_wait_s:.1f} s. Problems: {len(report.problems)}."
+    )
     for problem in report.problems:
         console.print(f"- {problem}", markup=False)
 
@@ -245,10 +252,11 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=len(CELLS), help=f"how many processes die (default {len(CELLS)})")
     parser.add_argument("--seed", type=int, default=None, help="for the order of the deaths (default: by chance)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--folder", type=Path, help="play in this new folder and leave databases and logs there")
     chosen = parser.parse_args()
     seed = random.SystemRandom().randrange(10_000) if chosen.seed is None else chosen.seed
-    with tempfile.TemporaryDirectory(prefix="steward-chaos-") as folder:
-        report = asyncio.run(measure(Path(folder), max(chosen.kills, 3), seed))
+    with playground(chosen.folder) as folder:
+        report = asyncio.run(measure(folder, max(chosen.kills, 3), seed))
     if chosen.json:
         print(json.dumps({**asdict(report), "total": asdict(report.total)}, indent=2))
     else:

@@ -10,7 +10,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -76,9 +76,7 @@ class Trap:
 
     def meant_for(self, point: Point, action_id: str, attempt: int) -> bool:
         """Say whether this is the moment."""
-        return (
-            point is self.point and self.action_id in {"", action_id} and attempt == 1 and not self.mark.exists()
-        )
+        return point is self.point and self.action_id in {"", action_id} and attempt == 1 and not self.mark.exists()
 
     def spring(self, plan_id: str, job_id: str) -> None:
         """Leave the mark and send the signal to the process itself; after SIGKILL it does not return."""
@@ -99,7 +97,7 @@ def pull(trigger: Path) -> None:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         order = json.loads(trigger.read_text())
         trigger.unlink()
-        leave(Path(order["mark"]), Mark(**{**order["facts"], "at": time.time()}))
+        leave(Path(order["mark"]), replace(Mark(**order["facts"]), at=time.time()))
         os.kill(order["facts"]["pid"], signal.SIGKILL)
 
 

@@ -23,7 +23,17 @@ from steward.job import Completed, Expanded, Job, NewJob
 from steward.orchestrator import Orchestrator
 from steward.plan_check import step_digests
 from steward.submission import sealed_params, sealed_result
-from steward.work_store import Answer, Claimed, Dispatcher, LeaseRef, Refused, Settlement, Submission, Submitted, WorkStore
+from steward.work_store import (
+    Answer,
+    Claimed,
+    Dispatcher,
+    LeaseRef,
+    Refused,
+    Settlement,
+    Submission,
+    Submitted,
+    WorkStore,
+)
 
 
 class AtCommit:
@@ -147,7 +157,9 @@ class TrappedDispatcher:
             outcome.result_sealed, workspace_id=job.workspace_id, purpose=sealed_result(job.plan_id, job.step_id)
         )
         children = tuple(
-            self._child(job, f"{job.step_id}[{index}]", {"url": result["url"], "payload": {"label": label}, "headers": {}})
+            self._child(
+                job, f"{job.step_id}[{index}]", {"url": result["url"], "payload": {"label": label}, "headers": {}}
+            )
             for index, label in enumerate(result["labels"])
         )
         return replace(settlement, outcome=Expanded(children))

@@ -3,6 +3,7 @@
 They count before they answer, and kill whoever asked to die in the middle of an effect at that very moment.
 """
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -40,6 +41,8 @@ class World:
         self.http_port = 0
         self.hang = threading.Event()
         """Set: webhook arrivals are counted and never answered."""
+        self.silent = threading.Event()
+        """Set: mails are counted and never answered."""
         self.let_go = threading.Event()
         """Set: those that hang are hung up on."""
         self._lock = threading.Lock()
@@ -87,6 +90,8 @@ class _Postman:
 
     async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         self._world.take_mail(envelope.content.decode("utf-8", "replace"))
+        if self._world.silent.is_set():
+            await asyncio.to_thread(self._world.let_go.wait)
         return "250 taken"
 
 

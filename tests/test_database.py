@@ -423,12 +423,12 @@ async def test_a_closed_bell_opens_nothing_again(tmp_path: Path) -> None:
         assert list(folder.iterdir()) == []
 
 
-async def test_a_new_database_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+def test_a_new_database_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     """The database holds everybody's work, so neither its file nor those that SQLite puts beside it are shared."""
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
     try:
         upgrade(database)
         modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     finally:
-        await database.aclose()
+        asyncio.run(database.aclose())
     assert set(modes.values()) == {0o600}, modes
