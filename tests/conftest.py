@@ -31,3 +31,11 @@ def clock() -> FakeClock:
 def anyio_backend() -> str:
     """Run async tests on asyncio, which is what Steward runs on."""
     return "asyncio"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run in which a test was skipped or expected to fail: what cannot run must not look like a pass."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and any(reporter.stats.get(kind) for kind in ("skipped", "xfailed", "xpassed")):
+        reporter.write_line("A skipped test is a failed run.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
