@@ -1,12 +1,11 @@
-"""The database behind threads: group commit, isolation of its units, outages, migrations, and the bell between processes."""
+"""The database behind threads: group commit, isolation of its units, outages, and migrations."""
 
 import asyncio
-import socket
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from steward.database import Database, Doorbell, migrate
+from steward.database import Database, migrate
 from steward.database.migrate import upgrade
 from steward.database.tables import metadata
 from steward.errors import ConfigurationError, Conflict, StoreUnavailable
@@ -287,140 +286,6 @@ def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
         process.stdin.flush()
     answers = [process.communicate(timeout=40)[0].strip() for process in starting]
     assert answers == [migrate.HEAD] * 4
-
-
-# -- the doorbell -----------------------------------------------------------------------------------------------------
-
-_LISTENER = """
-import asyncio, sys
-from pathlib import Path
-from steward.database import Doorbell
-async def main():
-    bell = Doorbell(Path(sys.argv[1]))
-    with bell.listen("work") as listener:
-        print("listening", flush=True)
-        print(await listener.wait(30), flush=True)
-        print(await listener.wait(0), flush=True)
-    bell.close()
-asyncio.run(main())
-"""
-
-
-def listening_process(folder: Path) -> subprocess.Popen[str]:
-    """Start a process that listens for work, and return when it does."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _LISTENER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "listening\n"
-    return process
-
-
-async def flushed() -> None:
-    """Let the bell send what it has to send."""
-    for _ in range(3):
-        await turn()
-
-
-@pytest.mark.slow
-async def test_the_doorbell_wakes_another_process(tmp_path: Path) -> None:
-    """One ring wakes it once; a ring for another topic does not."""
-    folder = tmp_path / "bells"
-    bell = Doorbell(folder)
-    with listening_process(folder) as other:
-        bell.ring("events")
-        await flushed()
-        bell.ring("work")
-        await flushed()
-        out, _ = other.communicate(timeout=40)
-    assert out == "True\nFalse\n"
-    bell.close()
-    assert list(folder.iterdir()) == []
-
-
-@pytest.mark.slow
-async def test_a_process_that_was_killed_is_forgotten(tmp_path: Path) -> None:
-    """Its socket is left behind; the next ring removes it and reaches the living."""
-    folder = tmp_path / "bells"
-    bell = Doorbell(folder)
-    with listening_process(folder) as killed, listening_process(folder) as living:
-        killed.kill()
-        killed.wait()
-        assert len(list(folder.iterdir())) == 2
-        bell.ring("work")
-        await flushed()
-        out, _ = living.communicate(timeout=40)
-    assert out == "True\nFalse\n"
-    assert list(folder.iterdir()) == []
-    bell.close()
-
-
-async def test_a_ring_before_the_wait_is_not_lost(tmp_path: Path) -> None:
-    """It is remembered once, however often it rang."""
-    bell = Doorbell(tmp_path / "bells")
-    with bell.listen("work") as listener:
-        bell.ring("work")
-        bell.ring("work")
-        assert await listener.wait(0) is True
-        assert await listener.wait(0) is False
-    bell.close()
-
-
-async def test_two_bells_that_start_in_the_same_moment_hear_each_other(tmp_path: Path) -> None:
-    """A listener that appears right after somebody rang is found by the very next ring, however coarse file times are."""
-    for round_number in range(20):
-        folder = tmp_path / str(round_number)
-        one, two, three = Doorbell(folder), Doorbell(folder), Doorbell(folder)
-        with one.listen("work") as first:
-            two.ring("work")
-            await flushed()
-            assert await first.wait(5)
-            with three.listen("work") as late:
-                two.ring("work")
-                await flushed()
-                assert await late.wait(5)
-        for bell in (one, two, three):
-            bell.close()
-
-
-async def test_a_full_mailbox_is_left_alone(tmp_path: Path) -> None:
-    """Whoever does not read its rings keeps its socket: it is busy, not dead."""
-    folder = tmp_path / "bells"
-    folder.mkdir()
-    busy = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    busy.bind(str(folder / "work-busy.sock"))
-    bell = Doorbell(folder)
-    for _ in range(600):
-        bell.ring("work")
-        await flushed()
-    assert (folder / "work-busy.sock").exists()
-    bell.close()
-    busy.close()
-
-
-async def test_a_folder_with_a_long_name_works(tmp_path: Path) -> None:
-    """Socket paths are short by nature; folders need not be."""
-    folder = tmp_path / ("a" * 120) / "bells"
-    one, two = Doorbell(folder), Doorbell(folder)
-    with one.listen("work") as listener:
-        two.ring("work")
-        await flushed()
-        assert await listener.wait(5)
-    one.close()
-    two.close()
-
-
-async def test_a_closed_bell_opens_nothing_again(tmp_path: Path) -> None:
-    """A ring that comes too late is dropped; no socket or folder is left open."""
-    folder = tmp_path / "bells"
-    bell = Doorbell(folder)
-    bell.ring("work")
-    bell.close()
-    bell.ring("work")
-    await flushed()
-    assert (bell._sender, bell._directory) == (None, -1)
-    with suppress(FileNotFoundError):
-        assert list(folder.iterdir()) == []
 
 
 def test_a_new_database_is_readable_by_its_owner_alone(tmp_path: Path) -> None:

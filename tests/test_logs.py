@@ -21,12 +21,12 @@ try:
     raise ValueError("password=hunter2")
 except ValueError:
     log.exception("It broke.", action="broke")
-logging.getLogger("another.library").warning("token=%s", "hunter2")
-logging.getLogger("another.library").info("quiet")
+logging.getLogger("another.module").warning("token=%s", "hunter2")
+logging.getLogger("another.module").info("quiet")
 try:
     raise ValueError("password=hunter2")
 except ValueError:
-    logging.getLogger("another.library").exception("It broke, too.")
+    logging.getLogger("another.module").exception("It broke, too.")
 """
 
 
