@@ -220,7 +220,7 @@ async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None
 async def test_the_migrations_add_up_to_the_tables(tmp_path: Path) -> None:
     """Alembic finds no difference between a migrated database and ``tables.py``: no column, type, index or default."""
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    migrate.upgrade(database)
+    database.run_sync(migrate.migrate)
 
     def differences(connection: Connection) -> list[Any]:
         options = {"compare_type": True, "compare_server_default": True}
@@ -242,9 +242,14 @@ async def test_the_migrations_add_up_to_the_tables(tmp_path: Path) -> None:
 
 
 async def test_head_names_the_newest_migration(tmp_path: Path) -> None:
-    """The usual start trusts ``HEAD``; so it must be what the files lead to."""
+    """The usual start trusts ``HEAD``; so it must be what the files lead to, and what a new database is marked with."""
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    database.run_sync(migrate.migrate)
+    assert await database.read(migrate.current_revision) == migrate.HEAD
+    await database.aclose()
+    database = Database(f"sqlite:///{tmp_path / 'new.db'}")
     migrate.upgrade(database)
+    database.run_sync(migrate.migrate)  # Alembic takes the mark for its own
     assert await database.read(migrate.current_revision) == migrate.HEAD
     migrate.upgrade(database)  # again: nothing to do
     await database.aclose()

@@ -69,7 +69,7 @@ class Application:
     def duties(self) -> tuple[Duty, ...]:
         """Return what has to be done regularly by at least one process."""
         return (
-            sweeper(self.engine.dispatcher),
+            sweeper(self.engine.dispatcher, self.clock),
             pruner(self.engine.dispatcher, self.settings.job_retention_s),
         )
 

@@ -106,7 +106,7 @@ class Database:
 
     async def read(self, run: Callable[[Connection], T]) -> T:
         """Return ``run(connection)``, seen in one consistent snapshot."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, run)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_sync, run)
 
     async def write(self, run: Callable[[Connection], T], then: Callable[[T], None] | None = None) -> T:
         """Return ``run(connection)`` once it is committed; ``then`` is called with it on the event loop just before.
@@ -146,7 +146,8 @@ class Database:
         self._read_engine.dispose()
         self._write_engine.dispose()
 
-    def _read(self, run: Callable[[Connection], T]) -> T:
+    def read_sync(self, run: Callable[[Connection], T]) -> T:
+        """Return ``run(connection)``, seen in one consistent snapshot, on the calling thread."""
         try:
             with self._read_engine.connect() as connection, connection.begin():
                 return run(connection)

@@ -1,18 +1,22 @@
-"""Brings a database to this version's schema: Alembic, run in one transaction at the start of every process.
+"""Brings a database to this version's schema, in one transaction at the start of every process.
 
 ``HEAD`` names the newest migration, so that the usual start (nothing to do) need not even load Alembic. Migrations are
-files in ``migrations/versions``; a test proves that their sum equals ``tables.py``.
+files in ``migrations/versions``. An empty database is made from ``tables.py`` at once; a test proves that the migrations
+add up to exactly that.
 """
 
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, text
 
 from steward.database.engine import Database
+from steward.database.tables import metadata
 from steward.errors import ConfigurationError
 
 HEAD: Final = "0001"
+_version: Final = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+"""Alembic's own table, as Alembic makes it."""
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
@@ -24,8 +28,12 @@ def current_revision(connection: Connection) -> str | None:
 
 
 def upgrade(database: Database) -> None:
-    """Apply every missing migration; raise ``ConfigurationError`` if the database is of a newer Steward than this one."""
-    database.run_sync(_upgrade)
+    """Apply every missing migration; raise ``ConfigurationError`` if the database is of a newer Steward than this one.
+
+    Where there is none it only reads, so that a process can start while another one writes.
+    """
+    if database.read_sync(current_revision) != HEAD:
+        database.run_sync(_upgrade)
 
 
 def _upgrade(connection: Connection) -> None:
@@ -37,7 +45,17 @@ def _upgrade(connection: Connection) -> None:
             f"DATABASE_URL points to a database of a newer Steward (schema {revision}, this one knows {HEAD}); "
             "run the newer version, or restore a backup from before the upgrade."
         )
-    from alembic import command  # noqa: PLC0415 - costs a fifth of a second that the usual start saves
+    if revision is None and not inspect(connection).get_table_names():
+        metadata.create_all(connection)
+        _version.create(connection)
+        connection.execute(_version.insert(), {"version_num": HEAD})
+        return
+    migrate(connection)
+
+
+def migrate(connection: Connection) -> None:
+    """Apply every missing migration, from wherever the database stands."""
+    from alembic import command  # noqa: PLC0415 - costs a fifth of a second that other starts save
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
