@@ -2,7 +2,7 @@
 #   make demo    a sentence becomes an e-mail in a mailbox
 #   make test    everything is proven
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check bench format clean
+.PHONY: help demo test quick check bench soak format clean
 PYTHON ?= python3
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
@@ -20,8 +20,8 @@ help: ## show this list
 demo: .venv/.ready ## run three real requests end to end and show what happened
 	@.venv/bin/python demo/run.py
 
-quick: .venv/.ready ## the fast tests (under a minute)
-	@.venv/bin/pytest -q -n 2 -m "not slow"
+quick: .venv/.ready ## the fast tests, without mail, web and command-line servers (under a minute)
+	@.venv/bin/pytest -q -n 2 -m "not slow" --ignore=tests/actions --ignore=tests/cli --ignore=tests/e2e
 
 test: .venv/.ready check ## every check and every test, real servers included
 	@.venv/bin/pytest -q -n 2
@@ -34,6 +34,10 @@ check: .venv/.ready ## lint, format, types, import direction
 
 bench: .venv/.ready ## measure submit, claim and settle, and print a table
 	@.venv/bin/python bench/run.py
+
+soak: .venv/.ready ## the long proofs: 200 killed processes, every fault at length
+	@.venv/bin/python -m chaos.matrix --kills 200
+	@.venv/bin/python -m chaos.faults --long
 
 format: .venv/.ready ## put the code into its usual shape
 	@.venv/bin/ruff check --fix .

@@ -1,9 +1,11 @@
 """The crash matrix and the fault runs in their short form, and proof that their judge would notice."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +19,7 @@ from chaos.verdict import RECOVERY_S, Kind, Seen, Story, about_death, judge, rec
 
 from steward.action import Effect, RetryMode
 from steward.job import Attempt, Job, JobError, JobStatus
+from tests.installation import installation
 
 ROOT = Path(__file__).parent.parent
 BEGAN = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
@@ -248,3 +251,15 @@ def test_a_log_that_cannot_be_written_does_not_stop_the_work() -> None:
             [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=full, text=True, check=False, timeout=40
         )
     assert ended.stdout == "alive\n"
+
+
+@pytest.mark.anyio
+async def test_a_process_starts_while_another_program_writes(tmp_path: Path) -> None:
+    """A database that stands at this version's schema is only read at start, so a long write cannot keep workers away."""
+    async with installation(tmp_path):
+        pass
+    with closing(sqlite3.connect(tmp_path / "steward.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with installation(tmp_path) as house:
+            assert await house.app.engine.dispatcher.depth() == {}
+        other.execute("ROLLBACK")

@@ -183,6 +183,7 @@ async def test_w12_fifty_concurrent_executions_are_one(house: Installation) -> N
     assert len((await store.list_jobs(limit=100)).jobs) == 2
 
 
+@pytest.mark.slow
 async def test_w2_w11_a_retry_after_a_failed_execute_creates_the_job(tmp_path: Path, clock: FakeClock) -> None:
     """The store was away: nothing stays behind, and the same key then makes exactly one job."""
     async with installation(tmp_path, clock=clock) as house:

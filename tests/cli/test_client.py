@@ -46,7 +46,7 @@ class FarEnd(ThreadingHTTPServer):
 def far_end() -> Iterator[FarEnd]:
     """Run a far end."""
     with FarEnd() as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()

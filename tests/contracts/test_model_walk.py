@@ -236,6 +236,7 @@ class RandomHistory(Walk):
         self.model.now = self.clock.now()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # a failure is first made small
 def test_random_histories_agree_with_the_reference_model(
     kind: str, template: Path, tmp_path_factory: pytest.TempPathFactory

@@ -186,6 +186,7 @@ async def test_a_worker_outlives_a_store_that_is_away(tmp_path: Path, clock: Fak
     assert (len(deeds.done), done) == (1, ["b"])
 
 
+@pytest.mark.slow
 async def test_an_attempt_that_finds_the_store_away_hands_its_job_back(tmp_path: Path, clock: FakeClock) -> None:
     """An outage before the effect costs the job no attempt."""
     async with installation(tmp_path, clock=clock) as house:

@@ -67,6 +67,7 @@ async def test_a_stopping_worker_gives_up_a_thread_and_says_that_nobody_knows(ho
     deeds.gate.set()
 
 
+@pytest.mark.slow
 async def test_a_function_that_found_no_thread_provably_did_nothing(house: Installation) -> None:
     """All threads busy: a write that never began is tried again, however it may be repeated."""
     deeds = Deeds()
