@@ -13,7 +13,7 @@ from steward.actions import Content, Destination, action
 
 FAN: Final = "chaos.fan"
 BOOK: Final = "chaos.book"
-_PATIENCE_S: Final = 10.0
+_PATIENCE_S: Final = 30.0
 
 
 async def asked(url: Annotated[str, Destination], ctx: ActionContext) -> ProbeAnswer:

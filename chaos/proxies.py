@@ -6,7 +6,7 @@ dispatcher's shell also turns the result of ``chaos.fan`` into an expansion, whi
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -115,8 +115,7 @@ class TrappedDispatcher:
         """Write dispatch records."""
         job_ids = [ref.job_id for ref in refs]
         self._perhaps(Point.BEFORE_DISPATCH, job_ids)
-        answers = await self._inner.dispatch(refs)
-        self._note("dispatch", job_ids, answers)
+        answers = await self._noted("dispatch", job_ids, self._inner.dispatch(refs))
         self._perhaps(Point.AFTER_DISPATCH, job_ids)
         return answers
 
@@ -126,8 +125,8 @@ class TrappedDispatcher:
         self._perhaps(Point.BEFORE_SETTLE, job_ids)
         self._perhaps(Point.MID_SETTLE, job_ids)
         self._perhaps(Point.MID_EXPAND, job_ids)
-        answers = await self._inner.settle([self._expanded(settlement) for settlement in settlements])
-        self._note("settle", job_ids, answers)
+        settling = self._inner.settle([self._expanded(settlement) for settlement in settlements])
+        answers = await self._noted("settle", job_ids, settling)
         self._perhaps(Point.AFTER_SETTLE, job_ids)
         return answers
 
@@ -140,13 +139,17 @@ class TrappedDispatcher:
             else:
                 self._trap.spring(job.plan_id, job.job_id)
 
-    def _note(self, verb: str, job_ids: Sequence[str], answers: Sequence[Answer]) -> None:
-        if self._notes is None:
-            return
-        with (self._notes / f"{os.getpid()}.jsonl").open("a") as lines:
-            for job_id, answer in zip(job_ids, answers, strict=True):
-                said = answer.reason if isinstance(answer, Refused) else "granted"
-                lines.write(json.dumps({"verb": verb, "job_id": job_id, "said": said}) + "\n")
+    async def _noted(
+        self, verb: str, job_ids: Sequence[str], answering: Awaitable[tuple[Answer, ...]]
+    ) -> tuple[Answer, ...]:
+        """Return the answers, written down if there is a folder for notes."""
+        answers = await answering
+        if self._notes is not None:
+            with (self._notes / f"{os.getpid()}.jsonl").open("a") as lines:
+                for job_id, answer in zip(job_ids, answers, strict=True):
+                    said = answer.reason if isinstance(answer, Refused) else "granted"
+                    lines.write(json.dumps({"verb": verb, "job_id": job_id, "said": said}) + "\n")
+        return answers
 
     def _expanded(self, settlement: Settlement) -> Settlement:
         """Return the settlement, with a child for each label where a fan completed for the first time."""

@@ -39,6 +39,8 @@ class World:
         self.mails: dict[str, int] = defaultdict(int)
         self.mail_port = free_port()
         self.http_port = 0
+        self.slow_s = 0.0
+        """How long the book takes, in seconds, before it enters what it was told."""
         self.hang = threading.Event()
         """Set: webhook arrivals are counted and never answered."""
         self.silent = threading.Event()
@@ -104,6 +106,7 @@ def _receiver(world: World) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             if self.path == "/book":
+                world.let_go.wait(world.slow_s)
                 world.take_entry(body["label"], body["reference"])
             else:
                 hangs = world.hang.is_set()
