@@ -17,7 +17,7 @@ help: ## show this list
 	@$(UV) sync --quiet --frozen --python $(PYTHON)
 	@touch $@
 
-demo: .venv/.ready ## run three real requests end to end and show what happened
+demo: .venv/.ready ## run four real requests end to end and show what happened
 	@.venv/bin/python demo/run.py
 
 quick: .venv/.ready ## the fast tests, without mail, web and command-line servers (under a minute)

@@ -45,7 +45,9 @@ def print_json(document: Any) -> None:
 def plain(value: object, style: str = "") -> Text:
     """Return ``value`` as text in which control characters are visible and nothing counts as markup."""
     shown = "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in str(value))
-    return Text(shown, style=style)
+    text = Text(shown)
+    text.stylize(style)  # not the base style, which would colour whatever is put after it
+    return text
 
 
 def word(value: str) -> Text:
