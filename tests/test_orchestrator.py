@@ -263,7 +263,7 @@ async def test_w16_a_denied_step_stops_the_whole_plan(tmp_path: Path, clock: Fak
         with pytest.raises(PolicyDenied) as caught:
             await house.submit(NOTE, denied, denied, key="once")
         assert caught.value.facts == {"step": "s2", "rule": "action_denylist"}
-        assert [problem.pointer for problem in caught.value.errors] == ["/steps/s2", "/steps/s3"]
+        assert [problem.pointer for problem in caught.value.errors] == ["/steps/1", "/steps/2"]
         assert "ACTION_DENYLIST" in caught.value.detail
         assert await nothing_submitted(house)
         assert not (await house.submit(NOTE, key="once")).duplicate

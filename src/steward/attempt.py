@@ -24,6 +24,7 @@ from steward.action import (
     Effect,
     Happened,
     OutcomeUnknown,
+    ParameterRole,
     RetryMode,
     StillRunning,
 )
@@ -49,7 +50,7 @@ from steward.job import (
 from steward.plan import MAX_RESULT_BYTES
 from steward.plan_check import destinations, schema_problems, step_digests
 from steward.policy import Ask, Deny, Policy
-from steward.redaction import redact, redact_text
+from steward.redaction import mask, mask_text, redact, redact_text, texts_in
 from steward.submission import sealed_params, sealed_result
 from steward.vault import SealBroken, Vault
 from steward.work_store import Dispatcher, Lease, Refused
@@ -98,6 +99,8 @@ class Attempt:
     job: Job = field(init=False)
     """The record as it stands: as claimed, then as dispatched."""
     cancel_asked: bool = False
+    secrets: frozenset[str] = frozenset()
+    """The secret parameters' own texts, to be masked in whatever comes back."""
     effect_under_way: bool = False
     """Whether stopping now would leave something half done."""
 
@@ -137,6 +140,9 @@ class Attempt:
         written = self._unsealed()
         if isinstance(written, Failed):
             return written
+        role_of = action.definition.role_of
+        secret = {name: value for name, value in written.items() if role_of(name) is ParameterRole.SECRET}
+        self.secrets = frozenset(texts_in(secret))
         principal = await self.rooms.directory.principal_of(self.job.workspace_id, self.job.actor_id)
         if principal is None or not principal.may(Scope.EXECUTE):
             return Failed(
@@ -305,9 +311,10 @@ class Attempt:
                     JobError("result_too_large", f"The result is not JSON of at most {MAX_RESULT_BYTES} bytes.")
                 )
             result = {"note": f"Done; its result was not JSON of at most {MAX_RESULT_BYTES} bytes and was not kept."}
-        fields = result if isinstance(result, dict) else {}
+        shown = mask(redact(result), self.secrets)
+        fields = shown if isinstance(shown, dict) else {}
         return Completed(
-            result=redact(result),
+            result=shown,
             result_sealed=self.rooms.vault.seal(
                 result,
                 workspace_id=self.job.workspace_id,
@@ -330,9 +337,10 @@ class Attempt:
             request_id=self.job.request_id,
         )
 
-    @staticmethod
-    def _error(code: str, detail: str, *, retryable: bool = False) -> JobError:
-        said = str(detail)[:_MAX_DETAIL_CHARS].encode(errors="replace").decode()  # half a character cannot be stored
+    def _error(self, code: str, detail: str, *, retryable: bool = False) -> JobError:
+        said = (
+            mask_text(str(detail), self.secrets)[:_MAX_DETAIL_CHARS].encode(errors="replace").decode()
+        )  # half a character cannot be stored
         return JobError(code, redact_text(said), retryable)
 
     def _names(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ Nothing here runs an action, and nothing here knows which store, planner or poli
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,16 +13,24 @@ from pydantic import ValidationError
 
 from steward.action import Catalogue
 from steward.clock import Clock
-from steward.errors import ApprovalMismatch, FieldProblem, IllegalTransition, Invalid, NotFound, PlanExpired
+from steward.errors import (
+    ApprovalMismatch,
+    FieldProblem,
+    IllegalTransition,
+    Invalid,
+    NotFound,
+    PlanExpired,
+    StewardError,
+)
 from steward.identity import Principal
 from steward.ids import IdFactory, is_id
 from steward.job import FINAL, Job, JobStatus
-from steward.plan import PlannedAction, PlanRecord, PlanResult, PlanStatus, Question
+from steward.plan import PlannedAction, PlanRecord, PlanResult, PlanStatus
 from steward.plan_check import CheckedPlan, PlanCheck
 from steward.plan_document import NO_PLANNER, plan_document, step_document
 from steward.planner import Planner, PlanningRequest, Proposal, RefusedAction
 from steward.policy import Deny, Policy, decision_document
-from steward.redaction import redact_text
+from steward.redaction import mask_text, redact_text
 from steward.submission import RequestedAction, action_claims, build_submission, request_claim
 from steward.vault import Vault
 from steward.views import approval_view, job_view, time_view
@@ -114,7 +122,14 @@ class Orchestrator:
             steps=[{"action_id": action_id, "params": params}],
             explanation="Asked for as one action.",
         )
-        return await self._keep(principal, Proposal(plan=plan), meta=NO_PLANNER, context={}, request_id=request_id)
+        return await self._keep(
+            principal,
+            Proposal(plan=plan),
+            meta=NO_PLANNER,
+            context={},
+            request_id=request_id,
+            at=lambda _: "",  # the body is the one step
+        )
 
     async def revise(
         self,
@@ -130,6 +145,11 @@ class Orchestrator:
         if old.body_sealed is None:
             raise IllegalTransition("That plan has ended and its steps are no longer kept; make a new one.")
         body = self._body(old)
+        asked = {question["param"] for question in old.document["questions"]}
+        unasked = sorted(set(answers or ()) - asked)
+        if unasked:
+            problems = [FieldProblem(f"/answers/{name[:100]}", "nothing was asked under this name") for name in unasked]
+            raise Invalid("An answer is to none of the plan's questions.", errors=problems)
         if steps is None:
             context = {**body["context"], "answers": {**body["context"].get("answers", {}), **(answers or {})}}
             return await self.plan(principal, body["prompt"], context, request_id)
@@ -152,26 +172,29 @@ class Orchestrator:
         meta: Mapping[str, Any],
         context: Mapping[str, Any],
         request_id: str,
+        at: Callable[[int], str] = "/steps/{}".format,
     ) -> dict[str, Any]:
         """Check a proposal, keep it as a draft and return its document."""
-        plan = proposal.plan
-        steps = [] if proposal.questions else plan.steps
-        checked = self._check.check(principal, steps)
-        record = self._record(principal, plan, checked, proposal.questions, meta, context, request_id)
+        steps = [] if proposal.questions else proposal.plan.steps
+        checked = self._check.check(principal, steps, at=at)
+        record = self._record(principal, proposal, checked, meta, context, request_id)
         await self._engine.open(principal).draft(record)
         return plan_document(record)
 
     def _record(  # noqa: PLR0917 - it gathers all that a plan is
         self,
         principal: Principal,
-        plan: PlanResult,
+        proposal: Proposal,
         checked: CheckedPlan,
-        questions: Sequence[Question],
         meta: Mapping[str, Any],
         context: Mapping[str, Any],
         request_id: str,
     ) -> PlanRecord:
-        now, plan_id = self._clock.now(), self._ids.new("plan")
+        plan, now, plan_id = proposal.plan, self._clock.now(), self._ids.new("plan")
+
+        def shown(text: str) -> str:
+            return redact_text(mask_text(checked.without_secrets(text), proposal.secrets))
+
         runnable = bool(checked.steps)
         body = {
             "prompt": plan.prompt,
@@ -185,13 +208,15 @@ class Orchestrator:
             status=PlanStatus.DRAFT if runnable else PlanStatus.NEEDS_INPUT,
             digest=checked.digest if runnable else "",
             document={
-                "prompt": redact_text(checked.without_secrets(plan.prompt)),
-                "intent": redact_text(checked.without_secrets(plan.intent)),
+                "prompt": shown(plan.prompt),
+                "intent": shown(plan.intent),
                 "steps": [step_document(step) for step in checked.steps],
                 "confidence": plan.confidence,
-                "explanation": redact_text(checked.without_secrets(plan.explanation)),
+                "explanation": shown(plan.explanation),
                 "meta": dict(meta),
-                "questions": [question.as_dict() for question in questions],
+                "questions": [
+                    {"param": question.param, "text": shown(question.text)} for question in proposal.questions
+                ],
             },
             body_sealed=self._vault.seal(body, workspace_id=principal.workspace_id, purpose=f"plan/{plan_id}"),
             created_at=now,
@@ -244,21 +269,29 @@ class Orchestrator:
         """Submit actions that the caller brings, as one plan: all of them or none."""
         if not actions:
             raise Invalid("There is no action to run.", errors=[FieldProblem("/actions", "at least one action")])
-        items = [requested.action.model_dump() for requested in actions]
-        payload = {
-            "actions": [{**item, "name": it.client_request_id} for item, it in zip(items, actions, strict=True)],
-            "run_at": time_view(run_at),
-        }
         plan = proposed(
             prompt="Run the actions given.",
             intent=f"Run {len(actions)} action{'s' if len(actions) != 1 else ''}.",
-            steps=items,
+            steps=[requested.action.model_dump() for requested in actions],
             explanation="Asked for as actions.",
         )
-        checked = self._check.check(principal, plan.steps, at="/actions")
+        named = zip(plan.steps, actions, strict=True)  # with ids and dependencies as they were meant
+        payload = {
+            "actions": [{**step.model_dump(), "name": requested.client_request_id} for step, requested in named],
+            "run_at": time_view(run_at),
+        }
         claims = (*request_claim(idempotency_key, payload), *action_claims(actions, run_at))
-        record = self._record(principal, plan, checked, (), NO_PLANNER, {}, request_id)
-        return await self._engine.open(principal).submit(self._submission(record, checked, run_at, claims))
+        store = self._engine.open(principal)
+        try:
+            checked = self._check.check(principal, plan.steps, at="/actions/{}".format)
+            record = self._record(principal, Proposal(plan=plan), checked, NO_PLANNER, {}, request_id)
+            submission = self._submission(record, checked, run_at, claims)
+        except StewardError:
+            earlier = await store.find(claims) if claims else None
+            if earlier is None:
+                raise
+            return earlier  # done before policy or the catalogue changed: a retry gets the first answer
+        return await store.submit(submission)
 
     async def execute_preview(self, principal: Principal, preview_id: str, *, wait_ms: int, request_id: str) -> Job:
         """Submit a one-step plan once and return its job when it has ended, or as it stands after ``wait_ms``."""

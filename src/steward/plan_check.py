@@ -4,7 +4,7 @@ The same functions run again in the worker, on the step it is about to dispatch:
 here.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -20,7 +20,7 @@ from steward.identity import Principal
 from steward.plan import PlannedAction
 from steward.policy import Decision, Policy
 from steward.provenance import Label
-from steward.redaction import REDACTED, redact
+from steward.redaction import REDACTED, mask_text, redact, texts_in
 from steward.vault import Vault
 
 _MAY_TAKE_RESULTS: Final = frozenset({ParameterRole.CONTENT, ParameterRole.OBJECT})
@@ -75,19 +75,7 @@ class CheckedPlan:
 
     def without_secrets(self, text: str) -> str:
         """Return ``text`` with the secrets that the steps take masked: a sentence repeats what it is about."""
-        secrets = {value for step in self.steps for value in _texts(step.secrets())}
-        for secret in sorted(secrets, key=len, reverse=True):
-            text = text.replace(secret, REDACTED)
-        return text
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield every text inside a JSON value that is not empty."""
-    if isinstance(value, str):
-        yield from [value] if value else []
-    elif isinstance(value, (Mapping, list)):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
+        return mask_text(text, {value for step in self.steps for value in texts_in(step.secrets())})
 
 
 @lru_cache(maxsize=512)
@@ -120,7 +108,8 @@ def _sentence(error: ValidationError) -> str:
         case "required":
             return f"{error.message.split(' ', 1)[0]} is required."
         case "additionalProperties":
-            return "It has a field that this action does not know."
+            known = error.schema.get("properties", {}) if isinstance(error.schema, Mapping) else {}
+            return f"It has a field that is not known here; known are {', '.join(sorted(known)) or 'none'}."
         case "type":
             return f"It must be of type {error.validator_value}."
         case "pattern" | "format" | "anyOf" | "oneOf":
@@ -216,12 +205,14 @@ class PlanCheck:
         self._policy = policy
         self._vault = vault
 
-    def check(self, principal: Principal, steps: Sequence[PlannedAction], *, at: str = "/steps") -> CheckedPlan:
-        """Return the checked plan; raise ``Invalid`` (or a narrower error) with pointers below ``at``."""
+    def check(
+        self, principal: Principal, steps: Sequence[PlannedAction], *, at: Callable[[int], str] = "/steps/{}".format
+    ) -> CheckedPlan:
+        """Return the checked plan; raise ``Invalid`` (or a narrower error) with pointers below ``at(index)``."""
         checked: dict[str, CheckedStep] = {}
         for index, step in enumerate(steps):
             try:
-                checked[step.id] = self._step(principal, step, checked, f"{at}/{index}")
+                checked[step.id] = self._step(principal, step, checked, at(index))
             except StewardError as error:
                 error.facts.setdefault("step", step.id)
                 raise

@@ -43,6 +43,8 @@ class Proposal:
     questions: tuple[Question, ...] = ()
     denied: tuple[RefusedAction, ...] = ()
     """What was meant but may not run; then there is no plan, and the question says so."""
+    secrets: tuple[str, ...] = ()
+    """Texts of the sentence that were meant as secrets, also where there is no step yet; masked wherever it is shown."""
     model: str | None = None
     tokens_in: int = 0
     tokens_out: int = 0

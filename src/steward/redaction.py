@@ -8,7 +8,7 @@ defence, not access control: what is known to be secret by its declared role is 
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 REDACTED: Final = "***REDACTED***"
@@ -198,6 +198,35 @@ def _redact(value: Any, depth: int) -> Any:
     if isinstance(value, Mapping):
         return _redact_mapping(value, depth + 1)
     return [_redact(item, depth + 1) for item in value]
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield every text inside a JSON value that is not empty."""
+    if isinstance(value, str):
+        yield from [value] if value else []
+    elif isinstance(value, (Mapping, list)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_in(item)
+
+
+def mask_text(text: str, secrets: Iterable[str]) -> str:
+    """Return ``text`` with these exact secrets masked, the longest first."""
+    for secret in sorted({secret for secret in secrets if secret}, key=len, reverse=True):
+        text = text.replace(secret, REDACTED)
+    return text
+
+
+def mask(value: Any, secrets: Collection[str]) -> Any:
+    """Return a JSON value with these exact secrets masked wherever they stand in a text, keys included."""
+    if not secrets:
+        return value
+    if isinstance(value, str):
+        return mask_text(value, secrets)
+    if isinstance(value, Mapping):
+        return {mask_text(str(key), secrets): mask(item, secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [mask(item, secrets) for item in value]
+    return value
 
 
 def redact(value: Any) -> Any:

@@ -75,7 +75,7 @@ def refuse_denied(checked: CheckedPlan) -> None:
     raise PolicyDenied(
         f"Step {step.id} ({step.definition.id}) is denied: {decision.reason} {decision.fix}".rstrip(),
         facts={"step": step.id, "rule": decision.rule},
-        errors=[FieldProblem(f"/steps/{refused.id}", why.reason) for refused, why in denied],
+        errors=[FieldProblem(f"/steps/{checked.steps.index(refused)}", why.reason) for refused, why in denied],
     )
 
 

@@ -201,6 +201,13 @@ class WorkStore(Protocol):
         """
         ...
 
+    async def find(self, claims: Sequence[IdempotencyClaim]) -> Submitted | None:
+        """Return the original of a request by its idempotency claims alone, as a duplicate; None if none is known.
+
+        Refuses reused and mixed claims as ``submit`` does; changes nothing.
+        """
+        ...
+
     async def decide_approval(self, approval_id: str, digest: str, verdict: Verdict, comment: str | None) -> Approval:
         """Record a decision once and release or cancel what it held, in the same operation.
 

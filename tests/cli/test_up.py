@@ -35,7 +35,9 @@ def up(started: list[Process], env: dict[str, str]) -> Process:
 
 
 def test_the_first_start_makes_everything_and_the_next_one_finds_it(tmp_path: Path, started: list[Process]) -> None:
-    """Keys and address are for the owner's eyes only; the key stays the same; the address goes when it stops."""
+    """Keys and address are for the owner's eyes only; the key stays the same and stands in the log of the first start alone;
+    the address goes when it stops.
+    """
     home = tmp_path / "home"
     env = environment(home)
     kept = []
@@ -45,7 +47,11 @@ def test_the_first_start_makes_everything_and_the_next_one_finds_it(tmp_path: Pa
         kept.append((address["api_key"], (home / "secret.key").read_text()))
         for name in ("up.json", "local.key", "secret.key", "steward.db"):
             assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
-        assert f"Authorization: Bearer {address['api_key']}" in process.log.text
+        shown = f"Authorization: Bearer {address['api_key']}" in process.log.text
+        assert shown is (number is signal.SIGINT), (
+            "where nobody sits in front of it, only the first start shows the key"
+        )
+        assert str(home / "local.key") in process.log.text or shown
         assert steward(env, "actions", "list").returncode == 0
         process.popen.send_signal(number)
         assert process.ended() == 0
@@ -190,3 +196,14 @@ def test_doctor_on_a_machine_with_nothing_changes_nothing(tmp_path: Path) -> Non
     ended = steward(environment(tmp_path / "home"), "doctor")
     assert ended.returncode == 0, ended.stdout
     assert not (tmp_path / "home").exists()
+
+
+def test_a_second_up_on_the_same_home_is_refused_and_harms_nothing(tmp_path: Path, started: list[Process]) -> None:
+    """It says where the first one listens, and the commands go on finding that one."""
+    env = environment(tmp_path / "home")
+    up(started, env)
+    address = json.loads((tmp_path / "home" / "up.json").read_text())
+    second = steward(env, "up", "--port", "0")
+    assert second.returncode == 1
+    assert address["url"] in second.stderr
+    assert steward(env, "actions", "list").returncode == 0

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from steward.cli.exits import CommandFailed, ExitCode
+from steward.cli.exits import CommandFailed, ExitCode, Unreachable
 from steward.cli.home import home_folder, read_address
 
 if TYPE_CHECKING:
@@ -128,11 +128,11 @@ class Client:
         try:
             yield
         except httpx2.TimeoutException as error:
-            raise CommandFailed(
+            raise Unreachable(
                 f"{self.url} did not answer in time.", "Try again; 'steward doctor' looks closer."
             ) from error
         except httpx2.TransportError as error:
-            raise CommandFailed(
+            raise Unreachable(
                 f"No Steward answers at {self.url}.", "Start one with 'steward up', or set STEWARD_URL."
             ) from error
 

@@ -26,3 +26,7 @@ class CommandFailed(Exception):
         self.advice = advice
         self.code = code
         super().__init__(sentence)
+
+
+class Unreachable(CommandFailed):
+    """Nobody answers where the server should be."""

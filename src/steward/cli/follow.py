@@ -9,7 +9,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from steward.cli.client import Client
-from steward.cli.exits import CommandFailed, ExitCode
+from steward.cli.exits import CommandFailed, ExitCode, Unreachable
 from steward.cli.render import MARKS, err, one_line, plain, say, show, took, word
 
 MOVING: Final = frozenset({"pending", "running", "scheduled"})
@@ -47,6 +47,11 @@ def follow(client: Client, plan_id: str) -> dict[str, Any]:
                 quiet += 1
                 if quiet == _PATIENCE and not _somebody_works(plan):
                     say("No worker has taken it yet: is 'steward up' or 'steward worker' running?")
+    except Unreachable as gone:
+        raise CommandFailed(
+            f"The server went away; plan {plan_id} was submitted and goes on when it is back.",
+            f"Start it again, then: steward plans show {plan_id}",
+        ) from gone
     except KeyboardInterrupt as stop:
         raise CommandFailed(
             "You stopped watching; the work goes on.",

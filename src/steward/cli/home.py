@@ -3,8 +3,11 @@
 Both files are readable by their owner only.
 """
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +16,7 @@ from steward.cli.exits import CommandFailed
 from steward.private_file import read_private, replace_private
 
 ADDRESS_FILE: Final = "up.json"
+LOCK_FILE: Final = "up.lock"
 KEY_FILE: Final = "local.key"
 
 
@@ -40,6 +44,22 @@ def read_address(home: Path) -> Address | None:
         raise CommandFailed(f"{path} is damaged.", "Remove it and start 'steward up' again.") from error
     except OSError as error:
         raise CommandFailed(f"{path} cannot be read: {error}.", "Use the account that runs 'steward up'.") from error
+
+
+@contextmanager
+def only_one(home: Path) -> Iterator[None]:
+    """Hold the home of a ``steward up``; refuse when another one holds it, saying where that one listens."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (home / LOCK_FILE).open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            running = read_address(home)
+            where = f" at {running.url}" if running else ""
+            raise CommandFailed(
+                f"Steward already runs from {home}{where}.", "Use that one, or set STEWARD_HOME to another folder."
+            ) from error
+        yield
 
 
 def write_address(home: Path, address: Address) -> None:

@@ -1,6 +1,7 @@
 """``steward up``: everything on one machine, ready for the first request without any setting."""
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,19 +29,19 @@ def up(*, host: Host = "127.0.0.1", port: Port = 8440, concurrency: Concurrency 
 
 async def _up(host: str, port: int, concurrency: int) -> None:
     from steward.bootstrap import open_application
-    from steward.cli.home import Address, remove_address, write_address
+    from steward.cli.home import Address, only_one, remove_address, write_address
     from steward.cli.processes import listening_socket, serve_until_stopped, shown_url
     from steward.settings import Settings
 
     settings = Settings.load(allow_generated_secret=True)
-    with listening_socket(host, port) as listening:
+    with only_one(settings.home), listening_socket(host, port) as listening:
         async with open_application(settings) as application:
-            token = await _local_key(application, settings.home)
+            token, is_new = await _local_key(application, settings.home)
             address = Address(shown_url(listening), token, os.getpid())
 
             def ready() -> None:
                 write_address(settings.home, address)
-                _greet(address, settings.home)
+                _greet(address, settings.home, show_key=is_new or sys.stderr.isatty())
 
             try:
                 await serve_until_stopped(application, listening, concurrency, ready)
@@ -48,8 +49,8 @@ async def _up(host: str, port: int, concurrency: int) -> None:
                 remove_address(settings.home, address.pid)
 
 
-async def _local_key(application: "Application", home: Path) -> str:
-    """Return the key of this machine's commands, made on the first start and again if it was revoked."""
+async def _local_key(application: "Application", home: Path) -> tuple[str, bool]:
+    """Return the key of this machine's commands, and whether it was made now: on the first start, or after it was revoked."""
     from steward.authenticators.api_key import mint_key
     from steward.cli.home import KEY_FILE
     from steward.errors import Conflict, Forbidden, Unauthenticated
@@ -62,21 +63,23 @@ async def _local_key(application: "Application", home: Path) -> str:
     kept = (read_private(home / KEY_FILE) or "").strip()
     with suppress(Unauthenticated, Forbidden):
         if kept and await application.authenticator.authenticate(kept):
-            return kept
+            return kept, False
     key, token = mint_key(
         application.ids, application.clock, DEFAULT_WORKSPACE, Role.ADMIN, "steward up on this machine", None
     )
     await directory.add_key(key)
     replace_private(home / KEY_FILE, token)
-    return token
+    return token, True
 
 
-def _greet(address: "Address", home: Path) -> None:
-    """Say where it listens and how to make the first request."""
+def _greet(address: "Address", home: Path, *, show_key: bool) -> None:
+    """Say where it listens and how to make the first request; a key that was shown before stays out of log files."""
     from rich.text import Text
 
+    from steward.cli.home import KEY_FILE
     from steward.cli.render import say
 
+    key = address.api_key if show_key else f"'$(cat {home / KEY_FILE})'"
     first = "write 'hello from Steward' to hello.txt"
     say(Text("Steward is up", style="bold green"), f"at {address.url} (data in {home}). Ctrl-C stops it.")
     say("")
@@ -84,5 +87,5 @@ def _greet(address: "Address", home: Path) -> None:
     say(f'  steward run "{first}"')
     say("")
     say("Or over HTTP:")
-    say(f"  curl -s {address.url}/ai/plan -H 'Authorization: Bearer {address.api_key}' \\")
+    say(f"  curl -s {address.url}/ai/plan -H 'Authorization: Bearer {key}' \\")
     say("    -H 'Content-Type: application/json' -d '{\"prompt\": \"list files\"}'")

@@ -7,7 +7,7 @@ check and policy look at every plan, whoever proposed it.
 
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -178,7 +178,15 @@ def _assembled(request: PlanningRequest, readings: list[Reading], answers: Mappi
         confidence=1.0 if sure else _FUZZY,
         explanation=wording.explanation([reading.definition for reading in readings], questions),
     )
-    return Proposal(plan=plan, questions=questions)
+    return Proposal(plan=plan, questions=questions, secrets=tuple(_secrets(readings)))
+
+
+def _secrets(readings: list[Reading]) -> Iterator[str]:
+    """Yield what the sentence gives for secret parameters, as typed and without the marks around it."""
+    for reading in readings:
+        for param, given in reading.match.given.items():
+            if reading.definition.role_of(param) is ParameterRole.SECRET:
+                yield from (given.text, given.text.strip().strip("\"'"))
 
 
 def _step(reading: Reading, place: _Place, answers: Mapping[str, str], around: Surroundings) -> _Step:

@@ -77,7 +77,8 @@ def ask(definition: ActionDefinition, param: str, given: Given | None, problem: 
     what = f"“{param}” ({described.rstrip('.')})" if described else f"“{param}”"
     if given is None:
         return f"{definition.title} lacks {what}. {problem}"
-    return f"{definition.title}: {echoed(given.text)} does not fit {what}. {problem}"
+    said = "what you gave" if definition.role_of(param) is ParameterRole.SECRET else echoed(given.text)
+    return f"{definition.title}: {said} does not fit {what}. {problem}"
 
 
 def _value(value: Any) -> str:

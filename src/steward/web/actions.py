@@ -114,5 +114,8 @@ def _outcome(job: Job) -> Response:
         return json_answer(view, HTTPStatus.ACCEPTED)
     if job.error is not None and job.status in {JobStatus.FAILED, JobStatus.UNKNOWN}:
         failure = FarEndTimedOut if job.error.code in _TIMED_OUT else FarEndFailed
-        raise failure(f"The action did not complete: {job.error.detail}", facts={"job_id": job.job_id, "job": view})
+        doubt = " It may have happened: look before you try again." if job.status is JobStatus.UNKNOWN else ""
+        raise failure(
+            f"The action did not complete: {job.error.detail}{doubt}", facts={"job_id": job.job_id, "job": view}
+        )
     return json_answer(view)

@@ -21,6 +21,7 @@ from steward.work_store import (
     Answer,
     Claimed,
     EventPage,
+    IdempotencyClaim,
     JobPage,
     LeaseRef,
     Listener,
@@ -105,6 +106,10 @@ class SqlWorkStore:
     async def submit(self, submission: Submission) -> Submitted:
         """Put a submission in place, or return the original."""
         return await self._change(submit.submit, submission)
+
+    async def find(self, claims: Sequence[IdempotencyClaim]) -> Submitted | None:
+        """Return the original of a request by its claims alone."""
+        return await self._change(submit.find, claims)
 
     async def decide_approval(self, approval_id: str, digest: str, verdict: Verdict, comment: str | None) -> Approval:
         """Record a decision once and act on it."""

@@ -1,5 +1,6 @@
 """Drafts and submissions: the one operation that puts plan, jobs, idempotency, approval and events in place."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from pydantic_core import from_json
@@ -51,7 +52,7 @@ def draft(work: Work, principal: Principal, plan: PlanRecord) -> None:
 
 def submit(work: Work, principal: Principal, submission: Submission) -> Submitted:
     """Put a submission in place, or return what an earlier one with the same names or plan did."""
-    known = _known_claims(work, principal, submission)
+    known = find(work, principal, submission.idempotency, jobs=len(submission.jobs))
     if known is not None:
         return known
     plan, workspace_id = submission.plan, principal.workspace_id
@@ -119,9 +120,13 @@ def _ask(work: Work, principal: Principal, submission: Submission) -> None:
     )
 
 
-def _known_claims(work: Work, principal: Principal, submission: Submission) -> Submitted | None:
-    """Return the original of a request whose names are all known; refuse reused and mixed ones."""
-    claims = submission.idempotency
+def find(
+    work: Work, principal: Principal, claims: Sequence[IdempotencyClaim], *, jobs: int | None = None
+) -> Submitted | None:
+    """Return the original of a request whose names are all known; refuse reused and mixed ones.
+
+    ``jobs``: how many actions the request has; one without a name of its own counts as new.
+    """
     if not claims:
         return None
     found = work.connection.execute(
@@ -140,7 +145,7 @@ def _known_claims(work: Work, principal: Principal, submission: Submission) -> S
     answered = [known[claim.namespace, claim.key] for claim in named if (claim.namespace, claim.key) in known]
     if not answered:
         return None
-    if len(answered) != len(submission.jobs):  # an action without a name counts as new
+    if len(answered) != (len(named) if jobs is None else jobs):
         raise IdempotencyMixed
     job_ids = tuple(known["action", claim.key].job_id for claim in sorted(named, key=lambda claim: claim.step_index))
     return _duplicate(work, principal.workspace_id, answered[0].plan_id, job_ids)

@@ -22,6 +22,7 @@ from steward.job import (
     may_have_happened,
 )
 from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
+from steward.redaction import redact_text
 from steward.work_stores.sql import statements
 from steward.work_stores.sql.rows import JobRow, PlanRow, encode, to_job
 from steward.work_stores.sql.submit import first_status, new_job_row
@@ -233,6 +234,7 @@ def resolve(work: Work, row: JobRow, *, completed: bool, note: str, actor: str) 
     """Settle an unknown outcome by a person's word."""
     if row.status != JobStatus.UNKNOWN:
         raise IllegalTransition(f"Only an unknown outcome can be resolved; this job is {row.status}.")
+    note = redact_text(note)
     if not completed:
         row.first_dispatched_at = None
         fail(work, row, JobError("resolved_failed", note), actor=actor)
