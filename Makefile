@@ -2,7 +2,7 @@
 #   make demo    a sentence becomes an e-mail in a mailbox
 #   make test    everything is proven
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check bench soak format clean
+.PHONY: help demo test quick check bench guard soak format clean
 PYTHON ?= python3
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
@@ -35,9 +35,13 @@ check: .venv/.ready ## lint, format, types, import direction
 bench: .venv/.ready ## measure submit, claim and settle, and print a table
 	@.venv/bin/python bench/run.py
 
-soak: .venv/.ready ## the long proofs: 200 killed processes, every fault at length
+soak: .venv/.ready ## the long proofs: 200 killed processes, every fault, and odd input at length
 	@.venv/bin/python -m chaos.matrix --kills 200
 	@.venv/bin/python -m chaos.faults --long
+	@FUZZ_SCALE=20 .venv/bin/pytest -q -n 0 --timeout 3600 tests/fuzz
+
+guard: .venv/.ready ## take away one protection at a time and see that the tests notice
+	@.venv/bin/python -m guard.run
 
 format: .venv/.ready ## put the code into its usual shape
 	@.venv/bin/ruff check --fix .

@@ -112,6 +112,16 @@ async def test_w47_listings_show_only_ones_own(world: World) -> None:
     assert (await world.beta.events_after(event_id(0), limit=100)).events == ()
 
 
+async def test_w47_the_work_of_a_foreign_plan_does_not_show(world: World) -> None:
+    """Under another workspace's plan id there are no jobs, listed or whole, with or without a status, and no events."""
+    for plan_id in (await _targets(world)).running, (await world.submit()).plan_id:
+        assert await world.alpha.plan_jobs(plan_id) != ()
+        assert await world.beta.plan_jobs(plan_id) == ()
+        for status in (None, *JobStatus):
+            assert (await world.beta.list_jobs(limit=10, plan_id=plan_id, status=status)).jobs == ()
+        assert (await world.beta.events_after(event_id(0), limit=10, plan_id=plan_id)).events == ()
+
+
 @pytest.mark.parametrize("which", ["draft", "running"])
 async def test_w49_a_foreign_plan_id_executes_nothing_of_its_owner(world: World, which: str) -> None:
     """Submitting under another workspace's plan id neither runs, reveals nor changes that plan."""

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,8 @@ from tests.web.house import open_house
 
 SCALE: Final = int(os.environ.get("FUZZ_SCALE", "1"))
 """How many times as many examples as in the everyday run."""
+NO_NETWORK: Final = "http.get,webhook.post"
+"""Made-up requests must not leave this machine."""
 _START_S: Final = 30.0
 
 
@@ -38,9 +40,14 @@ class Service:
     """Where it listens, and who may speak to it."""
 
     address: str
-    token: str
-    other_token: str
+    token: str = field(repr=False)
+    other_token: str = field(repr=False)
     """Of another workspace."""
+
+    @property
+    def actor(self) -> str:
+        """The id of the key that ``token`` is."""
+        return "key_" + self.token.split("_")[1]
 
     def client(self, token: str | None = None) -> httpx2.Client:
         """Return a client that presents ``token`` (blank: none; None: the usual one)."""
@@ -85,7 +92,11 @@ class _Runner:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        async with open_house(self._home) as house, house.worker(), house.served() as (_, address):
+        async with (
+            open_house(self._home, ACTION_DENYLIST=NO_NETWORK) as house,
+            house.worker(),
+            house.served() as (_, address),
+        ):
             self._service = Service(
                 address=address,
                 token=await house.key("acme", Role.ADMIN),

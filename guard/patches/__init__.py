@@ -1,0 +1,11 @@
+"""The protections that the tests must not let go, by what they protect."""
+
+from typing import Final
+
+from guard.patches.doors import DOORS
+from guard.patches.effects import EFFECTS
+from guard.patches.tenants import TENANTS
+from guard.patches.ways_out import SECRETS_AND_WAYS_OUT
+
+MUTATIONS: Final = (*TENANTS, *EFFECTS, *DOORS, *SECRETS_AND_WAYS_OUT)
+"""Every protection under guard."""

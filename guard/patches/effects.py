@@ -1,0 +1,148 @@
+"""What keeps an effect from happening twice, unseen, unasked or against the rules."""
+
+from typing import Final
+
+from guard.mutation import Mutation
+
+_CLAIM: Final = "src/steward/work_stores/sql/claim.py"
+_SUBMIT: Final = "src/steward/work_stores/sql/submit.py"
+_ATTEMPT: Final = "src/steward/attempt.py"
+_FENCE: Final = (
+    "tests/contracts/test_dispatch_and_fence.py",
+    "tests/contracts/test_lost_leases.py",
+    "tests/worker/test_effects.py",
+)
+_REFUSALS: Final = ("tests/worker/test_refusals.py",)
+_IDEMPOTENCY: Final = ("tests/contracts/test_idempotency.py", "tests/test_orchestrator.py")
+_DOUBT: Final = ("tests/test_job_rules.py", "tests/worker/test_effects.py", "tests/contracts/test_lost_leases.py")
+
+EFFECTS: Final = (
+    Mutation(
+        name="no-fence",
+        removes="an old fence can neither dispatch nor settle",
+        file=_CLAIM,
+        find="if row is None or row.workspace_id != ref.workspace_id or row.fence != ref.fence:\n        return None",
+        put="if row is None or row.workspace_id != ref.workspace_id:\n        return None",
+        tests=_FENCE,
+    ),
+    Mutation(
+        name="dispatch-after-the-lease",
+        removes="a lease that has run out is not dispatched",
+        file=_CLAIM,
+        find="if row is None or (row.lease_until or 0) <= work.now:",
+        put="if row is None:",
+        tests=_FENCE,
+    ),
+    Mutation(
+        name="effect-before-the-record",
+        removes="the dispatch record is written before the effect",
+        file=_ATTEMPT,
+        find="        if definition.effect is Effect.WRITE:\n            (answer,)",
+        put="        if False:\n            (answer,)",
+        tests=("tests/worker/test_effects.py",),
+    ),
+    Mutation(
+        name="refused-dispatch-goes-on",
+        removes="only a granted lease goes on to have an effect",
+        file=_ATTEMPT,
+        find='                return _CANCELLED if answer.reason == "cancelled" else LeaseLost()\n            self.job',
+        put="                return await self._run_action(action, params, context)\n            self.job",
+        tests=("tests/worker/test_effects.py", "tests/worker/test_refusals.py", "tests/worker/test_running.py"),
+    ),
+    Mutation(
+        name="doubt-is-failure",
+        removes="an effect that may have happened is unknown, not failed",
+        file="src/steward/job.py",
+        find="    return Unknown(error) if doubtful else Failed(error)",
+        put="    return Failed(error)",
+        tests=_DOUBT,
+    ),
+    Mutation(
+        name="blind-second-send",
+        removes="what nobody can repeat safely is never repeated in doubt",
+        file="src/steward/job.py",
+        find="        not doubtful or job.retry is RetryMode.PROBE",
+        put="        True or job.retry is RetryMode.PROBE",
+        tests=_DOUBT,
+    ),
+    Mutation(
+        name="probe-not-asked",
+        removes="a probed action is asked before a repeat",
+        file=_ATTEMPT,
+        find="            if known is not None:\n                return known\n",
+        put="            del known\n",
+        tests=("tests/worker/test_effects.py",),
+    ),
+    Mutation(
+        name="drift-is-run",
+        removes="what changed since it was checked is held",
+        file=_ATTEMPT,
+        find="if self.job.digest not in digests and not self.job.expanded:",
+        put="if False:",
+        tests=_REFUSALS,
+    ),
+    Mutation(
+        name="definition-not-bound",
+        removes="the digest binds the definition of the action",
+        file="src/steward/plan_check.py",
+        find='                "definition": definition.definition_hash,\n',
+        put="",
+        tests=("tests/test_plan_check.py", "tests/test_orchestrator.py", *_REFUSALS),
+    ),
+    Mutation(
+        name="permission-not-asked-again",
+        removes="a revoked actor's jobs do not run",
+        file=_ATTEMPT,
+        find="if principal is None or not principal.may(Scope.EXECUTE):",
+        put="principal = principal or Principal(self.job.actor_id, self.job.workspace_id, frozenset())\n        if False:",
+        tests=_REFUSALS,
+    ),
+    Mutation(
+        name="policy-not-asked-again",
+        removes="policy decides again at dispatch",
+        file=_ATTEMPT,
+        find="        if isinstance(decision, Deny):\n",
+        put="        if False:\n",
+        tests=_REFUSALS,
+    ),
+    Mutation(
+        name="denied-step-is-executed",
+        removes="a plan with a denied step cannot be executed",
+        file="src/steward/submission.py",
+        find="    refuse_denied(checked)\n",
+        put="",
+        tests=("tests/test_orchestrator.py", "tests/web/test_actions.py"),
+    ),
+    Mutation(
+        name="result-as-destination",
+        removes="what a step returned cannot decide a destination",
+        file="src/steward/plan_check.py",
+        find="    if role not in _MAY_TAKE_RESULTS:\n",
+        put="    if False:\n",
+        tests=("tests/test_plan_check.py",),
+    ),
+    Mutation(
+        name="key-with-another-payload",
+        removes="an idempotency key with another payload is refused",
+        file=_SUBMIT,
+        find="if row is not None and row.payload_digest != claim.payload_digest:",
+        put="if False:",
+        tests=_IDEMPOTENCY,
+    ),
+    Mutation(
+        name="known-and-new-mixed",
+        removes="known and new names together are refused",
+        file=_SUBMIT,
+        find="        raise IdempotencyMixed\n",
+        put="        return None\n",
+        tests=_IDEMPOTENCY,
+    ),
+    Mutation(
+        name="drafts-never-expire",
+        removes="a draft past its time cannot be executed",
+        file=_SUBMIT,
+        find="    if status is PlanStatus.EXPIRED or (status is PlanStatus.DRAFT and overdue):\n",
+        put="    if False:\n",
+        tests=("tests/contracts/test_submit.py", "tests/test_orchestrator.py"),
+    ),
+)

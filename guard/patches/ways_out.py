@@ -1,0 +1,106 @@
+"""Where actions may reach, and what must not be seen on the way."""
+
+from typing import Final
+
+from guard.mutation import Mutation
+
+_ATTEMPT: Final = "src/steward/attempt.py"
+_VAULT: Final = "src/steward/vault.py"
+
+SECRETS_AND_WAYS_OUT: Final = (
+    Mutation(
+        name="private-addresses",
+        removes="an action reaches public addresses only",
+        file="src/steward/actions/guarded_http.py",
+        find="if not exempt and not all(is_public(address) for address in addresses):",
+        put="if not addresses:",
+        tests=("tests/actions/test_guarded_http.py", "tests/actions/test_http_get.py"),
+    ),
+    Mutation(
+        name="one-public-address-is-enough",
+        removes="every address of a name must be public",
+        file="src/steward/actions/guarded_http.py",
+        find="if not exempt and not all(is_public(address) for address in addresses):",
+        put="if not exempt and not any(is_public(address) for address in addresses):",
+        tests=("tests/actions/test_guarded_http.py",),
+    ),
+    Mutation(
+        name="redirects-unchecked",
+        removes="each redirect is checked like the first address",
+        file="src/steward/actions/guarded_http.py",
+        find="            request = response.next_request\n",
+        put="            request = response.next_request\n"
+        "            client._transport._allowed |= {(host_of(request.url), None)}\n",
+        tests=("tests/actions/test_guarded_http.py",),
+    ),
+    Mutation(
+        name="line-breaks-in-headers",
+        removes="no line break stands in a header",
+        file="src/steward/actions/base.py",
+        find="    if not re.match(ONE_LINE, value):\n",
+        put="    if False:\n",
+        tests=("tests/actions/test_email_input.py", "tests/actions/test_webhook.py", "tests/actions/test_files.py"),
+    ),
+    Mutation(
+        name="paths-lead-out",
+        removes="a file's path stays inside the workspace's folder",
+        file="src/steward/actions/workspace_files.py",
+        find='    if not name or name.startswith(".") or name.endswith((".", " ")) or name != name.strip():\n',
+        put="    if not name:\n",
+        tests=("tests/actions/test_files.py",),
+    ),
+    Mutation(
+        name="links-are-followed",
+        removes="no link is followed",
+        file="src/steward/actions/workspace_files.py",
+        find="_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC",
+        put="_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC",
+        tests=("tests/actions/test_files.py",),
+    ),
+    Mutation(
+        name="results-in-clear",
+        removes="results are shown redacted",
+        file=_ATTEMPT,
+        find="redact(result)",
+        put="result",
+        tests=("tests/worker/test_results.py",),
+    ),
+    Mutation(
+        name="errors-in-clear",
+        removes="what an action says about a failure is shown redacted",
+        file=_ATTEMPT,
+        find="JobError(code, redact_text(said), retryable)",
+        put="JobError(code, said, retryable)",
+        tests=("tests/worker/test_results.py",),
+    ),
+    Mutation(
+        name="logs-in-clear",
+        removes="log lines are redacted",
+        file="src/steward/logs.py",
+        find="    safe = redact(dict(line))\n",
+        put="    safe = dict(line)\n",
+        tests=("tests/test_logs.py",),
+    ),
+    Mutation(
+        name="parameters-in-clear",
+        removes="parameters are sealed at rest",
+        file=_VAULT,
+        find='keys.aead.encrypt(nonce, to_json(value), f"{workspace_id}/{purpose}".encode())',
+        put="to_json(value)",
+        also=(
+            (
+                'keys.aead.decrypt(nonce, sealed[_HEADER_BYTES:], f"{workspace_id}/{purpose}".encode())',
+                "sealed[_HEADER_BYTES:]",
+            ),
+        ),
+        tests=("tests/worker/test_results.py",),
+    ),
+    Mutation(
+        name="secrets-in-previews",
+        removes="secret parameters are masked in previews",
+        file="src/steward/plan_check.py",
+        find="            name: REDACTED if self.definition.role_of(name) is ParameterRole.SECRET else redact({name: value})[name]\n",
+        put="            name: value\n",
+        tests=("tests/test_plan_check.py", "tests/worker/test_results.py"),
+    ),
+)
