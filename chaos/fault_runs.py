@@ -31,7 +31,7 @@ _LOOK_S: Final = 0.05
 _LIMIT_S: Final = 60.0
 _UNAVAILABLE_S: Final = 2.0
 """A store that is away is to be answered with 503 within this, in seconds."""
-_SLACK_S: Final = 0.5
+_SLACK_S: Final = 3.0
 """What a busy machine may add to it."""
 _HOUR_S: Final = 3600
 _SWEEP_S: Final = LEASE_S / 2
