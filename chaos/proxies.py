@@ -250,7 +250,7 @@ def with_trap(app: Application, trap: Trap | None, notes: Path | None) -> Applic
         engine=engine,
         catalogue=catalogue,
         planner=app.planner,
-        policy=app.policy,
+        policies=app.policies,
         vault=app.vault,
         clock=app.clock,
         ids=app.ids,

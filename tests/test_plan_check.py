@@ -86,7 +86,7 @@ def checked(
     plan = PlanResult(
         prompt="x", intent="x", explanation="x", steps=[PlannedAction(**step) for step in steps], confidence=1.0
     )
-    return PlanCheck(catalogue, ListPolicy(catalogue, None, denylist), Vault(keys)).check(who, plan.steps)
+    return PlanCheck(catalogue, Vault(keys)).check(ListPolicy(catalogue, None, denylist), who, plan.steps)
 
 
 def put(**more: Any) -> dict[str, Any]:

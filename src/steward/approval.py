@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from steward.identity import Role
+
 
 class ApprovalStatus(StrEnum):
     """Where an approval is; every state but ``pending`` is final."""
@@ -43,6 +45,10 @@ class Approval:
     requested_by: str
     created_at: datetime
     expires_at: datetime
+    another_person: bool = False
+    """Whether whoever asked for it may not be the one who approves."""
+    approver_role: Role | None = None
+    """The role that an approver must have; None: whoever may decide."""
     decided_by: str | None = None
     decided_at: datetime | None = None
     comment: str | None = None

@@ -49,7 +49,7 @@ from steward.job import (
 )
 from steward.plan import MAX_RESULT_BYTES
 from steward.plan_check import destinations, schema_problems, step_digests
-from steward.policy import Ask, Deny, Policy
+from steward.policy import Ask, Deny, Policies
 from steward.redaction import mask, mask_text, redact, redact_text, texts_in
 from steward.submission import sealed_params, sealed_result
 from steward.vault import SealBroken, Vault
@@ -84,7 +84,7 @@ class Rooms:
 
     dispatcher: Dispatcher
     catalogue: Catalogue
-    policy: Policy
+    policies: Policies
     directory: Directory
     vault: Vault
     clock: Clock
@@ -205,7 +205,8 @@ class Attempt:
         if problems:
             said = "; ".join(f"{problem.pointer}: {problem.detail}" for problem in problems[:3])
             return Failed(JobError("invalid_params", f"With the values from earlier steps: {said}"))
-        decision = self.rooms.policy.decide(
+        policy = await self.rooms.policies.of(self.job.workspace_id)
+        decision = policy.decide(
             principal, definition.id, destinations(definition, params), {"labels": self.job.labels}
         )
         if isinstance(decision, Deny):

@@ -27,7 +27,7 @@ from steward.planner import Planner
 from steward.planners.sentences import SentencePlanner
 from steward.planners.templates import check_templates
 from steward.policies.lists import ListPolicy
-from steward.policy import Policy
+from steward.policy import Policies
 from steward.settings import Settings
 from steward.telemetry import Telemetry
 from steward.vault import Vault
@@ -49,7 +49,7 @@ class Application:
     authenticator: Authenticator
     engine: WorkEngine
     catalogue: ActionCatalogue
-    policy: Policy
+    policies: Policies
     planner: Planner
     orchestrator: Orchestrator
     telemetry: Telemetry
@@ -59,7 +59,7 @@ class Application:
         rooms = Rooms(
             dispatcher=self.engine.dispatcher,
             catalogue=self.catalogue,
-            policy=self.policy,
+            policies=self.policies,
             directory=self.directory,
             vault=self.vault,
             clock=self.clock,
@@ -104,7 +104,7 @@ async def open_application(settings: Settings, *, clock: Clock | None = None) ->
     ids = IdFactory(clock)
     vault = Vault(settings.secret_keys)
     catalogue = build_catalogue(settings, clock)
-    policy = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
+    policies = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
     telemetry = Telemetry(
         CollectorRegistry(),
         workspace_label=settings.metrics_workspace_label,
@@ -128,13 +128,13 @@ async def open_application(settings: Settings, *, clock: Clock | None = None) ->
             authenticator=ApiKeyAuthenticator(directory, clock),
             engine=engine,
             catalogue=catalogue,
-            policy=policy,
+            policies=policies,
             planner=planner,
             orchestrator=Orchestrator(
                 engine=engine,
                 catalogue=catalogue,
                 planner=planner,
-                policy=policy,
+                policies=policies,
                 vault=vault,
                 clock=clock,
                 ids=ids,

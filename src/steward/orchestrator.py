@@ -29,7 +29,7 @@ from steward.plan import PlannedAction, PlanRecord, PlanResult, PlanStatus
 from steward.plan_check import CheckedPlan, PlanCheck
 from steward.plan_document import NO_PLANNER, plan_document, step_document
 from steward.planner import Planner, PlanningRequest, Proposal, RefusedAction
-from steward.policy import Deny, Policy, decision_document
+from steward.policy import Deny, Policies, decision_document
 from steward.redaction import mask_text, redact_text
 from steward.submission import RequestedAction, action_claims, build_submission, request_claim
 from steward.vault import Vault
@@ -60,7 +60,7 @@ class Orchestrator:
         engine: WorkEngine,
         catalogue: Catalogue,
         planner: Planner,
-        policy: Policy,
+        policies: Policies,
         vault: Vault,
         clock: Clock,
         ids: IdFactory,
@@ -69,11 +69,11 @@ class Orchestrator:
         self._engine = engine
         self._catalogue = catalogue
         self._planner = planner
-        self._policy = policy
+        self._policies = policies
         self._vault = vault
         self._clock = clock
         self._ids = ids
-        self._check = PlanCheck(catalogue, policy, vault)
+        self._check = PlanCheck(catalogue, vault)
 
     # -- making plans ------------------------------------------------------------------------------------------------
 
@@ -81,8 +81,9 @@ class Orchestrator:
         self, principal: Principal, prompt: str, context: Mapping[str, Any] | None, request_id: str
     ) -> dict[str, Any]:
         """Return the plan document for a sentence, kept as a draft. Nothing runs."""
+        policy = await self._policies.of(principal.workspace_id)
         decided = [
-            (definition, self._policy.decide(principal, definition.id, {}, {}))
+            (definition, policy.decide(principal, definition.id, {}, {}))
             for definition in self._catalogue.definitions()
         ]
         started = self._clock.now()
@@ -176,10 +177,17 @@ class Orchestrator:
     ) -> dict[str, Any]:
         """Check a proposal, keep it as a draft and return its document."""
         steps = [] if proposal.questions else proposal.plan.steps
-        checked = self._check.check(principal, steps, at=at)
+        checked = await self._checked(principal, steps, at)
         record = self._record(principal, proposal, checked, meta, context, request_id)
         await self._engine.open(principal).draft(record)
         return plan_document(record)
+
+    async def _checked(
+        self, principal: Principal, steps: Sequence[PlannedAction], at: Callable[[int], str] = "/steps/{}".format
+    ) -> CheckedPlan:
+        """Return the steps as checked and decided by the workspace's policy as it stands."""
+        policy = await self._policies.of(principal.workspace_id)
+        return self._check.check(policy, principal, steps, at=at)
 
     def _record(  # noqa: PLR0917 - it gathers all that a plan is
         self,
@@ -252,7 +260,7 @@ class Orchestrator:
             steps=self._body(record)["steps"],
             explanation=record.document["explanation"],
         )
-        checked = self._check.check(principal, plan.steps)
+        checked = await self._checked(principal, plan.steps)
         if record.digest not in checked.digests:
             raise ApprovalMismatch("An action has changed since this plan was shown; make the plan again.")
         return await store.submit(self._submission(replace(record, request_id=request_id), checked, run_at, claims))
@@ -283,7 +291,7 @@ class Orchestrator:
         claims = (*request_claim(idempotency_key, payload), *action_claims(actions, run_at))
         store = self._engine.open(principal)
         try:
-            checked = self._check.check(principal, plan.steps, at="/actions/{}".format)
+            checked = await self._checked(principal, plan.steps, "/actions/{}".format)
             record = self._record(principal, Proposal(plan=plan), checked, NO_PLANNER, {}, request_id)
             submission = self._submission(record, checked, run_at, claims)
         except StewardError:

@@ -197,29 +197,33 @@ def destinations(definition: ActionDefinition, params: Mapping[str, Any]) -> dic
 
 
 class PlanCheck:
-    """Checks proposed plans against one catalogue and one policy."""
+    """Checks proposed plans against one catalogue."""
 
-    def __init__(self, catalogue: Catalogue, policy: Policy, vault: Vault) -> None:
+    def __init__(self, catalogue: Catalogue, vault: Vault) -> None:
         """Use these."""
         self._catalogue = catalogue
-        self._policy = policy
         self._vault = vault
 
     def check(
-        self, principal: Principal, steps: Sequence[PlannedAction], *, at: Callable[[int], str] = "/steps/{}".format
+        self,
+        policy: Policy,
+        principal: Principal,
+        steps: Sequence[PlannedAction],
+        *,
+        at: Callable[[int], str] = "/steps/{}".format,
     ) -> CheckedPlan:
-        """Return the checked plan; raise ``Invalid`` (or a narrower error) with pointers below ``at(index)``."""
+        """Return the plan as checked and decided by ``policy``; raise ``Invalid`` (or a narrower error) with pointers below ``at(index)``."""
         checked: dict[str, CheckedStep] = {}
         for index, step in enumerate(steps):
             try:
-                checked[step.id] = self._step(principal, step, checked, at(index))
+                checked[step.id] = self._step(policy, principal, step, checked, at(index))
             except StewardError as error:
                 error.facts.setdefault("step", step.id)
                 raise
         return CheckedPlan(tuple(checked.values()))
 
     def _step(
-        self, principal: Principal, step: PlannedAction, earlier: Mapping[str, CheckedStep], at: str
+        self, policy: Policy, principal: Principal, step: PlannedAction, earlier: Mapping[str, CheckedStep], at: str
     ) -> CheckedStep:
         action = self._catalogue.get(step.action_id)
         if action is None:
@@ -244,7 +248,7 @@ class PlanCheck:
             params=params,
             depends_on=tuple(str(dependency) for dependency in step.depends_on),
             inputs=inputs,
-            decision=self._policy.decide(
+            decision=policy.decide(
                 principal, definition.id, destinations(definition, params), {"labels": inputs, "step": step.id}
             ),
             digests=step_digests(

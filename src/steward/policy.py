@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from steward.identity import Principal
+from steward.identity import Principal, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,10 @@ class Ask:
 
     rule: str
     reason: str
+    another_person: bool = False
+    """Whether whoever asked for it may not be the one who approves."""
+    approver_role: Role | None = None
+    """The role that an approver must have; None: whoever may decide."""
     effect: str = field(default="ask", init=False)
 
 
@@ -48,7 +52,12 @@ def decision_document(decision: Decision) -> dict[str, str]:
 
 
 class Policy(Protocol):
-    """Decides. Implementations are pure for given settings and safe to call from anywhere."""
+    """Decides for one workspace, by the rules as they stood when it was handed out. Pure, and safe to call from anywhere."""
+
+    @property
+    def version(self) -> str:
+        """What identifies these rules: recorded beside every decision, so that one can be told from the next."""
+        ...
 
     def decide(
         self, principal: Principal, action_id: object, resource: Mapping[str, Any], context: Mapping[str, Any]
@@ -57,10 +66,21 @@ class Policy(Protocol):
 
         ``resource`` holds what is acted on (parameter values by role, redacted where secret), ``context`` what the
         decision may depend on beside it (labels, counts, the request). An id that is not a known, enabled action is
-        denied, whatever its type.
+        denied, whatever its type; so is everything while the rules cannot be read.
         """
         ...
 
     def can_execute(self, action_id: object, user_id: str | None = None, workspace_id: str | None = None) -> bool:
         """Return whether ``decide()`` would not deny the action: the one-line form."""
+        ...
+
+
+class Policies(Protocol):
+    """The rules of every workspace of this installation."""
+
+    async def of(self, workspace_id: str) -> Policy:
+        """Return the policy of a workspace as it stands: installation and defaults, narrowed by the workspace's own.
+
+        A change made by any process is in force here within 200 ms. Rules that cannot be read deny everything.
+        """
         ...

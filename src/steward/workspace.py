@@ -1,9 +1,11 @@
-"""The workspace, which is the tenant, and the one validator of its id."""
+"""The workspace, which is the tenant: the one validator of its id, and what its admins may set for it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from steward.errors import Invalid
 
@@ -34,6 +36,49 @@ def require_workspace_id(value: object) -> str:
     return workspace_id
 
 
+class Cap(BaseModel):
+    """How much of something may run: at the same time, and in a minute. None: no limit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    max_running: Annotated[int | None, Field(ge=1, le=100_000)] = None
+    """Jobs that may run at the same time."""
+    per_minute: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    """Jobs that may start in a minute."""
+
+
+class Budget(BaseModel):
+    """How many effects may be had within a sliding window."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    limit: Annotated[int, Field(ge=0, le=10_000_000)]
+    window_s: Annotated[int, Field(ge=1, le=31 * 24 * 3600)]
+
+
+BudgetName = Literal["messages_out", "outside_recipients", "webhook_calls"]
+_Domain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+_ActionPattern = Annotated[
+    str, StringConstraints(pattern=r"^(\*|compute|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*(\.\*)?)$", max_length=100)
+]
+_RuleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+class WorkspaceSettings(BaseModel):
+    """What a workspace's admins set for it. It only ever narrows what the installation allows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    own_domains: Annotated[tuple[_Domain, ...], Field(max_length=100)] = ()
+    """Domains whose addresses are inside; in lower case."""
+    rules: Annotated[tuple[_RuleName, ...], Field(max_length=50)] = ()
+    """Default policies that are off until a workspace switches them on, by name."""
+    caps: Annotated[dict[_ActionPattern, Cap], Field(max_length=100)] = {}
+    """Limits in the claim, by action id, ``provider.*`` or ``*`` for the whole workspace."""
+    budgets: dict[BudgetName, Budget] = {}
+    """Limits on effects, by what they count."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """A tenant: everything else belongs to exactly one."""
@@ -41,3 +86,4 @@ class Workspace:
     workspace_id: str
     name: str
     created_at: datetime
+    settings: WorkspaceSettings = field(default_factory=WorkspaceSettings)

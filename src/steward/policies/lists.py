@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from steward.action import ActionDefinition, Catalogue, is_action_id
+from steward.digest import sha256_of
 from steward.errors import ConfigurationError
 from steward.identity import Principal
 from steward.policy import Allow, Decision, Deny
@@ -57,6 +58,16 @@ class ListPolicy:
         self._catalogue = catalogue
         self._allowed = None if allowlist is None else _ActionList.parse(ALLOWLIST, allowlist)
         self._denied = _ActionList.parse(DENYLIST, denylist or "")
+        self._version = "lists-" + sha256_of([allowlist, denylist])[:12]
+
+    @property
+    def version(self) -> str:
+        """What identifies these lists."""
+        return self._version
+
+    async def of(self, workspace_id: str) -> "ListPolicy":  # noqa: ARG002 - the same lists for all
+        """Return itself: it is the policy of every workspace."""
+        return self
 
     def decide(
         self,

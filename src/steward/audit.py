@@ -1,0 +1,92 @@
+"""What is recorded of everything that happens: entries, and the links of the chain that they become. Pure.
+
+Who did what, as whom, why it was allowed or refused, and how it ended. Parameters enter the chain only as a salted
+commitment; their redacted view and the salt are kept beside it, where they can be erased without breaking the chain.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class AuditKind(StrEnum):
+    """What kind of thing happened. Facts about work carry their event's own type, such as ``job.completed``."""
+
+    LOGIN_FAILED = "login.failed"
+    DENIED = "request.denied"
+    """A door turned away somebody whose credential is good: scope, policy, another workspace."""
+    DECIDED = "policy.decided"
+    WORKSPACE_CREATED = "workspace.created"
+    WORKSPACE_CHANGED = "workspace.changed"
+    MEMBER_ADMITTED = "member.admitted"
+    MEMBER_CHANGED = "member.changed"
+    MEMBER_REMOVED = "member.removed"
+    KEY_CREATED = "key.created"
+    KEY_CHANGED = "key.changed"
+    KEY_REPLACED = "key.replaced"
+    KEY_REVOKED = "key.revoked"
+    POLICY_CHANGED = "policy.changed"
+    POLICY_REMOVED = "policy.removed"
+    SESSION_OPENED = "session.opened"
+    AUDIT_EXPORTED = "audit.exported"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One fact to be recorded. Everything in it is redacted."""
+
+    workspace_id: str
+    """Whose chain it belongs to; what belongs to nobody's goes to ``system``."""
+    kind: str
+    at: datetime
+    actor_id: str | None
+    """Who; None: the worker or the clock."""
+    acting_as: str | None = None
+    """The account in whose name the far end saw it."""
+    action_id: str | None = None
+    plan_id: str | None = None
+    job_id: str | None = None
+    result: str = ""
+    """How it ended, in a word: ``allow``, ``ask``, ``deny``, ``completed``, an error code…"""
+    rule: str | None = None
+    """The name of the rule that decided."""
+    request_id: str | None = None
+    source: str | None = None
+    """Which event it tells of, so that none is recorded twice: ``work/<position>``."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What else is recorded for good; never personal data."""
+    view: Any = None
+    """What may have to be erased one day: redacted parameters, addresses, names. It enters the chain as a commitment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """One link of a chain, as it is kept."""
+
+    entry: AuditEntry
+    sequence: int
+    """1 for a workspace's first."""
+    commitment: str | None
+    """SHA-256 (hex) over salt and view; None: there was no view."""
+    salt: str | None
+    """None once the view is erased."""
+    previous: str
+    """Hash of the record before; 64 zeros before the first."""
+    hash: str
+    """SHA-256 (hex) over everything above but view and salt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditVerdict:
+    """What a check of one workspace's chain found."""
+
+    workspace_id: str
+    records: int
+    checkpoints: int
+    sound: bool
+    first_bad: int | None = None
+    """Sequence of the first record that is not what was written, or is missing."""
+    problem: str = ""
+    """A sentence about it."""
