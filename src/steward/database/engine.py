@@ -23,6 +23,7 @@ import structlog
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from steward.database.sql import CACHED_STATEMENTS
 from steward.errors import Conflict, StoreUnavailable
 
 T = TypeVar("T")
@@ -77,9 +78,10 @@ def _configure(engine: Engine, begin: str) -> None:
 
 def _translated(error: BaseException) -> BaseException:
     """Return what the caller is told: a broken rule of the schema is a conflict, anything else of the driver's an outage."""
-    if not isinstance(error, DBAPIError):
+    if not isinstance(error, (DBAPIError, sqlite3.Error)):
         return error
-    told = Conflict("An id in it exists already.") if isinstance(error, IntegrityError) else StoreUnavailable()
+    broken_rule = isinstance(error, (IntegrityError, sqlite3.IntegrityError))
+    told = Conflict("An id in it exists already.") if broken_rule else StoreUnavailable()
     told.__cause__ = error
     return told
 
@@ -94,8 +96,9 @@ class Database:
         """Open ``url``, a SQLAlchemy URL of a SQLite file, which is made if there is none."""
         self.url = url
         _make_private(url)
-        self._write_engine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0)
-        self._read_engine = sqlalchemy.create_engine(url, pool_size=_READERS, max_overflow=0)
+        keep = {"cached_statements": CACHED_STATEMENTS}
+        self._write_engine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0, connect_args=keep)
+        self._read_engine = sqlalchemy.create_engine(url, pool_size=_READERS, max_overflow=0, connect_args=keep)
         _configure(self._write_engine, "BEGIN IMMEDIATE")
         _configure(self._read_engine, "BEGIN")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="steward-read")
@@ -126,7 +129,7 @@ class Database:
         try:
             with self._write_engine.connect() as connection, connection.begin():
                 return run(connection)
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             raise _translated(error) from error
 
     async def ping(self) -> None:
@@ -151,7 +154,7 @@ class Database:
         try:
             with self._read_engine.connect() as connection, connection.begin():
                 return run(connection)
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             raise _translated(error) from error
 
     def _write_loop(self) -> None:
@@ -195,13 +198,14 @@ class Database:
 
     @staticmethod
     def _run(connection: Connection, unit: _Unit) -> None:
-        connection.exec_driver_sql("SAVEPOINT unit")
+        driver: Any = connection.connection.driver_connection
+        driver.execute("SAVEPOINT unit")
         try:
             unit.result = unit.run(connection)
         except Exception as error:  # noqa: BLE001 - handed to whoever waits for this unit
             unit.error = _translated(error)
-            connection.exec_driver_sql("ROLLBACK TO unit")
-        connection.exec_driver_sql("RELEASE unit")
+            driver.execute("ROLLBACK TO unit")
+        driver.execute("RELEASE unit")
 
 
 def _tell(group: list[_Unit]) -> None:

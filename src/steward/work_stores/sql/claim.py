@@ -18,7 +18,7 @@ from steward.event import EventType
 from steward.job import LEASE_S, HeldFor, JobStatus
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Refused, Settlement, WorkStore
 from steward.work_stores.sql import statements
-from steward.work_stores.sql.rows import JobRow, approval_row, to_job
+from steward.work_stores.sql.rows import JobRow, approval_row, encode, to_job
 from steward.work_stores.sql.transaction import Work
 from steward.work_stores.sql.transitions import OUTCOME_WORDS, apply
 
@@ -34,7 +34,7 @@ def claim(work: Work, worker_id: str, limit: int, opener: Opener) -> Claimed:
     _promote_due(work)
     taken: list[JobRow] = []
     while len(taken) < limit:
-        line = work.connection.execute(statements.READY_QUEUES, {"limit": limit - len(taken)}).all()
+        line = work.sql.all(statements.READY_QUEUES, {"limit": limit - len(taken)})
         if not line:
             break
         for workspace_id, share in _deal(line, limit - len(taken)):
@@ -45,7 +45,7 @@ def claim(work: Work, worker_id: str, limit: int, opener: Opener) -> Claimed:
         (
             moment
             for statement in (statements.NEXT_DUE, statements.NEXT_LEASE_END)
-            if (moment := work.connection.execute(statement).scalar()) is not None
+            if (moment := work.sql.scalar(statement)) is not None
         ),
         default=None,
     )
@@ -54,9 +54,9 @@ def claim(work: Work, worker_id: str, limit: int, opener: Opener) -> Claimed:
 
 def _promote_due(work: Work) -> None:
     """Make due jobs ready, some of every workspace: one's flood that falls due must not hide another's single job."""
-    for workspace_id in work.connection.execute(statements.DUE_WORKSPACES, {"now": work.now}).scalars().all():
+    for workspace_id in work.sql.scalars(statements.DUE_WORKSPACES, {"now": work.now}):
         due = {"w": workspace_id, "now": work.now, "limit": _DUE_AT_ONCE}
-        for row in work.adopt(work.connection.execute(statements.DUE_JOBS, due).all()):
+        for row in work.adopt(work.sql.all(statements.DUE_JOBS, due)):
             work.move(row, JobStatus.PENDING, EventType.JOB_RELEASED)
     work.flush()
 
@@ -81,7 +81,7 @@ def _deal(line: Sequence[Any], limit: int) -> list[tuple[str, int]]:
 
 def _take(work: Work, workspace_id: str, share: int, worker_id: str) -> list[JobRow]:
     """Claim a workspace's oldest ready jobs and send it to the end of the line."""
-    found = work.connection.execute(statements.READY_JOBS, {"w": workspace_id, "limit": share}).all()
+    found = work.sql.all(statements.READY_JOBS, {"w": workspace_id, "limit": share})
     rows = work.adopt(found)
     for row in rows:
         row.fence += 1
@@ -90,10 +90,10 @@ def _take(work: Work, workspace_id: str, share: int, worker_id: str) -> list[Job
         row.worker_id, row.claimed_at, row.lease_until = worker_id, work.now, work.now + _LEASE_MS
         row.not_before = None
         row.started_at = row.started_at or work.now
-    turn = (work.connection.execute(statements.LAST_TURN).scalar() or 0) + 1
-    work.connection.execute(statements.SET_TURN, {"key": workspace_id, "new_turn": turn})
+    turn = (work.sql.scalar(statements.LAST_TURN) or 0) + 1
+    work.sql.run(statements.SET_TURN, {"key": workspace_id, "new_turn": turn})
     if not rows:  # the count was wrong: mend it rather than come back for ever
-        work.connection.execute(statements.SET_DEPTH, {"key": workspace_id, "new_depth": 0})
+        work.sql.run(statements.SET_DEPTH, {"key": workspace_id, "new_depth": 0})
     return rows
 
 
@@ -101,11 +101,11 @@ def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]
     needs = {row.job_id: from_json(row.depends_on) for row in rows}
     results: dict[tuple[str, str], Any] = {}
     if any(needs.values()):
-        found = work.connection.execute(
+        found = work.sql.all(
             statements.SEALED_RESULTS,
             {
-                "plans": sorted({row.plan_id for row in rows if needs[row.job_id]}),
-                "steps": sorted({step for steps in needs.values() for step in steps}),
+                "plans": encode(sorted({row.plan_id for row in rows if needs[row.job_id]})),
+                "steps": encode(sorted({step for steps in needs.values() for step in steps})),
             },
         )
         results = {(item.plan_id, item.step_id): item for item in found}
@@ -208,7 +208,7 @@ def hold(work: Work, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Ap
     if approval is not None:
         asked = approval_row(approval)
         asked.workspace_id, asked.plan_id, asked.job_id = row.workspace_id, row.plan_id, row.job_id
-        work.connection.execute(statements.ADD_APPROVAL, asked.values())
+        work.sql.run_for_each(statements.ADD_APPROVAL, [asked])
         facts = {"approval_id": asked.approval_id, "rule": asked.rule}
         work.note(EventType.APPROVAL_REQUESTED, row.workspace_id, row.plan_id, row.job_id, None, facts)
     return Granted(to_job(row))

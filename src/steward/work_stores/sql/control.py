@@ -33,7 +33,7 @@ def close_approval(
     """Make an approval final and note it."""
     row.status, row.decided_by, row.comment = status, actor, comment
     row.decided_at = work.now
-    work.connection.execute(
+    work.sql.run(
         statements.SAVE_APPROVAL,
         {"key": row.approval_id, "new_status": status, "by": actor, "at": work.now, "comment": comment},
     )
@@ -68,9 +68,7 @@ def decide_approval(  # noqa: PLR0917 - the contract's verb
     work: Work, principal: Principal, approval_id: str, digest: str, verdict: Verdict, comment: str | None
 ) -> Approval:
     """Record a decision and act on it."""
-    found = work.connection.execute(
-        statements.APPROVAL, {"w": principal.workspace_id, "approval_id": approval_id}
-    ).one_or_none()
+    found = work.sql.first(statements.APPROVAL, {"w": principal.workspace_id, "approval_id": approval_id})
     if found is None:
         raise NotFound
     row = load(ApprovalRow, found)
@@ -82,7 +80,7 @@ def decide_approval(  # noqa: PLR0917 - the contract's verb
     if verdict is Verdict.APPROVE:
         close_approval(work, row, ApprovalStatus.APPROVED, actor=principal.actor_id, comment=comment)
         if row.job_id is None:
-            work.connection.execute(
+            work.sql.run(
                 statements.SET_PLAN_STATUS,
                 {"key": row.plan_id, "new_status": PlanStatus.RUNNING, "finished": None, "keep_body": True},
             )
@@ -96,7 +94,7 @@ def decide_approval(  # noqa: PLR0917 - the contract's verb
 
 def _withdraw_approvals(work: Work, plan_id: str, job_id: str | None, actor: str) -> None:
     """Take back requests for decisions that no longer matter: of one job, or of a whole plan."""
-    found = work.connection.execute(statements.PENDING_APPROVALS_OF_PLAN, {"plan_id": plan_id}).all()
+    found = work.sql.all(statements.PENDING_APPROVALS_OF_PLAN, {"plan_id": plan_id})
     for item in found:
         row = load(ApprovalRow, item)
         if job_id is None or row.job_id == job_id:

@@ -9,7 +9,7 @@ from steward.plan import PlanStatus
 from steward.work_store import Swept
 from steward.work_stores.sql import statements
 from steward.work_stores.sql.control import close_approval, turn_down
-from steward.work_stores.sql.rows import ApprovalRow, load, to_job
+from steward.work_stores.sql.rows import ApprovalRow, encode, load, to_job
 from steward.work_stores.sql.transaction import Work
 from steward.work_stores.sql.transitions import apply
 
@@ -20,14 +20,14 @@ _DAY_MS: Final = 24 * 3600 * 1000
 def sweep(work: Work) -> Swept:
     """Recover leases that ran out and expire approvals and drafts, a bounded number of each."""
     batch = {"now": work.now, "limit": _BATCH}
-    lost = work.adopt(work.connection.execute(statements.LOST_LEASES, batch).all())
+    lost = work.adopt(work.sql.all(statements.LOST_LEASES, batch))
     for row in lost:
         apply(work, row, after_lost_lease(to_job(row), from_milliseconds(work.now)), word="lease_lost")
-    approvals = [load(ApprovalRow, item) for item in work.connection.execute(statements.OLD_APPROVALS, batch)]
+    approvals = [load(ApprovalRow, item) for item in work.sql.all(statements.OLD_APPROVALS, batch)]
     for approval in approvals:
         close_approval(work, approval, ApprovalStatus.EXPIRED, actor=None)
         turn_down(work, approval, "Nobody decided in time.", actor=None, plan_ends_as=PlanStatus.EXPIRED)
-    drafts = work.connection.execute(statements.OLD_DRAFTS, batch).all()
+    drafts = work.sql.all(statements.OLD_DRAFTS, batch)
     for draft in drafts:
         work.set_plan_status(draft.plan_id, draft.workspace_id, PlanStatus.EXPIRED)
     return Swept(leases_lost=len(lost), approvals_expired=len(approvals), drafts_expired=len(drafts))
@@ -38,14 +38,15 @@ def purge(work: Work, retention_ms: int) -> int:
     ended = {"before": work.now - max(retention_ms, _DAY_MS), "limit": _BATCH}
     stale = {"before": work.now - _DAY_MS, "limit": _BATCH}
     plans = [
-        *work.connection.execute(statements.ENDED_PLANS, ended).scalars(),
-        *work.connection.execute(statements.STALE_DRAFTS, stale).scalars(),
+        *work.sql.scalars(statements.ENDED_PLANS, ended),
+        *work.sql.scalars(statements.STALE_DRAFTS, stale),
     ]
     plans = list(dict.fromkeys(plans))
     if not plans:
         return 0
-    for last in work.connection.execute(statements.LAST_EVENTS_OF_PLANS, {"plans": plans}).all():
-        work.connection.execute(statements.RAISE_FLOOR, {"key": last.workspace_id, "floor": last.last})
+    gone = {"plans": encode(plans)}
+    for last in work.sql.all(statements.LAST_EVENTS_OF_PLANS, gone):
+        work.sql.run(statements.RAISE_FLOOR, {"key": last.workspace_id, "floor": last.last})
     for statement in statements.DELETE_PLANS:
-        work.connection.execute(statement, {"plans": plans})
+        work.sql.run(statement, gone)
     return len(plans)

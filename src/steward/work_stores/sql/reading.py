@@ -2,9 +2,8 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Connection
-
 from steward.approval import Approval
+from steward.database.sql import Sql
 from steward.event import event_id, event_sequence
 from steward.job import Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
@@ -16,39 +15,39 @@ _NEWEST: Final = "~"
 """Sorts after every id."""
 
 
-def get_plan(connection: Connection, workspace_id: str, plan_id: str, now: int) -> PlanRecord | None:
+def get_plan(sql: Sql, workspace_id: str, plan_id: str, now: int) -> PlanRecord | None:
     """Return one plan."""
-    found = connection.execute(statements.PLAN, {"w": workspace_id, "plan_id": plan_id}).one_or_none()
+    found = sql.first(statements.PLAN, {"w": workspace_id, "plan_id": plan_id})
     return None if found is None else to_plan(load(PlanRow, found), now)
 
 
-def get_job(connection: Connection, workspace_id: str, job_id: str) -> Job | None:
+def get_job(sql: Sql, workspace_id: str, job_id: str) -> Job | None:
     """Return one job."""
-    found = connection.execute(statements.JOB, {"w": workspace_id, "job_id": job_id}).one_or_none()
+    found = sql.first(statements.JOB, {"w": workspace_id, "job_id": job_id})
     return None if found is None else shown_job(load(JobRow, found))
 
 
-def get_approval(connection: Connection, workspace_id: str, approval_id: str) -> Approval | None:
+def get_approval(sql: Sql, workspace_id: str, approval_id: str) -> Approval | None:
     """Return one approval."""
     key = {"w": workspace_id, "approval_id": approval_id}
-    found = connection.execute(statements.APPROVAL, key).one_or_none()
+    found = sql.first(statements.APPROVAL, key)
     return None if found is None else to_approval(load(ApprovalRow, found))
 
 
-def plan_jobs(connection: Connection, workspace_id: str, plan_id: str) -> tuple[Job, ...]:
+def plan_jobs(sql: Sql, workspace_id: str, plan_id: str) -> tuple[Job, ...]:
     """Return a plan's jobs in step order."""
-    found = connection.execute(statements.JOBS_OF_PLAN, {"w": workspace_id, "plan_id": plan_id})
+    found = sql.all(statements.JOBS_OF_PLAN, {"w": workspace_id, "plan_id": plan_id})
     return tuple(shown_job(load(JobRow, item)) for item in found)
 
 
-def queue_depth(connection: Connection, workspace_id: str) -> int:
+def queue_depth(sql: Sql, workspace_id: str) -> int:
     """Return how many jobs are ready."""
-    found = connection.execute(statements.QUEUE, {"w": workspace_id}).one_or_none()
+    found = sql.first(statements.QUEUE, {"w": workspace_id})
     return 0 if found is None else found.depth
 
 
 def list_jobs(
-    connection: Connection,
+    sql: Sql,
     workspace_id: str,
     *,
     limit: int,
@@ -64,17 +63,17 @@ def list_jobs(
         statement, values = statements.LIST_JOBS_BY_STATUS, {**values, "status": status}
     else:
         statement = statements.LIST_JOBS
-    jobs = [shown_job(load(JobRow, item)) for item in connection.execute(statement, values)]
+    jobs = [shown_job(load(JobRow, item)) for item in sql.all(statement, values)]
     page, more = jobs[:limit], len(jobs) > limit
     return JobPage(
         jobs=tuple(page),
         next_after=page[-1].job_id if more else None,
-        queue_depth=queue_depth(connection, workspace_id),
+        queue_depth=queue_depth(sql, workspace_id),
     )
 
 
 def list_plans(
-    connection: Connection,
+    sql: Sql,
     workspace_id: str,
     now: int,
     *,
@@ -85,40 +84,36 @@ def list_plans(
     """Return a page of plans."""
     values: dict[str, Any] = {"w": workspace_id, "after": after or _NEWEST, "limit": limit + 1}
     if status is None:
-        found = connection.execute(statements.LIST_PLANS, values)
+        found = sql.all(statements.LIST_PLANS, values)
     elif status is PlanStatus.EXPIRED:
-        found = connection.execute(statements.LIST_EXPIRED_PLANS, {**values, "now": now})
+        found = sql.all(statements.LIST_EXPIRED_PLANS, {**values, "now": now})
     elif status in {PlanStatus.DRAFT, PlanStatus.NEEDS_INPUT}:
-        found = connection.execute(statements.LIST_LIVE_DRAFTS, {**values, "status": status, "now": now})
+        found = sql.all(statements.LIST_LIVE_DRAFTS, {**values, "status": status, "now": now})
     else:
-        found = connection.execute(statements.LIST_PLANS_BY_STATUS, {**values, "status": status})
+        found = sql.all(statements.LIST_PLANS_BY_STATUS, {**values, "status": status})
     plans = [to_plan(load(PlanRow, item), now) for item in found]
     page, more = plans[:limit], len(plans) > limit
     return PlanPage(plans=tuple(page), next_after=page[-1].plan_id if more else None)
 
 
-def list_approvals(connection: Connection, workspace_id: str, *, limit: int, after: str | None) -> tuple[Approval, ...]:
+def list_approvals(sql: Sql, workspace_id: str, *, limit: int, after: str | None) -> tuple[Approval, ...]:
     """Return a page of what waits for a decision."""
-    found = connection.execute(
-        statements.LIST_APPROVALS, {"w": workspace_id, "after": after or _NEWEST, "limit": limit}
-    )
+    found = sql.all(statements.LIST_APPROVALS, {"w": workspace_id, "after": after or _NEWEST, "limit": limit})
     return tuple(to_approval(load(ApprovalRow, item)) for item in found)
 
 
-def events_after(
-    connection: Connection, workspace_id: str, after: str | None, *, limit: int, plan_id: str | None
-) -> EventPage:
+def events_after(sql: Sql, workspace_id: str, after: str | None, *, limit: int, plan_id: str | None) -> EventPage:
     """Return events after one of them, or only where the log ends."""
-    queue = connection.execute(statements.QUEUE, {"w": workspace_id}).one_or_none()
+    queue = sql.first(statements.QUEUE, {"w": workspace_id})
     newest, floor = (0, 0) if queue is None else (queue.event_sequence, queue.event_floor)
     start = event_sequence(after)
     if start is None:
         return EventPage(events=(), gap=False, last_event_id=event_id(newest))
     values: dict[str, Any] = {"w": workspace_id, "after": start, "limit": limit}
     if plan_id is None:
-        found = connection.execute(statements.EVENTS_AFTER, values)
+        found = sql.all(statements.EVENTS_AFTER, values)
     else:
-        found = connection.execute(statements.EVENTS_OF_PLAN_AFTER, {**values, "plan_id": plan_id})
+        found = sql.all(statements.EVENTS_OF_PLAN_AFTER, {**values, "plan_id": plan_id})
     events = tuple(read_event(item) for item in found)
     full = len(events) == limit
     last = events[-1].event_id if full else event_id(max(newest, start))

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-import sqlalchemy
 import structlog
 from pydantic_core import from_json, to_json
 
@@ -76,15 +76,13 @@ class JobRow:
     history: str = "[]"
     request_id: str
 
-    def values(self) -> dict[str, Any]:
-        """Return column names and values."""
-        return {name: getattr(self, name) for name in JOB_COLUMNS}
+
+JOB_COLUMNS: Final = tuple(f.name for f in fields(JobRow))
+job_values: Final = attrgetter(*JOB_COLUMNS)
+"""Returns a job row's values in the order of the table's columns."""
 
 
-JOB_COLUMNS = tuple(f.name for f in fields(JobRow))
-
-
-def load(kind: type[Row], found: sqlalchemy.Row[Any]) -> Row:
+def load(kind: type[Row], found: Any) -> Row:
     """Return a selected row as a mutable value of ``kind``, whose fields are the table's columns."""
     return kind(**found._asdict())
 
@@ -196,10 +194,6 @@ class PlanRow:
     job_ids: str
     open_jobs: int
 
-    def values(self) -> dict[str, Any]:
-        """Return column names and values."""
-        return asdict(self)
-
 
 def plan_row(plan: PlanRecord, *, status: PlanStatus) -> PlanRow:
     """Return the row for a new plan."""
@@ -264,10 +258,6 @@ class ApprovalRow:
     decided_at: int | None = None
     comment: str | None = None
 
-    def values(self) -> dict[str, Any]:
-        """Return column names and values."""
-        return asdict(self)
-
 
 def approval_row(approval: Approval) -> ApprovalRow:
     """Return the row for a new approval."""
@@ -308,35 +298,34 @@ def to_approval(row: ApprovalRow) -> Approval:
     )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class EventRow:
     """A row of ``events`` before it has its number."""
 
     workspace_id: str
-    type: EventType
+    sequence: int
+    type: str
     at: int
     actor_id: str | None
     plan_id: str | None
     job_id: str | None
-    data: dict[str, Any] = field(default_factory=dict)
-    sequence: int = 0
-
-    def values(self) -> dict[str, Any]:
-        """Return column names and values."""
-        return {**{name: getattr(self, name) for name in self.__slots__}, "data": encode(self.data)}
+    data: str
 
     def to_event(self) -> Event:
         """Return the frozen event."""
         return Event(
             event_id=event_id(self.sequence),
             workspace_id=self.workspace_id,
-            type=self.type,
+            type=EventType(self.type),
             at=from_milliseconds(self.at),
             actor_id=self.actor_id,
             plan_id=self.plan_id,
             job_id=self.job_id,
-            data=self.data,
+            data=from_json(self.data),
         )
+
+
+EVENT_COLUMNS: Final = tuple(f.name for f in fields(EventRow))
 
 
 def read_event(row: Any) -> Event:

@@ -4,35 +4,37 @@ All take named parameters (``:w`` workspace, ``:now`` milliseconds). Statements 
 workspace; the dispatcher's find rows by job id and check the workspace of the lease.
 """
 
-from sqlalchemy import and_, bindparam, case, delete, func, insert, literal_column, not_, or_, select, tuple_, update
+from functools import lru_cache
+
+from sqlalchemy import Update, and_, bindparam, case, delete, func, insert, literal_column, not_, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from steward.approval import ApprovalStatus
+from steward.database.sql import among
 from steward.database.tables import approvals, events, idempotency, jobs, plans, queues
 from steward.job import JobStatus
 from steward.plan import PlanStatus
-from steward.work_stores.sql.rows import JOB_COLUMNS
+from steward.work_stores.sql.rows import EVENT_COLUMNS
 
 W = bindparam("w")
-_UNUSED = (PlanStatus.DRAFT, PlanStatus.NEEDS_INPUT)
+_UNUSED = or_(plans.c.status == PlanStatus.DRAFT, plans.c.status == PlanStatus.NEEDS_INPUT)
 
 # -- jobs ------------------------------------------------------------------------------------------------------------
 
 ADD_JOBS = insert(jobs)
 """Put new jobs in place."""
 
-_FIXED = {"job_id", "workspace_id", "plan_id", "step_id", "position", "action_id", "actor_id", "enqueued_at"}
-SAVE_JOB = (
-    update(jobs)
-    .where(jobs.c.job_id == bindparam("key"))
-    .values({name: bindparam(name) for name in JOB_COLUMNS if name not in _FIXED})
-)
-"""Write back everything about a job that can change."""
+
+@lru_cache(maxsize=256)
+def save_job(changed: tuple[str, ...]) -> Update:
+    """Return the statement that writes back what changed about a job: fewer columns, fewer indexes to keep."""
+    return update(jobs).where(jobs.c.job_id == bindparam("job_id")).values({name: bindparam(name) for name in changed})
+
 
 JOB = select(jobs).where(jobs.c.workspace_id == W, jobs.c.job_id == bindparam("job_id"))
 """One job of a workspace."""
 
-JOBS_BY_ID = select(jobs).where(jobs.c.job_id.in_(bindparam("ids", expanding=True)))
+JOBS_BY_ID = select(jobs).where(among(jobs.c.job_id, "ids"))
 """Some jobs, for a dispatcher that checks the workspace of each."""
 
 JOBS_OF_PLAN = (
@@ -44,7 +46,7 @@ STATUSES_OF_PLAN = select(jobs.c.status).where(jobs.c.plan_id == bindparam("plan
 """Which states the jobs of a plan are in, to tell how it ended."""
 
 SEALED_RESULTS = select(jobs.c.plan_id, jobs.c.step_id, jobs.c.result_sealed, jobs.c.result_labels).where(
-    jobs.c.plan_id.in_(bindparam("plans", expanding=True)), jobs.c.step_id.in_(bindparam("steps", expanding=True))
+    among(jobs.c.plan_id, "plans"), among(jobs.c.step_id, "steps")
 )
 """Results that claimed jobs refer to."""
 
@@ -198,7 +200,7 @@ LIST_PLANS_BY_STATUS = (
 )
 """The same, of one status."""
 
-_OVERDUE = and_(plans.c.status.in_(_UNUSED), plans.c.expires_at <= bindparam("now"))
+_OVERDUE = and_(_UNUSED, plans.c.expires_at <= bindparam("now"))
 LIST_LIVE_DRAFTS = LIST_PLANS_BY_STATUS.where(not_(_OVERDUE))
 """The same, for a status that reads as expired once its time is over."""
 
@@ -212,7 +214,7 @@ LIST_EXPIRED_PLANS = (
 
 EXCESS_DRAFTS = (
     select(plans.c.plan_id, plans.c.workspace_id)
-    .where(plans.c.workspace_id == W, plans.c.status.in_(_UNUSED))
+    .where(plans.c.workspace_id == W, _UNUSED)
     .order_by(plans.c.plan_id.desc())
     .offset(bindparam("keep"))
     .limit(100)
@@ -220,9 +222,7 @@ EXCESS_DRAFTS = (
 """A workspace's oldest drafts beyond those it may keep."""
 
 OLD_DRAFTS = (
-    select(plans.c.plan_id, plans.c.workspace_id)
-    .where(plans.c.expires_at <= bindparam("now"), plans.c.status.in_(_UNUSED))
-    .limit(_PAGE)
+    select(plans.c.plan_id, plans.c.workspace_id).where(plans.c.expires_at <= bindparam("now"), _UNUSED).limit(_PAGE)
 )
 """Drafts whose time is over."""
 
@@ -292,16 +292,17 @@ OLD_APPROVALS = (
 
 CLAIMED = select(idempotency).where(
     idempotency.c.workspace_id == W,
-    tuple_(idempotency.c.namespace, idempotency.c.key).in_(bindparam("keys", expanding=True)),
+    or_(idempotency.c.namespace == "request", idempotency.c.namespace == "action"),
+    among(idempotency.c.key, "keys"),
 )
-"""Which of a request's own names are known."""
+"""Which of a request's own names are known, in either namespace."""
 
-ADD_CLAIMS = insert(idempotency)
-"""Remember a request's own names."""
+ADD_CLAIM = insert(idempotency)
+"""Remember a name that a request has of its own."""
 
 # -- events ----------------------------------------------------------------------------------------------------------
 
-ADD_EVENTS = insert(events)
+ADD_EVENTS = insert(events).values({name: bindparam(name) for name in EVENT_COLUMNS})
 """Append facts."""
 
 _LATER = (events.c.workspace_id == W, events.c.sequence > bindparam("after"))
@@ -322,7 +323,6 @@ ALL_EVENTS_AFTER = select(events).where(events.c.position > bindparam("after")).
 
 # -- retention -------------------------------------------------------------------------------------------------------
 
-_GONE = bindparam("plans", expanding=True)
 RAISE_FLOOR = (
     update(queues)
     .where(queues.c.workspace_id == bindparam("key"), queues.c.event_floor < bindparam("floor"))
@@ -332,12 +332,12 @@ RAISE_FLOOR = (
 
 LAST_EVENTS_OF_PLANS = (
     select(events.c.workspace_id, func.max(events.c.sequence).label("last"))
-    .where(events.c.plan_id.in_(_GONE))
+    .where(among(events.c.plan_id, "plans"))
     .group_by(events.c.workspace_id)
 )
 """The newest events about to go, by workspace."""
 
 DELETE_PLANS = tuple(
-    delete(table).where(table.c.plan_id.in_(_GONE)) for table in (events, idempotency, approvals, jobs, plans)
+    delete(table).where(among(table.c.plan_id, "plans")) for table in (events, idempotency, approvals, jobs, plans)
 )
 """Delete plans with all that belongs to them."""

@@ -12,6 +12,7 @@ from steward.approval import Approval, Verdict
 from steward.clock import Clock, milliseconds
 from steward.database import Database, Doorbell
 from steward.database.migrate import upgrade
+from steward.database.sql import Sql
 from steward.event import Event, EventSink
 from steward.identity import Principal
 from steward.ids import IdFactory
@@ -67,7 +68,7 @@ class _Engine:
 
     def _announce(self, outcome: tuple[Any, Work]) -> None:
         work = outcome[1]
-        for event in work.committed:
+        for event in (row.to_event() for row in work.committed) if self.sinks else ():
             for sink in self.sinks:
                 sink(event)
         if work.became_ready:
@@ -97,7 +98,9 @@ class SqlWorkStore:
         return await self._engine.change(lambda work: verb(work, self._principal, *args, **more))
 
     async def _read(self, query: Callable[..., T], *args: Any, **more: Any) -> T:
-        return await self._engine.database.read(lambda connection: query(connection, self._workspace, *args, **more))
+        return await self._engine.database.read(
+            lambda connection: query(Sql(connection), self._workspace, *args, **more)
+        )
 
     async def draft(self, plan: PlanRecord) -> None:
         """Keep a plan that nobody has executed."""
@@ -218,15 +221,13 @@ class SqlDispatcher:
 
     async def depth(self) -> Mapping[str, int]:
         """Return ready jobs by workspace."""
-        found = await self._engine.database.read(lambda connection: connection.execute(statements.DEPTHS).all())
+        found = await self._engine.database.read(lambda connection: Sql(connection).all(statements.DEPTHS))
         return {row.workspace_id: row.depth for row in found}
 
     async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
         """Return every workspace's events after a position."""
         found = await self._engine.database.read(
-            lambda connection: connection.execute(
-                statements.ALL_EVENTS_AFTER, {"after": position, "limit": limit}
-            ).all()
+            lambda connection: Sql(connection).all(statements.ALL_EVENTS_AFTER, {"after": position, "limit": limit})
         )
         return tuple(read_event(row) for row in found)
 
@@ -255,7 +256,7 @@ class SqlWorkEngine:
     async def ping(self) -> None:
         """Return if the database answers and has the store's tables."""
         await self._engine.database.ping()
-        await self._engine.database.read(lambda connection: reading.queue_depth(connection, ""))
+        await self._engine.database.read(lambda connection: reading.queue_depth(Sql(connection), ""))
 
 
 @asynccontextmanager

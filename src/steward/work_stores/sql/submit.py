@@ -28,7 +28,7 @@ POSITIONS_PER_STEP: Final = 1_000
 
 def find_plan(work: Work, workspace_id: str, plan_id: str) -> PlanRow | None:
     """Return one plan of a workspace."""
-    found = work.connection.execute(statements.PLAN, {"w": workspace_id, "plan_id": plan_id}).one_or_none()
+    found = work.sql.first(statements.PLAN, {"w": workspace_id, "plan_id": plan_id})
     return None if found is None else load(PlanRow, found)
 
 
@@ -36,7 +36,7 @@ def draft(work: Work, principal: Principal, plan: PlanRecord) -> None:
     """Keep a plan nobody has executed; the oldest beyond the allowance expire."""
     row = plan_row(plan, status=plan.status)
     row.workspace_id = principal.workspace_id
-    work.connection.execute(statements.ADD_PLAN, row.values())
+    work.sql.run_for_each(statements.ADD_PLAN, [row])
     work.note(
         EventType.PLAN_DRAFTED,
         principal.workspace_id,
@@ -45,7 +45,7 @@ def draft(work: Work, principal: Principal, plan: PlanRecord) -> None:
         principal.actor_id,
         {"status": plan.status},
     )
-    excess = work.connection.execute(statements.EXCESS_DRAFTS, {"w": principal.workspace_id, "keep": MAX_DRAFTS}).all()
+    excess = work.sql.all(statements.EXCESS_DRAFTS, {"w": principal.workspace_id, "keep": MAX_DRAFTS})
     for old in excess:
         work.set_plan_status(old.plan_id, old.workspace_id, PlanStatus.EXPIRED)
 
@@ -69,9 +69,9 @@ def submit(work: Work, principal: Principal, submission: Submission) -> Submitte
         row = plan_row(plan, status=status)
         row.workspace_id, row.approval_id, row.expires_at = workspace_id, approval_id, None
         row.job_ids, row.open_jobs = encode(job_ids), len(job_ids)
-        work.connection.execute(statements.ADD_PLAN, row.values())
+        work.sql.run_for_each(statements.ADD_PLAN, [row])
     else:
-        work.connection.execute(
+        work.sql.run(
             statements.START_PLAN,
             {
                 "key": plan.plan_id,
@@ -109,7 +109,7 @@ def _ask(work: Work, principal: Principal, submission: Submission) -> None:
     assert approval is not None
     row = approval_row(approval)
     row.workspace_id = principal.workspace_id
-    work.connection.execute(statements.ADD_APPROVAL, row.values())
+    work.sql.run_for_each(statements.ADD_APPROVAL, [row])
     work.note(
         EventType.APPROVAL_REQUESTED,
         principal.workspace_id,
@@ -129,10 +129,8 @@ def find(
     """
     if not claims:
         return None
-    found = work.connection.execute(
-        statements.CLAIMED,
-        {"w": principal.workspace_id, "keys": [(claim.namespace, claim.key) for claim in claims]},
-    )
+    names = {"w": principal.workspace_id, "keys": encode([claim.key for claim in claims])}
+    found = work.sql.all(statements.CLAIMED, names)
     known = {(row.namespace, row.key): row for row in found}
     for claim in claims:
         row = known.get((claim.namespace, claim.key))
@@ -154,7 +152,7 @@ def find(
 def _duplicate(work: Work, workspace_id: str, plan_id: str, job_ids: tuple[str, ...] | None) -> Submitted:
     plan = find_plan(work, workspace_id, plan_id)
     assert plan is not None, "an idempotency record lives as long as its plan"
-    queue = work.connection.execute(statements.QUEUE, {"w": workspace_id}).one_or_none()
+    queue = work.sql.first(statements.QUEUE, {"w": workspace_id})
     return Submitted(
         plan_id=plan_id,
         status=PlanStatus(plan.status),
@@ -187,20 +185,17 @@ def _remember(
     plan_id: str,
     job_ids: tuple[str, ...],
 ) -> None:
-    if claims:
-        work.connection.execute(
-            statements.ADD_CLAIMS,
-            [
-                {
-                    "workspace_id": workspace_id,
-                    "namespace": claim.namespace,
-                    "key": claim.key,
-                    "payload_digest": claim.payload_digest,
-                    "plan_id": plan_id,
-                    "job_id": job_ids[claim.step_index] if claim.namespace == "action" else None,
-                }
-                for claim in claims
-            ],
+    for claim in claims:
+        work.sql.run(
+            statements.ADD_CLAIM,
+            {
+                "workspace_id": workspace_id,
+                "namespace": claim.namespace,
+                "key": claim.key,
+                "payload_digest": claim.payload_digest,
+                "plan_id": plan_id,
+                "job_id": job_ids[claim.step_index] if claim.namespace == "action" else None,
+            },
         )
 
 

@@ -1,22 +1,25 @@
-"""One transaction's view of the work: rows are loaded once, changed in Python, and written back together.
+"""One transaction's view of the work: rows are loaded once, changed in Python, and what changed is written back together.
 
 Every change of state goes through ``move``, which checks the edge, keeps the counts (ready jobs by workspace, open jobs
 by plan) and leaves the events to be appended; ``flush`` writes it all. So no verb can forget one of them.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import compress
+from operator import ne
 from typing import Any, Final
 
 from pydantic_core import from_json
 from sqlalchemy import Connection
 
+from steward.database.sql import Sql
 from steward.errors import IllegalTransition
-from steward.event import Event, EventType
+from steward.event import EventType
 from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobError, JobStatus
 from steward.plan import PlanStatus
 from steward.work_stores.sql import statements
-from steward.work_stores.sql.rows import EventRow, JobRow, encode, load
+from steward.work_stores.sql.rows import JOB_COLUMNS, EventRow, JobRow, encode, job_values, load
 
 _ENDED: Final = {
     PlanStatus.COMPLETED: EventType.PLAN_COMPLETED,
@@ -40,12 +43,13 @@ class Work:
 
     def __init__(self, connection: Connection, now: int) -> None:
         """Begin on an open connection, at ``now`` milliseconds by the store's clock."""
-        self.connection = connection
+        self.sql = Sql(connection)
         self.now = now
         self.became_ready = False
-        self.committed: list[Event] = []
+        self.committed: list[EventRow] = []
         self.depths: dict[str, int] = {}
         self._jobs: dict[str, JobRow] = {}
+        self._saved: dict[str, tuple[Any, ...]] = {}
         self._new: list[JobRow] = []
         self._dirty: dict[str, JobRow] = {}
         self._depth: Counter[str] = Counter()
@@ -64,6 +68,7 @@ class Work:
             row = self._jobs.get(item.job_id)
             if row is None:
                 row = self._jobs[item.job_id] = load(JobRow, item)
+                self._saved[item.job_id] = item
             rows.append(row)
         return rows
 
@@ -72,7 +77,7 @@ class Work:
         row = self._jobs.get(job_id)
         if row is not None:
             return row if row.workspace_id == workspace_id else None
-        found = self.connection.execute(statements.JOB, {"w": workspace_id, "job_id": job_id}).all()
+        found = self.sql.all(statements.JOB, {"w": workspace_id, "job_id": job_id})
         return next(iter(self.adopt(found)), None)
 
     def jobs_by_id(self, job_ids: Iterable[str]) -> dict[str, JobRow]:
@@ -80,7 +85,7 @@ class Work:
         wanted = list(job_ids)
         missing = [job_id for job_id in wanted if job_id not in self._jobs]
         if missing:
-            self.adopt(self.connection.execute(statements.JOBS_BY_ID, {"ids": missing}))
+            self.adopt(self.sql.all(statements.JOBS_BY_ID, {"ids": encode(missing)}))
         return {job_id: self._jobs[job_id] for job_id in wanted if job_id in self._jobs}
 
     def dependents(self, row: JobRow) -> list[JobRow]:
@@ -90,8 +95,7 @@ class Work:
 
     def plan_jobs(self, workspace_id: str, plan_id: str) -> list[JobRow]:
         """Return all jobs of a plan, in step order."""
-        found = self.connection.execute(statements.JOBS_OF_PLAN, {"w": workspace_id, "plan_id": plan_id})
-        return self.adopt(found)
+        return self.adopt(self.sql.all(statements.JOBS_OF_PLAN, {"w": workspace_id, "plan_id": plan_id}))
 
     # -- changing ----------------------------------------------------------------------------------------------------
 
@@ -112,7 +116,7 @@ class Work:
         before = JobStatus(row.status)
         if status not in TRANSITIONS[before]:
             raise IllegalTransition(f"A job that is {before} cannot become {status}.")
-        row.status = status
+        row.status = status.value
         if before is JobStatus.RUNNING:
             row.worker_id = row.lease_until = row.claimed_at = row.dispatched_at = None
             row.cancel_requested = False
@@ -167,17 +171,7 @@ class Work:
         data: Mapping[str, Any],
     ) -> None:
         """Leave an event to be appended."""
-        self._events.append(
-            EventRow(
-                workspace_id=workspace_id,
-                type=event,
-                at=self.now,
-                actor_id=actor,
-                plan_id=plan_id,
-                job_id=job_id,
-                data=dict(data),
-            )
-        )
+        self._events.append(EventRow(workspace_id, 0, event.value, self.now, actor, plan_id, job_id, encode(data)))
 
     def plan_ends_as(self, plan_id: str, status: PlanStatus) -> None:
         """Say how a plan will have ended if this transaction closes its last job (else its jobs tell)."""
@@ -199,16 +193,21 @@ class Work:
 
     def _save_jobs(self) -> None:
         if self._new:
-            self.connection.execute(statements.ADD_JOBS, [row.values() for row in self._new])
-        added = {row.job_id for row in self._new}
-        changed = [row for row in self._dirty.values() if row.job_id not in added]
-        if changed:
-            self.connection.execute(statements.SAVE_JOB, [{**row.values(), "key": row.job_id} for row in changed])
+            self.sql.run_for_each(statements.ADD_JOBS, self._new)
+            self._saved.update((row.job_id, job_values(row)) for row in self._new)
+        alike: defaultdict[tuple[str, ...], list[JobRow]] = defaultdict(list)
+        for job_id, row in self._dirty.items():
+            values = job_values(row)
+            alike[tuple(compress(JOB_COLUMNS, map(ne, values, self._saved[job_id])))].append(row)
+            self._saved[job_id] = values
+        for changed, rows in alike.items():
+            if changed:
+                self.sql.run_for_each(statements.save_job(changed), rows)
         self._new, self._dirty = [], {}
 
     def _count(self, plan_id: str, delta: int) -> None:
         """Count jobs that ended or came back. A plan of one job, the usual case, ends without another look."""
-        left = self.connection.execute(statements.CHANGE_OPEN_JOBS, {"key": plan_id, "delta": delta}).one()
+        left = self.sql.one(statements.CHANGE_OPEN_JOBS, {"key": plan_id, "delta": delta})
         if left.open_jobs or left.status not in _LIVE:
             return
         job_ids = from_json(left.job_ids)
@@ -223,23 +222,23 @@ class Work:
         self._move_plan(plan_id, only.workspace_id, status)
 
     def _end_plan(self, plan_id: str) -> None:
-        found = self.connection.execute(statements.STATUSES_OF_PLAN, {"plan_id": plan_id}).scalars()
+        found = self.sql.scalars(statements.STATUSES_OF_PLAN, {"plan_id": plan_id})
         status = self._ends_as.get(plan_id) or _how_it_ended(set(found))
         self.set_plan_status(plan_id, self._plan_workspace[plan_id], status)
 
     def set_plan_status(self, plan_id: str, workspace_id: str, status: PlanStatus, *, actor: str | None = None) -> None:
         """Move a plan and note the event; what nobody can need again is dropped when it ends other than by failing."""
         if status in _ENDED and status is not PlanStatus.FAILED:
-            self.connection.execute(statements.DROP_SEALED_RESULTS, {"key": plan_id})
+            self.sql.run(statements.DROP_SEALED_RESULTS, {"key": plan_id})
         self._move_plan(plan_id, workspace_id, status, actor=actor)
 
     def _move_plan(self, plan_id: str, workspace_id: str, status: PlanStatus, *, actor: str | None = None) -> None:
         ended = status in _ENDED
-        self.connection.execute(
+        self.sql.run(
             statements.SET_PLAN_STATUS,
             {
                 "key": plan_id,
-                "new_status": status,
+                "new_status": status.value,
                 "finished": self.now if ended else None,
                 "keep_body": not ended or status is PlanStatus.FAILED,
             },
@@ -252,9 +251,7 @@ class Work:
         following: dict[str, int] = {}
         for workspace_id in {*by_workspace, *(w for w, delta in self._depth.items() if delta)}:
             count, delta = by_workspace[workspace_id], self._depth[workspace_id]
-            after = self.connection.execute(
-                statements.BUMP_QUEUE, {"w": workspace_id, "depth": delta, "events": count}
-            ).one()
+            after = self.sql.one(statements.BUMP_QUEUE, {"w": workspace_id, "depth": delta, "events": count})
             following[workspace_id] = after.event_sequence - count
             self.depths[workspace_id] = after.depth
             self.became_ready = self.became_ready or (delta > 0 and after.depth > 0)
@@ -264,6 +261,6 @@ class Work:
         for event in self._events:
             following[event.workspace_id] += 1
             event.sequence = following[event.workspace_id]
-        self.connection.execute(statements.ADD_EVENTS, [event.values() for event in self._events])
-        self.committed.extend(event.to_event() for event in self._events)
+        self.sql.run_for_each(statements.ADD_EVENTS, self._events)
+        self.committed += self._events
         self._events = []

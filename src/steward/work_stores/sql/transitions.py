@@ -129,7 +129,7 @@ def _expand(work: Work, row: JobRow, outcome: Expanded) -> None:
     row.attempts -= 1
     status = JobStatus.WAITING if steps else JobStatus.PENDING
     work.move(row, status, EventType.JOB_EXPANDED, children=len(steps))
-    work.connection.execute(statements.CHANGE_OPEN_JOBS, {"key": row.plan_id, "delta": len(steps)}).one()
+    work.sql.one(statements.CHANGE_OPEN_JOBS, {"key": row.plan_id, "delta": len(steps)})
 
 
 def fail(work: Work, row: JobRow, error: JobError, *, actor: str | None = None) -> None:

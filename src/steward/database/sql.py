@@ -1,0 +1,108 @@
+"""Statements on the driver's own connection, each compiled once.
+
+Statements are declared with SQLAlchemy, which knows the tables and the dialect. To run one through SQLAlchemy costs several
+times what SQLite needs for it, so here its text is compiled at the first use and handed to the driver as it is: values go
+in as the driver takes them, rows come out as named tuples. The text never depends on the values (a list goes in as JSON,
+see ``among``), so that the driver keeps it prepared, too.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter, itemgetter
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Dialect, Executable, bindparam, func, select
+from sqlalchemy.sql.compiler import SQLCompiler
+
+CACHED_STATEMENTS: Final = 512
+"""How many prepared statements a connection keeps: more than there are."""
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Return the condition that ``column`` is one of the texts in the JSON list given as ``name``."""
+    return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The text of a statement, and how its values and rows are shaped."""
+
+    text: str
+    bind: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    """From values by name."""
+    bind_object: Callable[[Any], tuple[Any, ...]]
+    """From an object that has them as attributes."""
+    row: Callable[[Iterable[Any]], Any]
+
+
+def _getter(make: Callable[..., Callable[[Any], Any]], names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(names) > 1:
+        return make(*names)
+    if not names:
+        return lambda _: ()
+    get = make(*names)
+    return lambda values: (get(values),)
+
+
+@lru_cache(maxsize=1024)
+def compiled(statement: Executable, dialect: Dialect) -> Compiled:
+    """Return a statement as ``dialect`` spells it; the same object as long as it is asked for."""
+    found = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+    assert isinstance(found, SQLCompiler)
+    names = list(found.positiontup or ())
+    fixed = {name: value for name, value in found.params.items() if not found.binds[name].required}
+    get = _getter(itemgetter, names)
+    columns = [entry.keyname for entry in found._result_columns]  # noqa: SLF001 - nowhere else
+    return Compiled(
+        text=found.string,
+        bind=(lambda values: get({**fixed, **values})) if fixed else get,
+        bind_object=_getter(attrgetter, names),
+        row=namedtuple("Row", columns, rename=True)._make,  # noqa: PYI024 - its names are known only now
+    )
+
+
+class Sql:
+    """A connection's driver, with the few ways to run a statement that a store needs."""
+
+    __slots__ = ("_dialect", "_driver")
+
+    def __init__(self, connection: Connection) -> None:
+        """Use an open connection and the transaction that it is in."""
+        self._dialect = connection.dialect
+        self._driver: Any = connection.connection.driver_connection
+
+    def all(self, statement: Executable, values: Mapping[str, Any] = _NOTHING) -> list[Any]:
+        """Return every row."""
+        known = compiled(statement, self._dialect)
+        return list(map(known.row, self._driver.execute(known.text, known.bind(values))))
+
+    def one(self, statement: Executable, values: Mapping[str, Any] = _NOTHING) -> Any:
+        """Return the only row; there is one."""
+        (row,) = self.all(statement, values)
+        return row
+
+    def first(self, statement: Executable, values: Mapping[str, Any] = _NOTHING) -> Any | None:
+        """Return the first row; None if there is none."""
+        return next(iter(self.all(statement, values)), None)
+
+    def scalars(self, statement: Executable, values: Mapping[str, Any] = _NOTHING) -> list[Any]:
+        """Return the first column of every row."""
+        known = compiled(statement, self._dialect)
+        return [row[0] for row in self._driver.execute(known.text, known.bind(values))]
+
+    def scalar(self, statement: Executable, values: Mapping[str, Any] = _NOTHING) -> Any | None:
+        """Return the first column of the first row; None if there is none."""
+        return next(iter(self.scalars(statement, values)), None)
+
+    def run(self, statement: Executable, values: Mapping[str, Any] = _NOTHING) -> None:
+        """Run a statement that returns nothing."""
+        known = compiled(statement, self._dialect)
+        self._driver.execute(known.text, known.bind(values))
+
+    def run_for_each(self, statement: Executable, objects: Iterable[Any]) -> None:
+        """Run a statement once for each object, whose attributes are its values."""
+        known = compiled(statement, self._dialect)
+        self._driver.executemany(known.text, map(known.bind_object, objects))
