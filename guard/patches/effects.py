@@ -37,8 +37,8 @@ EFFECTS: Final = (
         name="effect-before-the-record",
         removes="the dispatch record is written before the effect",
         file=_ATTEMPT,
-        find="        if definition.effect is Effect.WRITE:\n            (answer,)",
-        put="        if False:\n            (answer,)",
+        find="        if definition.effect is Effect.WRITE:\n            answer =",
+        put="        if False:\n            answer =",
         tests=("tests/worker/test_effects.py",),
     ),
     Mutation(

@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, Protocol
 
-from steward.digest import sha256_of
+from steward.digest import canonical_json, sha256_of
 from steward.provenance import Label
 
 _ACTION_ID: Final = re.compile(r"compute|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
@@ -105,6 +105,11 @@ class ActionDefinition:
     def label_of(self, output_field: str) -> Label:
         """Return the declared label of a top-level result field, untrusted when undeclared."""
         return self.output_labels.get(output_field, Label.UNTRUSTED)
+
+    @cached_property
+    def canonical_input_schema(self) -> bytes:
+        """The input schema in its canonical form: equal for equal schemas."""
+        return canonical_json(self.input_schema)
 
     @cached_property
     def definition_hash(self) -> str:

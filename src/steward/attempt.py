@@ -52,8 +52,9 @@ from steward.plan_check import destinations, schema_problems, step_digests
 from steward.policy import Ask, Deny, Policies
 from steward.redaction import mask, mask_text, redact, redact_text, texts_in
 from steward.submission import sealed_params, sealed_result
+from steward.together import Together
 from steward.vault import SealBroken, Vault
-from steward.work_store import Dispatcher, Lease, Refused
+from steward.work_store import Answer, Dispatcher, Lease, LeaseRef, Refused
 
 _log = structlog.get_logger("steward.worker")
 _MAX_DETAIL_CHARS: Final = 500
@@ -88,6 +89,12 @@ class Rooms:
     directory: Directory
     vault: Vault
     clock: Clock
+    dispatch: Together[LeaseRef, Answer] = field(init=False)
+    """The dispatcher's verb for one attempt; those that are due at the same moment share a call."""
+
+    def __post_init__(self) -> None:
+        """Gather dispatches."""
+        object.__setattr__(self, "dispatch", Together(self.dispatcher.dispatch))
 
 
 @dataclass(slots=True)
@@ -238,7 +245,7 @@ class Attempt:
             if known is not None:
                 return known
         if definition.effect is Effect.WRITE:
-            (answer,) = await self.rooms.dispatcher.dispatch([self.lease.ref])
+            answer = await self.rooms.dispatch(self.lease.ref)
             if isinstance(answer, Refused):
                 return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
             self.job = answer.job

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from steward.action import ActionDefinition, Catalogue, ParameterRole
-from steward.digest import canonical_json, sha256_of
+from steward.digest import sha256_of
 from steward.errors import FieldProblem, Invalid, StewardError, UnknownAction, UntrustedDestination
 from steward.expression import Reference, is_reference, references
 from steward.identity import Principal
@@ -87,7 +87,7 @@ def _validator(schema: bytes) -> Draft202012Validator:
 
 def validator_of(definition: ActionDefinition) -> Draft202012Validator:
     """Return the (cached) validator of an action's parameters."""
-    return _validator(canonical_json(definition.input_schema))
+    return _validator(definition.canonical_input_schema)
 
 
 def with_defaults(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str, Any]:

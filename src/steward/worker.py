@@ -7,6 +7,7 @@ import asyncio
 import os
 import secrets
 import socket
+from collections.abc import Sequence
 from typing import Final
 
 import stamina
@@ -15,6 +16,7 @@ import structlog
 from steward.attempt import Attempt, Held, LeaseLost, Rooms
 from steward.errors import StoreUnavailable
 from steward.job import HEARTBEAT_S, LEASE_S, Outcome
+from steward.together import Together
 from steward.work_store import Answer, Claimed, Granted, Lease, Listener, Refused, Settlement
 
 _log = structlog.get_logger("steward.worker")
@@ -24,6 +26,7 @@ _OVERDUE_S: Final = 1.0
 """How long to leave a lease that has run out to the sweep, which rings when it has released the job."""
 _LAST_WORDS_S: Final = 2.0
 """How long a worker that must not wait any more gives its attempts to write down how they stand."""
+_PATIENT: Final = stamina.AsyncRetryingCaller(attempts=None, timeout=LEASE_S * 6)
 GRACE_S: Final = 20.0
 """How long a stopping worker lets effects under way finish, in seconds."""
 
@@ -43,6 +46,7 @@ class Worker:
         self._worker_id = worker_id or new_worker_id()
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
         self._slot_freed = asyncio.Event()
+        self._settlement = Together(self._settle_all)
 
     @property
     def busy(self) -> int:
@@ -131,15 +135,12 @@ class Worker:
                 return
             await self._settle(attempt.lease, outcome)
 
+    async def _settle_all(self, settlements: Sequence[Settlement]) -> Sequence[Answer]:
+        """Write down how attempts ended, trying again while the store is away: the effects may have happened."""
+        return await _PATIENT(StoreUnavailable, self._rooms.dispatcher.settle, settlements)
+
     async def _settle(self, lease: Lease, outcome: Outcome) -> None:
-        """Write down how it ended, trying again while the store is away: the effect may have happened."""
-
-        @stamina.retry(on=StoreUnavailable, attempts=None, timeout=LEASE_S * 6)
-        async def settle() -> Answer:
-            (answer,) = await self._rooms.dispatcher.settle([Settlement(lease.ref, outcome)])
-            return answer
-
-        answer = await settle()
+        answer = await self._settlement(Settlement(lease.ref, outcome))
         kind = type(outcome).__name__
         if isinstance(answer, Granted):
             _log.info("Settled.", action="job_settled", outcome=kind, status=answer.job.status)

@@ -1,0 +1,56 @@
+"""Calls that come at the same moment, made as one: a store's verbs take many at once, and one commit serves them all.
+
+Nothing waits for company. The first caller's question goes off at once; whoever comes while it is under way is asked about
+together as soon as it is answered. So a lone call is as fast as without this, and a crowd costs few calls.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from steward.errors import StoreUnavailable
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Together(Generic[Item, Answer]):
+    """Asks about one item; many askers share a call. Use from one event loop."""
+
+    def __init__(self, ask: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]]) -> None:
+        """Ask with ``ask``, which answers each item in its place, or raises and has done nothing."""
+        self._ask = ask
+        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._asking: asyncio.Task[None] | None = None
+
+    async def __call__(self, item: Item) -> Answer:
+        """Return the answer for ``item``. Its question is asked also if the caller stops waiting meanwhile."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask_all())
+        return await answer
+
+    async def _ask_all(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting, []
+                await self._ask_about(group)
+        finally:
+            self._asking = None
+
+    async def _ask_about(self, group: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._ask([item for item, _ in group])
+        except Exception as error:  # noqa: BLE001 - handed to whoever asked
+            if len(group) > 1 and not isinstance(error, StoreUnavailable):
+                for one in group:  # each stands alone: only the one at fault hears of it
+                    await self._ask_about([one])
+                return
+            for _, waiting in group:
+                if not waiting.done():
+                    waiting.set_exception(error)
+        else:
+            for (_, waiting), answer in zip(group, answers, strict=True):
+                if not waiting.done():
+                    waiting.set_result(answer)
