@@ -12,6 +12,7 @@ from noop import STARTED
 
 from steward.authenticators.api_key import mint_key
 from steward.bootstrap import Application, open_application
+from steward.directory import LOCAL_ACTOR
 from steward.identity import Principal, Role
 from steward.orchestrator import RequestedAction
 from steward.plan import MAX_STEPS, PlannedAction, PlanStatus
@@ -25,9 +26,9 @@ async def _installation(folder: Path) -> AsyncIterator[tuple[Application, Princi
     """Open an installation with the action and somebody who may run it."""
     settings = Settings.load({"STEWARD_HOME": str(folder), "STEWARD_ACTIONS": "noop"}, allow_generated_secret=True)
     async with open_application(settings) as application:
-        await application.directory.create_workspace("bench", "Bench")
+        await application.directory.create_workspace("bench", "Bench", by=LOCAL_ACTOR)
         key, _ = mint_key(application.ids, application.clock, "bench", Role.DEVELOPER, "bench", timedelta(days=1))
-        await application.directory.add_key(key)
+        await application.directory.add_key(key, by=LOCAL_ACTOR)
         yield application, key.principal
 
 

@@ -23,6 +23,7 @@ from chaos.verdict import Kind, Seen, Story
 from chaos.world import World, free_port
 from steward.authenticators.api_key import mint_key
 from steward.bootstrap import Application, open_application
+from steward.directory import LOCAL_ACTOR
 from steward.event import event_id, event_sequence
 from steward.identity import Principal
 from steward.identity import Role as Rank
@@ -247,9 +248,9 @@ async def open_house(home: Path, world: World, **more: str) -> AsyncIterator[Hou
         **more,
     }
     async with open_application(Settings.load(env)) as app:
-        await app.directory.create_workspace(WORKSPACE, "Chaos")
+        await app.directory.create_workspace(WORKSPACE, "Chaos", by=LOCAL_ACTOR)
         key, token = mint_key(app.ids, app.clock, WORKSPACE, Rank.DEVELOPER, "chaos", None)
-        await app.directory.add_key(key)
+        await app.directory.add_key(key, by=LOCAL_ACTOR)
         port = free_port()
         async with httpx2.AsyncClient(
             base_url=f"http://127.0.0.1:{port}",

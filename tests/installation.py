@@ -16,6 +16,7 @@ from steward.attempt import Attempt
 from steward.authenticators.api_key import mint_key
 from steward.bootstrap import Application, open_application
 from steward.clock import Clock, SystemClock
+from steward.directory import LOCAL_ACTOR
 from steward.errors import Conflict
 from steward.event import Event, event_id
 from steward.identity import Principal, Role
@@ -54,9 +55,9 @@ class Installation:
         """Return who holds a key of this role in a workspace; both are made the first time."""
         if (workspace_id, role) not in self._members:
             with suppress(Conflict):
-                await self.app.directory.create_workspace(workspace_id, workspace_id.title())
+                await self.app.directory.create_workspace(workspace_id, workspace_id.title(), by=LOCAL_ACTOR)
             key, _ = mint_key(self.app.ids, self.app.clock, workspace_id, role, "office", None)
-            await self.app.directory.add_key(key)
+            await self.app.directory.add_key(key, by=LOCAL_ACTOR)
             self._members[workspace_id, role] = key.principal
         return self._members[workspace_id, role]
 

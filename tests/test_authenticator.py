@@ -38,7 +38,7 @@ class House:
         """Return the id and the token of a new key."""
         workspace = "system" if role is Role.OPERATOR else "acme"
         key, token = mint_key(self.ids, self.clock, workspace, role, "office", expires_in)
-        await self.directory.add_key(key)
+        await self.directory.add_key(key, by="somebody")
         return key.key_id, token
 
 
@@ -48,7 +48,7 @@ async def house(tmp_path: Path, clock: FakeClock) -> AsyncIterator[House]:
     database = Database(f"sqlite:///{tmp_path}/steward.db")
     upgrade(database)
     made = House(database, clock)
-    await made.directory.create_workspace("acme", "Acme")
+    await made.directory.create_workspace("acme", "Acme", by="somebody")
     yield made
     await database.aclose()
 
@@ -104,7 +104,7 @@ async def test_unknown_wrong_expired_and_revoked_look_alike(house: House) -> Non
     _, never_kept = mint_key(house.ids, house.clock, "acme", Role.ADMIN, "office", None)
     wrong = good.rsplit("_", 1)[0] + "_" + never_kept.rsplit("_", 1)[1]
     assert await house.authenticator.authenticate(short) is not None
-    await house.directory.revoke_key(revoked_id)
+    await house.directory.revoke_key(revoked_id, by="somebody")
     house.clock.advance(3600)
     answers = set()
     for token in (never_kept, wrong, short, revoked):
@@ -119,7 +119,7 @@ async def test_w54_a_revoked_key_is_refused_on_the_very_next_request(house: Hous
     """No verdict is remembered."""
     key_id, token = await house.key()
     assert await house.authenticator.authenticate(token) is not None
-    await house.directory.revoke_key(key_id)
+    await house.directory.revoke_key(key_id, by="somebody")
     with pytest.raises(Unauthenticated):
         await house.authenticator.authenticate(token)
 

@@ -3,9 +3,14 @@
 A principal comes from a credential alone; nothing in a request body can change it.
 """
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
+
+from steward.errors import Invalid
+
+_ACTOR_ID: Final = re.compile(r"(?!key_)[A-Za-z0-9][A-Za-z0-9._@|:+=,~-]{0,63}")
 
 
 class Scope(StrEnum):
@@ -43,6 +48,21 @@ ROLE_SCOPES: Final[dict[Role, frozenset[Scope]]] = {
 def scopes_of(roles: frozenset[Role]) -> frozenset[Scope]:
     """Return every scope that any of ``roles`` carries."""
     return frozenset(scope for role in roles for scope in ROLE_SCOPES[role])
+
+
+def is_actor_id(value: object) -> bool:
+    """Say whether ``value`` can be the id of a member: what identity providers use, and never like the id of a key."""
+    return isinstance(value, str) and _ACTOR_ID.fullmatch(value) is not None
+
+
+def require_actor_id(value: object) -> str:
+    """Return ``value`` if it can be the id of a member; raise ``Invalid`` with the rule otherwise."""
+    if not isinstance(value, str) or not is_actor_id(value):
+        raise Invalid(
+            "A member's id is 1 to 64 of A-Z a-z 0-9 . _ @ | : + = , ~ -, starting with a letter or digit, and not 'key_'.",
+            code="invalid_actor_id",
+        )
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from steward.authenticators.api_key import mint_key
+from steward.directory import LOCAL_ACTOR
 from steward.identity import Role
 from steward.job import JobStatus
 from tests.cli.conftest import Process, environment
@@ -83,7 +84,7 @@ async def test_w127_w129_a_killed_worker_loses_nothing_and_nothing_is_repeated_b
         async with installation(home) as house:
             who = await house.member()
             key, token = mint_key(house.app.ids, house.app.clock, "acme", Role.DEVELOPER, "office", None)
-            await house.app.directory.add_key(key)
+            await house.app.directory.add_key(key, by=LOCAL_ACTOR)
 
             async def execute(*action_ids: str) -> str:
                 body = {"actions": [{"action_id": action_id, "params": {}} for action_id in action_ids]}

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from steward.authenticators.api_key import mint_key
 from steward.bootstrap import Application, open_application
 from steward.clock import Clock
+from steward.directory import LOCAL_ACTOR
 from steward.errors import Conflict
 from steward.identity import Role
 from steward.settings import Settings
@@ -39,9 +40,9 @@ class House:
         """Return a fresh API key, making the workspace if need be."""
         if role is not Role.OPERATOR:
             with suppress(Conflict):
-                await self.app.directory.create_workspace(workspace_id, workspace_id.title())
+                await self.app.directory.create_workspace(workspace_id, workspace_id.title(), by=LOCAL_ACTOR)
         key, token = mint_key(self.app.ids, self.app.clock, workspace_id, role, "office", expires_in)
-        await self.app.directory.add_key(key)
+        await self.app.directory.add_key(key, by=LOCAL_ACTOR)
         return token
 
     async def client(self, workspace_id: str = "acme", role: Role = Role.DEVELOPER) -> httpx2.AsyncClient:

