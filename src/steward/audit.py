@@ -54,7 +54,7 @@ class AuditEntry:
     """The name of the rule that decided."""
     request_id: str | None = None
     source: str | None = None
-    """Which event it tells of, so that none is recorded twice: ``work/<position>``."""
+    """Which fact it tells of, so that none is recorded twice: ``work/<position>``."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What else is recorded for good; never personal data."""
     view: Any = None
@@ -75,7 +75,7 @@ class AuditRecord:
     previous: str
     """Hash of the record before; 64 zeros before the first."""
     hash: str
-    """SHA-256 (hex) over everything above but view and salt."""
+    """What the chain is made of; ``steward.chain`` says how it is computed. View and salt are not in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Every table, in one place: the directory's and the work store's.
+"""Every table, in one place: the directory's, the work store's and the audit's.
 
 Times are whole milliseconds since 1970-01-01 UTC; JSON is text in UTF-8; what is sealed is bytes.
 """
@@ -243,4 +243,87 @@ events = Table(
     Index("ix_events_workspace", "workspace_id", "sequence", unique=True),
     Index("ix_events_plan", "plan_id", "sequence"),
     sqlite_autoincrement=True,
+)
+
+audit_records = Table(
+    "audit_records",
+    metadata,
+    Column("workspace_id", _Workspace, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(32), nullable=False),
+    Column("at", _Time, nullable=False),
+    Column("actor_id", Text),
+    Column("acting_as", Text),
+    Column("action_id", Text),
+    Column("plan_id", Text),
+    Column("job_id", Text),
+    Column("result", Text, nullable=False),
+    Column("rule", Text),
+    Column("request_id", Text),
+    Column("source", Text),
+    Column("facts", Text, nullable=False),
+    Column("commitment", String(64)),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("ix_audit_records_source", "workspace_id", "source", unique=True),
+    Index("ix_audit_records_plan", "workspace_id", "plan_id", "sequence"),
+    Index("ix_audit_records_kind", "workspace_id", "kind", "sequence"),
+)
+
+# What may have to be erased one day, apart from the chain: a record goes on to be sound without it.
+audit_views = Table(
+    "audit_views",
+    metadata,
+    Column("workspace_id", _Workspace, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("salt", String(64), nullable=False),
+    Column("view", Text, nullable=False),
+)
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("workspace_id", _Workspace, primary_key=True),
+    # Where the next record goes on from.
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    # Up to where the chain is signed, and by how many checkpoints.
+    Column("sealed", BigInteger, nullable=False),
+    Column("checkpoints", BigInteger, nullable=False),
+)
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("workspace_id", _Workspace, primary_key=True),
+    # "reached": the chain had come this far; "begins": what stood before was dropped, and rightly.
+    Column("purpose", String(8), primary_key=True),
+    # 1, 2, 3… of those that reached; of one that begins: the first that is left after it.
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("at", _Time, nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("signature", String(128), nullable=False),
+    Index("ix_audit_checkpoints_sequence", "workspace_id", "sequence"),
+)
+
+# Public keys, kept for good: what a key signed can be checked after it was rotated away.
+audit_keys = Table(
+    "audit_keys",
+    metadata,
+    Column("key_id", String(16), primary_key=True),
+    Column("public_key", String(64), nullable=False),
+    Column("created_at", _Time, nullable=False),
+    # The key that vouches for it, and that one's signature.
+    Column("endorsed_by", String(16)),
+    Column("endorsement", String(128)),
+)
+
+audit_cursors = Table(
+    "audit_cursors",
+    metadata,
+    # How far the archiver has read what happened elsewhere.
+    Column("name", String(32), primary_key=True),
+    Column("position", BigInteger, nullable=False),
 )
