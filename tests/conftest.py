@@ -4,6 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.honesty import pytest_fixture_setup, pytest_pyfunc_call
+
+__all__ = ["pytest_fixture_setup", "pytest_pyfunc_call"]
+
 
 class FakeClock:
     """A clock that stands still until a test moves it."""
