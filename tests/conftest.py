@@ -5,8 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.honesty import pytest_fixture_setup, pytest_pyfunc_call
+from tests.lanes import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary
 
-__all__ = ["pytest_fixture_setup", "pytest_pyfunc_call"]
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_fixture_setup",
+    "pytest_pyfunc_call",
+    "pytest_terminal_summary",
+]
 
 
 class FakeClock:

@@ -164,6 +164,14 @@ def test_c26_the_old_alias_names_its_successor(tmp_path: Path) -> None:
         load(tmp_path, ALLOW_ACTIONS_DEFAULT="gmail.send")
 
 
+@pytest.mark.parametrize("value", ["true", "1", "on", "yes", " True "])
+def test_w57_no_setting_lets_anybody_in(tmp_path: Path, value: str) -> None:
+    """DEV_AUTH_MODE stops the start rather than being ignored, whatever STEWARD_ENV says."""
+    for env in ("development", "production"):
+        with pytest.raises(ConfigurationError, match="^DEV_AUTH_MODE .*key"):
+            load(tmp_path, DEV_AUTH_MODE=value, STEWARD_ENV=env)
+
+
 def test_w59_no_secret_is_in_the_repr(tmp_path: Path) -> None:
     """A settings object in a log line or a traceback shows no key, password or token."""
     settings = load(

@@ -36,6 +36,7 @@ _REFUSED: Final = {
     "REDIS_URL": _NOT_YET,
     "AI_MODEL": _NOT_YET,
     "AI_JOBS_NEW_SCHEMA": _NOT_YET,
+    "DEV_AUTH_MODE": "is not a setting of Steward: nobody gets in without a key, so unset it.",
 }
 
 
