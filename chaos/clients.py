@@ -164,7 +164,7 @@ class Follower:
             while True:
                 expected = self._crowd.restarting
                 try:
-                    await self._once(client, random.randint(1, _MOST_EVENTS))  # noqa: S311 - no secret
+                    await self._once(client, random.randint(1, _MOST_EVENTS))
                 except httpx2.TransportError as error:
                     if not (expected or self._crowd.restarting):
                         self._crowd.wrong(f"events: {type(error).__name__} {error}")

@@ -12,8 +12,9 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,7 @@ from chaos.house import House, open_house, playground
 from chaos.process import Role, ended
 from chaos.world import open_world
 from steward.authenticators.api_key import mint_key
+from steward.directory import LOCAL_ACTOR
 from steward.event import event_sequence
 from steward.identity import Principal
 from steward.identity import Role as Rank
@@ -44,6 +46,7 @@ FILES: Final = 64
 """How many files and sockets it may hold beside one per client."""
 _PATIENCE_S: Final = 120.0
 _STOP_S: Final = 20.0
+_LOOK_S: Final = 0.05
 
 
 @dataclass(slots=True)
@@ -125,9 +128,9 @@ class Load:
     async def _tenants(self) -> None:
         for number in range(WORKSPACES):
             app, name = self.house.app, f"load-{number:02}"
-            await app.directory.create_workspace(name, name)
+            await app.directory.create_workspace(name, name, by=LOCAL_ACTOR)
             key, token = mint_key(app.ids, app.clock, name, Rank.DEVELOPER, "load", None)
-            await app.directory.add_key(key)
+            await app.directory.add_key(key, by=LOCAL_ACTOR)
             self.tenants.append(Tenant(name, token))
             self._principals[name] = key.principal
 
@@ -189,8 +192,7 @@ class Load:
                 while await _open_jobs(store) and time.monotonic() < deadline:
                     await bell.wait(1.0)
             last = event_sequence((await store.events_after(None, limit=1)).last_event_id) or 0
-            while any(follower.seen < last for follower in tenant.followers) and time.monotonic() < deadline:
-                await asyncio.sleep(0.05)
+            await _until(partial(_all_saw, tenant, last), deadline)
             for follower in tenant.followers:
                 self.report.demand(follower.seen == last, f"{tenant.name}: saw {follower.seen} of {last} events.")
             self.report.events += last
@@ -198,9 +200,8 @@ class Load:
     async def _hung_up(self, server: BaseProcess) -> None:
         """Note the server's size once the clients are gone."""
         most, deadline = self.report.sizes["first server, idle"].files + FILES, time.monotonic() + _STOP_S
-        while (size := Size.of(server)).files > most and time.monotonic() < deadline:
-            await asyncio.sleep(0.1)
-        self.report.sizes["second server, clients gone"] = size
+        await _until(lambda: Size.of(server).files <= most, deadline)
+        self.report.sizes["second server, clients gone"] = Size.of(server)
 
     def _judge(self) -> None:
         report, crowd = self.report, self.crowd
@@ -216,12 +217,24 @@ class Load:
             seen = json.loads((self.house.home / f"{name}.watch").read_text())
             report.loops.append(seen)
             kept = f"The store kept the loop for {seen['store_ms']:.0f} ms in {seen['store_where']}."
-            report.demand(0 < seen["looks"] and seen["store_ms"] <= STORE_MS, kept)
+            report.demand(seen["looks"] > 0 and seen["store_ms"] <= STORE_MS, kept)
         idle, gone = report.sizes["first server, idle"], report.sizes["second server, clients gone"]
         for size in report.sizes.values():
             report.demand(size.memory_mb - idle.memory_mb < GROWTH_MB, f"{size} is much more than {idle}.")
             report.demand(size.files - idle.files < report.clients + FILES, f"{size} is much more than {idle}.")
         report.demand(gone.files < idle.files + FILES, f"{gone}, though nobody is connected; at the start {idle}.")
+
+
+async def _until(holds: Callable[[], bool], deadline: float) -> None:
+    """Return once something holds, or when the time is up."""
+    while not holds():
+        if time.monotonic() > deadline:
+            return
+        await asyncio.sleep(_LOOK_S)
+
+
+def _all_saw(tenant: Tenant, last: int) -> bool:
+    return all(follower.seen >= last for follower in tenant.followers)
 
 
 async def _open_jobs(store: WorkStore) -> bool:

@@ -149,7 +149,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     """Fail a test that passed without reaching the system."""
     with witness() as found:
         passed = yield
-    fixtures = pyfuncitem._fixtureinfo.name2fixturedefs  # noqa: SLF001 - there is no public way to ask
+    fixtures = pyfuncitem._fixtureinfo.name2fixturedefs
     shared = any(made in _shared for several in fixtures.values() for made in several)
     about_tests = pyfuncitem.get_closest_marker("about_tests") is not None
     if not (found.reached or shared or about_tests or _holds_a_declaration(pyfuncitem)):

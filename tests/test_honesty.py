@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from guard.patches.tenants import TENANTS
 
 ROOT = Path(__file__).parent.parent

@@ -168,7 +168,7 @@ def test_c26_the_old_alias_names_its_successor(tmp_path: Path) -> None:
 def test_w57_no_setting_lets_anybody_in(tmp_path: Path, value: str) -> None:
     """DEV_AUTH_MODE stops the start rather than being ignored, whatever STEWARD_ENV says."""
     for env in ("development", "production"):
-        with pytest.raises(ConfigurationError, match="^DEV_AUTH_MODE .*key"):
+        with pytest.raises(ConfigurationError, match=r"^DEV_AUTH_MODE .*key"):
             load(tmp_path, DEV_AUTH_MODE=value, STEWARD_ENV=env)
 
 

@@ -116,8 +116,8 @@ SECRETS_AND_WAYS_OUT: Final = (
         name="any-link",
         removes="a mail's html links to known protocols only",
         file="src/steward/actions/mail_html.py",
-        find='    "url_schemes": {"http", "https", "mailto", "cid"},\n',
-        put='    "url_schemes": {"http", "https", "mailto", "cid", "tel", "data", "javascript"},\n',
+        find='_PROTOCOLS: Final = {"http", "https", "mailto", "cid"}\n',
+        put='_PROTOCOLS: Final = {"http", "https", "mailto", "cid", "tel", "data", "javascript"}\n',
         tests=("tests/actions/test_email_html.py",),
     ),
 )

@@ -42,6 +42,11 @@ class Deny:
     """What would have to change, and by whom; blank when nothing would help."""
     effect: str = field(default="deny", init=False)
 
+    @property
+    def sentence(self) -> str:
+        """The reason, and after it the fix, unless the reason says it already."""
+        return self.reason if self.fix in self.reason else f"{self.reason} {self.fix}"
+
 
 Decision = Allow | Ask | Deny
 

@@ -73,7 +73,7 @@ def refuse_denied(checked: CheckedPlan) -> None:
         return
     step, decision = denied[0]
     raise PolicyDenied(
-        f"Step {step.id} ({step.definition.id}) is denied: {decision.reason} {decision.fix}".rstrip(),
+        f"Step {step.id} ({step.definition.id}) is denied: {decision.sentence}",
         facts={"step": step.id, "rule": decision.rule},
         errors=[FieldProblem(f"/steps/{checked.steps.index(refused)}", why.reason) for refused, why in denied],
     )

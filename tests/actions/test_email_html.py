@@ -55,7 +55,10 @@ def test_w76_inline_images_do_not_vanish() -> None:
             "<p style='color:red;position:fixed;margin-top:4px;background-image:url(https://example.org/x)'>a</p>",
             '<p style="color:red;margin-top:4px">a</p>',
         ),
-        ("<table><tr><td colspan='2'>a</td></tr></table>", '<table><tbody><tr><td colspan="2">a</td></tr></tbody></table>'),
+        (
+            "<table><tr><td colspan='2'>a</td></tr></table>",
+            '<table><tbody><tr><td colspan="2">a</td></tr></tbody></table>',
+        ),
         ("<p>Grüße &amp; Küsse &lt;3</p>", "<p>Grüße &amp; Küsse &lt;3</p>"),
     ],
 )

@@ -12,32 +12,30 @@ from steward.actions.base import invalid
 
 _SIZES: Final = {"width", "height", "align"}
 _CELLS: Final = {*_SIZES, "valign", "colspan", "rowspan", "bgcolor"}
-_CLEANER: Final = {
-    "tags": {
-        *("p", "div", "span", "a", "img", "br", "hr", "blockquote", "pre", "code", "ul", "ol", "li"),
-        *("h1", "h2", "h3", "h4", "h5", "h6", "strong", "em", "b", "i", "u", "s", "small", "sub", "sup"),
-        *("table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th"),
-    },
-    "clean_content_tags": {"script", "style", "title", "iframe", "object", "noscript", "template", "textarea", "svg"},
-    "attributes": {
-        "*": {"style", "title", "dir", "lang"},
-        "a": {"href"},
-        "img": {"src", "alt", "width", "height"},
-        "ol": {"start"},
-        "table": {*_SIZES, "border", "cellpadding", "cellspacing", "bgcolor"},
-        "tr": _CELLS,
-        "td": _CELLS,
-        "th": _CELLS,
-    },
-    "filter_style_properties": {
-        *("color", "background-color", "font-size", "font-family", "font-style", "font-weight", "line-height"),
-        *("text-align", "text-decoration", "vertical-align", "width", "height", "max-width", "border-collapse"),
-        *(f"{name}{side}" for name in ("padding", "margin", "border") for side in ("", "-top", "-right", "-bottom", "-left")),
-    },
-    "url_schemes": {"http", "https", "mailto", "cid"},
-    "url_relative": "deny",
-    "link_rel": None,
+_TAGS: Final = {
+    *("p", "div", "span", "a", "img", "br", "hr", "blockquote", "pre", "code", "ul", "ol", "li"),
+    *("h1", "h2", "h3", "h4", "h5", "h6", "strong", "em", "b", "i", "u", "s", "small", "sub", "sup"),
+    *("table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th"),
 }
+_GONE_WITH_ALL_IN_IT: Final = {
+    *("script", "style", "title", "iframe", "object", "noscript", "template", "textarea", "svg"),
+}
+_ATTRIBUTES: Final = {
+    "*": {"style", "title", "dir", "lang"},
+    "a": {"href"},
+    "img": {"src", "alt", "width", "height"},
+    "ol": {"start"},
+    "table": {*_SIZES, "border", "cellpadding", "cellspacing", "bgcolor"},
+    **dict.fromkeys(("tr", "td", "th"), _CELLS),
+}
+_SIDES: Final = ("", "-top", "-right", "-bottom", "-left")
+_STYLES: Final = {
+    *("color", "background-color", "font-size", "font-family", "font-style", "font-weight", "line-height"),
+    *("text-align", "text-decoration", "vertical-align", "width", "height", "max-width", "border-collapse"),
+    *(f"{name}{side}" for name in ("padding", "margin", "border") for side in _SIDES),
+}
+_PROTOCOLS: Final = {"http", "https", "mailto", "cid"}
+"""``cid`` only so that it is seen and refused, not silently dropped."""
 
 
 def cleaned_html(html: str) -> str:
@@ -47,14 +45,26 @@ def cleaned_html(html: str) -> str:
     """
     parts: list[str] = []
 
-    def noting(_tag: str, _attribute: str, value: str) -> str:
-        if value.strip().lower().startswith("cid:"):
+    def noting(_tag: str, attribute: str, value: str) -> str:
+        if attribute in {"href", "src"} and value.strip().lower().startswith("cid:"):
             parts.append(value)
         return value
 
-    clean = nh3.clean(html, attribute_filter=noting, **_CLEANER)
+    clean = nh3.clean(
+        html,
+        tags=_TAGS,
+        clean_content_tags=_GONE_WITH_ALL_IN_IT,
+        attributes=_ATTRIBUTES,
+        attribute_filter=noting,
+        filter_style_properties=_STYLES,
+        url_schemes=_PROTOCOLS,
+        url_relative="deny",
+        link_rel=None,
+    )
     if parts:
-        raise invalid("The html shows a picture inside the mail (cid:…), which cannot be sent; attach it, or link to it.")
+        raise invalid(
+            "The html shows a picture inside the mail (cid:…), which cannot be sent; attach it, or link to it."
+        )
     if not clean.strip():
         raise invalid("Nothing is left of the html once scripts and the like are taken out.")
     return clean

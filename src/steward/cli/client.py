@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DEFAULT_URL: Final = "http://127.0.0.1:8440"
 _TIMEOUT_S: Final = 30.0
+_LARGEST_PAGE: Final = 100
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _ADVICE: Final = {
     "unauthenticated": "Set STEWARD_API_KEY to a valid key ('steward keys create' makes one on the server's machine).",
@@ -76,6 +77,15 @@ class Client:
     def get(self, path: str, **query: Any) -> Any:
         """Return the JSON answer to a GET; query values that are None are left out."""
         return self._call("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def listing(self, path: str, rows: str, *, every: bool, limit: int, **query: Any) -> Any:
+        """Return a page of a listing; with ``every`` as many as there are, joined into one."""
+        query["limit"] = _LARGEST_PAGE if every else limit
+        page = self.get(path, **query)
+        while every and page["next_cursor"] is not None:
+            older = self.get(path, **{**query, "cursor": page["next_cursor"]})
+            page = {**older, rows: page[rows] + older[rows], "count": page["count"] + older["count"]}
+        return page
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None) -> Any:
         """Return the JSON answer to a POST."""

@@ -60,6 +60,12 @@ def say(*parts: object) -> None:
     err().print(Text(" ").join(part if isinstance(part, Text) else plain(part) for part in parts), soft_wrap=True)
 
 
+def say_there_is_more(page: Mapping[str, Any]) -> None:
+    """Say how to see what comes after a page, if anything does."""
+    if page["next_cursor"]:
+        say("There are older ones: --all shows every one, --cursor goes on from here:", page["next_cursor"])
+
+
 def complain(sentence: str, advice: str) -> None:
     """Print what is wrong and what to do next on standard error."""
     say(Text("✗", style="red"), sentence)
