@@ -1,18 +1,20 @@
 """What only the SQL engine can show: what its statements cost, and what a damaged row does to a listing."""
 
 import sqlite3
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Table, create_engine
 from sqlalchemy.sql import Select
 
 from steward.clock import SystemClock
 from steward.database.sql import compiled
-from steward.database.tables import metadata
+from steward.database.tables import approvals, jobs, metadata, plans
 from steward.ids import IdFactory
 from steward.job import JobStatus
 from steward.work_stores.sql import open_sql_engine, statements
+from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow
 from tests.conftest import FakeClock
 from tests.contracts.builders import ALPHA, World
 
@@ -81,6 +83,14 @@ async def test_w43_a_damaged_row_is_shown_degraded_beside_the_others(
         error = by_id[damaged].error
         assert error is not None
         assert error.code == "unreadable_record"
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"), [(JobRow, jobs), (PlanRow, plans), (ApprovalRow, approvals)], ids=["jobs", "plans", "approvals"]
+)
+def test_a_row_class_lists_the_columns_in_the_order_of_the_table(kind: type, table: Table) -> None:
+    """A selected row becomes one by position, so a column in the wrong place would be another's value."""
+    assert [field.name for field in fields(kind)] == table.columns.keys()
 
 
 def test_the_statements_are_all_named_and_have_a_purpose() -> None:
