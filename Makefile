@@ -20,7 +20,7 @@ help: ## show this list
 demo: .venv/.ready ## run four real requests end to end and show what happened
 	@.venv/bin/python demo/run.py
 
-quick: .venv/.ready ## the fast tests: no processes, no mail or web servers, nothing made up at length (under a minute)
+quick: .venv/.ready ## the fast tests: no processes, servers or whole API (under a minute)
 	@.venv/bin/pytest -q -n 2 --lane fast
 
 test: .venv/.ready ## every check and every test, real servers included; ends with the time of each lane

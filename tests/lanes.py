@@ -1,6 +1,7 @@
 """The lanes of the tests, and how long each took: printed at the end of a run.
 
-``fast`` is what ``make quick`` runs: no test in it starts a process, speaks to a mail or web server, or takes a second.
+``fast`` is what ``make quick`` runs: no test in it starts a process, goes through the whole API, speaks to a mail or web
+server, or takes a second.
 """
 
 import os
@@ -10,9 +11,9 @@ from typing import Any, Final
 
 import pytest
 
-LANES: Final = ("fast", "servers", "fuzz", "chaos")
+LANES: Final = ("fast", "web", "servers", "fuzz", "chaos")
 """In the order in which they are printed."""
-_FOLDERS: Final = {"actions": "servers", "cli": "servers", "e2e": "servers", "fuzz": "fuzz"}
+_FOLDERS: Final = {"web": "web", "actions": "servers", "cli": "servers", "e2e": "servers", "fuzz": "fuzz"}
 _FILES: Final = {"test_chaos.py": "chaos", "test_load.py": "chaos"}
 
 

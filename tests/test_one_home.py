@@ -3,7 +3,7 @@
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,24 +30,29 @@ def place(path: Path) -> str:
     return str(path.relative_to(ROOT / "src" / "steward"))
 
 
-def literals(tree: ast.Module) -> Iterator[str]:
-    """Yield every text in a module but its docstrings."""
-    described = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.body
-        and isinstance(node.body[0], ast.Expr)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in described:
-            yield node.value
+@cache
+def parsed(text: str) -> ast.Module:
+    """Return a source file, parsed once."""
+    return ast.parse(text)
+
+
+@cache
+def literals(text: str) -> tuple[str, ...]:
+    """Return every text in a source file but its docstrings."""
+    described, found = set[int](), list[str]()
+    for node in ast.walk(parsed(text)):  # from the outside in: a docstring's owner comes before it
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            described.add(id(first.value) if isinstance(first, ast.Expr) else 0)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in described:
+            found.append(node.value)
+    return tuple(found)
 
 
 def homes(shape: str) -> list[str]:
     """Return the files in which a text spells a shape, or most of it."""
     core = shape.removeprefix("^").removesuffix("$")
-    return [place(path) for path in SOURCES if any(core in text for text in literals(ast.parse(path.read_text())))]
+    return [place(path) for path in SOURCES if any(core in text for text in literals(path.read_text()))]
 
 
 @pytest.mark.parametrize("what", SHAPES)
@@ -61,7 +66,7 @@ def test_w149_no_pattern_is_compiled_in_two_places() -> None:
     """Two modules with one regular expression are two rules that will part."""
     found = defaultdict[str, list[str]](list)
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "compile":
                 for argument in node.args[:1]:
                     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
@@ -74,10 +79,10 @@ def test_w149_the_work_stores_statements_have_one_home() -> None:
     """No other module of the engine makes or spells a statement about work."""
     spelt = []
     for path in SOURCES:
-        inside, tree = path.relative_to(ROOT / "src" / "steward"), ast.parse(path.read_text())
-        spelt += [f"{inside}: {text[:60]}" for text in literals(tree) if SQL.search(text) and _about_work(text)]
+        inside, source = path.relative_to(ROOT / "src" / "steward"), path.read_text()
+        spelt += [f"{inside}: {text[:60]}" for text in literals(source) if SQL.search(text) and _about_work(text)]
         if inside.is_relative_to("work_stores") and inside != STATEMENTS:
-            names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+            names = {node.id for node in ast.walk(parsed(source)) if isinstance(node, ast.Name)}
             spelt += [f"{inside}: {name}()" for name in sorted(names & MAKES_STATEMENTS)]
     assert spelt == []
 
@@ -92,7 +97,7 @@ def test_w149_only_the_store_and_the_directory_know_the_tables() -> None:
     users = [
         place(path)
         for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path.read_text()))
         if isinstance(node, ast.ImportFrom) and node.module == "steward.database.tables"
     ]
     assert len(users) >= 2
