@@ -28,12 +28,13 @@ from steward.action import (
     RetryMode,
     StillRunning,
 )
-from steward.approval import ApprovalStatus
+from steward.approval import Approval
 from steward.clock import Clock
 from steward.directory import Directory
-from steward.errors import StoreUnavailable
+from steward.errors import Invalid, StoreUnavailable
 from steward.expression import resolve
 from steward.identity import Principal, Scope
+from steward.ids import IdFactory
 from steward.job import (
     Cancelled,
     Completed,
@@ -51,6 +52,7 @@ from steward.plan import MAX_RESULT_BYTES
 from steward.plan_check import destinations, schema_problems, step_digests
 from steward.policy import Ask, Deny, Policies
 from steward.redaction import mask, mask_text, redact, redact_text, texts_in
+from steward.step_approval import Changed, StepNow
 from steward.submission import sealed_params, sealed_result
 from steward.together import Together
 from steward.vault import SealBroken, Vault
@@ -89,6 +91,7 @@ class Rooms:
     directory: Directory
     vault: Vault
     clock: Clock
+    ids: IdFactory
     dispatch: Together[LeaseRef, Answer] = field(init=False)
     """The dispatcher's verb for one attempt; those that are due at the same moment share a call."""
 
@@ -218,19 +221,30 @@ class Attempt:
         )
         if isinstance(decision, Deny):
             return Failed(JobError("policy_denied", f"{decision.reason} (rule {decision.rule})"))
-        if isinstance(decision, Ask) and not await self._approved():
-            return await self._hold(HeldFor.APPROVAL, decision.reason)
-        return None
+        return await self._ask(definition, params, decision) if isinstance(decision, Ask) else None
 
-    async def _approved(self) -> bool:
-        plan = await self.lease.store.get_plan(self.job.plan_id)
-        if plan is None or plan.approval_id is None:
-            return False
-        approval = await self.lease.store.get_approval(plan.approval_id)
-        return approval is not None and approval.status is ApprovalStatus.APPROVED
+    async def _ask(
+        self, definition: ActionDefinition, params: Mapping[str, Any], decision: Ask
+    ) -> Held | LeaseLost | Cancelled | Failed | None:
+        """Put the job aside with a question unless a person's yes covers it as it is now; None: it does."""
+        rooms, job, store = self.rooms, self.job, self.lease.store
+        plan = await store.get_plan(job.plan_id)
+        assert plan is not None, "a job lives no longer than its plan"
+        step = StepNow(
+            job=job, plan=plan, definition=definition, params=params, decision=decision, secrets=self.secrets
+        )
+        try:
+            needed = step.needs(await store.plan_approvals(plan.plan_id), rooms.vault, rooms.ids, rooms.clock.now())
+        except Invalid as error:
+            return Failed(JobError("invalid_params", f"With the values from earlier steps: {error.detail}"))
+        if isinstance(needed, Changed):
+            return await self._hold(HeldFor.DRIFT, "Its values changed after this step was approved.")
+        return None if needed is None else await self._hold(HeldFor.APPROVAL, step.reason, needed)
 
-    async def _hold(self, held_for: HeldFor, reason: str) -> Held | LeaseLost | Cancelled:
-        answer = await self.rooms.dispatcher.hold(self.lease.ref, held_for, reason, None)
+    async def _hold(
+        self, held_for: HeldFor, reason: str, approval: Approval | None = None
+    ) -> Held | LeaseLost | Cancelled:
+        answer = await self.rooms.dispatcher.hold(self.lease.ref, held_for, reason, approval)
         if isinstance(answer, Refused):
             return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
         return Held()

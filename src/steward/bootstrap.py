@@ -1,6 +1,6 @@
 """The composition root: the only place that knows every implementation. Settings in, an open ``Application`` out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -63,6 +63,7 @@ class Application:
             directory=self.directory,
             vault=self.vault,
             clock=self.clock,
+            ids=self.ids,
         )
         return Worker(rooms, concurrency=concurrency)
 
@@ -95,8 +96,12 @@ def build_catalogue(settings: Settings, clock: Clock) -> ActionCatalogue:
 
 
 @asynccontextmanager
-async def open_application(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Application]:
+async def open_application(
+    settings: Settings, *, clock: Clock | None = None, around_policies: Callable[[Policies], Policies] | None = None
+) -> AsyncIterator[Application]:
     """Open everything, bring the database to this version's schema, and close it all again at the end.
+
+    ``around_policies`` puts more rules around those of the settings; tests ask for approvals with it.
 
     Raises ``ConfigurationError`` for a setting that cannot be used, ``StoreUnavailable`` when the database is away.
     """
@@ -104,7 +109,9 @@ async def open_application(settings: Settings, *, clock: Clock | None = None) ->
     ids = IdFactory(clock)
     vault = Vault(settings.secret_keys)
     catalogue = build_catalogue(settings, clock)
-    policies = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
+    policies: Policies = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
+    if around_policies is not None:
+        policies = around_policies(policies)
     telemetry = Telemetry(
         CollectorRegistry(),
         workspace_label=settings.metrics_workspace_label,

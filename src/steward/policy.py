@@ -26,7 +26,7 @@ class Ask:
     rule: str
     reason: str
     another_person: bool = False
-    """Whether whoever asked for it may not be the one who approves."""
+    """Whether neither who executes the plan nor who made it may be the one who approves."""
     approver_role: Role | None = None
     """The role that an approver must have; None: whoever may decide."""
     effect: str = field(default="ask", init=False)
@@ -51,9 +51,12 @@ class Deny:
 Decision = Allow | Ask | Deny
 
 
-def decision_document(decision: Decision) -> dict[str, str]:
-    """Return ``{effect, reason, rule}`` as it stands in a plan document's step."""
-    return {"effect": decision.effect, "reason": decision.reason, "rule": decision.rule}
+def decision_document(decision: Decision) -> dict[str, Any]:
+    """Return ``{effect, reason, rule}`` as it stands in a plan document's step; where it asks, also who may approve."""
+    document: dict[str, Any] = {"effect": decision.effect, "reason": decision.reason, "rule": decision.rule}
+    if isinstance(decision, Ask):
+        document |= {"another_person": decision.another_person, "approver_role": decision.approver_role}
+    return document
 
 
 class Policy(Protocol):

@@ -1,7 +1,7 @@
 """Who is asking, and whether the credential lets them: what every route that is not public declares.
 
-``authenticated`` turns the ``Authorization`` header into a principal, once per request; ``Previewer`` and ``Executor``
-are the annotations that routes use, each naming the scope it needs. Ids in a path are checked for shape here, so that a
+``authenticated`` turns the ``Authorization`` header into a principal, once per request; ``Previewer``, ``Executor`` and
+``Decider`` are the annotations that routes use, each naming the scope it needs. Ids in a path are checked for shape here, so that a
 malformed id, an unknown one and a foreign one are the same answer.
 """
 
@@ -85,6 +85,7 @@ async def _scoped(
 
 Previewer = Annotated[Principal, Security(_scoped, scopes=[Scope.PREVIEW.value])]
 Executor = Annotated[Principal, Security(_scoped, scopes=[Scope.EXECUTE.value])]
+Decider = Annotated[Principal, Security(_scoped, scopes=[Scope.DECIDE.value])]
 
 
 def _plan_id(plan_id: Annotated[str, Path(description="`plan_…`")]) -> str:
@@ -93,6 +94,10 @@ def _plan_id(plan_id: Annotated[str, Path(description="`plan_…`")]) -> str:
 
 def _job_id(job_id: Annotated[str, Path(description="`job_…`")]) -> str:
     return known_shape(job_id, "job")
+
+
+def _approval_id(approval_id: Annotated[str, Path(description="`appr_…`")]) -> str:
+    return known_shape(approval_id, "appr")
 
 
 def known_shape(value: str, prefix: str) -> str:
@@ -104,6 +109,7 @@ def known_shape(value: str, prefix: str) -> str:
 
 PlanId = Annotated[str, Depends(_plan_id)]
 JobId = Annotated[str, Depends(_job_id)]
+ApprovalId = Annotated[str, Depends(_approval_id)]
 
 
 def _idempotency_key(

@@ -13,6 +13,7 @@ from steward.action import Effect, RetryMode
 from steward.approval import Approval, ApprovalStatus
 from steward.clock import from_milliseconds, milliseconds, rfc3339
 from steward.event import Event, EventType, event_id
+from steward.identity import Role
 from steward.job import Attempt, HeldFor, Job, JobError, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 
@@ -254,9 +255,16 @@ class ApprovalRow:
     requested_by: str
     created_at: int
     expires_at: int
+    another_person: bool = False
+    approver_role: str | None = None
     decided_by: str | None = None
     decided_at: int | None = None
     comment: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what an event about it says: enough to tell what was decided, by which rule."""
+        names = ("approval_id", "rule", "digest", "requested_by", "another_person", "approver_role")
+        return {name: getattr(self, name) for name in names}
 
 
 def approval_row(approval: Approval) -> ApprovalRow:
@@ -274,6 +282,8 @@ def approval_row(approval: Approval) -> ApprovalRow:
         requested_by=approval.requested_by,
         created_at=milliseconds(approval.created_at),
         expires_at=milliseconds(approval.expires_at),
+        another_person=approval.another_person,
+        approver_role=approval.approver_role,
     )
 
 
@@ -292,6 +302,8 @@ def to_approval(row: ApprovalRow) -> Approval:
         requested_by=row.requested_by,
         created_at=from_milliseconds(row.created_at),
         expires_at=from_milliseconds(row.expires_at),
+        another_person=bool(row.another_person),
+        approver_role=None if row.approver_role is None else Role(row.approver_role),
         decided_by=row.decided_by,
         decided_at=_time(row.decided_at),
         comment=row.comment,

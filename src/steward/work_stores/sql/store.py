@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from sqlalchemy import Connection
 
-from steward.approval import Approval, Verdict
+from steward.approval import Approval, ApprovalStatus, Verdict
 from steward.clock import Clock, milliseconds
 from steward.database import Database, Doorbell
 from steward.database.migrate import upgrade
@@ -20,6 +20,7 @@ from steward.job import HeldFor, Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.work_store import (
     Answer,
+    ApprovalPage,
     Claimed,
     EventPage,
     IdempotencyClaim,
@@ -160,9 +161,15 @@ class SqlWorkStore:
         """Return a page of plans, newest first."""
         return await self._read(reading.list_plans, self._engine.now, limit=limit, after=after, status=status)
 
-    async def list_approvals(self, *, limit: int, after: str | None = None) -> tuple[Approval, ...]:
-        """Return a page of what waits for a decision, newest first."""
-        return await self._read(reading.list_approvals, limit=limit, after=after)
+    async def list_approvals(
+        self, *, limit: int, after: str | None = None, status: ApprovalStatus = ApprovalStatus.PENDING
+    ) -> ApprovalPage:
+        """Return a page of approvals, newest first."""
+        return await self._read(reading.list_approvals, limit=limit, after=after, status=status)
+
+    async def plan_approvals(self, plan_id: str) -> tuple[Approval, ...]:
+        """Return the approvals of a plan and of its steps."""
+        return await self._read(reading.plan_approvals, plan_id)
 
     async def queue_depth(self) -> int:
         """Return how many jobs are ready."""

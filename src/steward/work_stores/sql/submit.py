@@ -108,7 +108,7 @@ def _ask(work: Work, principal: Principal, submission: Submission) -> None:
     approval = submission.approval
     assert approval is not None
     row = approval_row(approval)
-    row.workspace_id = principal.workspace_id
+    row.workspace_id, row.requested_by = principal.workspace_id, principal.actor_id
     work.sql.run_for_each(statements.ADD_APPROVAL, [row])
     work.note(
         EventType.APPROVAL_REQUESTED,
@@ -116,7 +116,7 @@ def _ask(work: Work, principal: Principal, submission: Submission) -> None:
         approval.plan_id,
         None,
         principal.actor_id,
-        {"approval_id": approval.approval_id, "rule": approval.rule},
+        row.facts(),
     )
 
 
