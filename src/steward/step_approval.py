@@ -88,8 +88,8 @@ class StepNow:
 
     def _question(self, digest: str, ids: IdFactory, now: datetime) -> Approval:
         shown = {
+            **self._planned(),
             "id": self.job.step_id,
-            "action_id": self.definition.id,
             "params": self._preview(),
             "inputs": redact(dict(self.job.labels)),
             "decision": {**decision_document(self.decision), "reason": self.reason},
@@ -110,6 +110,11 @@ class StepNow:
             another_person=self.decision.another_person,
             approver_role=self.decision.approver_role,
         )
+
+    def _planned(self) -> Mapping[str, Any]:
+        """Return the step as it stands in the plan document; a child of an expanded step stands there as its parent."""
+        planned = self.job.parent_step_id or self.job.step_id
+        return next(step for step in self.plan.document["steps"] if step["id"] == planned)
 
     @property
     def reason(self) -> str:

@@ -90,5 +90,5 @@ def approval_document(approval: Approval, plan: PlanRecord) -> dict[str, Any]:
     asked = {step["id"]: step for step in approval.detail.get("steps", ())}
     steps = [{**step, **asked.get(step["id"], {})} for step in plan.document["steps"]]
     if approval.job_id is not None:
-        steps = [step for step in steps if step["id"] in asked] or list(asked.values())
+        steps = list(asked.values())
     return {**approval_view(approval), "prompt": plan.document.get("prompt", ""), "steps": steps}
