@@ -16,12 +16,15 @@ import httpx2
 from hypothesis import HealthCheck, settings
 
 from steward.identity import Role
+from tests.asking import Asking
 from tests.web.house import open_house
 
 SCALE: Final = int(os.environ.get("FUZZ_SCALE", "1"))
 """How many times as many examples as in the everyday run."""
 NO_NETWORK: Final = "http.get,webhook.post"
 """Made-up requests must not leave this machine."""
+ASKS: Final = "may I"
+"""The text for which ``sample.count`` asks."""
 _START_S: Final = 30.0
 
 
@@ -92,8 +95,10 @@ class _Runner:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        asking = Asking()
+        asking.ask("sample.count", when=lambda params: params["text"] == ASKS)
         async with (
-            open_house(self._home, ACTION_DENYLIST=NO_NETWORK) as house,
+            open_house(self._home, asking=asking, ACTION_DENYLIST=NO_NETWORK) as house,
             house.worker(),
             house.served() as (_, address),
         ):

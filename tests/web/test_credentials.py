@@ -88,6 +88,10 @@ SCOPES = [
     ("POST", f"/ai/jobs/job_{'0' * 24}/retry", "actions:execute"),
     ("POST", f"/ai/jobs/job_{'0' * 24}/resolve", "actions:execute"),
     ("POST", f"/ai/plans/plan_{'0' * 24}/cancel", "actions:execute"),
+    ("GET", "/ai/approvals", "approvals:decide"),
+    ("GET", f"/ai/approvals/appr_{'0' * 24}", "approvals:decide"),
+    ("POST", f"/ai/approvals/appr_{'0' * 24}/approve", "approvals:decide"),
+    ("POST", f"/ai/approvals/appr_{'0' * 24}/reject", "approvals:decide"),
 ]
 
 
@@ -98,7 +102,7 @@ async def test_w3_w55_each_route_needs_its_scope(house: House, method: str, path
     document = assert_problem(await auditor.request(method, path), 403, "missing_scope")
     assert document["scope"] == scope
     viewer = await house.client(role=Role.VIEWER)
-    if scope == "actions:execute":
+    if scope != "actions:preview":
         assert assert_problem(await viewer.request(method, path), 403, "missing_scope")["scope"] == scope
     elif path != "/ai/events":  # that one would go on
         assert (await viewer.request(method, path)).status_code in {200, 422}
