@@ -166,6 +166,7 @@ async def test_the_inbox_is_walked_page_by_page(house: House) -> None:
     await decide(approver, await shown(approver, ids[2]), "reject")
     seen: list[str] = []
     cursor: str | None = None
+    last = ""
     while cursor is not None or not seen:
         query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
         page = (await approver.get("/ai/approvals", params=query)).json()
@@ -258,6 +259,7 @@ async def test_a_step_held_in_the_run_is_shown_with_its_value(house: House, aski
     done = (await developer.post("/ai/execute", json={"actions": actions})).json()
     assert (done["status"], done["approval_id"]) == ("running", None)
     principal = await house.app.authenticator.authenticate(developer.headers["authorization"].removeprefix("Bearer "))
+    assert principal is not None
     async with house.worker():
         with house.app.engine.open(principal).listen() as listener:
             while not (inbox := (await approver.get("/ai/approvals")).json()["approvals"]):

@@ -151,7 +151,7 @@ async def test_policy_has_the_last_word_after_a_yes(house: Installation, asking:
     asking.ask("deeds.note")
     plan = await house.submit(planned("deeds.note", text="a"))
     await decide(house, (await approvals_of(house, plan))[0])
-    await house.app.directory.revoke_key((await house.member()).actor_id)
+    await house.app.directory.revoke_key((await house.member()).actor_id, by="test")
     (job,) = await house.run_until_settled(plan.plan_id)
     assert (job.error and job.error.code, done) == ("permission_revoked", [])
 
