@@ -45,14 +45,10 @@ def _explanation(
     }
 
 
-def who_may_approve(approval: Approval) -> str:
+def who_may_approve(approver_role: str | None, *, another_person: bool) -> str:
     """Return who can give an approval, in words."""
-    role = (
-        "anyone who may decide approvals"
-        if approval.approver_role is None
-        else f"somebody with the role {approval.approver_role}"
-    )
-    return f"{role}, but not whoever made or executed the plan" if approval.another_person else role
+    who = "anyone who may decide approvals" if approver_role is None else f"somebody with the role {approver_role}"
+    return f"{who}, but not whoever made or executed the plan" if another_person else who
 
 
 def _awaiting(status: str, approval: Approval) -> dict[str, Any]:
@@ -63,7 +59,7 @@ def _awaiting(status: str, approval: Approval) -> dict[str, Any]:
         text,
         since=approval.created_at,
         change=approval.expires_at,
-        who=who_may_approve(approval),
+        who=who_may_approve(approval.approver_role, another_person=approval.another_person),
     )
     return {**answer, "approval_id": approval.approval_id}
 

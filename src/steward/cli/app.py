@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from steward.cli import actions, doctor, jobs, keys, plans, run_sentence, serve, up, version, workspaces
+from steward.cli import actions, approvals, doctor, jobs, keys, plans, run_sentence, serve, up, version, workspaces
 from steward.cli.exits import CommandFailed, ExitCode
 from steward.errors import ConfigurationError, PolicyDenied, StewardError
 
@@ -34,6 +34,7 @@ app.command("plan", rich_help_panel=_WORK)(run_sentence.plan)
 app.command("run", rich_help_panel=_WORK)(run_sentence.run)
 app.add_typer(plans.app, name="plans", rich_help_panel=_WORK)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=_WORK)
+app.add_typer(approvals.app, name="approvals", rich_help_panel=_WORK)
 app.add_typer(actions.app, name="actions", rich_help_panel=_WORK)
 app.add_typer(workspaces.app, name="workspaces", rich_help_panel=_MANAGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_MANAGE)

@@ -20,6 +20,9 @@ _ADVICE: Final = {
     "unauthenticated": "Set STEWARD_API_KEY to a valid key ('steward keys create' makes one on the server's machine).",
     "missing_scope": "Use a key with a role that may do this.",
     "policy_denied": "Ask whoever runs this installation, or change the request.",
+    "another_person_required": "A colleague can see it with 'steward approvals list'.",
+    "approver_role_required": "Somebody with that role can see it with 'steward approvals list'.",
+    "approval_mismatch": "Look at it again with 'steward plans show' or 'steward approvals show'.",
     "not_found": "Look at 'steward plans list' or 'steward jobs list' for what there is.",
     "store_unavailable": "Try again shortly.",
 }

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 STYLES: Final = {
-    **dict.fromkeys(("completed", "allow", "ok", "enabled"), "green"),
+    **dict.fromkeys(("completed", "approved", "allow", "ok", "enabled"), "green"),
     **dict.fromkeys(("failed", "deny", "fail", "rejected", "unknown"), "red"),
     **dict.fromkeys(("running", "pending", "scheduled", "ask", "warn", "held", "awaiting_approval"), "yellow"),
     **dict.fromkeys(("waiting", "cancelled", "skipped", "draft", "expired", "disabled", "needs_input"), "dim"),
