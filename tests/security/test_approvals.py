@@ -77,7 +77,6 @@ async def test_look_alike_ids_decide_nothing(house: House) -> None:
         f"{own}%00",
         f"%20{own}",
         own.replace("a", "а"),
-        f"{own}/../{own}",
         own + "0",
     ):
         answer = await owner.post(f"/ai/approvals/{one}/approve", json={"digest": approval["digest"]})
