@@ -93,7 +93,7 @@ def test_a_run_that_asks_ends_with_4_and_says_how_to_go_on(office: Office) -> No
     assert "good morning" in decided.out
     assert decided.out.splitlines()[-1].endswith("approved")
     done = office.steward("run", "--yes", "--plan", plan_in(planned.err))
-    assert (done.code, "good morning" in done.out) == (0, True)
+    assert (done.code, "good morning" in done.out) == (0, True), (done.out, done.err)
     shown = office.steward("approvals", "show", decided.out.split()[0])
     assert "comment: go; password=***REDACTED***" in shown.out
     assert "hunter2" not in shown.out

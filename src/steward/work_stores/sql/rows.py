@@ -255,11 +255,11 @@ class ApprovalRow:
     requested_by: str
     created_at: int
     expires_at: int
-    another_person: bool = False
-    approver_role: str | None = None
     decided_by: str | None = None
     decided_at: int | None = None
     comment: str | None = None
+    another_person: bool = False
+    approver_role: str | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return what an event about it says: enough to tell what was decided, by which rule."""
