@@ -26,6 +26,7 @@ from steward.orchestrator import Orchestrator
 from steward.planner import Planner
 from steward.planners.sentences import SentencePlanner
 from steward.planners.templates import check_templates
+from steward.policies.cedar_policies import CedarPolicies
 from steward.policies.lists import ListPolicy
 from steward.policy import Policies
 from steward.settings import Settings
@@ -109,9 +110,7 @@ async def open_application(
     ids = IdFactory(clock)
     vault = Vault(settings.secret_keys)
     catalogue = build_catalogue(settings, clock)
-    policies: Policies = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
-    if around_policies is not None:
-        policies = around_policies(policies)
+    lists = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
     telemetry = Telemetry(
         CollectorRegistry(),
         workspace_label=settings.metrics_workspace_label,
@@ -125,6 +124,9 @@ async def open_application(
         upgrade(database)
         engine = SqlWorkEngine(database, bell, clock, (telemetry,))
         directory = SqlDirectory(database, clock)
+        policies: Policies = CedarPolicies(lists, catalogue, directory)
+        if around_policies is not None:
+            policies = around_policies(policies)
         yield Application(
             settings=settings,
             clock=clock,
