@@ -11,12 +11,23 @@ from steward.identity import Principal, Role
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What a decision rests on: recorded with it, so that other rules can be tried on the past."""
+
+    version: str
+    """The rules as they stood."""
+    facts: Mapping[str, Any]
+    """What the rules could look at beside principal and action; domains and counts, never an address or content."""
+
+
+@dataclass(frozen=True, slots=True)
 class Allow:
     """Go ahead."""
 
     rule: str
     reason: str
     effect: str = field(default="allow", init=False)
+    basis: Basis | None = field(default=None, kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,7 @@ class Ask:
     approver_role: Role | None = None
     """The role that an approver must have; None: whoever may decide."""
     effect: str = field(default="ask", init=False)
+    basis: Basis | None = field(default=None, kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,7 @@ class Deny:
     fix: str = ""
     """What would have to change, and by whom; blank when nothing would help."""
     effect: str = field(default="deny", init=False)
+    basis: Basis | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     @property
     def sentence(self) -> str:
@@ -56,6 +69,19 @@ def decision_document(decision: Decision) -> dict[str, str]:
     return {"effect": decision.effect, "reason": decision.reason, "rule": decision.rule}
 
 
+def decision_facts(principal: Principal, action_id: str, decision: Decision) -> dict[str, Any]:
+    """Return what is recorded of a decision for good, enough to decide again by other rules."""
+    basis = decision.basis
+    return {
+        "roles": sorted(principal.roles),
+        "action": action_id,
+        "facts": {} if basis is None else dict(basis.facts),
+        "effect": decision.effect,
+        "rule": decision.rule,
+        "version": "" if basis is None else basis.version,
+    }
+
+
 class Policy(Protocol):
     """Decides for one workspace, by the rules as they stood when it was handed out. Pure, and safe to call from anywhere."""
 
@@ -69,15 +95,35 @@ class Policy(Protocol):
     ) -> Decision:
         """Return whether ``principal`` may run the action.
 
-        ``resource`` holds what is acted on (parameter values by role, redacted where secret), ``context`` what the
-        decision may depend on beside it (labels, counts, the request). An id that is not a known, enabled action is
-        denied, whatever its type; so is everything while the rules cannot be read.
+        ``resource`` holds what is acted on: the parameters by name, secrets left out. ``context`` is what the decision
+        may depend on beside it: ``labels`` (where values of earlier steps come from) and ``resolved`` (true once those
+        values are in place). An id that is not a known, enabled action is denied, whatever its type; so is everything
+        while the rules cannot be read.
         """
         ...
 
-    def can_execute(self, action_id: object, user_id: str | None = None, workspace_id: str | None = None) -> bool:
-        """Return whether ``decide()`` would not deny the action: the one-line form."""
+    def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
+        """Return what is decided on facts as they were recorded with an earlier decision."""
         ...
+
+    def can_execute(self, action_id: object, user_id: str | None = None, workspace_id: str | None = None) -> bool:
+        """Return whether ``decide()`` would not deny the action to somebody who may execute: the one-line form."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultRule:
+    """A rule that comes with Steward."""
+
+    name: str
+    effect: str
+    """``permit``, ``deny`` or ``ask``."""
+    reason: str
+    fix: str
+    optional: bool
+    """Whether it is off until a workspace switches it on."""
+    text: str
+    """The rule itself, in Cedar."""
 
 
 class Policies(Protocol):
@@ -86,6 +132,22 @@ class Policies(Protocol):
     async def of(self, workspace_id: str) -> Policy:
         """Return the policy of a workspace as it stands: installation and defaults, narrowed by the workspace's own.
 
-        A change made by any process is in force here within 200 ms. Rules that cannot be read deny everything.
+        A change made by any process is in force here within 200 ms. Rules that cannot be read deny everything; raises
+        ``StoreUnavailable`` while the store that keeps them is away.
         """
+        ...
+
+    async def with_text(self, workspace_id: str, name: str, text: str) -> Policy:
+        """Return the policy of a workspace as it would be with this text under this name.
+
+        Raises ``Invalid``, with the place, for a name or a text that no workspace may have.
+        """
+        ...
+
+    def defaults(self) -> tuple[DefaultRule, ...]:
+        """Return the rules that come with Steward, in the order in which they speak."""
+        ...
+
+    def forget(self, workspace_id: str) -> None:
+        """Read a workspace's rules anew when they are next asked for."""
         ...
