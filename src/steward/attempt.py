@@ -214,7 +214,10 @@ class Attempt:
             return Failed(JobError("invalid_params", f"With the values from earlier steps: {said}"))
         policy = await self.rooms.policies.of(self.job.workspace_id)
         decision = policy.decide(
-            principal, definition.id, destinations(definition, params), {"labels": self.job.labels}
+            principal,
+            definition.id,
+            destinations(definition, params),
+            {"labels": self.job.labels, "resolved": True},
         )
         if isinstance(decision, Deny):
             return Failed(JobError("policy_denied", f"{decision.reason} (rule {decision.rule})"))

@@ -26,6 +26,7 @@ from steward.orchestrator import Orchestrator
 from steward.planner import Planner
 from steward.planners.sentences import SentencePlanner
 from steward.planners.templates import check_templates
+from steward.policies.cedar_policies import CedarPolicies
 from steward.policies.lists import ListPolicy
 from steward.policy import Policies
 from steward.settings import Settings
@@ -104,7 +105,7 @@ async def open_application(settings: Settings, *, clock: Clock | None = None) ->
     ids = IdFactory(clock)
     vault = Vault(settings.secret_keys)
     catalogue = build_catalogue(settings, clock)
-    policies = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
+    lists = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
     telemetry = Telemetry(
         CollectorRegistry(),
         workspace_label=settings.metrics_workspace_label,
@@ -118,6 +119,7 @@ async def open_application(settings: Settings, *, clock: Clock | None = None) ->
         upgrade(database)
         engine = SqlWorkEngine(database, bell, clock, (telemetry,))
         directory = SqlDirectory(database, clock)
+        policies = CedarPolicies(lists, catalogue, directory)
         yield Application(
             settings=settings,
             clock=clock,

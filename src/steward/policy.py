@@ -3,7 +3,7 @@
 ``decide()`` never raises for an unknown or odd action: unknown is denied, with a reason a person can read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -122,8 +122,6 @@ class DefaultRule:
     fix: str
     optional: bool
     """Whether it is off until a workspace switches it on."""
-    text: str
-    """The rule itself, in Cedar."""
 
 
 class Policies(Protocol):
@@ -137,10 +135,12 @@ class Policies(Protocol):
         """
         ...
 
-    async def with_text(self, workspace_id: str, name: str, text: str) -> Policy:
-        """Return the policy of a workspace as it would be with this text under this name.
+    async def with_changes(
+        self, workspace_id: str, *, texts: Mapping[str, str], switch_on: Collection[str] = ()
+    ) -> Policy:
+        """Return the policy of a workspace as it would be with these texts, by name, and these optional rules.
 
-        Raises ``Invalid``, with the place, for a name or a text that no workspace may have.
+        Raises ``Invalid``, with the place, for what no workspace may have.
         """
         ...
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cachetools import LRUCache
-from cedarpy import AuthzResult, Decision as CedarDecision, Entities, PolicySet, is_authorized_batch
+from cedarpy import AuthzResult, Entities, PolicySet, is_authorized_batch
+from cedarpy import Decision as CedarDecision
 
 from steward.action import Catalogue
 from steward.digest import sha256_of
 from steward.identity import Principal, Role, scopes_of
-from steward.policies.cedar_rules import APPROVER_ROLES, Rule, default_rules, policy_set
+from steward.policies.cedar_rules import APPROVER_ROLES, Rule, default_rules, default_text, policy_set
 from steward.policies.cedar_schema import Language, twin
 from steward.policies.lists import ListPolicy
 from steward.policy import Ask, Basis, Decision, Deny
@@ -46,8 +47,7 @@ class Ground:
     def version(self) -> str:
         """What identifies these rules, lists and settings."""
         settings = [sorted(self.own_domains), sorted(self.switched_on), [list(item) for item in self.texts]]
-        defaults = [rule.document().text for rule in default_rules()]
-        counted = [self.workspace_id, self.lists.version, self.language.fingerprint, defaults, settings]
+        counted = [self.workspace_id, self.lists.version, self.language.fingerprint, default_text(), settings]
         return "cedar-" + sha256_of(counted)[:16]
 
     def rules(self, own: Iterable[Rule]) -> list[Rule]:
@@ -59,10 +59,10 @@ class Ground:
 class CedarPolicy:
     """Decides for one workspace, by the rules it was made of."""
 
-    def __init__(self, ground: Ground, version: str, own: Sequence[Rule]) -> None:
-        """Take what the policy is made of, its version, and the workspace's own rules as read from its texts."""
+    def __init__(self, ground: Ground, own: Sequence[Rule]) -> None:
+        """Take what the policy is made of, and the workspace's own rules as read from its texts."""
         self._ground = ground
-        self._version = version
+        self._version = ground.version
         rules = ground.rules(own)
         self._rules = {rule.name: rule for rule in rules}
         self._policies: PolicySet = policy_set(rules)

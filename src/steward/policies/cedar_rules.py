@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
-from cedarpy import PolicySet, format_policies, pst
+from cedarpy import PolicySet, pst
 
 from steward.identity import Role
 from steward.policies.cedar_schema import is_twin, packaged
@@ -73,14 +73,11 @@ class Rule:
     def document(self) -> DefaultRule:
         """Return it as people see it."""
         effect = "permit" if self.policy.effect == "permit" else "ask" if self.asks else "deny"
-        text = format_policies(str(policy_set([self])))
-        return DefaultRule(
-            name=self.name, effect=effect, reason=self.reason, fix=self.fix, optional=self.optional, text=text
-        )
+        return DefaultRule(name=self.name, effect=effect, reason=self.reason, fix=self.fix, optional=self.optional)
 
 
 def in_order(policies: Mapping[str, pst.Template]) -> list[pst.Template]:
-    """Return freshly parsed policies in the order in which they stand in the text: Cedar calls them policy0, policy1…"""
+    """Return freshly parsed policies in the order in which they stand in the text: Cedar numbers them."""
     return [policies[name] for name in sorted(policies, key=lambda name: int(name.removeprefix("policy")))]
 
 
@@ -90,8 +87,13 @@ def policy_set(rules: list[Rule]) -> PolicySet:
     return PolicySet.from_pst(pst.PolicySet(templates=pst.FrozenMap(), static_policies=by_name, template_links=()))
 
 
+def default_text() -> list[str]:
+    """Return the files of the rules that come with Steward."""
+    return [packaged(name) for name in DEFAULT_FILES]
+
+
 @cache
 def default_rules() -> tuple[Rule, ...]:
     """Return the rules that come with Steward, in the order in which they speak."""
-    parsed = [PolicySet.from_str(packaged(name)).to_pst().static_policies for name in DEFAULT_FILES]
+    parsed = [PolicySet.from_str(text).to_pst().static_policies for text in default_text()]
     return tuple(Rule.of(policy.annotations["id"], policy) for policies in parsed for policy in in_order(policies))

@@ -133,7 +133,7 @@ def _forbidden(policy: pst.Template, workspace_id: str) -> Iterator[str]:
     if notes.get("approver_role", "admin") not in APPROVER_ROLES:
         yield f"@approver_role is {' or '.join(APPROVER_ROLES)}."
     if {"another_person", "approver_role"} & notes.keys() and not Rule.of("", policy).asks:
-        yield "only a rule on unattended actions asks; head it with, say, action in Action::\"write:unattended\"."
+        yield 'only a rule on unattended actions asks; head it with, say, action in Action::"write:unattended".'
 
 
 def _misfits(text: str, schema: Schema) -> Iterator[str]:
@@ -152,7 +152,12 @@ def _rule(workspace_id: str, name: str, number: int, policy: pst.Template) -> Ru
     """Return the rule, holding for its own workspace and no other."""
     own = policy.annotations.get("id", "" if number == 1 else str(number))
     bound = replace(policy, resource=pst.ScopeEq(pst.EntityUid(_WORKSPACE, workspace_id)))
-    reason = f"This workspace's policy '{name}' does not let it run {'unattended' if Rule.of('', policy).asks else 'here'}."
+    reason = (
+        f"This workspace's policy '{name}' does not let it run {'unattended' if Rule.of('', policy).asks else 'here'}."
+    )
     return Rule.of(
-        f"workspace/{name}" + (f"/{own}" if own else ""), bound, reason, "An admin of the workspace can change the policy."
+        f"workspace/{name}" + (f"/{own}" if own else ""),
+        bound,
+        reason,
+        "An admin of the workspace can change the policy.",
     )
