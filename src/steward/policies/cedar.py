@@ -20,7 +20,7 @@ from steward.identity import Principal, Role, scopes_of
 from steward.policies.cedar_rules import APPROVER_ROLES, Rule, default_rules, default_text, policy_set
 from steward.policies.cedar_schema import Language, twin
 from steward.policies.lists import ListPolicy
-from steward.policy import Ask, Basis, Decision, Deny
+from steward.policy import Ask, Decision, Deny
 from steward.policy_facts import facts_of
 from steward.workspace import canonical_workspace_id
 
@@ -87,7 +87,7 @@ class CedarPolicy:
             facts = facts_of(definition, resource, inputs, resolved=resolved)
         except Exception as error:  # noqa: BLE001 - what cannot be looked at is denied
             return _unevaluated(f"the parameters could not be looked at ({type(error).__name__})")
-        return replace(self.decide_on(principal, definition.id, facts), basis=Basis(self._version, facts))
+        return replace(self.decide_on(principal, definition.id, facts), facts=facts)
 
     def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
         """Return what is decided on these facts."""
@@ -207,7 +207,7 @@ class UnreadablePolicy:
         context: Mapping[str, Any],  # noqa: ARG002
     ) -> Decision:
         """Return the denial."""
-        return Deny(UNREADABLE, self.why, self.fix, basis=Basis(self.version, {}))
+        return Deny(UNREADABLE, self.why, self.fix)
 
     def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
         """Return the denial."""

@@ -88,10 +88,14 @@ def _too_large(text: str) -> Iterator[str]:
 def _parsed(text: str, problems: list[str]) -> list[pst.Template]:
     """Return the policies as trees, or nothing and a problem. No exception leaves here: it would keep the tree alive."""
     try:
-        parsed = PolicySet.from_str(text, release_gil=True).to_pst()
+        policies = PolicySet.from_str(text, release_gil=True)
     except ValueError as error:
-        said = str(error).removeprefix("cedarpy: ")
-        problems.append(f"{_place(text)}: {said[:MAX_SAID_CHARS]}.")
+        problems.append(f"{_place(text)}: {str(error)[:MAX_SAID_CHARS]}.")
+        return []
+    try:
+        parsed = policies.to_pst()
+    except ValueError as error:
+        problems.append(f"{str(error).removeprefix('cedarpy: ')[:MAX_SAID_CHARS].capitalize()}.")
         return []
     if parsed.templates:
         problems.append("Templates (?principal, ?resource) cannot be used here.")
