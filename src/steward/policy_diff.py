@@ -56,7 +56,9 @@ class PolicyDiff:
     def differences(self) -> tuple[Difference, ...]:
         """Return what changed: what is newly denied, asked and allowed, the most frequent first."""
         order = ("deny", "ask", "allow")
-        return tuple(sorted(self._found.values(), key=lambda one: (order.index(one.becomes), -one.count, one.action_id)))
+        return tuple(
+            sorted(self._found.values(), key=lambda one: (order.index(one.becomes), -one.count, one.action_id))
+        )
 
     def _now(self, recorded: RecordedDecision) -> Decision:
         actor, roles = recorded.actor_id or "", frozenset(Role(role) for role in recorded.roles if role in _ROLES)
