@@ -8,9 +8,9 @@ goes with the schema, and an answer with an error in it denies.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final
 
-from cachetools import LRUCache
 from cedarpy import AuthzResult, Entities, PolicySet, is_authorized_batch
 from cedarpy import Decision as CedarDecision
 
@@ -67,7 +67,7 @@ class CedarPolicy:
         self._rules = {rule.name: rule for rule in rules}
         self._policies: PolicySet = policy_set(rules)
         self._ask_twice = any(rule.tells_twins_apart for rule in rules)
-        self._entities: LRUCache[Principal, Entities] = LRUCache(_ACTORS)
+        self._entities_of = lru_cache(_ACTORS)(self._entities)
 
     @property
     def version(self) -> str:
@@ -134,22 +134,18 @@ class CedarPolicy:
             return self._denial(attended)
         return None if unattended.decision is CedarDecision.Allow else self._question(unattended)
 
-    def _entities_of(self, principal: Principal) -> Entities:
+    def _entities(self, principal: Principal) -> Entities:
         """Return who asks and where, as Cedar takes it."""
-        known = self._entities.get(principal)
-        if known is None:
-            roles = [{"type": "Role", "id": role.value} for role in sorted(principal.roles)]
-            actor = {"type": "Actor", "id": principal.actor_id}
-            place = {"type": "Workspace", "id": self._ground.workspace_id}
-            scopes, domains = sorted(principal.scopes), list(self._ground.own_domains)
-            entities = [
-                {"uid": actor, "attrs": {"scopes": scopes}, "parents": roles},
-                {"uid": place, "attrs": {"own_domains": domains}, "parents": []},
-                *({"uid": role, "attrs": {}, "parents": []} for role in roles),
-            ]
-            known = Entities.from_json_str(json.dumps(entities), self._ground.language.schema)
-            self._entities[principal] = known
-        return known
+        roles = [{"type": "Role", "id": role.value} for role in sorted(principal.roles)]
+        actor = {"type": "Actor", "id": principal.actor_id}
+        place = {"type": "Workspace", "id": self._ground.workspace_id}
+        scopes, domains = sorted(principal.scopes), list(self._ground.own_domains)
+        entities = [
+            {"uid": actor, "attrs": {"scopes": scopes}, "parents": roles},
+            {"uid": place, "attrs": {"own_domains": domains}, "parents": []},
+            *({"uid": role, "attrs": {}, "parents": []} for role in roles),
+        ]
+        return Entities.from_json_str(json.dumps(entities), self._ground.language.schema)
 
     # -- saying it ---------------------------------------------------------------------------------------------------
 

@@ -67,6 +67,9 @@ def rules_of(workspace_id: str, name: str, text: str, schema: Schema | None = No
     policies = [] if problems else _parsed(text, problems)
     for number, policy in enumerate(policies, start=1):
         problems += [f"Policy {number}: {problem}" for problem in _forbidden(policy, workspace_id)]
+    ids = [policy.annotations["id"] for policy in policies if "id" in policy.annotations]
+    if len(set(ids)) != len(ids):
+        problems.append("Two forbid statements have the same @id.")
     if schema is not None and not problems:
         problems = [*_misfits(text, schema)]
     if problems:
