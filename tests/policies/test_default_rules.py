@@ -25,9 +25,7 @@ _LISTS: list[tuple[str | None, str | None]] = [
 
 @pytest.mark.parametrize(("allowlist", "denylist"), _LISTS)
 @pytest.mark.parametrize("role", [Role.DEVELOPER, Role.VIEWER, Role.APPROVER, Role.ADMIN])
-def test_without_optional_rules_the_lists_decide_alone(
-    allowlist: str | None, denylist: str | None, role: Role
-) -> None:
+def test_without_optional_rules_the_lists_decide_alone(allowlist: str | None, denylist: str | None, role: Role) -> None:
     """ACTION_ALLOWLIST and ACTION_DENYLIST mean what they meant: same effect, rule and reason for every action."""
     lists, cedar = ListPolicy(SHELF, allowlist, denylist), policy(allowlist=allowlist, denylist=denylist)
     for action_id in [*(action.definition.id for action in ACTIONS), "fax.send", "email", None, 17, "email.send\n"]:

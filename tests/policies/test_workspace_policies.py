@@ -43,7 +43,9 @@ def test_each_forbid_of_a_text_has_a_name_of_its_own() -> None:
     rules = policy(texts={"quiet": text})
     names = [rules.decide(person(), action_id, {}, {}).rule for action_id in ("http.get", "chat.post", "email.send")]
     assert names == ["workspace/quiet", "workspace/quiet/2", "workspace/quiet/mails"]
-    assert rules.decide(person(), "http.get", {}, {}).reason == "This workspace's policy 'quiet' does not let it run here."
+    assert (
+        rules.decide(person(), "http.get", {}, {}).reason == "This workspace's policy 'quiet' does not let it run here."
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,10 @@ def test_each_forbid_of_a_text_has_a_name_of_its_own() -> None:
         ('forbid (principal, action, resource is Workspace) when { action in Action::"external" };', "http.get"),
         ('forbid (principal, action, resource == Workspace::"acme") unless { context.recipients > 5 };', "chat.post"),
         ("forbid (principal, action, resource) when { context has amount && context.amount > 500 };", "bank.pay"),
-        ('forbid (principal, action, resource) when { context.recipient_domains.contains("far.example") };', "email.send"),
+        (
+            'forbid (principal, action, resource) when { context.recipient_domains.contains("far.example") };',
+            "email.send",
+        ),
         ('forbid (principal, action, resource) when { !principal.scopes.contains("admin") };', "http.get"),
     ],
 )
