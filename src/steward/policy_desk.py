@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from steward.action import Catalogue
 from steward.audit import RecordedDecision
-from steward.clock import Clock
+from steward.clock import Clock, from_milliseconds, milliseconds
 from steward.directory import Directory, WorkspacePolicy
 from steward.errors import Invalid
 from steward.identity import Principal
@@ -69,7 +69,7 @@ class PolicyDesk:
             name=name,
             text=text,
             changed_by=principal.actor_id,
-            changed_at=self._clock.now(),
+            changed_at=from_milliseconds(milliseconds(self._clock.now())),
         )
         await self._directory.put_policy(policy)
         self._policies.forget(principal.workspace_id)

@@ -32,7 +32,7 @@ class Declared:
             description=action_id,
             input_schema={
                 "type": "object",
-                "properties": dict.fromkeys(roles, {}),
+                "properties": {name: {} for name in roles},
                 "additionalProperties": False,
             },
             effect=effect,

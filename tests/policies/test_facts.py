@@ -64,7 +64,7 @@ def test_a_domain_is_compared_in_its_one_ascii_form(address: str, domain: str) -
         "b@evil@acme.example",
         "@acme.example",
         "a@",
-        "a@acme．example",  # noqa: RUF001 - a full-width dot
+        "a@acme．example",  # a full-width dot
         "a@acme.example.",
         "a@acme .example",
         "acme.example",

@@ -101,7 +101,7 @@ def is_at_least(after: Decision, before: Decision) -> bool:
     resolved=st.booleans(),
 )
 def test_adding_a_policy_never_turns_no_into_yes(
-    switched_on: list[str], texts: list[str], added: str, role: Role, params: dict[str, Any], resolved: bool
+    *, switched_on: list[str], texts: list[str], added: str, role: Role, params: dict[str, Any], resolved: bool
 ) -> None:
     """For every action: not from deny to ask or allow, not from ask to allow, and no approval becomes easier."""
     before, after = combined(switched_on, texts), combined(switched_on, [*texts, added])
