@@ -4,8 +4,9 @@ from typing import Final
 
 from guard.patches.doors import DOORS
 from guard.patches.effects import EFFECTS
+from guard.patches.policies import POLICIES
 from guard.patches.tenants import TENANTS
 from guard.patches.ways_out import SECRETS_AND_WAYS_OUT
 
-MUTATIONS: Final = (*TENANTS, *EFFECTS, *DOORS, *SECRETS_AND_WAYS_OUT)
+MUTATIONS: Final = (*TENANTS, *POLICIES, *EFFECTS, *DOORS, *SECRETS_AND_WAYS_OUT)
 """Every protection under guard."""

@@ -53,7 +53,7 @@ async def default_rules(principal: Admin, services: Services, request_id: Reques
     "/{name}",
     operation_id="policies_put",
     summary="Keep a policy",
-    responses=documented(answers.Policy, body=True),
+    responses=documented(answers.Policy, 404, body=True),
 )
 async def put_policy(principal: Admin, services: Services, name: PolicyName, body: PolicyBody) -> Response:
     """Checked before it is kept; in force in every process within 200 ms. It can only forbid."""
@@ -64,7 +64,7 @@ async def put_policy(principal: Admin, services: Services, name: PolicyName, bod
     "/{name}",
     operation_id="policies_remove",
     summary="Remove a policy",
-    responses=documented(answers.PolicyRemoved, 404),
+    responses=documented(answers.PolicyRemoved, 404, body=True),
 )
 async def remove_policy(principal: Admin, services: Services, name: PolicyName) -> Response:
     """What it forbade is decided by the other rules within 200 ms."""
