@@ -1,5 +1,8 @@
 """A workspace's own policies: what they can say, what is refused and where, and that they hold in their workspace alone."""
 
+import re
+from pathlib import Path
+
 import pytest
 from cedarpy import pst
 
@@ -10,6 +13,7 @@ from steward.policies.cedar_text import MAX_RULES, MAX_SAID_CHARS, MAX_TEXT_CHAR
 from steward.policy import Deny
 from tests.policies.office import LANGUAGE, ask, mail, person, policy, said
 
+DOCS = Path(__file__).parents[2] / "docs"
 NO_HOOKS = """
 // Nothing is posted to the web.
 @reason("Webhooks are not used here.")
@@ -161,3 +165,12 @@ def test_what_counts_is_in_the_version() -> None:
     ]
     assert len(set(versions)) == len(versions)
     assert policy("reads_only", texts={"a": NO_HOOKS}).version == policy("reads_only", texts={"a": NO_HOOKS}).version
+
+
+@pytest.mark.parametrize("page", ["how-to/narrower-policy.md", "adr/0010-ask-is-made-of-two-questions-to-cedar.md"])
+def test_what_the_pages_show_can_be_kept(page: str) -> None:
+    """Every policy on a page is one that a workspace may have."""
+    shown = re.findall(r"^```cedar\n(.*?)^```$", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert shown
+    for text in shown:
+        assert rules_of("acme", "shown", text, LANGUAGE.schema)

@@ -121,7 +121,7 @@ def check(
         print_json(answer)
     else:
         show(word(decision["effect"]) + plain(f"  by {decision['rule']}"), plain(decision["reason"]))
-        if answer["fix"]:
+        if answer["fix"] not in decision["reason"]:
             show(plain(answer["fix"]))
         if answer["another_person"]:
             show(plain("Another person than who asks has to approve it."))
