@@ -17,6 +17,7 @@ import drain
 import listing
 import machine
 import pickup
+import policy
 import store
 import structlog
 import uvloop
@@ -31,6 +32,7 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     homes = {name: folder / name for name in ("store", "drain", "pickup", "listing", "machine")}
     for home in homes.values():
         home.mkdir()
+    yield from policy.measure(scale)
     yield from uvloop.run(store.measure(homes["store"], 4_000 // scale))
     yield from uvloop.run(drain.measure(homes["drain"], 2_000 // scale))
     yield from uvloop.run(pickup.measure(homes["pickup"], 300 // scale))

@@ -1,11 +1,11 @@
 """Rules that ask, for tests: what the installation's own policy does not deny is put before a person as the test says."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from steward.identity import Principal
-from steward.policy import Allow, Ask, Decision, Deny, Policies, Policy
+from steward.policy import Allow, Ask, Decision, DefaultRule, Deny, Policies, Policy
 
 Rule = Callable[[Mapping[str, Any]], Ask | Deny | None]
 """Given the parameters as they are known, what to say; None: nothing."""
@@ -37,7 +37,21 @@ class AskingPolicies:
     asking: Asking
     base: Policies
 
-    async def of(self, workspace_id: str) -> "AskingPolicy":
+    async def with_changes(
+        self, workspace_id: str, *, texts: Mapping[str, str], switch_on: Collection[str] = ()
+    ) -> Policy:
+        """Return what the other policies would be."""
+        return await self.base.with_changes(workspace_id, texts=texts, switch_on=switch_on)
+
+    def defaults(self) -> tuple[DefaultRule, ...]:
+        """Return the other policies' default rules."""
+        return self.base.defaults()
+
+    def forget(self, workspace_id: str) -> None:
+        """Let the others read a workspace's rules anew."""
+        self.base.forget(workspace_id)
+
+    async def of(self, workspace_id: str) -> Policy:
         """Return the policy of a workspace."""
         return AskingPolicy(self.asking, await self.base.of(workspace_id))
 
@@ -61,6 +75,10 @@ class AskingPolicy:
         decision = self.base.decide(principal, action_id, resource, context)
         rule = self.asking.rules.get(action_id) if isinstance(action_id, str) and isinstance(decision, Allow) else None
         return (rule(resource) if rule else None) or decision
+
+    def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
+        """Return what the other policy says: a test's rule is about parameters, which facts do not hold."""
+        return self.base.decide_on(principal, action_id, facts)
 
     def can_execute(self, action_id: object, user_id: str | None = None, workspace_id: str | None = None) -> bool:
         """Return what the other policy says: asking is not denying."""

@@ -90,3 +90,20 @@ class AuditVerdict:
     """Sequence of the first record that is not what was written, or is missing."""
     problem: str = ""
     """A sentence about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedDecision:
+    """What policy said about one step, and what it looked at, as it was recorded."""
+
+    at: datetime
+    actor_id: str | None
+    roles: tuple[str, ...]
+    plan_id: str | None
+    step: str
+    action_id: str
+    effect: str
+    rule: str
+    version: str
+    """Of the rules that decided."""
+    facts: Mapping[str, Any]

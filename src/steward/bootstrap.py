@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 
@@ -10,6 +11,7 @@ from steward.actions import ActionCatalogue, load_modules
 from steward.actions.builtin import builtin_actions
 from steward.actions.discovery import load_entry_points
 from steward.attempt import Rooms
+from steward.audit import RecordedDecision
 from steward.authenticator import Authenticator
 from steward.authenticators.api_key import ApiKeyAuthenticator
 from steward.clock import Clock, SystemClock
@@ -29,6 +31,7 @@ from steward.planners.templates import check_templates
 from steward.policies.cedar_policies import CedarPolicies
 from steward.policies.lists import ListPolicy
 from steward.policy import Policies
+from steward.policy_desk import PolicyDesk
 from steward.settings import Settings
 from steward.telemetry import Telemetry
 from steward.vault import Vault
@@ -51,6 +54,7 @@ class Application:
     engine: WorkEngine
     catalogue: ActionCatalogue
     policies: Policies
+    policy_desk: PolicyDesk
     planner: Planner
     orchestrator: Orchestrator
     telemetry: Telemetry
@@ -96,6 +100,11 @@ def build_catalogue(settings: Settings, clock: Clock) -> ActionCatalogue:
     return catalogue
 
 
+async def _none_recorded(_workspace_id: str, _since: datetime) -> AsyncIterator[RecordedDecision]:
+    for decision in ():
+        yield decision
+
+
 @asynccontextmanager
 async def open_application(
     settings: Settings, *, clock: Clock | None = None, around_policies: Callable[[Policies], Policies] | None = None
@@ -138,6 +147,9 @@ async def open_application(
             engine=engine,
             catalogue=catalogue,
             policies=policies,
+            policy_desk=PolicyDesk(
+                policies=policies, directory=directory, catalogue=catalogue, decisions=_none_recorded, clock=clock
+            ),
             planner=planner,
             orchestrator=Orchestrator(
                 engine=engine,

@@ -10,14 +10,8 @@ from typing import Any, Protocol
 from steward.identity import Principal, Role
 
 
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """What a decision rests on: recorded with it, so that other rules can be tried on the past."""
-
-    version: str
-    """The rules as they stood."""
-    facts: Mapping[str, Any]
-    """What the rules could look at beside principal and action; domains and counts, never an address or content."""
+def _no_facts() -> Any:
+    return field(default_factory=dict, compare=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +20,9 @@ class Allow:
 
     rule: str
     reason: str
+    facts: Mapping[str, Any] = _no_facts()
+    """What the rules looked at, enough to decide again: small, and without anybody's address. It is recorded for good."""
     effect: str = field(default="allow", init=False)
-    basis: Basis | None = field(default=None, kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +35,8 @@ class Ask:
     """Whether neither who executes the plan nor who made it may be the one who approves."""
     approver_role: Role | None = None
     """The role that an approver must have; None: whoever may decide."""
+    facts: Mapping[str, Any] = _no_facts()
     effect: str = field(default="ask", init=False)
-    basis: Basis | None = field(default=None, kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +47,8 @@ class Deny:
     reason: str
     fix: str = ""
     """What would have to change, and by whom; blank when nothing would help."""
+    facts: Mapping[str, Any] = _no_facts()
     effect: str = field(default="deny", init=False)
-    basis: Basis | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     @property
     def sentence(self) -> str:
@@ -70,19 +65,6 @@ def decision_document(decision: Decision) -> dict[str, Any]:
     if isinstance(decision, Ask):
         document |= {"another_person": decision.another_person, "approver_role": decision.approver_role}
     return document
-
-
-def decision_facts(principal: Principal, action_id: str, decision: Decision) -> dict[str, Any]:
-    """Return what is recorded of a decision for good, enough to decide again by other rules."""
-    basis = decision.basis
-    return {
-        "roles": sorted(principal.roles),
-        "action": action_id,
-        "facts": {} if basis is None else dict(basis.facts),
-        "effect": decision.effect,
-        "rule": decision.rule,
-        "version": "" if basis is None else basis.version,
-    }
 
 
 class Policy(Protocol):

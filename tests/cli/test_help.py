@@ -15,6 +15,7 @@ COMMANDS = [
     *("approvals list", "approvals show", "approvals approve", "approvals reject"),
     *("actions list", "actions show", "keys create", "keys list", "keys revoke"),
     *("workspaces create", "workspaces list"),
+    *("policy list", "policy show", "policy put", "policy remove", "policy check", "policy diff"),
 ]
 
 
@@ -29,7 +30,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 def test_what_is_not_built_yet_is_not_in_the_help() -> None:
     """A command that would not work is absent, and calling it is a usage error."""
     shown = CliRunner().invoke(app, ["--help"]).output
-    for word in ("audit", "policy", "schema", "rollout", "isolation-audit", "connections"):
+    for word in ("approvals", "audit", "policy", "schema", "rollout", "isolation-audit", "connections"):
         assert f"│ {word} " not in shown
         assert CliRunner().invoke(app, [word]).exit_code == 2
 

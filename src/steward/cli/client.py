@@ -95,6 +95,14 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return self._call("POST", path, json=body, headers=headers)
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Return the JSON answer to a PUT."""
+        return self._call("PUT", path, json=body)
+
+    def delete(self, path: str) -> Any:
+        """Return the JSON answer to a DELETE."""
+        return self._call("DELETE", path)
+
     def ready(self) -> tuple[int, Any]:
         """Return the status and the answer of ``/readyz``, whatever it says."""
         response = self._send("GET", "/readyz", timeout=5.0)

@@ -8,9 +8,9 @@ goes with the schema, and an answer with an error in it denies.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final
 
-from cachetools import LRUCache
 from cedarpy import AuthzResult, Entities, PolicySet, is_authorized_batch
 from cedarpy import Decision as CedarDecision
 
@@ -20,7 +20,7 @@ from steward.identity import Principal, Role, scopes_of
 from steward.policies.cedar_rules import APPROVER_ROLES, Rule, default_rules, default_text, policy_set
 from steward.policies.cedar_schema import Language, twin
 from steward.policies.lists import ListPolicy
-from steward.policy import Ask, Basis, Decision, Deny
+from steward.policy import Ask, Decision, Deny
 from steward.policy_facts import facts_of
 from steward.workspace import canonical_workspace_id
 
@@ -67,7 +67,7 @@ class CedarPolicy:
         self._rules = {rule.name: rule for rule in rules}
         self._policies: PolicySet = policy_set(rules)
         self._ask_twice = any(rule.tells_twins_apart for rule in rules)
-        self._entities: LRUCache[Principal, Entities] = LRUCache(_ACTORS)
+        self._entities_of = lru_cache(_ACTORS)(self._entities)
 
     @property
     def version(self) -> str:
@@ -87,7 +87,7 @@ class CedarPolicy:
             facts = facts_of(definition, resource, inputs, resolved=resolved)
         except Exception as error:  # noqa: BLE001 - what cannot be looked at is denied
             return _unevaluated(f"the parameters could not be looked at ({type(error).__name__})")
-        return replace(self.decide_on(principal, definition.id, facts), basis=Basis(self._version, facts))
+        return replace(self.decide_on(principal, definition.id, facts), facts=facts)
 
     def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
         """Return what is decided on these facts."""
@@ -134,22 +134,18 @@ class CedarPolicy:
             return self._denial(attended)
         return None if unattended.decision is CedarDecision.Allow else self._question(unattended)
 
-    def _entities_of(self, principal: Principal) -> Entities:
+    def _entities(self, principal: Principal) -> Entities:
         """Return who asks and where, as Cedar takes it."""
-        known = self._entities.get(principal)
-        if known is None:
-            roles = [{"type": "Role", "id": role.value} for role in sorted(principal.roles)]
-            actor = {"type": "Actor", "id": principal.actor_id}
-            place = {"type": "Workspace", "id": self._ground.workspace_id}
-            scopes, domains = sorted(principal.scopes), list(self._ground.own_domains)
-            entities = [
-                {"uid": actor, "attrs": {"scopes": scopes}, "parents": roles},
-                {"uid": place, "attrs": {"own_domains": domains}, "parents": []},
-                *({"uid": role, "attrs": {}, "parents": []} for role in roles),
-            ]
-            known = Entities.from_json_str(json.dumps(entities), self._ground.language.schema)
-            self._entities[principal] = known
-        return known
+        roles = [{"type": "Role", "id": role.value} for role in sorted(principal.roles)]
+        actor = {"type": "Actor", "id": principal.actor_id}
+        place = {"type": "Workspace", "id": self._ground.workspace_id}
+        scopes, domains = sorted(principal.scopes), list(self._ground.own_domains)
+        entities = [
+            {"uid": actor, "attrs": {"scopes": scopes}, "parents": roles},
+            {"uid": place, "attrs": {"own_domains": domains}, "parents": []},
+            *({"uid": role, "attrs": {}, "parents": []} for role in roles),
+        ]
+        return Entities.from_json_str(json.dumps(entities), self._ground.language.schema)
 
     # -- saying it ---------------------------------------------------------------------------------------------------
 
@@ -207,7 +203,7 @@ class UnreadablePolicy:
         context: Mapping[str, Any],  # noqa: ARG002
     ) -> Decision:
         """Return the denial."""
-        return Deny(UNREADABLE, self.why, self.fix, basis=Basis(self.version, {}))
+        return Deny(UNREADABLE, self.why, self.fix)
 
     def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
         """Return the denial."""

@@ -67,6 +67,9 @@ def rules_of(workspace_id: str, name: str, text: str, schema: Schema | None = No
     policies = [] if problems else _parsed(text, problems)
     for number, policy in enumerate(policies, start=1):
         problems += [f"Policy {number}: {problem}" for problem in _forbidden(policy, workspace_id)]
+    ids = [policy.annotations["id"] for policy in policies if "id" in policy.annotations]
+    if len(set(ids)) != len(ids):
+        problems.append("Two forbid statements have the same @id.")
     if schema is not None and not problems:
         problems = [*_misfits(text, schema)]
     if problems:
@@ -88,10 +91,14 @@ def _too_large(text: str) -> Iterator[str]:
 def _parsed(text: str, problems: list[str]) -> list[pst.Template]:
     """Return the policies as trees, or nothing and a problem. No exception leaves here: it would keep the tree alive."""
     try:
-        parsed = PolicySet.from_str(text, release_gil=True).to_pst()
+        policies = PolicySet.from_str(text, release_gil=True)
     except ValueError as error:
-        said = str(error).removeprefix("cedarpy: ")
-        problems.append(f"{_place(text)}: {said[:MAX_SAID_CHARS]}.")
+        problems.append(f"{_place(text)}: {str(error)[:MAX_SAID_CHARS]}.")
+        return []
+    try:
+        parsed = policies.to_pst()
+    except ValueError as error:
+        problems.append(f"{str(error).removeprefix('cedarpy: ')[:MAX_SAID_CHARS].capitalize()}.")
         return []
     if parsed.templates:
         problems.append("Templates (?principal, ?resource) cannot be used here.")

@@ -86,6 +86,7 @@ async def _scoped(
 Previewer = Annotated[Principal, Security(_scoped, scopes=[Scope.PREVIEW.value])]
 Executor = Annotated[Principal, Security(_scoped, scopes=[Scope.EXECUTE.value])]
 Decider = Annotated[Principal, Security(_scoped, scopes=[Scope.DECIDE.value])]
+Admin = Annotated[Principal, Security(_scoped, scopes=[Scope.ADMIN.value])]
 
 
 def _plan_id(plan_id: Annotated[str, Path(description="`plan_…`")]) -> str:
