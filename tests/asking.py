@@ -62,6 +62,10 @@ class AskingPolicy:
         rule = self.asking.rules.get(action_id) if isinstance(action_id, str) and isinstance(decision, Allow) else None
         return (rule(resource) if rule else None) or decision
 
+    def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
+        """Return what the other policy says: the test's rules are about today."""
+        return self.base.decide_on(principal, action_id, facts)
+
     def can_execute(self, action_id: object, user_id: str | None = None, workspace_id: str | None = None) -> bool:
         """Return what the other policy says: asking is not denying."""
         return self.base.can_execute(action_id, user_id, workspace_id)
