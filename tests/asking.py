@@ -1,11 +1,11 @@
 """Rules that ask, for tests: what the installation's own policy does not deny is put before a person as the test says."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from steward.identity import Principal
-from steward.policy import Allow, Ask, Decision, Deny, Policies, Policy
+from steward.policy import Allow, Ask, Decision, DefaultRule, Deny, Policies, Policy
 
 Rule = Callable[[Mapping[str, Any]], Ask | Deny | None]
 """Given the parameters as they are known, what to say; None: nothing."""
@@ -40,6 +40,21 @@ class AskingPolicies:
     async def of(self, workspace_id: str) -> "AskingPolicy":
         """Return the policy of a workspace."""
         return AskingPolicy(self.asking, await self.base.of(workspace_id))
+
+    async def with_changes(
+        self, workspace_id: str, *, texts: Mapping[str, str], switch_on: Collection[str] = ()
+    ) -> "AskingPolicy":
+        """Return the policy of a workspace as it would be."""
+        changed = await self.base.with_changes(workspace_id, texts=texts, switch_on=switch_on)
+        return AskingPolicy(self.asking, changed)
+
+    def defaults(self) -> tuple[DefaultRule, ...]:
+        """Return the rules that come with Steward; the test's are none of them."""
+        return self.base.defaults()
+
+    def forget(self, workspace_id: str) -> None:
+        """Let the other policies read a workspace's rules anew."""
+        self.base.forget(workspace_id)
 
 
 @dataclass(frozen=True)
