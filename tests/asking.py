@@ -37,23 +37,24 @@ class AskingPolicies:
     asking: Asking
     base: Policies
 
+    async def of(self, workspace_id: str) -> "AskingPolicy":
+        """Return the policy of a workspace."""
+        return AskingPolicy(self.asking, await self.base.of(workspace_id))
+
     async def with_changes(
         self, workspace_id: str, *, texts: Mapping[str, str], switch_on: Collection[str] = ()
-    ) -> Policy:
-        """Return what the other policies would be."""
-        return await self.base.with_changes(workspace_id, texts=texts, switch_on=switch_on)
+    ) -> "AskingPolicy":
+        """Return the policy of a workspace as it would be."""
+        changed = await self.base.with_changes(workspace_id, texts=texts, switch_on=switch_on)
+        return AskingPolicy(self.asking, changed)
 
     def defaults(self) -> tuple[DefaultRule, ...]:
-        """Return the other policies' default rules."""
+        """Return the rules that come with Steward; the test's are none of them."""
         return self.base.defaults()
 
     def forget(self, workspace_id: str) -> None:
-        """Let the others read a workspace's rules anew."""
+        """Let the other policies read a workspace's rules anew."""
         self.base.forget(workspace_id)
-
-    async def of(self, workspace_id: str) -> Policy:
-        """Return the policy of a workspace."""
-        return AskingPolicy(self.asking, await self.base.of(workspace_id))
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class AskingPolicy:
         return (rule(resource) if rule else None) or decision
 
     def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
-        """Return what the other policy says: a test's rule is about parameters, which facts do not hold."""
+        """Return what the other policy says: the test's rules are about today."""
         return self.base.decide_on(principal, action_id, facts)
 
     def can_execute(self, action_id: object, user_id: str | None = None, workspace_id: str | None = None) -> bool:

@@ -230,8 +230,8 @@ async def test_of_many_who_decide_at_once_in_two_processes_one_is_heard(tmp_path
                         assert (plan.status, done.count(str(round_))) == (PlanStatus.REJECTED, 0)
                     told_events = [event for event in await house.events() if event.plan_id == submitted.plan_id]
                     assert [event.type for event in told_events].count(EventType.APPROVAL_DECIDED) == 1
-                    released = [event.job_id for event in told_events if event.type == "job.released"]
-                    assert sorted(released) == (sorted(submitted.job_ids) if heard == "approve" else [])
+                    released = [event.job_id for event in told_events if event.type is EventType.JOB_RELEASED]
+                    assert sorted(map(str, released)) == (sorted(submitted.job_ids) if heard == "approve" else [])
         finally:
             for server in servers:
                 server.close()

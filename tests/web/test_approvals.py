@@ -10,6 +10,7 @@ import pytest
 from steward.identity import Role
 from steward.policy import Ask
 from steward.work_store import APPROVAL_S
+from steward.workspace import WorkspaceSettings
 from tests.asking import LOOK, Asking
 from tests.conftest import FakeClock
 from tests.web import sample_actions
@@ -249,6 +250,26 @@ async def test_a_draft_is_decided_anew_for_whoever_executes_it(house: House, ask
     assert approval["prompt"] == 'echo "good morning"'
     (step,) = approval["steps"]
     assert (step["params"], step["decision"]["effect"]) == ({"text": "good morning"}, "ask")
+
+
+async def test_a_rule_that_a_workspace_switched_on_asks(house: House, asking: Asking) -> None:
+    """The installation's own policy: what only reads runs, what writes waits for a yes, in this workspace alone."""
+    asking.rules.clear()
+    developer, neighbour = await house.client(), await house.client("beta")
+    await house.app.directory.change_settings("acme", WorkspaceSettings(rules=("ask_before_write",)), by="test")
+    house.app.policies.forget("acme")
+    read = await developer.post(
+        "/ai/execute", json={"actions": [{"action_id": "sample.echo", "params": {"text": "a"}}]}
+    )
+    assert read.json()["status"] == "running"
+    assert (await neighbour.post("/ai/execute", json={"actions": [count()]})).json()["status"] == "running"
+    approver = await house.client(role=Role.APPROVER)
+    done = await asked(developer)
+    approval = await shown(approver, done["approval_id"])
+    assert (approval["rule"], approval["steps"][0]["decision"]["rule"]) == ("ask_before_write", "ask_before_write")
+    assert (await decide(approver, approval, "approve")).status_code == 200
+    async with house.worker():
+        assert await ended(house, developer, done["plan_id"]) == "completed"
 
 
 async def test_a_step_held_in_the_run_is_shown_with_its_value(house: House, asking: Asking) -> None:

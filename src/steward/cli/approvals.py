@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from steward.cli.options import AsJson, Limit, group
+from steward.cli.options import All, AsJson, Cursor, Limit, group
 
 if TYPE_CHECKING:
     from steward.cli.client import Client
@@ -33,6 +33,8 @@ def list_approvals(
     *,
     limit: Limit = 20,
     status: Annotated[Status, typer.Option(help="Which ones.")] = Status.PENDING,
+    cursor: Cursor = None,
+    every: All = False,
     as_json: AsJson = False,
 ) -> None:
     """List what waits for a decision, newest first.
@@ -40,10 +42,12 @@ def list_approvals(
     Example: steward approvals list
     """
     from steward.cli.client import Client
-    from steward.cli.render import ago, one_line, print_json, say, show_table
+    from steward.cli.render import ago, one_line, print_json, say_there_is_more, show_table
 
     with Client.here() as client:
-        page = client.get("/ai/approvals", limit=limit, status=status.value)
+        page = client.listing(
+            "/ai/approvals", "approvals", every=every, limit=limit, cursor=cursor, status=status.value
+        )
     if as_json:
         print_json(page)
         return
@@ -59,8 +63,7 @@ def list_approvals(
     show_table(
         ("Approval", "Asked", "For a", "What and why"), rows, empty=f"No approval is {status.value}.", clip_last=True
     )
-    if page["next_cursor"]:
-        say("There are older ones; --limit shows up to 100.")
+    say_there_is_more(page)
 
 
 @app.command("show")
