@@ -75,7 +75,13 @@ POLICIES: Final = (
         file="src/steward/directories/sql/policies.py",
         find="select(policies).where(policies.c.workspace_id == workspace_id).order_by(policies.c.name)",
         put="select(policies).order_by(policies.c.name)",
-        tests=("tests/policies/test_policies_of.py", "tests/web/test_policies.py", "tests/worker/test_policy.py"),
+        tests=(
+            "tests/policies/test_policies_of.py::test_a_workspaces_policies_are_its_own",
+            "tests/policies/test_policies_of.py::test_a_policy_that_cannot_be_read_denies_everything_in_its_workspace",
+            "tests/web/test_policies.py::test_a_policy_refuses_what_it_forbids_at_every_door",
+            "tests/web/test_policies.py::test_w48_a_foreign_policy_is_an_unknown_one",
+            "tests/worker/test_policy.py::test_a_denied_step_is_not_submitted",
+        ),
         at_least=3,
     ),
     Mutation(
@@ -85,6 +91,14 @@ POLICIES: Final = (
         find="    return policies.c.workspace_id == workspace_id, policies.c.name == name",
         put="    return policies.c.name == name, policies.c.name == name",
         tests=("tests/policies/test_policies_of.py", "tests/web/test_policies.py"),
+    ),
+    Mutation(
+        name="policies-of-another-taken",
+        removes="what the directory returns is looked at once more",
+        file=_STORED,
+        find="        if any(policy.workspace_id != workspace_id for policy in own):\n",
+        put="        if False:\n",
+        tests=("tests/policies/test_policies_of.py",),
     ),
     Mutation(
         name="policy-unreadable-ignored",

@@ -11,7 +11,7 @@ from steward.audit import RecordedDecision
 from steward.clock import Clock, from_milliseconds, milliseconds
 from steward.directory import Directory, WorkspacePolicy
 from steward.errors import Invalid
-from steward.identity import Principal
+from steward.identity import Principal, Role, scopes_of
 from steward.plan_check import destinations, schema_problems, with_defaults
 from steward.policy import Decision, DefaultRule, Policies
 from steward.policy_diff import Difference, PolicyDiff
@@ -80,8 +80,16 @@ class PolicyDesk:
         await self._directory.remove_policy(principal.workspace_id, name, by=principal.actor_id)
         self._policies.forget(principal.workspace_id)
 
-    async def check(self, principal: Principal, action_id: str, params: Mapping[str, Any]) -> tuple[Decision, str]:
-        """Return what would be decided now if the principal ran this, and the version of the rules that say so."""
+    async def check(
+        self, principal: Principal, action_id: str, params: Mapping[str, Any], *, role: Role | None = None
+    ) -> tuple[Decision, str]:
+        """Return what would be decided now if the principal ran this, and the version of the rules that say so.
+
+        ``role``: as if it had this role and no other.
+        """
+        if role is not None:
+            roles = frozenset({role})
+            principal = Principal(principal.actor_id, principal.workspace_id, roles, scopes_of(roles))
         policy = await self._policies.of(principal.workspace_id)
         action = self._catalogue.get(action_id)
         if action is None:

@@ -11,11 +11,13 @@ import pytest
 from sqlalchemy import event, insert, text
 
 from steward.database.tables import policies as policy_table
+from steward.directories.sql import SqlDirectory
 from steward.directory import LOCAL_ACTOR, WorkspacePolicy
 from steward.errors import Invalid, StoreUnavailable
 from steward.identity import Principal
-from steward.policies.cedar_policies import _own
+from steward.policies.cedar_policies import CedarPolicies
 from steward.policies.cedar_text import MAX_TEXTS
+from steward.policies.lists import ListPolicy
 from steward.workspace import WorkspaceSettings
 from tests.installation import Installation, installation
 from tests.policies.office import said
@@ -102,14 +104,16 @@ async def test_a_workspace_that_does_not_exist_runs_nothing(house: Installation)
 
 async def test_a_policy_of_another_workspace_is_never_taken_for_ones_own(house: Installation) -> None:
     """Should the directory ever hand one out, nothing is decided by it."""
-    directory = house.app.directory
-    strange = WorkspacePolicy(
-        workspace_id="other", name="theirs", text=NO_GETS, changed_by="key_x", changed_at=house.clock.now()
-    )
-    await directory.put_policy(strange)
-    with pytest.raises(RuntimeError):
-        _own(strange, "acme")
-    assert await decided(house) == ("allow", "catalogue")
+    who, app = await house.member(), house.app
+    await app.policy_desk.put(await house.member("other"), "theirs", NO_HOOKS)
+
+    class Confused(SqlDirectory):
+        async def list_policies(self, workspace_id: str) -> tuple[WorkspacePolicy, ...]:
+            return await super().list_policies("other")
+
+    lists = ListPolicy(app.catalogue, None, None)
+    policies = CedarPolicies(lists, app.catalogue, Confused(app.database, app.clock))
+    assert said((await policies.of("acme")).decide(who, "http.get", LOOK, {})) == ("deny", "policy_unreadable")
 
 
 async def test_a_text_that_cannot_be_used_changes_nothing(house: Installation) -> None:

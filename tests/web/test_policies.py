@@ -149,6 +149,19 @@ async def test_check_names_the_rule_that_decides(house: House) -> None:
     assert assert_problem(refused, 422, "invalid")["errors"][0]["pointer"] == "/params/text"
 
 
+async def test_check_can_stand_in_for_another_role(house: House) -> None:
+    """So that an admin sees what a developer is let do; an operator is no role to stand in for."""
+    admin = await house.client(role=Role.ADMIN)
+    text = 'forbid (principal in Role::"developer", action == Action::"sample.echo", resource);'
+    await admin.put("/policies/not_by_developers", json={"text": text})
+    effects = [
+        (await admin.post("/policies/check", json={**CHECK, "role": role})).json()["decision"]["rule"]
+        for role in ("admin", "developer", "auditor", None)
+    ]
+    assert effects == ["catalogue", "workspace/not_by_developers", "not_permitted", "catalogue"]
+    assert_problem(await admin.post("/policies/check", json={**CHECK, "role": "operator"}), 422, "invalid")
+
+
 async def test_a_diff_needs_a_change_and_a_moment(house: House) -> None:
     """Without records nothing would have been otherwise; a wrong text is refused as it would be when kept."""
     admin = await house.client(role=Role.ADMIN)

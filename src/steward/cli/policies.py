@@ -104,6 +104,7 @@ def check(
         list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="A parameter; may be repeated.")
     ] = None,
     params: Annotated[str | None, typer.Option("--params", metavar="JSON", help="All parameters as JSON.")] = None,
+    role: Annotated[str | None, typer.Option("--role", "-r", help="As if you had this role and no other.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say which rule decides a call that you make now, and why. Nothing runs. Ends with 3 if it is denied, 4 if asked.
@@ -113,7 +114,7 @@ def check(
     from steward.cli.client import Client
     from steward.cli.render import plain, print_json, show, word
 
-    body = {"action_id": action_id, "params": _parameters(param or [], params)}
+    body = {"action_id": action_id, "params": _parameters(param or [], params), "role": role}
     with Client.here() as client:
         answer = client.post("/policies/check", body)
     decision = answer["decision"]

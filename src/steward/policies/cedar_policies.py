@@ -25,7 +25,6 @@ from steward.workspace import Workspace
 TTL_S: Final = 0.1
 _WORKSPACES: Final = 10_000
 _COMPILED: Final = 500
-_Texts = tuple[tuple[str, str], ...]
 
 
 class CedarPolicies:
@@ -36,7 +35,7 @@ class CedarPolicies:
         self._lists = lists
         self._catalogue = catalogue
         self._directory = directory
-        self._texts: TTLCache[str, asyncio.Task[_Texts]] = TTLCache(_WORKSPACES, TTL_S)
+        self._readings: TTLCache[str, asyncio.Task[tuple[WorkspacePolicy, ...]]] = TTLCache(_WORKSPACES, TTL_S)
         self._compiled: LRUCache[Ground, Policy] = LRUCache(_COMPILED)
         self._language = Language(catalogue.definitions())
         _ = self._language.text  # a group that policy cannot speak of stops the start
@@ -85,7 +84,7 @@ class CedarPolicies:
 
     def forget(self, workspace_id: str) -> None:
         """Read a workspace's policies anew when they are next asked for."""
-        self._texts.pop(workspace_id, None)
+        self._readings.pop(workspace_id, None)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -93,9 +92,14 @@ class CedarPolicies:
         workspace = await self._directory.get_workspace(workspace_id)
         if workspace is None:
             return UnreadablePolicy("This workspace does not exist any more, so nothing may run in it.", "")
-        return self._made_of(workspace, await self._texts_of(workspace_id))
+        own = await self._own(workspace_id)
+        if any(policy.workspace_id != workspace_id for policy in own):
+            return UnreadablePolicy(
+                "The policies that were found are another workspace's, so nothing may run here.", ""
+            )
+        return self._made_of(workspace, tuple((policy.name, policy.text) for policy in own))
 
-    def _made_of(self, workspace: Workspace, texts: _Texts) -> Ground:
+    def _made_of(self, workspace: Workspace, texts: tuple[tuple[str, str], ...]) -> Ground:
         return Ground(
             workspace_id=workspace.workspace_id,
             lists=self._lists,
@@ -113,29 +117,17 @@ class CedarPolicies:
             self._language = Language(definitions)
         return self._language
 
-    async def _texts_of(self, workspace_id: str) -> _Texts:
+    async def _own(self, workspace_id: str) -> tuple[WorkspacePolicy, ...]:
         """Return the workspace's own policies, read at most once at a time and ten times a second."""
-        reading = self._texts.get(workspace_id)
+        reading = self._readings.get(workspace_id)
         if reading is None:
-            reading = self._texts[workspace_id] = asyncio.create_task(self._read(workspace_id))
+            reading = self._readings[workspace_id] = asyncio.create_task(self._directory.list_policies(workspace_id))
         try:
             return await asyncio.shield(reading)
         except Exception:
-            if self._texts.get(workspace_id) is reading:
+            if self._readings.get(workspace_id) is reading:
                 self.forget(workspace_id)
             raise
-
-    async def _read(self, workspace_id: str) -> _Texts:
-        return tuple(
-            (policy.name, _own(policy, workspace_id)) for policy in await self._directory.list_policies(workspace_id)
-        )
-
-
-def _own(policy: WorkspacePolicy, workspace_id: str) -> str:
-    """Return the text of a workspace's own policy; raise ``RuntimeError`` for another's, which must never come here."""
-    if policy.workspace_id != workspace_id:
-        raise RuntimeError("the directory returned a policy of another workspace")
-    return policy.text
 
 
 def _compiled(ground: Ground) -> Policy:

@@ -1,6 +1,6 @@
 """What the API takes about policies."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -25,6 +25,10 @@ class PolicyCheckBody(Body):
     """A call of which to say what would be decided."""
 
     action_id: Annotated[str, Field(max_length=200, examples=["http.get"])]
+    role: Annotated[
+        Literal["viewer", "developer", "approver", "auditor", "admin"] | None,
+        Field(description="Decide as if you had this role and no other."),
+    ] = None
     params: Annotated[dict[str, Any], Field(default_factory=dict, examples=[{"url": "https://example.com/"}])]
 
 

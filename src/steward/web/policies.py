@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from steward.clock import rfc3339
 from steward.directory import WorkspacePolicy
+from steward.identity import Role
 from steward.policy import Ask, Decision, Deny, decision_document
 from steward.web import answers_policies as answers
 from steward.web.bodies_policies import POLICY_NAME, PolicyBody, PolicyCheckBody, PolicyDiffBody
@@ -80,7 +81,8 @@ async def remove_policy(principal: Admin, services: Services, name: PolicyName) 
 )
 async def check(principal: Admin, services: Services, request_id: RequestId, body: PolicyCheckBody) -> Response:
     """Which rule decides this call if you make it, and why. Nothing is kept and nothing runs."""
-    decision, version = await services.policy_desk.check(principal, body.action_id, body.params)
+    role = None if body.role is None else Role(body.role)
+    decision, version = await services.policy_desk.check(principal, body.action_id, body.params, role=role)
     return json_answer(
         {"action_id": body.action_id, **_explained(decision), "version": version, "request_id": request_id}
     )
