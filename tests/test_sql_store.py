@@ -16,7 +16,7 @@ from steward.job import JobStatus
 from steward.work_stores.sql import open_sql_engine, statements
 from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow
 from tests.conftest import FakeClock
-from tests.contracts.builders import ALPHA, World
+from tests.contracts.builders import ALPHA, BETA, World
 
 pytestmark = pytest.mark.anyio
 
@@ -101,3 +101,20 @@ def test_the_statements_are_all_named_and_have_a_purpose() -> None:
         if name != "W":
             after = source.split(f"\n{name} = ", 1)[1].split("\n\n", 1)[0]
             assert '"""' in after, name
+
+
+async def test_what_happens_elsewhere_wakes_nobody(tmp_path: Path, clock: FakeClock) -> None:
+    """Whoever follows one workspace reads its log again only when something happened there, here or in another process."""
+    ids = IdFactory(clock)
+    url = f"sqlite:///{tmp_path / 'steward.db'}"
+    async with (
+        open_sql_engine(url, clock=clock, ids=ids, home=tmp_path) as here,
+        open_sql_engine(url, clock=clock, ids=ids, home=tmp_path) as there,
+    ):
+        world = World(here, clock)
+        with world.alpha.listen() as alpha, there.open(ALPHA).listen() as far, there.open(BETA).listen() as far_beta:
+            await world.submit(world.job(), who=BETA)
+            assert await far_beta.wait(5)
+            assert [await alpha.wait(0), await far.wait(0)] == [False, False]
+            await world.submit(world.job())
+            assert [await alpha.wait(5), await far.wait(5)] == [True, True]

@@ -4,7 +4,6 @@ An action's *unattended twin* is the same action done without a person having lo
 for an approval; see ADR 0010.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,10 +15,10 @@ from cedarpy import Schema
 from steward.action import ActionDefinition
 from steward.digest import sha256_of
 from steward.errors import ConfigurationError
+from steward.ids import is_word
 
 UNATTENDED: Final = "unattended"
 BASE_GROUPS: Final = frozenset({"read", "write", "external", "message", "money"})
-_GROUP: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _TAKES: Final = "appliesTo { principal: [Actor], resource: [Workspace], context: Facts }"
 
 
@@ -77,7 +76,7 @@ def _groups(definition: ActionDefinition) -> Iterator[str]:
     """Yield what an action belongs to: its effect, its declared groups, and its provider on every level."""
     yield definition.effect.value
     for group in definition.groups:
-        if group in {"read", "write", UNATTENDED, "compute"} or not _GROUP.fullmatch(group):
+        if group in {"read", "write", UNATTENDED, "compute"} or not is_word(group):
             raise ConfigurationError(
                 f"The action '{definition.id}' has the policy group {group[:80]!r}: a group is a-z, 0-9 and _, and "
                 f"'read', 'write', '{UNATTENDED}' and 'compute' are taken."

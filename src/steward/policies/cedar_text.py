@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from cedarpy import PolicySet, Schema, pst, validate_policies
 
 from steward.errors import FieldProblem, Invalid
+from steward.ids import is_word
 from steward.policies.cedar_rules import APPROVER_ROLES, Rule, in_order
 
 MAX_TEXTS: Final = 20
@@ -26,7 +27,6 @@ MAX_OPENINGS: Final = 500
 MAX_SAID_CHARS: Final = 300
 _MAX_PROBLEMS: Final = 5
 _STACK_BYTES: Final = 128 * 1024 * 1024
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ANNOTATIONS: Final = frozenset({"id", "reason", "fix", "another_person", "approver_role"})
 _WORKSPACE: Final = pst.EntityType("Workspace")
 _ID: Final = re.compile(r"^for policy `policy\d+`, ")
@@ -58,7 +58,7 @@ def rules_of(workspace_id: str, name: str, text: str, schema: Schema | None = No
 
     Raises ``Invalid``, with the place, for a text that no workspace may have, or that does not fit ``schema`` if given.
     """
-    if not _NAME.fullmatch(name):
+    if not is_word(name):
         raise Invalid(
             "A policy's name is a-z, 0-9 and '_', starting with a letter, at most 64 characters.",
             errors=[FieldProblem("/name", "not a policy name")],
@@ -133,7 +133,7 @@ def _forbidden(policy: pst.Template, workspace_id: str) -> Iterator[str]:
     for key, value in notes.items():
         if len(value) > MAX_SAID_CHARS or not value.isprintable():
             yield f"@{key[:40]} is one line of at most {MAX_SAID_CHARS} characters."
-    if "id" in notes and not _NAME.fullmatch(notes["id"]):
+    if "id" in notes and not is_word(notes["id"]):
         yield "@id is a-z, 0-9 and '_', starting with a letter."
     if notes.get("another_person", "true") != "true":
         yield '@another_person is "true" or left out.'

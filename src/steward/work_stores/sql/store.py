@@ -74,8 +74,8 @@ class _Engine:
                 sink(event)
         if work.became_ready:
             self.bell.ring(WORK)
-        if work.committed:
-            self.bell.ring(EVENTS)
+        for workspace_id in {event.workspace_id for event in work.committed}:
+            self.bell.ring(EVENTS, workspace_id)
 
 
 class SqlWorkStore:
@@ -181,7 +181,7 @@ class SqlWorkStore:
 
     def listen(self) -> AbstractContextManager[Listener]:
         """Return a listener for new events."""
-        return self._engine.bell.listen(EVENTS)
+        return self._engine.bell.listen(EVENTS, self._workspace)
 
 
 class SqlDispatcher:
