@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Column, Connection, Row, Select, select
 
 from steward.audit import AuditEntry, AuditKind
 from steward.clock import Clock, from_milliseconds, milliseconds
@@ -24,6 +24,15 @@ class Shelf:
         self._database = database
         self._clock = clock
         self._memory = ShortMemory(clock)
+
+    async def _page(
+        self, statement: Select[Any], by: Column[str], limit: int | None, after: str | None
+    ) -> list[Row[Any]]:
+        """Return up to ``limit`` rows (None: all) in the order of ``by``, from behind ``after``."""
+        statement = statement.order_by(by).limit(limit)
+        if after is not None:
+            statement = statement.where(by > after)
+        return await self._database.read(lambda connection: list(connection.execute(statement)))
 
     def _now_ms(self) -> int:
         return milliseconds(self._clock.now())

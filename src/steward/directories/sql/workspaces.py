@@ -37,10 +37,9 @@ class Workspaces(Shelf):
         await self._database.write(create)
         return workspace
 
-    async def list_workspaces(self) -> tuple[Workspace, ...]:
-        """Return every workspace that can hold work, by id."""
-        statement = select(workspaces).order_by(workspaces.c.workspace_id)
-        rows = await self._database.read(lambda connection: connection.execute(statement).all())
+    async def list_workspaces(self, *, limit: int | None = None, after: str | None = None) -> tuple[Workspace, ...]:
+        """Return up to ``limit`` workspaces that can hold work (None: all) whose ids come after ``after``, by id."""
+        rows = await self._page(select(workspaces), workspaces.c.workspace_id, limit, after)
         return tuple(_workspace(row) for row in rows)
 
     async def get_workspace(self, workspace_id: str) -> Workspace | None:
