@@ -65,7 +65,7 @@ def test_a_revoked_local_key_is_replaced_at_the_next_start(tmp_path: Path, start
     env = environment(tmp_path)
     up(started, env).close()
     old = (tmp_path / "local.key").read_text()
-    key_id = json.loads(steward(env, "keys", "list", "--json").stdout)["keys"][0]["key_id"]
+    key_id = json.loads(steward(env, "keys", "list", "--workspace", "default", "--json").stdout)["keys"][0]["key_id"]
     assert steward(env, "keys", "revoke", key_id).returncode == 0
     up(started, env)
     assert (tmp_path / "local.key").read_text() != old

@@ -5,7 +5,20 @@ from typing import Final
 
 import typer
 
-from steward.cli import actions, approvals, doctor, jobs, keys, plans, run_sentence, serve, up, version, workspaces
+from steward.cli import (
+    actions,
+    approvals,
+    doctor,
+    jobs,
+    keys,
+    members,
+    plans,
+    run_sentence,
+    serve,
+    up,
+    version,
+    workspaces,
+)
 from steward.cli.exits import CommandFailed, ExitCode
 from steward.errors import ConfigurationError, PolicyDenied, StewardError
 
@@ -37,6 +50,7 @@ app.add_typer(jobs.app, name="jobs", rich_help_panel=_WORK)
 app.add_typer(approvals.app, name="approvals", rich_help_panel=_WORK)
 app.add_typer(actions.app, name="actions", rich_help_panel=_WORK)
 app.add_typer(workspaces.app, name="workspaces", rich_help_panel=_MANAGE)
+app.add_typer(members.app, name="members", rich_help_panel=_MANAGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_MANAGE)
 app.command("doctor", rich_help_panel=_MANAGE)(doctor.doctor)
 app.command("version", rich_help_panel=_MANAGE)(version.version)
