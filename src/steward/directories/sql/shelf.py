@@ -9,6 +9,7 @@ from sqlalchemy import Column, Connection, Row, Select, select
 
 from steward.audit import AuditEntry, AuditKind
 from steward.clock import Clock, from_milliseconds, milliseconds
+from steward.database.audit_chain import append
 from steward.database.engine import Database
 from steward.database.tables import workspaces
 from steward.directories.sql.memory import ShortMemory
@@ -59,8 +60,8 @@ class Shelf:
 
 
 def note(connection: Connection, entry: AuditEntry) -> None:
-    """Record a change in the transaction that makes it."""
-    del connection, entry
+    """Record a change in the transaction that makes it, so that neither is without the other."""
+    append(connection, (entry,))
 
 
 def workspace_row(connection: Connection, workspace_id: str) -> Row[Any] | None:

@@ -57,7 +57,10 @@ class Workspaces(Shelf):
         """Replace a workspace's settings; ``NotFound`` (``unknown_workspace``) if there is no such workspace."""
         text = settings.model_dump_json(exclude_defaults=True)
         entry = self._entry(
-            AuditKind.WORKSPACE_CHANGED, workspace_id, by, {"settings": settings.model_dump(exclude_defaults=True)}
+            AuditKind.WORKSPACE_CHANGED,
+            workspace_id,
+            by,
+            {"settings": settings.model_dump(mode="json", exclude_defaults=True)},
         )
 
         def change(connection: Connection) -> Row[Any]:
