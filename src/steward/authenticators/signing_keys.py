@@ -6,7 +6,7 @@ used for an hour; after that its tokens cannot be checked, which is an outage an
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -29,6 +29,7 @@ _TIMEOUT_S: Final = 5.0
 _MAX_BYTES: Final = 256 * 1024
 _MAX_KEYS: Final = 100
 _MIN_RSA_BITS: Final = 2048
+_BASE64_BITS: Final = 6
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _log = structlog.get_logger("steward.auth")
 
@@ -140,21 +141,22 @@ def _public_keys(document: Any) -> tuple[Key, ...]:
         raise ValueError("not a key set")  # noqa: TRY004 - whatever is wrong with what was fetched is one kind of error
     keys = []
     for item in listed[:_MAX_KEYS]:
+        if not isinstance(item, dict) or not _is_strong(item) or item.get("use", "sig") != "sig":
+            continue
         try:
-            key = JWKRegistry.import_key(item)
+            keys.append(JWKRegistry.import_key(item))
         except (JoseError, ValueError, TypeError, KeyError, AttributeError):
             continue
-        if key.get("use") in {None, "sig"} and _is_strong(key):
-            keys.append(key)
     if not keys:
         raise ValueError("no key that can be used")
     return tuple(keys)
 
 
-def _is_strong(key: Key) -> bool:
-    if isinstance(key, RSAKey):
-        return key.raw_value.key_size >= _MIN_RSA_BITS
-    return isinstance(key, (ECKey, OKPKey))  # never a secret: whoever can read a key set could sign with it
+def _is_strong(item: Mapping[str, Any]) -> bool:
+    """Say whether it is a public key that nobody can break; never a secret, which all who read the set could sign with."""
+    if item.get("kty") == "RSA":
+        return isinstance(item.get("n"), str) and len(item["n"]) * _BASE64_BITS >= _MIN_RSA_BITS
+    return item.get("kty") in {"EC", "OKP"}
 
 
 def _fits(key: Key, algorithm: str) -> bool:
