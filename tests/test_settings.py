@@ -248,7 +248,7 @@ def test_w56_in_production_no_secret_is_made_up(tmp_path: Path, env: str) -> Non
     Settings.load({"STEWARD_HOME": str(tmp_path)}, allow_generated_secret=True)
     with pytest.raises(ConfigurationError, match="STEWARD_SECRET_KEY"):
         Settings.load({"STEWARD_HOME": str(tmp_path), "STEWARD_ENV": env}, allow_generated_secret=True)
-    for weak in ("short", "a" * 64, "change-me-change-me-change-me-change-me", "dev-secret-key-0123456789-0123456789"):
+    for weak in ("tiny", "a" * 64, "change-me-change-me-change-me-change-me", "dev-secret-key-0123456789-0123456789"):
         with pytest.raises(ConfigurationError, match="STEWARD_SECRET_KEY") as caught:
             load(tmp_path, STEWARD_ENV=env, STEWARD_SECRET_KEY=weak)
         assert weak not in caught.value.detail
