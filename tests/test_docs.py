@@ -19,7 +19,9 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_SETTING = re.compile(r"\b(?:STEWARD|SMTP|ACTION|METRICS|HTTP_ALLOW|WEBHOOK|AI|DATABASE|REDIS|JWT|CORS)_[A-Z][A-Z0-9_]*\b")
+_SETTING = re.compile(
+    r"\b(?:STEWARD|SMTP|ACTION|METRICS|HTTP_ALLOW|WEBHOOK|AI|DATABASE|REDIS|JWT|CORS)_[A-Z][A-Z0-9_]*\b"
+)
 _EXAMPLE = re.compile(r"(?<![\w./-])steward +([^`\n)]*)")
 
 

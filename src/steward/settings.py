@@ -33,7 +33,6 @@ _BLANK_COUNTS: Final = frozenset({"ACTION_ALLOWLIST", "METRICS_WORKSPACE_ALLOWLI
 """Blank means "none of them" here; any other blank variable counts as unset."""
 PRODUCTION: Final = frozenset({"production", "prod"})
 _REFUSED: Final = {
-    "DEV_AUTH_MODE": "is not a setting of Steward: unset it; nobody gets in without a credential.",
     "ALLOW_ACTIONS_DEFAULT": "is not a setting of Steward: unset it and list the allowed actions in ACTION_ALLOWLIST.",
     "REDIS_URL": _NOT_YET,
     "AI_MODEL": _NOT_YET,
