@@ -14,6 +14,8 @@ from steward.attempt import Rooms
 from steward.audit import RecordedDecision
 from steward.authenticator import Authenticator
 from steward.authenticators.api_key import ApiKeyAuthenticator
+from steward.authenticators.chain import Chain
+from steward.authenticators.session import Sessions
 from steward.clock import Clock, SystemClock
 from steward.database import Database, Doorbell
 from steward.database.migrate import upgrade
@@ -51,6 +53,7 @@ class Application:
     database: Database
     directory: Directory
     authenticator: Authenticator
+    sessions: Sessions
     engine: WorkEngine
     catalogue: ActionCatalogue
     policies: Policies
@@ -105,6 +108,28 @@ async def _none_recorded(_workspace_id: str, _since: datetime) -> AsyncIterator[
         yield decision
 
 
+def build_authenticator(
+    settings: Settings, keys: ApiKeyAuthenticator, directory: Directory, clock: Clock
+) -> Authenticator:
+    """Return what recognises this installation's credentials: API keys, and tokens if an issuer is set."""
+    if settings.jwt_issuer is None:
+        return keys
+    from steward.authenticators.jwt import JwtAuthenticator, TokenRules  # noqa: PLC0415 - a tenth of a start
+    from steward.authenticators.signing_keys import SharedSecret, key_set  # noqa: PLC0415
+
+    if settings.jwt_secret is not None:
+        signing, usual = SharedSecret(settings.jwt_secret), ("HS256",)
+    else:
+        signing, usual = key_set(settings.jwt_jwks or "", clock), ("RS256", "ES256")
+    rules = TokenRules(
+        issuer=settings.jwt_issuer,
+        audiences=settings.jwt_audiences,
+        algorithms=settings.jwt_algorithms or usual,
+        skew_s=settings.jwt_skew_s,
+    )
+    return Chain(keys, JwtAuthenticator(rules, signing, directory, clock))
+
+
 @asynccontextmanager
 async def open_application(
     settings: Settings, *, clock: Clock | None = None, around_policies: Callable[[Policies], Policies] | None = None
@@ -136,6 +161,7 @@ async def open_application(
         policies: Policies = CedarPolicies(lists, catalogue, directory)
         if around_policies is not None:
             policies = around_policies(policies)
+        keys = ApiKeyAuthenticator(directory, clock)
         yield Application(
             settings=settings,
             clock=clock,
@@ -143,7 +169,8 @@ async def open_application(
             vault=vault,
             database=database,
             directory=directory,
-            authenticator=ApiKeyAuthenticator(directory, clock),
+            authenticator=build_authenticator(settings, keys, directory, clock),
+            sessions=Sessions(keys, directory, clock),
             engine=engine,
             catalogue=catalogue,
             policies=policies,

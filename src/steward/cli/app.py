@@ -11,6 +11,7 @@ from steward.cli import (
     doctor,
     jobs,
     keys,
+    members,
     plans,
     policies,
     run_sentence,
@@ -50,6 +51,7 @@ app.add_typer(jobs.app, name="jobs", rich_help_panel=_WORK)
 app.add_typer(approvals.app, name="approvals", rich_help_panel=_WORK)
 app.add_typer(actions.app, name="actions", rich_help_panel=_WORK)
 app.add_typer(workspaces.app, name="workspaces", rich_help_panel=_MANAGE)
+app.add_typer(members.app, name="members", rich_help_panel=_MANAGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_MANAGE)
 app.add_typer(policies.app, name="policy", rich_help_panel=_MANAGE)
 app.command("doctor", rich_help_panel=_MANAGE)(doctor.doctor)
