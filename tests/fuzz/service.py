@@ -118,7 +118,7 @@ def running_service(home: Path, asking: Asking | None = None) -> Iterator[Servic
     """
     if asking is None:
         asking = Asking()
-        asking.ask("sample.count", when=lambda params: params["text"] == ASKS)
+        asking.ask("sample.count", when=lambda params: params.get("text") == ASKS)
     runner = _Runner(home, asking)
     service = runner.start()
     try:

@@ -274,7 +274,7 @@ async def test_a_rule_that_a_workspace_switched_on_asks(house: House, asking: As
 
 async def test_a_step_held_in_the_run_is_shown_with_its_value(house: House, asking: Asking) -> None:
     """The approval is of one job, shows the resolved value and its source, and releases that job alone."""
-    asking.ask("sample.count", when=lambda params: params["text"] == "abcd")
+    asking.ask("sample.count", when=lambda params: params.get("text") == "abcd")
     developer, approver = await house.client(), await house.client(role=Role.APPROVER)
     actions = [{"action_id": "sample.echo", "params": {"text": "abcd"}}, count({"$ref": "steps.s1.result.text"})]
     done = (await developer.post("/ai/execute", json={"actions": actions})).json()
