@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from steward.errors import Invalid
 
-_WORKSPACE_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+WORKSPACE_ID: Final = r"[a-z0-9][a-z0-9_-]{0,31}"
+"""The shape of a workspace's id, for published schemas; everybody else asks ``canonical_workspace_id``."""
+_WORKSPACE_ID: Final = re.compile(WORKSPACE_ID)
 SYSTEM_WORKSPACE: Final = "system"
 """Reserved for operators of the installation; it never holds work."""
 

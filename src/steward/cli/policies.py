@@ -11,10 +11,10 @@ import typer
 
 from steward.cli.exits import CommandFailed, ExitCode
 from steward.cli.options import AsJson, group
+from steward.ids import is_word
 
 app = group("Look at policies, narrow what may run, and try a change on the past.")
 _BACK: Final = re.compile(r"([1-9]\d{0,4})([hd])", re.ASCII)
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a policy of the workspace's own.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="A file with the policy in Cedar; '-' reads standard input.")]
 
@@ -177,7 +177,7 @@ def diff(
 
 
 def _named(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not is_word(name):
         raise CommandFailed("A policy's name is a-z, 0-9 and '_', starting with a letter.", code=ExitCode.USAGE)
 
 
@@ -186,7 +186,7 @@ def _name_of(file: str, name: str | None) -> dict[str, str]:
     stem = name or Path(file).stem
     if name is not None:
         _named(name)
-    return {"name": stem} if _NAME.fullmatch(stem) else {}
+    return {"name": stem} if is_word(stem) else {}
 
 
 def _text(file: str) -> str:
