@@ -24,6 +24,7 @@ from steward.web import (
     workspaces,
 )
 from steward.web.middleware import BodyLimit, Envelope
+from steward.web.rate_limits import RateLimiter
 
 BODY_TIMEOUT_S: Final = 30.0
 STREAMS_PER_WORKSPACE: Final = 64
@@ -48,6 +49,7 @@ def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
     api.state.steward = app
     api.state.stopping = asyncio.Event()
     api.state.streams = events.StreamLimit(limits.streams_per_workspace)
+    api.state.rate_limiter = RateLimiter(app.settings.rate_limits, app.clock)
     problems.install(api)
     openapi.install(api)
     for room in (plans, approvals, jobs, events, actions, workspaces, members, keys, sessions, policies, health):
