@@ -18,6 +18,7 @@ from chaos.points import Point, Trap, labels_in
 from steward.action import Action, ActionContext, ActionDefinition, Effect, ProbeAnswer
 from steward.actions import ActionCatalogue
 from steward.bootstrap import Application
+from steward.caps import NO_CAPS, Caps
 from steward.identity import Principal
 from steward.job import Completed, Expanded, Job, NewJob
 from steward.orchestrator import Orchestrator
@@ -104,9 +105,9 @@ class TrappedDispatcher:
         """Pass on what has no point of its own."""
         return getattr(self._inner, name)
 
-    async def claim(self, worker_id: str, *, limit: int) -> Claimed:
+    async def claim(self, worker_id: str, *, limit: int, caps: Mapping[str, Caps] = NO_CAPS) -> Claimed:
         """Claim."""
-        claimed = await self._inner.claim(worker_id, limit=limit)
+        claimed = await self._inner.claim(worker_id, limit=limit, caps=caps)
         self._jobs |= {lease.job.job_id: lease.job for lease in claimed.leases}
         self._perhaps(Point.AFTER_CLAIM, [lease.job.job_id for lease in claimed.leases])
         return claimed

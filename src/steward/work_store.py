@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
 from steward.approval import Approval, ApprovalStatus, Verdict
+from steward.caps import NO_CAPS, Activity, Caps
 from steward.event import Event
 from steward.identity import Principal
 from steward.job import HeldFor, Job, JobStatus, NewJob, Outcome
@@ -272,6 +273,10 @@ class WorkStore(Protocol):
         """Return up to ``limit`` events after ``event_id``, oldest first; None: only ``last_event_id``, the newest there is."""
         ...
 
+    async def activity(self) -> Activity:
+        """Return what the workspace's caps count now: what runs, and what was started within the last minute."""
+        ...
+
     def listen(self) -> AbstractContextManager[Listener]:
         """Return a listener that hears of new events (perhaps also other workspaces': a ring is only a hint)."""
         ...
@@ -280,8 +285,13 @@ class WorkStore(Protocol):
 class Dispatcher(Protocol):
     """The installation's face: hands out work, takes it back, keeps house."""
 
-    async def claim(self, worker_id: str, *, limit: int) -> Claimed:
+    async def claim(self, worker_id: str, *, limit: int, caps: Mapping[str, Caps] = NO_CAPS) -> Claimed:
         """Take up to ``limit`` ready jobs, fairly between workspaces, oldest first within one.
+
+        ``caps``, by workspace, are never overstepped, whoever else claims or has claimed: what runs, and what was started
+        since a cap per minute is given, is counted in the same operation. A job that a cap keeps stays ``pending`` and is
+        passed over; the workspace's other jobs and everybody else's go on. When a job of such a workspace ends, listeners
+        are woken; ``next_at`` covers a minute's end.
 
         Due scheduled jobs become ready first. Each claimed job: ``running``, fence + 1, attempts + 1, a lease of
         ``LEASE_S``, ``dispatched_at`` cleared, ``started_at`` set on the first. A workspace that was served goes to the

@@ -35,6 +35,7 @@ def sweep(work: Work) -> Swept:
 
 def purge(work: Work, retention_ms: int) -> int:
     """Delete a bounded number of plans that ended long enough ago, with all that belongs to them."""
+    work.sql.run(statements.FORGET_ALL_STARTS, {"now": work.now})
     ended = {"before": work.now - max(retention_ms, _DAY_MS), "limit": _BATCH}
     stale = {"before": work.now - _DAY_MS, "limit": _BATCH}
     plans = [
