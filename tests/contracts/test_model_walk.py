@@ -13,6 +13,7 @@ from steward.identity import Principal
 from steward.job import LEASE_S, Cancelled, Expanded, HandedBack, HeldFor, JobStatus, Outcome, Skipped
 from steward.plan import PlanStatus
 from steward.work_store import MIN_RETENTION_S, Granted, LeaseRef, Refused
+from steward.workspace import Cap
 from tests.contracts.backends import BACKENDS
 from tests.contracts.builders import ALPHA, again, done, doubt, failure, request_claim
 from tests.contracts.reference_records import ModelJob, ModelPlan
@@ -127,11 +128,12 @@ class RandomHistory(Walk):
 
     # Workers.
 
-    @rule(limit=st.sampled_from([1, 2, 5]))
-    def claim(self, limit: int) -> None:
-        """Claim; the model checks that what came was ready and all there was."""
-        leases = self.call(self.world.claim(limit=limit))
-        self.model.claim([lease.job.job_id for lease in leases], limit)
+    @rule(limit=st.sampled_from([1, 2, 5]), cap=st.sampled_from([None, 1, 2]))
+    def claim(self, limit: int, cap: int | None) -> None:
+        """Claim, perhaps within caps; the model checks that what came was ready and all there was."""
+        caps = {} if cap is None else {who: {"*": Cap(max_running=cap)} for who in PEOPLE}
+        leases = self.call(self.world.claim(limit=limit, caps=caps))
+        self.model.claim([lease.job.job_id for lease in leases], limit, cap)
         for lease in leases:
             who, needs = PEOPLE[lease.job.workspace_id], self.model.jobs[lease.job.job_id].needs
             assert set(lease.inputs_sealed) == {self.call(self.world.job_of(need, who)).step_id for need in needs}
@@ -141,7 +143,7 @@ class RandomHistory(Walk):
     @rule(data=st.data(), slow=st.sampled_from([False, False, False, True]))
     def work(self, data: st.DataObject, slow: bool) -> None:
         """Claim all there is; dispatch and end, in all sorts of ways, most of what runs; perhaps too slowly."""
-        self.claim(50)
+        self.claim(50, None)
         if slow:
             self._pass(SLOW_S)
         for job in self.model.in_state(S.RUNNING):
