@@ -23,6 +23,7 @@ from steward.identity import Principal
 from steward.job import Completed, Expanded, Job, NewJob
 from steward.orchestrator import Orchestrator
 from steward.plan_check import step_digests
+from steward.spending import NO_SPENDING, Spending
 from steward.submission import sealed_params, sealed_result
 from steward.work_store import (
     Answer,
@@ -112,11 +113,13 @@ class TrappedDispatcher:
         self._perhaps(Point.AFTER_CLAIM, [lease.job.job_id for lease in claimed.leases])
         return claimed
 
-    async def dispatch(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
+    async def dispatch(
+        self, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending] = NO_SPENDING
+    ) -> tuple[Answer, ...]:
         """Write dispatch records."""
         job_ids = [ref.job_id for ref in refs]
         self._perhaps(Point.BEFORE_DISPATCH, job_ids)
-        answers = await self._noted("dispatch", job_ids, self._inner.dispatch(refs))
+        answers = await self._noted("dispatch", job_ids, self._inner.dispatch(refs, spends))
         self._perhaps(Point.AFTER_DISPATCH, job_ids)
         return answers
 

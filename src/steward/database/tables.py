@@ -136,6 +136,9 @@ spent = Table(
     Column("budget", String(32), primary_key=True),
     # Distinct units in spendings; kept in step so that a dispatch need not count them.
     Column("total", Integer, nullable=False),
+    # The reservation whose end the last job that was put off waits for, and how many wait for others of that moment.
+    Column("promised_at", _Time, nullable=False),
+    Column("promised", Integer, nullable=False),
 )
 
 plans = Table(

@@ -10,14 +10,14 @@ from typing import Any
 from steward.caps import Activity, Caps, Room, Start, counts_until
 from steward.clock import from_milliseconds, milliseconds
 from steward.database.sql import Sql
-from steward.work_stores.sql import statements
+from steward.work_stores.sql import limit_statements, statements
 from steward.work_stores.sql.transaction import Work
 
 
 def activity(sql: Sql, workspace_id: str, now: int) -> Activity:
     """Return what a workspace has running and what it started within the last minute."""
     running = sql.all(statements.RUNNING_BY_ACTION, {"w": workspace_id})
-    started = sql.all(statements.STARTS, {"w": workspace_id, "now": now})
+    started = sql.all(limit_statements.STARTS, {"w": workspace_id, "now": now})
     return Activity(
         running={row.action_id: row.number for row in running},
         started=tuple(Start(row.action_id, from_milliseconds(row.until), row.number) for row in started),
@@ -51,9 +51,9 @@ def within_caps(work: Work, workspace_id: str, share: int, caps: Caps, capped: d
 
 
 def _remember(work: Work, workspace_id: str, number_of: Counter[str], now: datetime) -> None:
-    work.sql.run(statements.FORGET_STARTS, {"w": workspace_id, "now": work.now})
+    work.sql.run(limit_statements.FORGET_STARTS, {"w": workspace_id, "now": work.now})
     until = milliseconds(counts_until(now))
     for action_id, number in number_of.items():
         work.sql.run(
-            statements.COUNT_STARTS, {"w": workspace_id, "until": until, "action_id": action_id, "number": number}
+            limit_statements.COUNT_STARTS, {"w": workspace_id, "until": until, "action_id": action_id, "number": number}
         )

@@ -18,8 +18,10 @@ from steward.caps import Caps
 from steward.clock import from_milliseconds
 from steward.event import EventType
 from steward.job import LEASE_S, HeldFor, JobStatus
+from steward.spending import Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Refused, Settlement, WorkStore
 from steward.work_stores.sql import statements
+from steward.work_stores.sql.budgets import reserve
 from steward.work_stores.sql.capped import within_caps
 from steward.work_stores.sql.rows import JobRow, approval_row, encode, to_job
 from steward.work_stores.sql.transaction import Work
@@ -144,8 +146,8 @@ def _leased(work: Work, ref: LeaseRef) -> JobRow | None:
     return row if row.status == JobStatus.RUNNING else None
 
 
-def dispatch(work: Work, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
-    """Write the dispatch records of good leases."""
+def dispatch(work: Work, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending]) -> tuple[Answer, ...]:
+    """Write the dispatch records of good leases whose effects their workspaces' budgets have room for."""
     answers: list[Answer] = []
     work.jobs_by_id(ref.job_id for ref in refs)
     for ref in refs:
@@ -156,6 +158,8 @@ def dispatch(work: Work, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
             answers.append(Granted(to_job(row)))
         elif row.cancel_requested:
             answers.append(Refused("cancelled"))
+        elif ref in spends and (refused := reserve(work, row, spends[ref])) is not None:
+            answers.append(refused)
         else:
             row.dispatched_at, row.lease_until = work.now, work.now + _LEASE_MS
             if row.first_dispatched_at is None or row.retry != RetryMode.KEYED:

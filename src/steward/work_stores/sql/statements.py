@@ -1,4 +1,5 @@
-"""Every SQL statement of the work store, by name, each with its purpose. No other module of the engine spells SQL.
+"""Every SQL statement of the work store, by name, each with its purpose. No other module of the engine spells SQL, but for
+``limit_statements``, which has those of caps and budgets.
 
 All take named parameters (``:w`` workspace, ``:now`` milliseconds). Statements on behalf of a principal always filter by
 workspace; the dispatcher's find rows by job id and check the workspace of the lease.
@@ -11,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from steward.approval import ApprovalStatus
 from steward.database.sql import among, given
-from steward.database.tables import approvals, events, idempotency, jobs, plans, queues, starts
+from steward.database.tables import approvals, events, idempotency, jobs, plans, queues
 from steward.job import JobStatus
 from steward.plan import PlanStatus
 from steward.work_stores.sql.rows import EVENT_COLUMNS
@@ -173,25 +174,6 @@ QUEUE = select(queues).where(queues.c.workspace_id == W)
 
 DEPTHS = select(queues.c.workspace_id, queues.c.depth).where(literal_column("queues.depth > 0"))
 """Ready jobs by workspace."""
-
-# -- starts: what a cap per minute counts -----------------------------------------------------------------------------
-
-_count = sqlite_insert(starts).values(
-    workspace_id=W, until=bindparam("until"), action_id=bindparam("action_id"), number=bindparam("number")
-)
-COUNT_STARTS = _count.on_conflict_do_update(
-    index_elements=["workspace_id", "until", "action_id"], set_={"number": starts.c.number + _count.excluded.number}
-)
-"""Remember how many jobs of an action were claimed within one second."""
-
-STARTS = select(starts).where(starts.c.workspace_id == W, starts.c.until > bindparam("now")).order_by(starts.c.until)
-"""What a workspace started within the last minute, the soonest to be forgotten first."""
-
-FORGET_STARTS = delete(starts).where(starts.c.workspace_id == W, starts.c.until <= bindparam("now"))
-"""Forget what no longer counts."""
-
-FORGET_ALL_STARTS = delete(starts).where(starts.c.until <= bindparam("now"))
-"""The same, of every workspace."""
 
 # -- plans -----------------------------------------------------------------------------------------------------------
 

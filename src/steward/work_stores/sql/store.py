@@ -19,6 +19,7 @@ from steward.identity import Principal
 from steward.ids import IdFactory
 from steward.job import HeldFor, Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
+from steward.spending import NO_SPENDING, Spending
 from steward.work_store import (
     Answer,
     ApprovalPage,
@@ -204,9 +205,11 @@ class SqlDispatcher:
         """Take ready jobs, fairly between workspaces and within their caps."""
         return await self._engine.change(lambda work: claim.claim(work, worker_id, limit, self._open_for, caps))
 
-    async def dispatch(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
-        """Record that effects may now happen."""
-        return await self._engine.change(lambda work: claim.dispatch(work, refs))
+    async def dispatch(
+        self, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending] = NO_SPENDING
+    ) -> tuple[Answer, ...]:
+        """Record that effects may now happen, and reserve what they take."""
+        return await self._engine.change(lambda work: claim.dispatch(work, refs, spends))
 
     async def renew(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
         """Extend leases."""

@@ -46,6 +46,8 @@ def upgrade() -> None:
         sa.Column("workspace_id", sa.String(length=32), nullable=False),
         sa.Column("budget", sa.String(length=32), nullable=False),
         sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("promised_at", sa.BigInteger(), nullable=False),
+        sa.Column("promised", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "budget", name=op.f("pk_spent")),
     )
 
