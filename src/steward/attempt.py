@@ -37,6 +37,7 @@ from steward.expression import resolve
 from steward.identity import Principal, Scope
 from steward.ids import IdFactory
 from steward.job import (
+    BUDGET_EXCEEDED,
     Cancelled,
     Completed,
     Deferred,
@@ -58,9 +59,9 @@ from steward.spending import Spending, spending_of
 from steward.step_approval import Changed, StepNow
 from steward.submission import sealed_params, sealed_result
 from steward.together import Together
+from steward.usage import settings_of
 from steward.vault import SealBroken, Vault
 from steward.work_store import Answer, Dispatcher, Lease, LeaseRef, Refused
-from steward.workspace import WorkspaceSettings
 
 _log = structlog.get_logger("steward.worker")
 _MAX_DETAIL_CHARS: Final = 500
@@ -88,7 +89,7 @@ class LeaseLost:
 def _refused(answer: Refused) -> Outcome | LeaseLost:
     """Return what becomes of an attempt whose effect may not happen (now)."""
     if answer.reason == "budget":
-        error = JobError("budget_exceeded", answer.detail)
+        error = JobError(BUDGET_EXCEEDED, answer.detail)
         return Failed(error) if answer.retry_at is None else Deferred(error, answer.retry_at)
     return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
 
@@ -287,10 +288,8 @@ class Attempt:
 
     async def _spending(self, definition: ActionDefinition, params: Mapping[str, Any]) -> Spending | None:
         """Return what the effect takes from the workspace's budgets; recipients only as keyed hashes."""
-        workspace_id = self.job.workspace_id
-        workspace = await self.rooms.directory.get_workspace(workspace_id)
-        macs = partial(self.rooms.vault.macs, workspace_id=workspace_id)
-        settings = WorkspaceSettings() if workspace is None else workspace.settings
+        settings = await settings_of(self.rooms.directory, self.job.workspace_id)
+        macs = partial(self.rooms.vault.macs, workspace_id=self.job.workspace_id)
         return spending_of(definition, params, settings, lambda text: macs({"recipient": text}))
 
     async def _in_time(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Any:

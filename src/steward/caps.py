@@ -7,15 +7,18 @@ not, so the two cannot drift apart.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final, Literal
 
 from steward.clock import from_milliseconds, milliseconds
-from steward.workspace import Cap
+from steward.workspace import Budget, BudgetName, Cap
 
 Caps = Mapping[str, Cap]
 """A workspace's caps, by action id, ``provider.*`` or ``*``."""
+Budgets = Mapping[BudgetName, Budget]
+"""A workspace's budgets, by what they count."""
+NO_BUDGETS: Final[Budgets] = MappingProxyType({})
 NO_CAPS: Final[Mapping[str, Caps]] = MappingProxyType({})
 """No workspace has any."""
 _SECOND_MS: Final = 1000
@@ -45,12 +48,14 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """What a workspace's caps count."""
+    """What a workspace's caps and budgets count."""
 
     running: Mapping[str, int] = field(default_factory=dict)
     """Running jobs by action id."""
     started: tuple[Start, ...] = ()
     """Those of the last minute, as far as a cap asked for them."""
+    used: Mapping[BudgetName, int] = field(default_factory=dict)
+    """How much of each budget that was asked about is used within its window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +93,7 @@ class Room:
 
     def capped(self, action_id: str) -> Capped | None:
         """Return the rule that keeps a job of this action from being claimed now; None: it may be."""
-        return next(iter(rule for left, rule in self._rules(action_id) if left <= 0), None)
+        return next((rule for left, rule in self._rules(action_id) if left <= 0), None)
 
     def left(self, action_id: str) -> float:
         """Return how many more jobs of this action may be claimed; without a cap, infinitely many."""
@@ -99,11 +104,9 @@ class Room:
         self._running[action_id] = self._running.get(action_id, 0) + 1
         self._started.append(Start(action_id, counts_until(self._now), 1))
 
-    def _rules(self, action_id: str) -> Iterable[tuple[int, Capped]]:
-        """Yield every rule that counts this action, with how many it leaves."""
+    def rules(self) -> Iterable[tuple[int, Capped]]:
+        """Yield every rule with how many it leaves."""
         for pattern, cap in self._caps.items():
-            if not covers(pattern, action_id):
-                continue
             if (limit := cap.max_running) is not None:
                 running = sum(number for other, number in self._running.items() if covers(pattern, other))
                 yield limit - running, Capped(pattern=pattern, kind="max_running", limit=limit, until=None)
@@ -115,6 +118,9 @@ class Room:
                 until = _room_at(started, 1 - left)
                 yield left, Capped(pattern=pattern, kind="per_minute", limit=limit, until=until)
 
+    def _rules(self, action_id: str) -> Iterable[tuple[int, Capped]]:
+        return ((left, rule) for left, rule in self.rules() if covers(rule.pattern, action_id))
+
 
 def _room_at(started: list[Start], too_many: int) -> datetime | None:
     """Return when ``too_many`` of what was started, the soonest first, no longer count."""
@@ -123,3 +129,7 @@ def _room_at(started: list[Start], too_many: int) -> datetime | None:
         if too_many <= 0:
             return start.until
     return None
+
+
+ENDLESS: Final = Room({}, Activity(), datetime.max.replace(tzinfo=UTC))
+"""Where nothing is capped."""

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
 from steward.approval import Approval, ApprovalStatus, Verdict
-from steward.caps import NO_CAPS, Activity, Caps
+from steward.caps import NO_BUDGETS, NO_CAPS, Activity, Budgets, Caps
 from steward.event import Event
 from steward.identity import Principal
 from steward.job import HeldFor, Job, JobStatus, NewJob, Outcome
@@ -274,8 +274,8 @@ class WorkStore(Protocol):
         """Return up to ``limit`` events after ``event_id``, oldest first; None: only ``last_event_id``, the newest there is."""
         ...
 
-    async def activity(self) -> Activity:
-        """Return what the workspace's caps count now: what runs, and what was started within the last minute."""
+    async def activity(self, budgets: Budgets = NO_BUDGETS) -> Activity:
+        """Return what caps and these budgets count now: what runs, what started within the last minute, what is used."""
         ...
 
     def listen(self) -> AbstractContextManager[Listener]:

@@ -13,6 +13,7 @@ from steward.errors import NotFound, StewardError
 from steward.plan import PlanRecord, PlanStatus
 from steward.rate_limit import RateRule
 from steward.telemetry import Telemetry
+from steward.usage import room_of
 from steward.web import answers
 from steward.web.bodies import Body, ExecuteBody, PlanBody, ReviseBody
 from steward.web.cursors import next_cursor, position
@@ -197,4 +198,6 @@ async def explain_plan(principal: Previewer, services: Services, plan_id: PlanId
     if plan is None:
         raise NotFound
     jobs, approvals = await store.plan_jobs(plan_id), await store.plan_approvals(plan_id)
-    return json_answer(explain.explain_plan(plan, jobs, services.clock.now(), approvals))
+    now = services.clock.now()
+    room = await room_of(services.directory, store, now)
+    return json_answer(explain.explain_plan(plan, jobs, now, approvals, room=room))

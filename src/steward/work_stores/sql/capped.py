@@ -7,20 +7,26 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from steward.caps import Activity, Caps, Room, Start, counts_until
+from steward.caps import NO_BUDGETS, Activity, Budgets, Caps, Room, Start, counts_until
 from steward.clock import from_milliseconds, milliseconds
 from steward.database.sql import Sql
 from steward.work_stores.sql import limit_statements, statements
 from steward.work_stores.sql.transaction import Work
 
 
-def activity(sql: Sql, workspace_id: str, now: int) -> Activity:
-    """Return what a workspace has running and what it started within the last minute."""
+def activity(sql: Sql, workspace_id: str, now: int, budgets: Budgets = NO_BUDGETS) -> Activity:
+    """Return what a workspace has running, what it started within the last minute, and what it used of ``budgets``."""
     running = sql.all(statements.RUNNING_BY_ACTION, {"w": workspace_id})
     started = sql.all(limit_statements.STARTS, {"w": workspace_id, "now": now})
     return Activity(
         running={row.action_id: row.number for row in running},
         started=tuple(Start(row.action_id, from_milliseconds(row.until), row.number) for row in started),
+        used={
+            name: sql.one(
+                limit_statements.USED, {"w": workspace_id, "b": name, "since": now - budget.window_s * 1000}
+            ).number
+            for name, budget in budgets.items()
+        },
     )
 
 

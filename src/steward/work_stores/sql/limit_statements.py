@@ -86,10 +86,10 @@ UNSPEND = (
 )
 """Give back what was reserved for an attempt."""
 
-USED = select(func.count(spendings.c.unit.distinct()), func.min(spendings.c.at)).where(
+USED = select(func.count(spendings.c.unit.distinct()).label("number")).where(
     *_BUDGET, spendings.c.at > bindparam("since")
 )
-"""How much of a budget is used within its window, and since when."""
+"""How much of a budget is used within its window."""
 
 BUDGETS = select(spent.c.workspace_id, spent.c.budget).where(spent.c.total > 0)
 """Budgets of which something is spent."""

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeVar
 from sqlalchemy import Connection
 
 from steward.approval import Approval, ApprovalStatus, Verdict
-from steward.caps import NO_CAPS, Activity, Caps
+from steward.caps import NO_BUDGETS, NO_CAPS, Activity, Budgets, Caps
 from steward.clock import Clock, milliseconds
 from steward.database import Database, Doorbell
 from steward.database.migrate import upgrade
@@ -181,9 +181,9 @@ class SqlWorkStore:
         """Return events after one of them."""
         return await self._read(reading.events_after, event_id, limit=limit, plan_id=plan_id)
 
-    async def activity(self) -> Activity:
-        """Return what runs and what was started within the last minute."""
-        return await self._read(capped.activity, self._engine.now)
+    async def activity(self, budgets: Budgets = NO_BUDGETS) -> Activity:
+        """Return what caps and these budgets count now."""
+        return await self._read(capped.activity, self._engine.now, budgets)
 
     def listen(self) -> AbstractContextManager[Listener]:
         """Return a listener for new events."""
