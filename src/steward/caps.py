@@ -71,9 +71,10 @@ class Capped:
     @property
     def sentence(self) -> str:
         """What the rule says."""
-        what = "jobs" if self.pattern == "*" else f"jobs of '{self.pattern}'"
+        what = f"{self.limit} job{'' if self.limit == 1 else 's'}"
+        what = what if self.pattern == "*" else f"{what} of '{self.pattern}'"
         when = "run at the same time" if self.kind == "max_running" else "start in a minute"
-        return f"In this workspace at most {self.limit} {what} may {when}."
+        return f"In this workspace at most {what} may {when}."
 
 
 class Room:

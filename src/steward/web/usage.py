@@ -51,15 +51,15 @@ class Usage(Answer):
 
 
 @router.get(
-    "/{workspace_id}/usage",
+    "/{workspace}/usage",
     operation_id="workspaces_usage",
     summary="Show what is used of caps and budgets",
     responses=documented(Usage, 404),
 )
 async def show_usage(
-    principal: Previewer, services: Services, workspace_id: Annotated[str, Path(description="The credential's own.")]
+    principal: Previewer, services: Services, workspace: Annotated[str, Path(description="The credential's own.")]
 ) -> Response:
     """What runs now, and how much of each limit that the workspace set is used."""
-    if workspace_id != principal.workspace_id:
+    if workspace != principal.workspace_id:
         raise NotFound
     return json_answer(await usage_of(services.directory, work_of(services, principal), services.clock.now()))
