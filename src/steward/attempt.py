@@ -37,7 +37,6 @@ from steward.expression import resolve
 from steward.identity import Principal, Scope
 from steward.ids import IdFactory
 from steward.job import (
-    BUDGET_EXCEEDED,
     Cancelled,
     Completed,
     Deferred,
@@ -89,7 +88,7 @@ class LeaseLost:
 def _refused(answer: Refused) -> Outcome | LeaseLost:
     """Return what becomes of an attempt whose effect may not happen (now)."""
     if answer.reason == "budget":
-        error = JobError(BUDGET_EXCEEDED, answer.detail)
+        error = JobError("budget_exceeded", answer.detail)
         return Failed(error) if answer.retry_at is None else Deferred(error, answer.retry_at)
     return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from steward.approval import Approval, ApprovalStatus
 from steward.caps import ENDLESS, Room
-from steward.job import BUDGET_EXCEEDED, HeldFor, Job, JobStatus
+from steward.job import HeldFor, Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.views import time_view
 
@@ -88,7 +88,7 @@ def explain_job(
         return _waiting(job, plan_jobs)
     if status is JobStatus.SCHEDULED:
         why = "its next attempt" if job.attempts else "its start"
-        if job.error is not None and job.error.code == BUDGET_EXCEEDED:
+        if job.error is not None and job.error.code == "budget_exceeded":
             who = "an admin of the workspace: raise the budget; or the clock"
             return _explanation(status, job.error.code, job.error.detail, since=since, change=job.not_before, who=who)
         error = "" if job.error is None else f" The last attempt said: {job.error.detail}"

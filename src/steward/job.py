@@ -19,8 +19,6 @@ HEARTBEAT_S: Final = 3.0
 """How often a worker renews its leases, in seconds."""
 MAX_HISTORY: Final = 20
 """Finished attempts kept in a job's record; older ones are dropped, never the count."""
-BUDGET_EXCEEDED: Final = "budget_exceeded"
-"""The error of a job whose effect does not fit into a budget of its workspace."""
 _BACKOFF_BASE_S: Final = 1.0
 _BACKOFF_CAP_S: Final = 300.0
 
