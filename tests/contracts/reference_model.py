@@ -221,6 +221,13 @@ class Model:
         else:
             self._end(job, end)
 
+    def defer(self, job: ModelJob, not_before: datetime) -> None:
+        """Put an attempt off that had no effect and does not count."""
+        if job.cancel_requested:
+            return self._end(job, S.UNKNOWN if job.is_doubtful() else S.CANCELLED)
+        job.left, job.not_before = job.left + 1, not_before
+        return job.leave(S.SCHEDULED)
+
     def expand(self, job: ModelJob, children: list[ModelJob]) -> None:
         """Put children in place; the job waits for them."""
         for child in children:

@@ -10,7 +10,18 @@ from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from steward.approval import Verdict
 from steward.identity import Principal
-from steward.job import LEASE_S, Cancelled, Expanded, HandedBack, HeldFor, JobStatus, Outcome, Skipped
+from steward.job import (
+    LEASE_S,
+    Cancelled,
+    Deferred,
+    Expanded,
+    HandedBack,
+    HeldFor,
+    JobError,
+    JobStatus,
+    Outcome,
+    Skipped,
+)
 from steward.plan import PlanStatus
 from steward.work_store import MIN_RETENTION_S, Granted, LeaseRef, Refused
 from steward.workspace import Cap
@@ -162,12 +173,16 @@ class RandomHistory(Walk):
 
     def _settle(self, data: st.DataObject, job: ModelJob, how: str) -> None:
         dispatched = job.dispatched_at is not None
-        if (how == "back" and dispatched) or (how == "expand" and (job.cancel_requested or job.expanded)):
+        if (how in {"back", "defer"} and dispatched) or (how == "expand" and (job.cancel_requested or job.expanded)):
             how = "done"
         doubtful = how == "again" and dispatched and data.draw(st.booleans(), label="doubtful")
         later = self.world.at(data.draw(st.sampled_from([2.5, 100.5]), label="backoff")) if how == "again" else None
         if how == "expand":
             return self._expand(data, job)
+        if how == "defer":
+            outcome = Deferred(JobError("budget_exceeded", "Not yet."), self.world.at(50.5))
+            assert isinstance(self.call(self.world.settle(_ref(job), outcome)), Granted)
+            return self.model.defer(job, self.world.at(50.5))
         plain: dict[str, tuple[Outcome, JobStatus]] = {
             "done": (done({"n": 1}, b"r"), S.COMPLETED),
             "failed": (failure(), S.FAILED),
