@@ -77,24 +77,11 @@ def explain_job(
     status = job.status
     since = job.finished_at or job.started_at or job.enqueued_at
     if status is JobStatus.HELD:
-        drift = job.held_for is HeldFor.DRIFT
-        asked = [one for one in approvals if one.status is ApprovalStatus.PENDING and one.job_id in {None, job.job_id}]
-        if asked and not drift:
-            return _awaiting(status, asked[0])
-        code = "drifted" if drift else "awaiting_approval"
-        who = "anyone who may execute: cancel it and make the plan again" if drift else "an approver"
-        return _explanation(status, code, job.reason or "It waits for a person.", since=since, change=None, who=who)
+        return _held(job, approvals, since)
     if status is JobStatus.WAITING:
         return _waiting(job, plan_jobs)
     if status is JobStatus.SCHEDULED:
-        why = "its next attempt" if job.attempts else "its start"
-        if job.error is not None and job.error.code == "budget_exceeded":
-            who = "an admin of the workspace: raise the budget; or the clock"
-            return _explanation(status, job.error.code, job.error.detail, since=since, change=job.not_before, who=who)
-        error = "" if job.error is None else f" The last attempt said: {job.error.detail}"
-        text = f"It waits for {why}.{error}"
-        change = max(job.not_before, now) if job.not_before else None
-        return _explanation(status, "not_yet_due", text, since=since, change=change, who="the clock")
+        return _scheduled(job, now, since)
     if status is JobStatus.PENDING and (rule := room.capped(job.action_id)) is not None:
         who = "an admin of the workspace: raise the cap"
         text = f"It is ready, but capped. {rule.sentence}"
@@ -106,6 +93,26 @@ def explain_job(
         text = job.reason
     change = job.lease_until if status is JobStatus.RUNNING else None
     return _explanation(status, code, text, since=since, change=change, who=_WHO.get(status))
+
+
+def _held(job: Job, approvals: Sequence[Approval], since: datetime) -> dict[str, Any]:
+    drift = job.held_for is HeldFor.DRIFT
+    asked = [one for one in approvals if one.status is ApprovalStatus.PENDING and one.job_id in {None, job.job_id}]
+    if asked and not drift:
+        return _awaiting(job.status, asked[0])
+    code = "drifted" if drift else "awaiting_approval"
+    who = "anyone who may execute: cancel it and make the plan again" if drift else "an approver"
+    return _explanation(job.status, code, job.reason or "It waits for a person.", since=since, change=None, who=who)
+
+
+def _scheduled(job: Job, now: datetime, since: datetime) -> dict[str, Any]:
+    code, who = "not_yet_due", "the clock"
+    error = "" if job.error is None else f" The last attempt said: {job.error.detail}"
+    text = f"It waits for {'its next attempt' if job.attempts else 'its start'}.{error}"
+    if job.error is not None and job.error.code == "budget_exceeded":
+        code, text, who = job.error.code, job.error.detail, "the clock, or an admin of the workspace: raise the budget"
+    change = max(job.not_before, now) if job.not_before else None
+    return _explanation(job.status, code, text, since=since, change=change, who=who)
 
 
 def _waiting(job: Job, plan_jobs: Sequence[Job]) -> dict[str, Any]:
