@@ -104,6 +104,7 @@ class Telemetry:
         self._decisions = self._counter(
             "security_decisions_total", "Requests let in or turned away.", "result", "workspace_id"
         )
+        self._rate_limited = self._counter("http_rate_limited_total", "Requests that were one too many.", "rule")
         self._planner = self._counter("ai_planner_requests_total", "Plans asked for.", "status")
         self._planner_seconds = self._histogram(
             "ai_planner_duration_seconds", "Duration of planning.", _PLANNER_BUCKETS
@@ -156,6 +157,10 @@ class Telemetry:
     def security_decision(self, result: str, workspace_id: str | None) -> None:
         """Take note that a request was ``allowed`` or ``denied``."""
         self._decisions.labels(result, self._workspace.of(workspace_id)).inc()
+
+    def rate_limited(self, rule: str) -> None:
+        """Take note that a request was one too many. ``rule`` is one of the rules' names."""
+        self._rate_limited.labels(rule).inc()
 
     def planner_request(self, status: str, seconds: float, tokens_in: int = 0, tokens_out: int = 0) -> None:
         """Take note of one plan asked for: ``ok``, ``refused`` (bad input) or ``error``."""

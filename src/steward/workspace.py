@@ -38,6 +38,10 @@ def require_workspace_id(value: object) -> str:
     return workspace_id
 
 
+MAX_WINDOW_S: Final = 31 * 24 * 3600
+"""The longest window of a budget."""
+
+
 class Cap(BaseModel):
     """How much of something may run: at the same time, and in a minute. None: no limit."""
 
@@ -55,7 +59,7 @@ class Budget(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     limit: Annotated[int, Field(ge=0, le=10_000_000)]
-    window_s: Annotated[int, Field(ge=1, le=31 * 24 * 3600)]
+    window_s: Annotated[int, Field(ge=1, le=MAX_WINDOW_S)]
 
 
 BudgetName = Literal["messages_out", "outside_recipients", "webhook_calls"]

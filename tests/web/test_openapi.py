@@ -48,6 +48,7 @@ BUILT = {
     ("get", "/workspaces"): "workspaces_list",
     ("post", "/workspaces"): "workspaces_create",
     ("get", "/workspaces/{workspace}"): "workspaces_show",
+    ("get", "/workspaces/{workspace}/usage"): "workspaces_usage",
     ("put", "/workspaces/{workspace}/settings"): "workspaces_set",
     ("post", "/workspaces/{workspace}/keys"): "workspaces_key",
     ("get", "/members"): "members_list",

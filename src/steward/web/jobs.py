@@ -12,6 +12,7 @@ from steward.errors import BadRequest, NotFound
 from steward.identity import Principal
 from steward.ids import is_id
 from steward.job import Job, JobStatus
+from steward.usage import room_of
 from steward.views import job_view
 from steward.web import answers
 from steward.web.bodies import Body, ResolveBody
@@ -89,9 +90,10 @@ async def show_job(principal: Previewer, services: Services, job_id: JobId) -> R
 async def explain_job(principal: Previewer, services: Services, job_id: JobId) -> Response:
     """Why it is not running, or how it ended, since when, and what would change that."""
     job = await _job(services, principal, job_id)
-    store = work_of(services, principal)
+    store, now = work_of(services, principal), services.clock.now()
     plan_jobs, approvals = await store.plan_jobs(job.plan_id), await store.plan_approvals(job.plan_id)
-    return json_answer(explain.explain_job(job, plan_jobs, services.clock.now(), approvals))
+    room = await room_of(services.directory, store, now)
+    return json_answer(explain.explain_job(job, plan_jobs, now, approvals, room=room))
 
 
 @router.post(

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from steward.web.answers import Problem, StreamedEvent
 from steward.web.problems import MEDIA_TYPE
+from steward.web.rate_limits import rule_of
 
 VERSION: Final = importlib.metadata.version("steward")
 _REF: Final = "#/components/schemas/{model}"
@@ -31,12 +32,18 @@ _MEANING: Final = {
     503: "The store is unavailable.",
     504: "The far end did not answer in time.",
 }
-_ALWAYS: Final = (400, 401, 403, 422, 500, 503)
+_ALWAYS: Final = (400, 401, 403, 422, 429, 500, 503)
 _WITH_BODY: Final = (408, 413)
+_TEXT: Final = {"schema": {"type": "string"}}
+_RATE_LIMIT: Final = {
+    "RateLimit-Policy": {"description": "Each rule: `q` requests in `w` seconds.", **_TEXT},
+    "RateLimit": {"description": "By each rule, `r` requests are left for the next `t` seconds.", **_TEXT},
+}
 DESCRIPTION: Final = """Plain language becomes a checked plan, a preview, and durable work, never done twice.
 
 Send `Authorization: Bearer <api key>`. Every error is `application/problem+json` with a stable `code` and the
-`request_id` that stands in the header `X-Request-ID` of every answer."""
+`request_id` that stands in the header `X-Request-ID` of every answer. Routes with `x-rate-limit` say in the headers
+`RateLimit` and `RateLimit-Policy` how many requests are left."""
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -45,8 +52,12 @@ def answers(model: type[BaseModel] | None, *problems: int, status: int = 200, bo
     """Return what a secured route documents: its answer, its own ``problems``, and those that any such route may have."""
     documented = public_answers(model, *_ALWAYS, *(_WITH_BODY if body else ()), *problems, status=status)
     for response in documented.values():
-        response["headers"] = {"X-Request-ID": {"schema": {"type": "string"}}}
-    documented[HTTPStatus.UNAUTHORIZED]["headers"]["WWW-Authenticate"] = {"schema": {"type": "string"}}
+        response["headers"] = {"X-Request-ID": _TEXT}
+    documented[HTTPStatus.UNAUTHORIZED]["headers"] |= {"WWW-Authenticate": _TEXT, **_RATE_LIMIT}
+    documented[HTTPStatus.TOO_MANY_REQUESTS]["headers"] |= {
+        "Retry-After": {"schema": {"type": "integer"}},
+        **_RATE_LIMIT,
+    }
     return documented
 
 
@@ -73,6 +84,15 @@ def event_stream(*problems: int) -> Responses:
     return documented
 
 
+def _say_where_limited(document: Mapping[str, Any]) -> None:
+    """Document the headers of limited routes, which stand on every one of their answers."""
+    for item in document["paths"].values():
+        for operation in item.values():
+            if rule_of(operation) is not None:
+                for response in operation["responses"].values():
+                    response["headers"] = {**response.get("headers", {}), **_RATE_LIMIT}
+
+
 def install(api: FastAPI) -> None:
     """Make ``api`` publish its description with the schemas that routes refer to by name."""
 
@@ -85,6 +105,7 @@ def install(api: FastAPI) -> None:
                 [(Problem, "serialization"), (StreamedEvent, "serialization")], ref_template=_REF
             )
             document["components"].setdefault("schemas", {}).update(schemas["$defs"])
+            _say_where_limited(document)
             api.openapi_schema = document
         return api.openapi_schema
 

@@ -11,7 +11,9 @@ from steward import explain
 from steward.clock import rfc3339
 from steward.errors import NotFound, StewardError
 from steward.plan import PlanRecord, PlanStatus
+from steward.rate_limit import RateRule
 from steward.telemetry import Telemetry
+from steward.usage import room_of
 from steward.web import answers
 from steward.web.bodies import Body, ExecuteBody, PlanBody, ReviseBody
 from steward.web.cursors import next_cursor, position
@@ -28,6 +30,7 @@ from steward.web.dependencies import (
 from steward.web.jobs import DEFAULT_PAGE, Cursor, Limit
 from steward.web.json_answer import json_answer
 from steward.web.openapi import answers as documented
+from steward.web.rate_limits import limited
 from steward.web.secured_route import SecuredRoute
 from steward.work_store import Submitted
 
@@ -56,7 +59,8 @@ class _PlanningCount:
     "/plan",
     operation_id="plans_create",
     summary="Turn a sentence into a checked plan",
-    responses=documented(answers.Plan, 429, 502, 504, body=True),
+    responses=documented(answers.Plan, 502, 504, body=True),
+    openapi_extra=limited(RateRule.PLAN),
 )
 async def create_plan(principal: Previewer, services: Services, request_id: RequestId, body: PlanBody) -> Response:
     """Nothing runs. A request that lacks something comes back with questions and no runnable step."""
@@ -71,7 +75,8 @@ async def create_plan(principal: Previewer, services: Services, request_id: Requ
     "/plans/{plan_id}/revise",
     operation_id="plans_revise",
     summary="Make a new plan from an old one",
-    responses=documented(answers.Plan, 404, 409, 429, 502, 504, body=True),
+    responses=documented(answers.Plan, 404, 409, 502, 504, body=True),
+    openapi_extra=limited(RateRule.PLAN),
 )
 async def revise_plan(
     principal: Previewer, services: Services, request_id: RequestId, plan_id: PlanId, body: ReviseBody
@@ -94,7 +99,8 @@ def _submitted(submitted: Submitted) -> Response:
     operation_id="plans_execute",
     summary="Execute a plan, or run actions",
     status_code=202,
-    responses=documented(answers.Submitted, 404, 409, 429, status=202, body=True),
+    responses=documented(answers.Submitted, 404, 409, status=202, body=True),
+    openapi_extra=limited(RateRule.EXECUTE),
 )
 async def execute(
     principal: Executor, services: Services, request_id: RequestId, key: IdempotencyKey, body: ExecuteBody
@@ -192,4 +198,6 @@ async def explain_plan(principal: Previewer, services: Services, plan_id: PlanId
     if plan is None:
         raise NotFound
     jobs, approvals = await store.plan_jobs(plan_id), await store.plan_approvals(plan_id)
-    return json_answer(explain.explain_plan(plan, jobs, services.clock.now(), approvals))
+    now = services.clock.now()
+    room = await room_of(services.directory, store, now)
+    return json_answer(explain.explain_plan(plan, jobs, now, approvals, room=room))
