@@ -275,14 +275,6 @@ def test_w56_in_production_no_secret_is_made_up(tmp_path: Path, env: str) -> Non
     assert load(tmp_path, STEWARD_ENV=env).secret_keys == (KEY,)
 
 
-@pytest.mark.parametrize("env", ["production", "development"])
-@pytest.mark.parametrize("value", ["1", "true", "0", ""])
-def test_w57_dev_auth_mode_stops_the_start(tmp_path: Path, env: str, value: str) -> None:
-    """Whatever it says: there is no mode in which somebody gets in without a credential."""
-    with pytest.raises(ConfigurationError, match="DEV_AUTH_MODE"):
-        load(tmp_path, STEWARD_ENV=env, DEV_AUTH_MODE=value)
-
-
 def test_token_settings_are_read(tmp_path: Path) -> None:
     """Each variable arrives in its field."""
     settings = load(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from steward.display_name import MAX_NAME_CHARS
 from steward.web.bodies import Body
@@ -79,7 +79,9 @@ class MemberBody(Body):
         return self
 
 
-class SessionBody(Body):
-    """A one-time code to open a session with."""
+class SessionBody(BaseModel):
+    """A one-time code to open a session with. It alone says who it is, so nothing else does."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     code: Annotated[str, Field(min_length=1, max_length=64, description="As `steward up` prints it.")]

@@ -89,7 +89,9 @@ async def _check_body(request: StrictRequest, principal: Principal | None, *, ta
 
 def _check_own(values: Any, principal: Principal | None) -> None:
     """Refuse a workspace or actor that is not the credential's own; what is no text is left to the schema."""
+    if principal is None:
+        return
     for name in _OWN:
         claimed = values.get(name)
-        if principal is not None and isinstance(claimed, str) and claimed != getattr(principal, name):
+        if isinstance(claimed, str) and claimed != getattr(principal, name):
             raise NotYourWorkspace(f"'{name}' is not the credential's own.")
