@@ -99,6 +99,7 @@ def change_settings(
     from steward.cli.render import print_json, say
     from steward.directory import LOCAL_ACTOR
     from steward.directory_views import workspace_detail
+    from steward.policies.cedar_rules import require_optional
     from steward.workspace import WorkspaceSettings
 
     text = sys.stdin.read(_MAX_CHARS) if str(file) == "-" else file.read_text(encoding="utf-8")
@@ -112,6 +113,7 @@ def change_settings(
             "'steward workspaces show --json' prints settings in the right form.",
             ExitCode.USAGE,
         ) from error
+    require_optional(settings.rules, "/rules")
     changed = with_directory(lambda directory, _: directory.change_settings(workspace_id, settings, by=LOCAL_ACTOR))
     if as_json:
         print_json(workspace_detail(changed))

@@ -96,6 +96,7 @@ async def change_settings(
     principal: AdminOrOperator, services: Services, workspace: Reachable, body: SettingsBody
 ) -> Response:
     """They only ever narrow what the installation allows."""
+    services.policies.require_optional(body.settings.rules, "/settings/rules")
     changed = await services.directory.change_settings(workspace.workspace_id, body.settings, by=principal.actor_id)
     return json_answer(workspace_detail(changed))
 
