@@ -31,6 +31,14 @@ def test_any_json_has_a_digest_that_survives_a_round_trip(value: Any) -> None:
     assert sha256_of(from_json(canonical_json(value))) == sha256_of(value)
 
 
+@given(JSON)
+def test_the_fast_way_writes_what_the_standard_says(value: Any) -> None:
+    """Whatever way it takes, the bytes are those of the RFC 8785 library."""
+    import rfc8785
+
+    assert canonical_json(value) == rfc8785.dumps(value)
+
+
 def test_order_of_keys_does_not_matter_and_everything_else_does() -> None:
     """RFC 8785: sorted keys, no spaces, numbers by value."""
     assert canonical_json({"b": 1, "a": [1.0, "é", True]}) == '{"a":[1,"é",true],"b":1}'.encode()

@@ -10,12 +10,18 @@ from typing import Any, Protocol
 from steward.identity import Principal, Role
 
 
+def _no_facts() -> Any:
+    return field(default_factory=dict, compare=False, kw_only=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Allow:
     """Go ahead."""
 
     rule: str
     reason: str
+    facts: Mapping[str, Any] = _no_facts()
+    """What the rules looked at, enough to decide again: small, and without anybody's address. It is recorded for good."""
     effect: str = field(default="allow", init=False)
 
 
@@ -29,6 +35,7 @@ class Ask:
     """Whether whoever asked for it may not be the one who approves."""
     approver_role: Role | None = None
     """The role that an approver must have; None: whoever may decide."""
+    facts: Mapping[str, Any] = _no_facts()
     effect: str = field(default="ask", init=False)
 
 
@@ -40,6 +47,7 @@ class Deny:
     reason: str
     fix: str = ""
     """What would have to change, and by whom; blank when nothing would help."""
+    facts: Mapping[str, Any] = _no_facts()
     effect: str = field(default="deny", init=False)
 
 
