@@ -59,6 +59,8 @@ class AuditEntry:
     """What else is recorded for good; never personal data."""
     view: Any = None
     """What may have to be erased one day: redacted parameters, addresses, names. It enters the chain as a commitment."""
+    comparable: bool = False
+    """Whether equal views of its plan's records have equal commitments: what was shown and what was run can be compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,31 @@ class AuditVerdict:
     records: int
     checkpoints: int
     sound: bool
+    begins: int = 1
+    """Sequence of the first record that is kept; those before it were dropped by the retention."""
+    head: int = 0
+    """Sequence of the last record. Whoever notes it with ``hash`` can tell later that nothing up to here was rolled back."""
+    hash: str = ""
+    sealed: int = 0
+    """Up to which record the chain is signed."""
     first_bad: int | None = None
-    """Sequence of the first record that is not what was written, or is missing."""
+    """Sequence of the first record that is not what was written, is missing, or is no longer vouched for."""
     problem: str = ""
     """A sentence about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedDecision:
+    """What policy said about one step, and what it looked at, as it was recorded."""
+
+    at: datetime
+    actor_id: str | None
+    roles: tuple[str, ...]
+    plan_id: str | None
+    step: str
+    action_id: str
+    effect: str
+    rule: str
+    version: str
+    """Of the rules that decided."""
+    facts: Mapping[str, Any]

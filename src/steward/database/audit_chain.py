@@ -5,10 +5,10 @@ signed here: the audit log signs what it finds unsigned, within seconds.
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import Connection, Row, and_, bindparam, insert, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from steward import chain
@@ -16,11 +16,27 @@ from steward.audit import AuditEntry
 from steward.clock import milliseconds
 from steward.database.tables import audit_heads, audit_records, audit_views
 from steward.digest import canonical_json
+from steward.event import EventType
 
 _SALT_BYTES: Final = 16
 _HEAD: Final = select(audit_heads).where(audit_heads.c.workspace_id == bindparam("w")).with_for_update()
 _KNOWN: Final = select(audit_records.c.source).where(
     audit_records.c.workspace_id == bindparam("w"), audit_records.c.source.in_(bindparam("sources", expanding=True))
+)
+_SALTS: Final = (
+    select(audit_records.c.plan_id, audit_views.c.salt)
+    .join(
+        audit_views,
+        and_(
+            audit_views.c.workspace_id == audit_records.c.workspace_id,
+            audit_views.c.sequence == audit_records.c.sequence,
+        ),
+    )
+    .where(
+        audit_records.c.workspace_id == bindparam("w"),
+        audit_records.c.plan_id.in_(bindparam("plans", expanding=True)),
+        audit_records.c.kind == EventType.PLAN_DRAFTED,
+    )
 )
 _begin: Final = sqlite_insert(audit_heads).values(
     workspace_id=bindparam("w"), sequence=bindparam("last"), hash=bindparam("digest"), sealed=0, checkpoints=0
@@ -45,11 +61,13 @@ def _append(connection: Connection, workspace_id: str, entries: Sequence[AuditEn
     head: Row[Any] | None = connection.execute(_HEAD, {"w": workspace_id}).one_or_none()
     sequence, previous = (0, chain.GENESIS) if head is None else (head.sequence, head.hash)
     records, views = [], []
-    for entry in _new(connection, workspace_id, entries):
+    entries = list(_new(connection, workspace_id, entries))
+    salt_of = _salts(connection, workspace_id, entries)
+    for entry in entries:
         sequence += 1
         committed = None
         if entry.view is not None:
-            salt, view = secrets.token_hex(_SALT_BYTES), canonical_json(entry.view).decode()
+            salt, view = salt_of(entry), canonical_json(entry.view).decode()
             committed = chain.commitment(salt, view)
             views.append({"workspace_id": workspace_id, "sequence": sequence, "salt": salt, "view": view})
         body = chain.body(entry, workspace_id, sequence, committed)
@@ -73,3 +91,16 @@ def _new(connection: Connection, workspace_id: str, entries: Sequence[AuditEntry
         if entry.source is None or entry.source not in known:
             known.add(entry.source)
             yield entry
+
+
+def _salts(connection: Connection, workspace_id: str, entries: Sequence[AuditEntry]) -> Callable[[AuditEntry], str]:
+    """Return what gives an entry's view its salt: a fresh one, or the one that its plan's draft has."""
+    plans = sorted({entry.plan_id for entry in entries if entry.comparable and entry.plan_id})
+    found = connection.execute(_SALTS, {"w": workspace_id, "plans": plans}).all() if plans else ()
+    known: dict[str, str] = {row.plan_id: row.salt for row in found}
+
+    def salt_of(entry: AuditEntry) -> str:
+        fresh = secrets.token_hex(_SALT_BYTES)
+        return known.setdefault(entry.plan_id, fresh) if entry.comparable and entry.plan_id else fresh
+
+    return salt_of
