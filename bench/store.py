@@ -6,7 +6,7 @@ from pathlib import Path
 
 from figure import Figure, median
 from replay import Recorder
-from samples import CLOCK, DONE, IDS, SOMEBODY, submissions
+from samples import CLOCK, DONE, SOMEBODY, submissions
 
 from steward.database import Database, Doorbell
 from steward.database.migrate import upgrade

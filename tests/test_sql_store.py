@@ -48,7 +48,10 @@ def query_plan(statement: Select[tuple[object, ...]]) -> list[str]:
 def test_w39_what_runs_often_walks_an_index(name: str) -> None:
     """No statement on a busy path reads a whole table or sorts one, so its cost does not grow with other work."""
     for line in query_plan(getattr(statements, name)):
-        harmless = any(word in line for word in ("COVERING INDEX", "ix_queues_ready", "CONSTANT ROW", "PRIMARY KEY", "VIRTUAL TABLE"))
+        harmless = any(
+            word in line
+            for word in ("COVERING INDEX", "ix_queues_ready", "CONSTANT ROW", "PRIMARY KEY", "VIRTUAL TABLE")
+        )
         assert not line.startswith("SCAN") or harmless, line
         assert "TEMP B-TREE FOR ORDER BY" not in line
 

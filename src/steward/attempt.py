@@ -9,6 +9,7 @@ import asyncio
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 import structlog
@@ -31,7 +32,7 @@ from steward.action import (
 from steward.approval import ApprovalStatus
 from steward.clock import Clock
 from steward.directory import Directory
-from steward.errors import StoreUnavailable
+from steward.errors import AuditUnavailable, StoreUnavailable
 from steward.expression import resolve
 from steward.identity import Principal, Scope
 from steward.job import (
@@ -43,13 +44,16 @@ from steward.job import (
     Job,
     JobError,
     Outcome,
+    TryAgain,
     Unknown,
     after_failure,
     may_have_happened,
 )
 from steward.plan import MAX_RESULT_BYTES
 from steward.plan_check import destinations, schema_problems, step_digests
-from steward.policy import Ask, Deny, Policies
+from steward.policy import Allow, Ask, Decision, Deny, Policies
+from steward.recorded import decided, effect_ahead
+from steward.recorder import Recorder
 from steward.redaction import mask, mask_text, redact, redact_text, texts_in
 from steward.submission import sealed_params, sealed_result
 from steward.together import Together
@@ -58,6 +62,8 @@ from steward.work_store import Answer, Dispatcher, Lease, LeaseRef, Refused
 
 _log = structlog.get_logger("steward.worker")
 _MAX_DETAIL_CHARS: Final = 500
+_WITHOUT_AUDIT: Final = timedelta(seconds=15)
+"""How long a write waits for an audit that is required and cannot be written."""
 _CANCELLED: Final = Cancelled("It was cancelled before it had any effect.")
 
 
@@ -89,6 +95,7 @@ class Rooms:
     directory: Directory
     vault: Vault
     clock: Clock
+    recorder: Recorder
     dispatch: Together[LeaseRef, Answer] = field(init=False)
     """The dispatcher's verb for one attempt; those that are due at the same moment share a call."""
 
@@ -216,11 +223,28 @@ class Attempt:
         decision = policy.decide(
             principal, definition.id, destinations(definition, params), {"labels": self.job.labels}
         )
+        if not isinstance(decision, Allow):
+            self._note(principal, decision, policy.version)
         if isinstance(decision, Deny):
             return Failed(JobError("policy_denied", f"{decision.reason} (rule {decision.rule})"))
         if isinstance(decision, Ask) and not await self._approved():
             return await self._hold(HeldFor.APPROVAL, decision.reason)
         return None
+
+    def _note(self, principal: Principal, decision: Decision, version: str) -> None:
+        """Record a decision that stops the step; that it was allowed is recorded by what follows."""
+        self.rooms.recorder.note(
+            decided(
+                principal,
+                [(self.job.step_id, self.job.action_id, decision)],
+                version=version,
+                moment="dispatch",
+                at=self.rooms.clock.now(),
+                plan_id=self.job.plan_id,
+                job_id=self.job.job_id,
+                request_id=self.job.request_id,
+            )
+        )
 
     async def _approved(self) -> bool:
         plan = await self.lease.store.get_plan(self.job.plan_id)
@@ -245,12 +269,28 @@ class Attempt:
             if known is not None:
                 return known
         if definition.effect is Effect.WRITE:
+            unrecorded = await self._record_first(definition)
+            if unrecorded is not None:
+                return unrecorded
             answer = await self.rooms.dispatch(self.lease.ref)
             if isinstance(answer, Refused):
                 return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
             self.job = answer.job
             self.effect_under_way = True
         return await self._run_action(action, params, context)
+
+    async def _record_first(self, definition: ActionDefinition) -> Outcome | None:
+        """Where nothing may happen without a record, record the effect before it; return what follows if that fails."""
+        recorder, now = self.rooms.recorder, self.rooms.clock.now()
+        if not recorder.required:
+            return None
+        try:
+            await recorder.insist(effect_ahead(self.job, definition.acting_as, now))
+        except AuditUnavailable as error:
+            missing = JobError(error.stable_code, error.detail, retryable=True)
+            doubtful = may_have_happened(self.job, provably_not_done=True)
+            return TryAgain(missing, now + _WITHOUT_AUDIT, doubtful=doubtful)
+        return None
 
     async def _in_time(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Any:
         """Return what the action returns; raise ``TimeoutError`` when its time is up.

@@ -18,6 +18,8 @@ class AuditKind(StrEnum):
     DENIED = "request.denied"
     """A door turned away somebody whose credential is good: scope, policy, another workspace."""
     DECIDED = "policy.decided"
+    EFFECT_AHEAD = "effect.ahead"
+    """A write is about to be dispatched; recorded first where nothing may happen without a record."""
     WORKSPACE_CREATED = "workspace.created"
     WORKSPACE_CHANGED = "workspace.changed"
     MEMBER_ADMITTED = "member.admitted"

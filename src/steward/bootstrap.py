@@ -1,7 +1,7 @@
 """The composition root: the only place that knows every implementation. Settings in, an open ``Application`` out."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -10,6 +10,8 @@ from steward.actions import ActionCatalogue, load_modules
 from steward.actions.builtin import builtin_actions
 from steward.actions.discovery import load_entry_points
 from steward.attempt import Rooms
+from steward.audit_log import AuditLog
+from steward.audit_logs.sql import SqlAuditLog
 from steward.authenticator import Authenticator
 from steward.authenticators.api_key import ApiKeyAuthenticator
 from steward.clock import Clock, SystemClock
@@ -17,10 +19,13 @@ from steward.database import Database, Doorbell
 from steward.database.migrate import upgrade
 from steward.directories.sql import SqlDirectory
 from steward.directory import Directory
+from steward.doors import Doors
 from steward.errors import ConfigurationError
 from steward.ids import IdFactory
 from steward.maintenance import Duty
-from steward.maintenance.pruner import pruner
+from steward.maintenance.archiver import archiver
+from steward.maintenance.door_keeper import door_keeper
+from steward.maintenance.pruner import audit_pruner, pruner
 from steward.maintenance.sweeper import sweeper
 from steward.orchestrator import Orchestrator
 from steward.planner import Planner
@@ -28,6 +33,7 @@ from steward.planners.sentences import SentencePlanner
 from steward.planners.templates import check_templates
 from steward.policies.lists import ListPolicy
 from steward.policy import Policies
+from steward.recorder import Recorder
 from steward.settings import Settings
 from steward.telemetry import Telemetry
 from steward.vault import Vault
@@ -53,6 +59,9 @@ class Application:
     planner: Planner
     orchestrator: Orchestrator
     telemetry: Telemetry
+    audit_log: AuditLog
+    recorder: Recorder
+    doors: Doors
 
     def worker(self, *, concurrency: int) -> Worker:
         """Return a worker on this application's work."""
@@ -63,6 +72,7 @@ class Application:
             directory=self.directory,
             vault=self.vault,
             clock=self.clock,
+            recorder=self.recorder,
         )
         return Worker(rooms, concurrency=concurrency)
 
@@ -70,7 +80,10 @@ class Application:
         """Return what has to be done regularly by at least one process."""
         return (
             sweeper(self.engine.dispatcher, self.clock),
-            pruner(self.engine.dispatcher, self.settings.job_retention_s),
+            pruner(self.engine.dispatcher, self.settings.job_retention_s, self.audit_log),
+            archiver(self.engine.dispatcher, self.audit_log, self.catalogue, self.recorder),
+            audit_pruner(self.audit_log, self.settings.audit_retention_days * 24 * 3600),
+            door_keeper(self.doors),
         )
 
 
@@ -112,12 +125,19 @@ async def open_application(settings: Settings, *, clock: Clock | None = None) ->
     )
     planner = SentencePlanner()
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    database = Database(settings.database_url)
-    bell = Doorbell(settings.home / "bells")
-    try:
+    async with AsyncExitStack() as at_the_end:
+        bell = Doorbell(settings.home / "bells")
+        at_the_end.callback(bell.close)
+        database = Database(settings.database_url)
+        at_the_end.push_async_callback(database.aclose)
         upgrade(database)
         engine = SqlWorkEngine(database, bell, clock, (telemetry,))
         directory = SqlDirectory(database, clock)
+        audit_log = SqlAuditLog(database, vault, clock)
+        recorder = Recorder(audit_log, telemetry, required=settings.audit_mode == "required")
+        at_the_end.push_async_callback(recorder.aclose)
+        doors = Doors(recorder, clock)
+        at_the_end.callback(doors.turn_the_minute, end=True)
         yield Application(
             settings=settings,
             clock=clock,
@@ -138,9 +158,10 @@ async def open_application(settings: Settings, *, clock: Clock | None = None) ->
                 vault=vault,
                 clock=clock,
                 ids=ids,
+                recorder=recorder,
             ),
             telemetry=telemetry,
+            audit_log=audit_log,
+            recorder=recorder,
+            doors=doors,
         )
-    finally:
-        await database.aclose()
-        bell.close()

@@ -352,9 +352,9 @@ class Dispatcher(Protocol):
         """
         ...
 
-    async def purge(self, retention_s: int) -> int:
-        """Delete plans that ended longer ago than ``retention_s`` with their jobs, approvals, idempotency records and
-        events, and expired drafts a day after they expired. Nothing live is touched. Returns how many plans went.
+    async def purge(self, retention_s: int, *, archived: int | None = None) -> int:
+        """Delete plans that ended longer ago than ``retention_s``, and drafts a day after they expired, with all that belongs to
+        them. Nothing live is touched, nor a plan with an event past position ``archived``. Returns how many plans went.
         """
         ...
 
@@ -364,6 +364,14 @@ class Dispatcher(Protocol):
 
     async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
         """Return events of all workspaces after ``position``, in commit order."""
+        ...
+
+    def hear_events(self) -> AbstractContextManager[Listener]:
+        """Return a listener that hears of any workspace's new events."""
+        ...
+
+    async def plans(self, plan_ids: Sequence[str]) -> tuple[PlanRecord, ...]:
+        """Return those of these plans that there are, of whatever workspace, for readers of ``events_after``."""
         ...
 
     def listen(self) -> AbstractContextManager[Listener]:

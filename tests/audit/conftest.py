@@ -44,6 +44,7 @@ def entry(clock: FakeClock) -> MakeEntry:
 
     def make(**more: Any) -> AuditEntry:
         facts: dict[str, Any] = {"workspace_id": "acme", "kind": AuditKind.KEY_CREATED, "actor_id": "key_a"}
-        return AuditEntry(**{**facts, "at": clock.now(), **more})
+        facts["at"] = clock.now()
+        return AuditEntry(**{**facts, **more})
 
     return make

@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from steward.cli import actions, doctor, jobs, keys, plans, run_sentence, serve, up, version, workspaces
+from steward.cli import actions, audit, doctor, jobs, keys, plans, run_sentence, serve, up, version, workspaces
 from steward.cli.exits import CommandFailed, ExitCode
 from steward.errors import ConfigurationError, PolicyDenied, StewardError
 
@@ -37,6 +37,7 @@ app.add_typer(jobs.app, name="jobs", rich_help_panel=_WORK)
 app.add_typer(actions.app, name="actions", rich_help_panel=_WORK)
 app.add_typer(workspaces.app, name="workspaces", rich_help_panel=_MANAGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_MANAGE)
+app.add_typer(audit.app, name="audit", rich_help_panel=_MANAGE)
 app.command("doctor", rich_help_panel=_MANAGE)(doctor.doctor)
 app.command("version", rich_help_panel=_MANAGE)(version.version)
 

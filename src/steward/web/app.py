@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from steward.bootstrap import Application
-from steward.web import actions, events, health, jobs, openapi, plans, problems
+from steward.web import actions, audit, events, health, jobs, openapi, plans, problems
 from steward.web.middleware import BodyLimit, Envelope
 
 BODY_TIMEOUT_S: Final = 30.0
@@ -35,7 +35,7 @@ def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
     api.state.streams = events.StreamLimit(limits.streams_per_workspace)
     problems.install(api)
     openapi.install(api)
-    for room in (plans, jobs, events, actions, health):
+    for room in (plans, jobs, events, actions, audit, health):
         api.include_router(room.router)
     # the one added last stands outermost
     api.add_middleware(BodyLimit, limit_bytes=app.settings.body_limit_bytes, timeout_s=limits.body_timeout_s)

@@ -85,6 +85,7 @@ async def _scoped(
 
 Previewer = Annotated[Principal, Security(_scoped, scopes=[Scope.PREVIEW.value])]
 Executor = Annotated[Principal, Security(_scoped, scopes=[Scope.EXECUTE.value])]
+Auditor = Annotated[Principal, Security(_scoped, scopes=[Scope.AUDIT.value])]
 
 
 def _plan_id(plan_id: Annotated[str, Path(description="`plan_…`")]) -> str:

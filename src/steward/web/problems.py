@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from steward.doors import Refusal
 from steward.errors import (
     BadRequest,
     FieldProblem,
@@ -26,7 +27,7 @@ from steward.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
-from steward.web.request_facts import facts_of
+from steward.web.request_facts import facts_of, route_of
 
 MEDIA_TYPE: Final = "application/problem+json"
 _MAX_ERRORS: Final = 20
@@ -120,7 +121,24 @@ async def _refusal(request: Request, error: Exception) -> Response:
         error = NotFound()
     if isinstance(error, Unauthenticated | Forbidden):
         facts.decision = "denied"
+        request.app.state.steward.doors.refused(_refused(request, error))
     return problem(error, facts.request_id)
+
+
+def _refused(request: Request, error: StewardError) -> Refusal:
+    """Return what is recorded of a request that was turned away."""
+    facts = facts_of(request.scope)
+    return Refusal(
+        principal=facts.principal,
+        code=error.stable_code,
+        status=int(error.status),
+        method=request.method[:_MAX_SEGMENT_CHARS],
+        route=route_of(request.scope),
+        request_id=facts.request_id,
+        address="" if request.client is None else request.client.host,
+        rule=error.facts.get("rule"),
+        scope=error.facts.get("scope"),
+    )
 
 
 async def _does_not_fit(request: Request, error: Exception) -> Response:

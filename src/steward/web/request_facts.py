@@ -7,6 +7,7 @@ from starlette.types import Scope
 
 from steward.identity import Principal
 
+UNMATCHED: Final = "unmatched"
 _KEY: Final = "steward.facts"
 
 
@@ -18,6 +19,11 @@ class RequestFacts:
     principal: Principal | None = None
     decision: str | None = None
     """``allowed`` or ``denied`` once a door that asks for a credential has decided."""
+
+
+def route_of(scope: Scope) -> str:
+    """Return the template of the matched route; one value for all that match none."""
+    return getattr(scope.get("route"), "path", None) or UNMATCHED
 
 
 def keep_facts(scope: Scope, facts: RequestFacts) -> None:

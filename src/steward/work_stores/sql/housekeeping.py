@@ -33,7 +33,7 @@ def sweep(work: Work) -> Swept:
     return Swept(leases_lost=len(lost), approvals_expired=len(approvals), drafts_expired=len(drafts))
 
 
-def purge(work: Work, retention_ms: int) -> int:
+def purge(work: Work, retention_ms: int, archived: int | None) -> int:
     """Delete a bounded number of plans that ended long enough ago, with all that belongs to them."""
     ended = {"before": work.now - max(retention_ms, _DAY_MS), "limit": _BATCH}
     stale = {"before": work.now - _DAY_MS, "limit": _BATCH}
@@ -42,6 +42,9 @@ def purge(work: Work, retention_ms: int) -> int:
         *work.sql.scalars(statements.STALE_DRAFTS, stale),
     ]
     plans = list(dict.fromkeys(plans))
+    if archived is not None:
+        unread = set(work.sql.scalars(statements.UNREAD_PLANS, {"plans": encode(plans), "archived": archived}))
+        plans = [plan_id for plan_id in plans if plan_id not in unread]
     if not plans:
         return 0
     gone = {"plans": encode(plans)}
