@@ -333,8 +333,10 @@ RAISE_FLOOR = (
 )
 """Remember how far a workspace's log no longer reaches back."""
 
-UNREAD_PLANS = select(events.c.plan_id.distinct()).where(
-    among(events.c.plan_id, "plans"), events.c.position > bindparam("archived")
+UNREAD_PLANS = (
+    select(events.c.plan_id)
+    .where(among(events.c.plan_id, "plans"), events.c.position > bindparam("archived"))
+    .distinct()
 )
 """Which of some plans have an event that the archiver has not read."""
 
