@@ -18,3 +18,10 @@ async def noop(name: Annotated[str, Content]) -> dict[str, str]:
     if len(STARTED) == EXPECTED[0]:
         ALL_STARTED.set()
     return {"name": name}
+
+
+@action("bench.wait", effect="write", retry="keyed", sentences=["wait about {name:text}"])
+async def wait(name: Annotated[str, Content]) -> dict[str, str]:
+    """Take five milliseconds, as a far end nearby does."""
+    await asyncio.sleep(0.005)
+    return {"name": name}

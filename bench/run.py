@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import auditing
 import listing
 import machine
 import store
@@ -28,11 +29,12 @@ import worker
 def figures(folder: Path, *, full: bool, quick: bool) -> Iterator[Figure]:
     """Yield every figure, each measured in a folder of its own."""
     scale = 10 if quick else 1
-    homes = {name: folder / name for name in ("store", "worker", "listing", "machine")}
+    homes = {name: folder / name for name in ("store", "worker", "auditing", "listing", "machine")}
     for home in homes.values():
         home.mkdir()
     yield from asyncio.run(store.measure(homes["store"], 4_000 // scale))
     yield from asyncio.run(worker.measure(homes["worker"], 2_000 // scale, 300 // scale))
+    yield from asyncio.run(auditing.measure(homes["auditing"], 3_000 // scale, 7))
     sizes = [10_000 // scale, 100_000 // scale, *([1_000_000] if full else [])]
     yield from asyncio.run(listing.measure(homes["listing"], sizes))
     yield from machine.measure(homes["machine"], 10.0 / scale)

@@ -22,7 +22,7 @@ CONCURRENCY = 64
 
 
 @asynccontextmanager
-async def _installation(folder: Path) -> AsyncIterator[tuple[Application, Principal]]:
+async def installation(folder: Path) -> AsyncIterator[tuple[Application, Principal]]:
     """Open an installation with the action and somebody who may run it."""
     settings = Settings.load({"STEWARD_HOME": str(folder), "STEWARD_ACTIONS": "noop"}, allow_generated_secret=True)
     async with open_application(settings) as application:
@@ -33,7 +33,8 @@ async def _installation(folder: Path) -> AsyncIterator[tuple[Application, Princi
 
 
 @asynccontextmanager
-async def _worker(application: Application) -> AsyncIterator[None]:
+async def working(application: Application) -> AsyncIterator[None]:
+    """Run a worker while the block does."""
     stop = asyncio.Event()
     running = asyncio.create_task(application.worker(concurrency=CONCURRENCY).run(stop))
     try:
@@ -54,7 +55,7 @@ async def _submit(application: Application, principal: Principal, names: list[st
     return done.plan_id
 
 
-async def _ended(application: Application, principal: Principal, plan_id: str) -> None:
+async def ended(application: Application, principal: Principal, plan_id: str) -> None:
     """Return when a plan has ended, woken by the store."""
     store = application.engine.open(principal)
     with store.listen() as listener:
@@ -64,22 +65,22 @@ async def _ended(application: Application, principal: Principal, plan_id: str) -
 
 async def measure(folder: Path, jobs: int, lone: int) -> list[Figure]:
     """Return the rate of a drain, and the median and 99th percentile of the way from submit to running."""
-    async with _installation(folder) as (application, principal):
+    async with installation(folder) as (application, principal):
         names = [f"drain {number}" for number in range(jobs)]
         plans = [
             await _submit(application, principal, names[start : start + MAX_STEPS])
             for start in range(0, jobs, MAX_STEPS)
         ]
         began = time.perf_counter()
-        async with _worker(application):
+        async with working(application):
             for plan_id in plans:
-                await _ended(application, principal, plan_id)
+                await ended(application, principal, plan_id)
             drained = jobs / (time.perf_counter() - began)
             waits = []
             for number in range(lone):
                 name = f"lone {number}"
                 asked = time.perf_counter()
-                await _ended(application, principal, await _submit(application, principal, [name]))
+                await ended(application, principal, await _submit(application, principal, [name]))
                 waits.append((STARTED[name] - asked) * 1000)
     return [
         Figure(f"a worker drains actions that do nothing, {CONCURRENCY} slots", drained, "/s"),

@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from guard.patches.audit import AUDIT
 from guard.patches.doors import DOORS
 from guard.patches.effects import EFFECTS
 from guard.patches.tenants import TENANTS
 from guard.patches.ways_out import SECRETS_AND_WAYS_OUT
 
-MUTATIONS: Final = (*TENANTS, *EFFECTS, *DOORS, *SECRETS_AND_WAYS_OUT)
+MUTATIONS: Final = (*TENANTS, *EFFECTS, *DOORS, *AUDIT, *SECRETS_AND_WAYS_OUT)
 """Every protection under guard."""

@@ -268,10 +268,10 @@ class Attempt:
             known = await self._probe(action, params, context)
             if known is not None:
                 return known
+        unrecorded = await self._record_first(definition)
+        if unrecorded is not None:
+            return unrecorded
         if definition.effect is Effect.WRITE:
-            unrecorded = await self._record_first(definition)
-            if unrecorded is not None:
-                return unrecorded
             answer = await self.rooms.dispatch(self.lease.ref)
             if isinstance(answer, Refused):
                 return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
@@ -280,9 +280,9 @@ class Attempt:
         return await self._run_action(action, params, context)
 
     async def _record_first(self, definition: ActionDefinition) -> Outcome | None:
-        """Where nothing may happen without a record, record the effect before it; return what follows if that fails."""
+        """Where no effect may be without a record, record a write before it; return what follows if that fails."""
         recorder, now = self.rooms.recorder, self.rooms.clock.now()
-        if not recorder.required:
+        if not recorder.required or definition.effect is not Effect.WRITE:
             return None
         try:
             await recorder.insist(effect_ahead(self.job, definition.acting_as, now))

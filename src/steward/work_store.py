@@ -347,9 +347,7 @@ class Dispatcher(Protocol):
         ...
 
     async def sweep(self) -> Swept:
-        """Recover lost leases by the rules of ``after_lost_lease``, expire approvals (their plan becomes ``expired``,
-        their held jobs ``cancelled``) and drafts.
-        """
+        """Recover lost leases by ``after_lost_lease``, expire approvals (plan ``expired``, held jobs ``cancelled``) and drafts."""
         ...
 
     async def purge(self, retention_s: int, *, archived: int | None = None) -> int:
