@@ -52,7 +52,8 @@ class EvidenceRecord(_Model):
 
     def digest(self) -> str:
         """Return the digest of its body."""
-        return chain.digest(self.model_dump(exclude={"previous", "hash", "salt", "view"}))
+        body = self.model_dump(exclude={"previous", "hash", "salt", "view"})
+        return chain.digest({**body, "facts": canonical_json(self.facts).decode()})
 
 
 class EvidenceLink(_Model):

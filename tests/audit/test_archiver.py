@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def archiver_of(house: Installation) -> Archiver:
     return Archiver(app.engine.dispatcher, app.audit_log, app.catalogue, app.recorder)
 
 
-async def records(house: Installation, workspace_id: str = "acme", **filters: str) -> list[AuditRecord]:
+async def records(house: Installation, workspace_id: str = "acme", **filters: Any) -> list[AuditRecord]:
     """Archive what there is and return the records, oldest first."""
     await archiver_of(house).turn()
     await house.app.recorder.written()

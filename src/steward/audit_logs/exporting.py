@@ -87,6 +87,7 @@ def _record(row: Any) -> dict[str, Any]:
     body = chain.body(record.entry, row.workspace_id, record.sequence, record.commitment)
     return {
         **body,
+        "facts": record.entry.facts,
         "previous": record.previous,
         "hash": record.hash,
         "salt": record.salt,

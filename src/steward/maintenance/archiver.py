@@ -25,9 +25,11 @@ _LONGEST_SLEEP_S: Final = 5.0
 """How long a record of the directory may stay unsigned; a ring may be lost as well."""
 _REMEMBERED: Final = 10_000
 _PLANS: Final = frozenset({EventType.PLAN_DRAFTED, EventType.PLAN_SUBMITTED})
-_FACTS: Final = (
-    *("step_id", "attempt", "status", "error_code", "approval_id", "jobs", "actions", "held_for", "cause", "children"),
-    "duration_ms",
+_FACTS: Final = frozenset(
+    {
+        *("step_id", "attempt", "status", "error_code", "approval_id", "jobs", "actions", "held_for", "cause"),
+        *("children", "duration_ms"),
+    }
 )
 """What is recorded of an event's data: words, numbers and ids, never values."""
 _WORDS: Final = {
@@ -101,7 +103,7 @@ class Archiver:
     async def _entry(self, event: Event, plans: Mapping[str, PlanRecord]) -> AuditEntry:
         data = event.data
         asked = await self._who_asked(event)
-        facts = {name: data[name] for name in _FACTS if data.get(name) is not None}
+        facts = {name: value for name, value in data.items() if name in _FACTS and value is not None}
         if event.actor_id is None and asked.actor_id is not None:
             facts["on_behalf_of"] = asked.actor_id
         action_id = data.get("action_id")
