@@ -56,7 +56,7 @@ class AuditEntry:
     """The name of the rule that decided."""
     request_id: str | None = None
     source: str | None = None
-    """Which fact it tells of, so that none is recorded twice: ``work/<position>``."""
+    """Which event it tells of: ``work/<position>``. None is recorded twice, see ``AuditLog.archive``."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What else is recorded for good; never personal data."""
     view: Any = None

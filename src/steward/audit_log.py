@@ -20,7 +20,7 @@ class AuditLog(Protocol):
     """Where the chains are kept."""
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
-        """Append to the chains of the entries' workspaces, all or nothing; an entry whose ``source`` is there is left out.
+        """Append to the chains of the entries' workspaces, all or nothing.
 
         Raises ``StoreUnavailable`` when they cannot be written.
         """

@@ -37,16 +37,6 @@ async def test_each_record_goes_on_from_the_one_before(database: Database, entry
     assert heads["rival"][0] == 1
 
 
-async def test_what_has_a_source_is_recorded_once(database: Database, entry: MakeEntry) -> None:
-    """Neither a second time nor twice at once; in another workspace it is another fact."""
-    twice = [entry(source="work/1"), entry(source="work/1"), entry(source="work/2")]
-    assert await database.write(lambda connection: append(connection, twice)) == 2
-    assert await database.write(lambda connection: append(connection, twice)) == 0
-    other = [entry(source="work/1", workspace_id="rival")]
-    assert await database.write(lambda connection: append(connection, other)) == 1
-    assert [row.source for row in await rows(database, audit_records)] == ["work/1", "work/2", "work/1"]
-
-
 async def test_a_view_stands_beside_the_chain_under_a_salt_of_its_own(database: Database, entry: MakeEntry) -> None:
     """The record holds a commitment that differs for equal views, so nobody can guess a view from it."""
     same = [entry(view={"to": "ann@example.com"}) for _ in range(2)]

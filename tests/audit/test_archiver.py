@@ -50,7 +50,7 @@ async def test_the_life_of_a_plan_is_on_record(house: Installation) -> None:
     await house.run_until_settled(done.plan_id)
     found = [record.entry for record in await records(house, plan_id=done.plan_id)]
     assert {entry.kind for entry in found} == {
-        *("policy.decided", "plan.submitted", "job.started", "job.dispatched", "job.completed", "plan.completed"),
+        *("policy.decided", "plan.submitted", "job.dispatched", "job.completed", "plan.completed"),
     }
     assert {entry.request_id for entry in found} == {"req-test"}
     by_kind = {entry.kind: entry for entry in found}

@@ -24,9 +24,6 @@ _SALT_BYTES: Final = 16
 _ADD_RECORDS: Final = insert(audit_records)
 _ADD_VIEWS: Final = insert(audit_views)
 _HEAD: Final = select(audit_heads).where(audit_heads.c.workspace_id == bindparam("w"))
-_KNOWN: Final = select(audit_records.c.source).where(
-    audit_records.c.workspace_id == bindparam("w"), among(audit_records.c.source, "sources")
-)
 _SALTS: Final = (
     select(audit_records.c.plan_id, audit_views.c.salt)
     .join(
@@ -51,9 +48,9 @@ _MOVE_HEAD: Final = _begin.on_conflict_do_update(
 
 
 def append(connection: Connection, entries: Iterable[AuditEntry]) -> int:
-    """Append to the chains of the entries' workspaces, in order; return how many were.
+    """Append to the chains of the entries' workspaces, in order; return how many there were.
 
-    An entry whose ``source`` is recorded already is left out. Raises ``Invalid`` for facts or a view that JSON cannot hold.
+    Raises ``Invalid`` for facts or a view that JSON cannot hold.
     """
     sql = Sql(connection)
     by_workspace: dict[str, list[AuditEntry]] = {}
@@ -66,7 +63,6 @@ def _append(sql: Sql, workspace_id: str, entries: Sequence[AuditEntry]) -> int:
     head = sql.first(_HEAD, {"w": workspace_id})
     sequence, previous = (0, chain.GENESIS) if head is None else (head.sequence, head.hash)
     records, views = [], []
-    entries = list(_new(sql, workspace_id, entries))
     salt_of = _salts(sql, workspace_id, entries)
     for entry in entries:
         sequence += 1
@@ -85,16 +81,6 @@ def _append(sql: Sql, workspace_id: str, entries: Sequence[AuditEntry]) -> int:
     if views:
         sql.run_many(_ADD_VIEWS, views)
     return len(records)
-
-
-def _new(sql: Sql, workspace_id: str, entries: Sequence[AuditEntry]) -> Iterable[AuditEntry]:
-    """Yield those that tell of something not yet recorded."""
-    sources = [entry.source for entry in entries if entry.source is not None]
-    known = set(sql.scalars(_KNOWN, {"w": workspace_id, "sources": to_json(sources).decode()})) if sources else set()
-    for entry in entries:
-        if entry.source is None or entry.source not in known:
-            known.add(entry.source)
-            yield entry
 
 
 def _salts(sql: Sql, workspace_id: str, entries: Sequence[AuditEntry]) -> Callable[[AuditEntry], str]:

@@ -265,10 +265,15 @@ audit_records = Table(
     Column("commitment", String(64)),
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
-    Index("ix_audit_records_source", "workspace_id", "source", unique=True),
     Index("ix_audit_records_plan", "workspace_id", "plan_id", "sequence"),
     Index("ix_audit_records_kind", "workspace_id", "kind", "sequence"),
-    Index("ix_audit_records_actor", "workspace_id", "actor_id", "sequence"),
+    Index(
+        "ix_audit_records_actor",
+        "workspace_id",
+        "actor_id",
+        "sequence",
+        sqlite_where=text("actor_id IS NOT NULL"),
+    ),
 )
 
 # What may have to be erased one day, apart from the chain: a record goes on to be sound without it.

@@ -18,8 +18,8 @@ from steward.plan import PlanRecord
 from steward.recorder import Recorder
 from steward.work_store import Dispatcher
 
-_BATCH: Final = 200
-_BREATH_S: Final = 0.25
+_BATCH: Final = 500
+_BREATH_S: Final = 0.5
 """How long events are left to gather."""
 _LONGEST_SLEEP_S: Final = 5.0
 """How long a record of the directory may stay unsigned; a ring may be lost as well."""
@@ -32,8 +32,8 @@ _FACTS: Final = frozenset(
     }
 )
 """What is recorded of an event's data: words, numbers and ids, never values."""
+_UNTOLD: Final = frozenset({EventType.JOB_STARTED, EventType.JOB_RELEASED})
 _WORDS: Final = {
-    EventType.JOB_STARTED: "started",
     EventType.JOB_DISPATCHED: "dispatched",
     EventType.JOB_RETRY_SCHEDULED: "will_retry",
     EventType.JOB_RETRIED: "retried",
@@ -169,8 +169,8 @@ def plan_view(plan: PlanRecord) -> dict[str, Any]:
 
 
 def _is_told(event: Event) -> bool:
-    """Say whether an event is recorded: that a job became ready says nothing, unless an attempt ended with it."""
-    return event.type is not EventType.JOB_RELEASED or "error_code" in event.data
+    """Say whether an event is recorded: that a job became ready or was claimed says nothing that its outcome does not."""
+    return event.type not in _UNTOLD or "error_code" in event.data
 
 
 def archiver(dispatcher: Dispatcher, log: AuditLog, catalogue: Catalogue, recorder: Recorder) -> Duty:
