@@ -20,11 +20,11 @@ help: ## show this list
 demo: .venv/.ready ## run four real requests end to end and show what happened
 	@.venv/bin/python demo/run.py
 
-quick: .venv/.ready ## the fast tests, without mail, web and command-line servers (under a minute)
-	@.venv/bin/pytest -q -n 2 -m "not slow" --ignore=tests/actions --ignore=tests/cli --ignore=tests/e2e
+quick: .venv/.ready ## the fast tests: no processes, servers or whole API (under a minute)
+	@.venv/bin/pytest -q -n 2 --lane fast
 
-test: .venv/.ready check ## every check and every test, real servers included
-	@.venv/bin/pytest -q -n 2
+test: .venv/.ready ## every check and every test, real servers included; ends with the time of each lane
+	@began=$$(date +%s); $(MAKE) --no-print-directory check && CHECK_SECONDS=$$(($$(date +%s) - began)) .venv/bin/pytest -q -n 2
 
 check: .venv/.ready ## lint, format, types, import direction
 	@.venv/bin/ruff check .
@@ -32,12 +32,13 @@ check: .venv/.ready ## lint, format, types, import direction
 	@.venv/bin/pyrefly check
 	@.venv/bin/lint-imports
 
-bench: .venv/.ready ## measure submit, claim and settle, and print a table
+bench: .venv/.ready ## measure speed beside bare SQLite, and print a table (about three minutes)
 	@.venv/bin/python bench/run.py
 
-soak: .venv/.ready ## the long proofs: 200 killed processes, every fault, and odd input at length
+soak: .venv/.ready ## the long proofs: 200 killed processes, every fault, 500 clients at once, and odd input at length
 	@.venv/bin/python -m chaos.matrix --kills 200
 	@.venv/bin/python -m chaos.faults --long
+	@.venv/bin/python -m chaos.load
 	@FUZZ_SCALE=20 .venv/bin/pytest -q -n 0 --timeout 3600 tests/fuzz
 
 guard: .venv/.ready ## take away one protection at a time and see that the tests notice

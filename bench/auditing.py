@@ -10,43 +10,32 @@ from pathlib import Path
 
 from figure import Figure, median
 
-from steward.bootstrap import Application
-from steward.identity import Principal
+from installation import Installation, installation
 from steward.maintenance.archiver import Archiver
-from steward.orchestrator import RequestedAction
-from steward.plan import MAX_STEPS, PlannedAction
-from worker import CONCURRENCY, ended, installation, working
+from steward.plan import MAX_STEPS
 
+CONCURRENCY = 64
 ACTIONS = {"bench.wait": "jobs of 5 ms", "bench.noop": "empty jobs"}
 
 
-async def _drain(application: Application, principal: Principal, action_id: str, jobs: int, *, audited: bool) -> float:
+async def _drain(here: Installation, action_id: str, jobs: int, *, audited: bool) -> float:
     """Return how many jobs a second a worker gets done."""
-    plans = []
-    for start in range(0, jobs, MAX_STEPS):
-        steps = [
-            RequestedAction(PlannedAction(action_id=action_id, params={"name": f"{start + number}"}))
-            for number in range(min(MAX_STEPS, jobs - start))
-        ]
-        done = await application.orchestrator.execute_actions(
-            principal, steps, run_at=None, idempotency_key=None, request_id="bench"
-        )
-        plans.append(done.plan_id)
-    await application.recorder.written()
-    archiver = Archiver(
-        application.engine.dispatcher, application.audit_log, application.catalogue, application.recorder
-    )
+    names = [str(number) for number in range(jobs)]
+    plans = [await here.submit(names[start : start + MAX_STEPS], action_id) for start in range(0, jobs, MAX_STEPS)]
+    app = here.app
+    await app.recorder.written()
+    archiver = Archiver(app.engine.dispatcher, app.audit_log, app.catalogue, app.recorder)
     began = time.perf_counter()
     archiving = asyncio.create_task(archiver.run()) if audited else None
-    async with working(application):
-        for plan_id in plans:
-            await ended(application, principal, plan_id)
-    if archiving is not None:
-        archiving.cancel()
-        with suppress(asyncio.CancelledError):
-            await archiving
-        await archiver.turn()
-    return jobs / (time.perf_counter() - began)
+    async with here.worker(CONCURRENCY):
+        for plan in plans:
+            await here.ended(plan.plan_id)
+        if archiving is not None:
+            archiving.cancel()
+            with suppress(asyncio.CancelledError):
+                await archiving
+            await archiver.turn()
+        return jobs / (time.perf_counter() - began)
 
 
 async def measure(folder: Path, jobs: int, rounds: int) -> list[Figure]:
@@ -59,8 +48,8 @@ async def measure(folder: Path, jobs: int, rounds: int) -> list[Figure]:
             rates: dict[bool, list[float]] = {True: [], False: []}
             for number in range(rounds):
                 for watched in (True, False) if number % 2 else (False, True):
-                    application, principal = audited if watched else plain
-                    rates[watched].append(await _drain(application, principal, action_id, jobs, audited=watched))
+                    here = audited if watched else plain
+                    rates[watched].append(await _drain(here, action_id, jobs, audited=watched))
             found.append(
                 Figure(
                     f"a worker drains {what}, {CONCURRENCY} slots, with the audit",

@@ -1,8 +1,9 @@
 """The yardstick: the same statements, with the same values, in the same transactions, on Python's own sqlite3.
 
-A recorder on the writer's connection notes what a run sends to SQLite while it is measured. The replay sends exactly that,
-with the same pragmas, to a copy of the database as it was before, with nothing around it: no contract, no threads, no event
-loop. What SQLite and the disk need for the work is the replay; the rest is Steward's own.
+A run is made twice: once for the clock, and once with a recorder on the writer's connection, which notes what is sent to
+SQLite (noting costs time, so it has a run of its own). The replay sends exactly that, with the same pragmas, to a copy of
+the database as it was before, with nothing around it: no contract, no threads, no event loop. What SQLite and the disk
+need for the work is the replay; the rest is Steward's own.
 """
 
 import sqlite3
@@ -16,39 +17,46 @@ from sqlalchemy import event
 
 from steward.database import Database
 from steward.database.engine import _PRAGMAS
+from steward.database.sql import CACHED_STATEMENTS
+
+BARE = "bare sqlite3, same statements, pragmas and batches"
 
 Step = Callable[[sqlite3.Connection], object]
 
 
 class _Cursor(sqlite3.Cursor):
-    """A cursor that notes what it runs (SQLAlchemy uses it to begin a transaction)."""
+    """A cursor that notes what it runs (SQLAlchemy uses one to begin a transaction)."""
 
     def execute(self, sql: str, values: Any = (), /) -> "_Cursor":
         """Note it, then run it."""
-        noted: _Connection = self.connection  # type: ignore[assignment]
-        noted.steps.append(lambda bare: bare.execute(sql, values).fetchall())
+        noting: Any = self.connection
+        noting.steps.append(lambda bare: bare.execute(sql, values).fetchall())
         return super().execute(sql, values)
+
+    def executemany(self, sql: str, values: Iterable[Any], /) -> "_Cursor":
+        """Note it, then run it."""
+        noting: Any = self.connection
+        each = list(values)
+        noting.steps.append(lambda bare: bare.executemany(sql, each))
+        return super().executemany(sql, each)
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that notes what it runs."""
+    """A connection that notes what it runs and where a transaction ends."""
 
     steps: list[Step]
 
     def cursor(self, factory: Any = None, /) -> sqlite3.Cursor:
-        """Return a cursor that notes, too."""
+        """Return a cursor that notes."""
         return super().cursor(factory or _Cursor)
 
     def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:
-        """Note it, then run it."""
-        self.steps.append(lambda bare: bare.execute(sql, values).fetchall())
-        return sqlite3.Cursor(self).execute(sql, values)
+        """Run it on a cursor that notes."""
+        return self.cursor().execute(sql, values)
 
     def executemany(self, sql: str, values: Iterable[Any], /) -> sqlite3.Cursor:
-        """Note it, then run it."""
-        each = list(values)
-        self.steps.append(lambda bare: bare.executemany(sql, each))
-        return sqlite3.Cursor(self).executemany(sql, each)
+        """Run it on a cursor that notes."""
+        return self.cursor().executemany(sql, values)
 
     def commit(self) -> None:
         """Note it, then do it."""
@@ -65,35 +73,29 @@ class Recorder:
     """Notes what a database's writer sends."""
 
     def __init__(self, database: Database) -> None:
-        """Listen on a database that nobody uses at the moment."""
+        """Listen on a database that nobody uses at the moment, and keep a copy of it as it is now."""
         self.steps: list[Step] = []
-        self._file = Path(str(database.url).removeprefix("sqlite:///"))
-        self._copy = self._file.with_name("before.db")
-
-        def connect(_dialect: object, _record: object, _args: object, options: dict[str, Any]) -> None:
-            options["factory"] = self._connection
-
+        self._copy = Path(f"{database.url.removeprefix('sqlite:///')}.before")
         engine = database._write_engine  # noqa: SLF001 - a yardstick looks closely
-        event.listen(engine, "do_connect", connect)
+        with closing(engine.raw_connection()) as source, closing(sqlite3.connect(self._copy)) as copy:
+            source.driver_connection.backup(copy)
+        event.listen(engine, "do_connect", self._noting)
         engine.dispose()  # the next connection is one that notes
 
-    def _connection(self, *args: Any, **options: Any) -> _Connection:
-        made = _Connection(*args, **options)
-        made.steps = self.steps
-        return made
+    def _noting(self, _dialect: object, _record: object, _args: object, options: dict[str, Any]) -> None:
+        def connection(*args: Any, **more: Any) -> _Connection:
+            made = _Connection(*args, **more)
+            made.steps = self.steps
+            return made
 
-    def begin(self) -> None:
-        """Keep a copy of the database as it is now, and note only what follows."""
-        with closing(sqlite3.connect(self._file)) as source, closing(sqlite3.connect(self._copy)) as copy:
-            source.backup(copy)
-        self.steps.clear()
+        options["factory"] = connection
 
     def replay(self) -> float:
-        """Return how many seconds bare sqlite3 takes for what was noted since ``begin``."""
-        with closing(sqlite3.connect(self._copy, isolation_level=None, cached_statements=512)) as bare:
+        """Return how many seconds bare sqlite3 takes for what was noted."""
+        with closing(sqlite3.connect(self._copy, isolation_level=None, cached_statements=CACHED_STATEMENTS)) as bare:
             for pragma in _PRAGMAS:
                 bare.execute(f"PRAGMA {pragma}")
             began = time.perf_counter()
-            for step in list(self.steps):
+            for step in self.steps:
                 step(bare)
             return time.perf_counter() - began

@@ -1,10 +1,9 @@
 """Measures Steward on this machine and prints one table. Numbers of different runs are not comparable; ratios are.
 
-``python bench/run.py`` takes about a minute; ``--full`` adds a million jobs; ``--json`` prints the figures as JSON.
+``python bench/run.py`` takes about three minutes; ``--quick`` does a tenth of it; ``--json`` prints the figures as JSON.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -15,28 +14,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import auditing
+import authentication
+import drain
 import listing
 import machine
+import pickup
+import policy
 import store
 import structlog
+import uvloop
 from figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-import worker
 
-
-def figures(folder: Path, *, full: bool, quick: bool) -> Iterator[Figure]:
+def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     """Yield every figure, each measured in a folder of its own."""
     scale = 10 if quick else 1
-    homes = {name: folder / name for name in ("store", "worker", "auditing", "listing", "machine")}
+    homes = {
+        name: folder / name for name in ("store", "drain", "pickup", "auditing", "listing", "authentication", "machine")
+    }
     for home in homes.values():
         home.mkdir()
-    yield from asyncio.run(store.measure(homes["store"], 4_000 // scale))
-    yield from asyncio.run(worker.measure(homes["worker"], 2_000 // scale, 300 // scale))
-    yield from asyncio.run(auditing.measure(homes["auditing"], 3_000 // scale, 7))
-    sizes = [10_000 // scale, 100_000 // scale, *([1_000_000] if full else [])]
-    yield from asyncio.run(listing.measure(homes["listing"], sizes))
+    yield from policy.measure(scale)
+    yield from uvloop.run(store.measure(homes["store"], 4_000 // scale))
+    yield from uvloop.run(drain.measure(homes["drain"], 2_000 // scale))
+    yield from uvloop.run(pickup.measure(homes["pickup"], 300 // scale))
+    yield from uvloop.run(auditing.measure(homes["auditing"], 3_000 // scale, 7))
+    yield from uvloop.run(listing.measure(homes["listing"], 10_000 // scale, 1_000_000 // scale))
+    yield from uvloop.run(authentication.measure(homes["authentication"], 10, 100_000 // scale))
     yield from machine.measure(homes["machine"], 10.0 / scale)
 
 
@@ -71,13 +77,12 @@ def show(found: list[Figure]) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Measure Steward on this machine.")
-    parser.add_argument("--full", action="store_true", help="also a listing among a million jobs")
     parser.add_argument("--quick", action="store_true", help="a tenth of everything: to see that it works")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("warning"))
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
-        found = list(figures(Path(folder), full=options.full, quick=options.quick))
+        found = list(figures(Path(folder), quick=options.quick))
     if options.json:
         print(json.dumps([figure.as_dict() for figure in found], indent=2))
     else:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from figure import Figure, median
-from replay import Recorder
+from replay import BARE, Recorder
 from samples import CLOCK, DONE, SOMEBODY, submissions
 
 from steward.database import Database, Doorbell
@@ -14,8 +14,7 @@ from steward.work_store import Settlement, Submission, WorkEngine
 from steward.work_stores.sql import SqlWorkEngine
 
 CONCURRENT = 64
-BARE = "bare sqlite3, same statements, pragmas and batches"
-_ROUNDS = 5
+ROUNDS = 5
 
 
 async def _submit_all(engine: WorkEngine, work: list[Submission]) -> None:
@@ -39,34 +38,37 @@ async def _carry_out_all(engine: WorkEngine, count: int) -> None:
         done += len(leases)
 
 
-async def _round(folder: Path, count: int) -> list[tuple[float, float]]:
-    """Return the seconds of the store and of the replay, for submit and for the rest."""
-    folder.mkdir()
+async def _run(folder: Path, count: int, *, carry_out: bool, record: bool) -> float:
+    """Return the seconds that the store needs, or those of the replay, to submit or to carry out ``count`` plans."""
     database, bell = Database(f"sqlite:///{folder / 'store.db'}"), Doorbell(folder)
-    recorder = Recorder(database)
-    work, taken = submissions(count), []
+    work = submissions(count)
     try:
         upgrade(database)
         engine = SqlWorkEngine(database, bell, CLOCK)
-        for run in (_submit_all(engine, work), _carry_out_all(engine, count)):
-            recorder.begin()
-            began = time.perf_counter()
-            await run
-            taken.append((time.perf_counter() - began, recorder.replay()))
+        if carry_out:
+            await _submit_all(engine, work)
+        recorder = Recorder(database) if record else None
+        began = time.perf_counter()
+        await (_carry_out_all(engine, count) if carry_out else _submit_all(engine, work))
+        return recorder.replay() if recorder is not None else time.perf_counter() - began
     finally:
         bell.close()
         await database.aclose()
-    return taken
 
 
 async def measure(folder: Path, count: int) -> list[Figure]:
     """Return both rates, each beside the bare one; the two take turns so that neither has the quieter minute."""
-    rounds = [await _round(folder / str(number), count // _ROUNDS) for number in range(_ROUNDS)]
-    submit, carry = (
-        tuple(median([count // _ROUNDS / taken[who] for taken in runs]) for who in (0, 1))
-        for runs in zip(*rounds, strict=True)
-    )
-    return [
-        Figure(f"submit, single-step plans, {CONCURRENT} clients", submit[0], "/s", BARE, submit[1]),
-        Figure(f"claim, dispatch and settle, {CONCURRENT} at a time", carry[0], "/s", BARE, carry[1]),
-    ]
+    figures = []
+    for carry_out, what in (
+        (False, f"submit, single-step plans, {CONCURRENT} clients"),
+        (True, f"claim, dispatch and settle, {CONCURRENT} at a time"),
+    ):
+        rates: dict[bool, list[float]] = {False: [], True: []}
+        for number in range(ROUNDS * 2):
+            record = bool(number % 2)
+            home = folder / f"{carry_out} {number}"
+            home.mkdir()
+            taken = await _run(home, count, carry_out=carry_out, record=record)
+            rates[record].append(count / taken)
+        figures.append(Figure(what, median(rates[False]), "/s", BARE, median(rates[True])))
+    return figures

@@ -1,9 +1,10 @@
-"""Own actions of the chaos runs: one that must be asked before it is repeated, and one that becomes several steps.
+"""Own actions of the chaos runs: one to be asked before it is repeated, one that becomes several steps, and a quick one.
 
 The book at the far end keeps every entry it is given, twice if it is told twice; only the probe keeps it right.
 """
 
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import httpx2
@@ -12,6 +13,7 @@ from steward.action import ActionContext, ActionFailed, DidNotHappen, Happened, 
 from steward.actions import Content, Destination, action
 
 FAN: Final = "chaos.fan"
+LINE: Final = "chaos.line"
 BOOK: Final = "chaos.book"
 _PATIENCE_S: Final = 30.0
 
@@ -42,3 +44,11 @@ async def book(url: Annotated[str, Destination], label: Annotated[str, Content],
 async def fan(url: Annotated[str, Destination], labels: Annotated[list[str], Content]) -> dict[str, Any]:
     """Say which messages to send; the dispatcher of a chaos process makes a child step of each."""
     return {"url": url, "labels": labels}
+
+
+@action(LINE, effect="write")
+async def line(path: Annotated[str, Destination], label: Annotated[str, Content]) -> dict[str, Any]:
+    """Add a line to a file of this machine."""
+    with Path(path).open("ab", buffering=0) as file:  # noqa: ASYNC230 - one short write, whole or not at all
+        file.write(f"{label}\n".encode())
+    return {"label": label}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from chaos.points import Trap
 from chaos.proxies import with_trap
+from chaos.watch import watched_loop
 from steward.bootstrap import open_application
 from steward.cli.processes import listening_socket, run_loop, serve_until_stopped, work_until_stopped
 from steward.clock import SystemClock
@@ -45,6 +46,8 @@ class Spec:
     """Folder for what the dispatcher answered."""
     clock_offset: Path | None = None
     """File with the seconds by which this process's clock is wrong."""
+    watch: Path | None = None
+    """File to leave behind with what was seen of the event loop."""
 
 
 class WrongClock:
@@ -83,7 +86,7 @@ async def _run(spec: Spec) -> None:
         if spec.role is Role.WORK:
             await work_until_stopped(app, spec.concurrency)
             return
-        with listening_socket("127.0.0.1", spec.port) as listening:
+        with listening_socket("127.0.0.1", spec.port) as listening, watched_loop(spec.watch):
             concurrency = spec.concurrency if spec.role is Role.UP else 0
             await serve_until_stopped(app, listening, concurrency, ready=lambda: None)
 

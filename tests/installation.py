@@ -26,6 +26,7 @@ from steward.plan import PlannedAction
 from steward.settings import Settings
 from steward.work_store import Lease, Submitted
 from steward.worker import Worker
+from tests.asking import Asking
 
 SECRET: Final = "a secret key for tests that is long enough"
 OTHER_SECRET: Final = "another secret key for tests as long as the first"
@@ -162,9 +163,9 @@ def _settled(jobs: tuple[Job, ...], now: datetime) -> bool:
 
 @asynccontextmanager
 async def installation(
-    home: Path, *, clock: Clock | None = None, env: Mapping[str, str] | None = None
+    home: Path, *, clock: Clock | None = None, asking: Asking | None = None, env: Mapping[str, str] | None = None
 ) -> AsyncIterator[Installation]:
-    """Open an installation in ``home``; ``env`` are more settings."""
+    """Open an installation in ``home``; ``asking`` are rules that ask, ``env`` more settings."""
     settings = Settings.load({"STEWARD_HOME": str(home), "STEWARD_SECRET_KEY": SECRET, **(env or {})})
-    async with open_application(settings, clock=clock) as app:
+    async with open_application(settings, clock=clock, around_policies=asking) as app:
         yield Installation(app, home, clock or SystemClock())

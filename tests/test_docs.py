@@ -19,7 +19,9 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_SETTING = re.compile(r"\b(?:STEWARD|SMTP|ACTION|METRICS|HTTP_ALLOW|WEBHOOK|AI|DATABASE|REDIS)_[A-Z][A-Z0-9_]*\b")
+_SETTING = re.compile(
+    r"\b(?:STEWARD|SMTP|ACTION|METRICS|HTTP_ALLOW|WEBHOOK|AI|DATABASE|REDIS|JWT|CORS)_[A-Z][A-Z0-9_]*\b"
+)
 _EXAMPLE = re.compile(r"(?<![\w./-])steward +([^`\n)]*)")
 
 
@@ -109,8 +111,8 @@ def test_no_page_names_a_setting_that_does_not_exist(page: Path) -> None:
 
 
 def test_every_role_is_documented() -> None:
-    """The page about running Steward says what each role may do."""
-    page = (ROOT / "docs" / "how-to" / "run-it.md").read_text()
+    """The page about workspaces says what each role may do."""
+    page = (ROOT / "docs" / "how-to" / "workspaces-and-keys.md").read_text()
     assert set(re.findall(r"^\| `([a-z]+)` \|", page, re.MULTILINE)) == set(Role)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -151,3 +151,40 @@ async def test_a_closed_bell_opens_nothing_again(tmp_path: Path) -> None:
     assert (bell._sender, bell._directory) == (None, -1)
     with suppress(FileNotFoundError):
         assert list(folder.iterdir()) == []
+
+
+async def test_a_ring_about_somebody_wakes_nobody_else(tmp_path: Path) -> None:
+    """Here and in another bell on the same folder; who listens for all hears all, and a ring for all is heard by all."""
+    here, there = Doorbell(tmp_path / "bells"), Doorbell(tmp_path / "bells")
+    with (
+        here.listen("events", "acme") as acme,
+        here.listen("events", "beta") as beta,
+        here.listen("events") as every,
+        there.listen("events", "beta") as far_beta,
+        there.listen("events", "acme") as far_acme,
+    ):
+        here.ring("events", "beta")
+        assert await far_beta.wait(5)
+        heard = [await one.wait(0) for one in (acme, beta, every, far_acme)]
+        assert heard == [False, True, True, False]
+        here.ring("events")
+        assert [await one.wait(5) for one in (acme, beta, every, far_acme, far_beta)] == [True] * 5
+    here.close()
+    there.close()
+
+
+@pytest.mark.parametrize("turns", [1, 20])
+async def test_a_crowd_of_rings_loses_nobody(tmp_path: Path, turns: int) -> None:
+    """However many are concerned, at once or one after the other behind a full socket, each hears that it is meant."""
+    here, there = Doorbell(tmp_path / "bells"), Doorbell(tmp_path / "bells")
+    names = [f"workspace-{number}" for number in range(40)]
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(there.listen("events", name)) for name in names]
+        for number, name in enumerate(names):
+            here.ring("events", name)
+            if number % (len(names) // turns) == 0:
+                here._flush()
+        await flushed()
+        assert all([await listener.wait(5) for listener in listeners])
+    here.close()
+    there.close()

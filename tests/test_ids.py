@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from steward.ids import IdFactory, is_id
+from steward.ids import IdFactory, is_id, is_word
 from tests.conftest import FakeClock
 
 
@@ -65,3 +65,15 @@ def test_an_id_is_recognised(clock: FakeClock, prefix: str) -> None:
 def test_w51_nothing_else_is_an_id(clock: FakeClock, spoil: object) -> None:
     """Line breaks, look-alikes, other lengths and types are refused."""
     assert not is_id(spoil(IdFactory(clock).new("job")), "job")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("word", ["a", "rate_limited", "a" * 64, "x9_"])
+def test_a_word_is_plain(word: str) -> None:
+    """Snake_case, beginning with a letter, at most 64 characters."""
+    assert is_word(word)
+
+
+@pytest.mark.parametrize("text", ["", "A", "9a", "_a", "a-b", "a.b", "a\n", "a" * 65, "\u00e4", None, 7])
+def test_w51_nothing_else_is_a_word(text: object) -> None:
+    """No capitals, no line end, no look-alike letters, nothing that is not text."""
+    assert not is_word(text)

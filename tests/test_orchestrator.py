@@ -77,7 +77,7 @@ async def test_a_sentence_becomes_a_checked_draft(house: Installation) -> None:
     assert (document["meta"]["planner"], document["request_id"]) == ("sentences", "req-test")
     assert await nothing_submitted(house)
     shown = await house.app.orchestrator.show_plan(await house.member(), document["plan_id"])
-    assert {**document, "jobs": [], "approval": None} == shown
+    assert {**document, "jobs": [], "approval": None, "approvals": []} == shown
 
 
 async def test_what_is_not_understood_is_a_plan_that_needs_input(house: Installation) -> None:

@@ -181,3 +181,10 @@ def test_entries_that_match_nothing_can_be_listed() -> None:
         "ACTION_DENYLIST": ("email.sent",),
     }
     assert policy().idle_entries() == {}
+
+
+def test_a_fix_that_the_reason_names_is_not_said_twice() -> None:
+    """A denial is one reason and one fix, in a sentence for whoever was refused."""
+    assert Deny("r", "It is off. Set SMTP_URL.", "Set SMTP_URL.").sentence == "It is off. Set SMTP_URL."
+    assert Deny("r", "It is off.", "Set SMTP_URL.").sentence == "It is off. Set SMTP_URL."
+    assert Deny("r", "It is off.").sentence == "It is off."

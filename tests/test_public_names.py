@@ -79,6 +79,7 @@ def test_no_function_is_long() -> None:
     assert long == {}
 
 
+@pytest.mark.about_tests
 @pytest.mark.parametrize("path", TESTS, ids=name_of)
 def test_tests_neither_sleep_nor_skip_nor_mock(path: Path) -> None:
     """Tests wait for facts, run always, and meet the real thing."""
@@ -94,6 +95,7 @@ def test_tests_neither_sleep_nor_skip_nor_mock(path: Path) -> None:
     assert found == []
 
 
+@pytest.mark.about_tests
 @pytest.mark.parametrize("path", [path for path in TESTS if path.name.startswith("test_")], ids=name_of)
 def test_every_test_does_something_and_says_what_must_be_true(path: Path) -> None:
     """Each test has a docstring, and either asserts or expects an exception, itself or in what it calls."""

@@ -164,6 +164,14 @@ def test_c26_the_old_alias_names_its_successor(tmp_path: Path) -> None:
         load(tmp_path, ALLOW_ACTIONS_DEFAULT="gmail.send")
 
 
+@pytest.mark.parametrize("value", ["true", "1", "on", "yes", " True "])
+def test_w57_no_setting_lets_anybody_in(tmp_path: Path, value: str) -> None:
+    """DEV_AUTH_MODE stops the start rather than being ignored, whatever STEWARD_ENV says."""
+    for env in ("development", "production"):
+        with pytest.raises(ConfigurationError, match=r"^DEV_AUTH_MODE .*key"):
+            load(tmp_path, DEV_AUTH_MODE=value, STEWARD_ENV=env)
+
+
 def test_w59_no_secret_is_in_the_repr(tmp_path: Path) -> None:
     """A settings object in a log line or a traceback shows no key, password or token."""
     settings = load(
@@ -232,3 +240,60 @@ def test_the_table_names_every_variable_with_a_sentence() -> None:
     rows = Settings.table()
     assert len({row.variable for row in rows}) == len(rows) == len(Settings.model_fields)
     assert all(row.help.endswith(".") and row.default for row in rows)
+
+
+@pytest.mark.parametrize("env", ["production", "prod"])
+def test_w56_in_production_no_secret_is_made_up(tmp_path: Path, env: str) -> None:
+    """What ``steward up`` makes by itself elsewhere must be given there, also when a key file is left from before."""
+    Settings.load({"STEWARD_HOME": str(tmp_path)}, allow_generated_secret=True)
+    with pytest.raises(ConfigurationError, match="STEWARD_SECRET_KEY"):
+        Settings.load({"STEWARD_HOME": str(tmp_path), "STEWARD_ENV": env}, allow_generated_secret=True)
+    for weak in ("tiny", "a" * 64, "change-me-change-me-change-me-change-me", "dev-secret-key-0123456789-0123456789"):
+        with pytest.raises(ConfigurationError, match="STEWARD_SECRET_KEY") as caught:
+            load(tmp_path, STEWARD_ENV=env, STEWARD_SECRET_KEY=weak)
+        assert weak not in caught.value.detail
+    assert load(tmp_path, STEWARD_ENV=env).secret_keys == (KEY,)
+
+
+@pytest.mark.parametrize("env", ["production", "development"])
+@pytest.mark.parametrize("value", ["1", "true", "0", ""])
+def test_w57_dev_auth_mode_stops_the_start(tmp_path: Path, env: str, value: str) -> None:
+    """Whatever it says: there is no mode in which somebody gets in without a credential."""
+    with pytest.raises(ConfigurationError, match="DEV_AUTH_MODE"):
+        load(tmp_path, STEWARD_ENV=env, DEV_AUTH_MODE=value)
+
+
+def test_token_settings_are_read(tmp_path: Path) -> None:
+    """Each variable arrives in its field."""
+    settings = load(
+        tmp_path,
+        JWT_ISSUER=" https://login.example.com/ ",
+        JWT_AUDIENCE="steward, https://steward.example.com",
+        JWT_ALGORITHMS="ES256,Ed25519",
+        JWT_JWKS="https://login.example.com/jwks",
+        JWT_SKEW_S="60",
+        CORS_ALLOW_ORIGINS="https://studio.example.com, http://localhost:5173",
+    )
+    assert settings.jwt_issuer == "https://login.example.com/"
+    assert settings.jwt_audiences == ("steward", "https://steward.example.com")
+    assert settings.jwt_algorithms == ("ES256", "Ed25519")
+    assert (settings.jwt_jwks, settings.jwt_secret, settings.jwt_skew_s) == ("https://login.example.com/jwks", None, 60)
+    assert settings.cors_allow_origins == ("https://studio.example.com", "http://localhost:5173")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "https://*.example.com",
+        "https://a.example.com/",
+        "a.example.com",
+        "null",
+        "HTTPS://A.example.com",
+        "https://a:0",
+    ],
+)
+def test_an_origin_is_exact(tmp_path: Path, origin: str) -> None:
+    """No pattern, no path, nothing that a browser would not send."""
+    with pytest.raises(ConfigurationError, match="CORS_ALLOW_ORIGINS"):
+        load(tmp_path, CORS_ALLOW_ORIGINS=f"https://good.example.com,{origin}")

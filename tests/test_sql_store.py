@@ -1,20 +1,22 @@
 """What only the SQL engine can show: what its statements cost, and what a damaged row does to a listing."""
 
 import sqlite3
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Table, create_engine
 from sqlalchemy.sql import Select
 
 from steward.clock import SystemClock
 from steward.database.sql import compiled
-from steward.database.tables import metadata
+from steward.database.tables import approvals, jobs, metadata, plans
 from steward.ids import IdFactory
 from steward.job import JobStatus
 from steward.work_stores.sql import open_sql_engine, statements
+from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow
 from tests.conftest import FakeClock
-from tests.contracts.builders import ALPHA, World
+from tests.contracts.builders import ALPHA, BETA, World
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +85,14 @@ async def test_w43_a_damaged_row_is_shown_degraded_beside_the_others(
         assert error.code == "unreadable_record"
 
 
+@pytest.mark.parametrize(
+    ("kind", "table"), [(JobRow, jobs), (PlanRow, plans), (ApprovalRow, approvals)], ids=["jobs", "plans", "approvals"]
+)
+def test_a_row_class_lists_the_columns_in_the_order_of_the_table(kind: type, table: Table) -> None:
+    """A selected row becomes one by position, so a column in the wrong place would be another's value."""
+    assert [field.name for field in fields(kind)] == table.columns.keys()
+
+
 def test_the_statements_are_all_named_and_have_a_purpose() -> None:
     """Every statement is a constant of one module, followed by a sentence that says what it is for."""
     source = Path(statements.__file__).read_text(encoding="utf-8")
@@ -91,3 +101,20 @@ def test_the_statements_are_all_named_and_have_a_purpose() -> None:
         if name != "W":
             after = source.split(f"\n{name} = ", 1)[1].split("\n\n", 1)[0]
             assert '"""' in after, name
+
+
+async def test_what_happens_elsewhere_wakes_nobody(tmp_path: Path, clock: FakeClock) -> None:
+    """Whoever follows one workspace reads its log again only when something happened there, here or in another process."""
+    ids = IdFactory(clock)
+    url = f"sqlite:///{tmp_path / 'steward.db'}"
+    async with (
+        open_sql_engine(url, clock=clock, ids=ids, home=tmp_path) as here,
+        open_sql_engine(url, clock=clock, ids=ids, home=tmp_path) as there,
+    ):
+        world = World(here, clock)
+        with world.alpha.listen() as alpha, there.open(ALPHA).listen() as far, there.open(BETA).listen() as far_beta:
+            await world.submit(world.job(), who=BETA)
+            assert await far_beta.wait(5)
+            assert [await alpha.wait(0), await far.wait(0)] == [False, False]
+            await world.submit(world.job())
+            assert [await alpha.wait(5), await far.wait(5)] == [True, True]

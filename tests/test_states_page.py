@@ -17,13 +17,13 @@ from tests.conftest import FakeClock
 from tests.contracts.backends import SqliteBackend
 from tests.contracts.builders import World, failure
 
-PAGE = (Path(__file__).parent.parent / "docs" / "explanation" / "states.md").read_text()
+PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "states.md"
 Edge = tuple[str, str]
 
 
 def section(heading: str) -> str:
     """Return the text under one heading."""
-    return PAGE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return PAGE.read_text().split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
 
 
 def drawn(heading: str) -> dict[Edge, str]:

@@ -28,4 +28,12 @@ def described(schema: Mapping[str, Any]) -> str:
     else:
         kinds = str(schema.get("type", "any value"))
     default = f"; default `{schema['default']}`" if schema.get("default") else ""
-    return f"{kinds}{default}"
+    return f"{kinds}{_bounds(schema)}{default}"
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    """Return the least and the most that a number may be."""
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if least is not None and most is not None:
+        return f", {least:g} to {most:g}"
+    return f", at least {least:g}" if least is not None else f", at most {most:g}" if most is not None else ""

@@ -103,4 +103,21 @@ SECRETS_AND_WAYS_OUT: Final = (
         put="            name: value\n",
         tests=("tests/test_plan_check.py", "tests/worker/test_results.py"),
     ),
+    Mutation(
+        name="any-html",
+        removes="scripts are taken out of a mail's html",
+        file="src/steward/actions/email.py",
+        find='cleaned_html(checked_body(html, "The html"))',
+        put='checked_body(html, "The html")',
+        tests=("tests/actions/test_email_html.py",),
+        at_least=3,
+    ),
+    Mutation(
+        name="any-link",
+        removes="a mail's html links to known protocols only",
+        file="src/steward/actions/mail_html.py",
+        find='_PROTOCOLS: Final = {"http", "https", "mailto", "cid"}\n',
+        put='_PROTOCOLS: Final = {"http", "https", "mailto", "cid", "tel", "data", "javascript"}\n',
+        tests=("tests/actions/test_email_html.py",),
+    ),
 )

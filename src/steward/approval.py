@@ -43,12 +43,18 @@ class Approval:
     detail: dict[str, Any]
     """What the person is shown beside the plan: value, source and rule. Redacted."""
     requested_by: str
+    """Who executed the plan: on whose behalf it would go on."""
     created_at: datetime
     expires_at: datetime
     another_person: bool = False
-    """Whether whoever asked for it may not be the one who approves."""
+    """Whether neither who executed the plan nor who made it may be the one who approves."""
     approver_role: Role | None = None
-    """The role that an approver must have; None: whoever may decide."""
+    """The role that an approver must have; None: whoever may decide. An admin has every role of the workspace."""
     decided_by: str | None = None
     decided_at: datetime | None = None
     comment: str | None = None
+
+
+def role_suffices(roles: frozenset[Role], needed: Role | None) -> bool:
+    """Say whether somebody with ``roles`` has the role that an approver needs; an admin has all but the operator's."""
+    return needed is None or needed in roles or (Role.ADMIN in roles and needed is not Role.OPERATOR)

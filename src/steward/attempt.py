@@ -9,7 +9,6 @@ import asyncio
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Final
 
 import structlog
@@ -29,12 +28,13 @@ from steward.action import (
     RetryMode,
     StillRunning,
 )
-from steward.approval import ApprovalStatus
+from steward.approval import Approval
 from steward.clock import Clock
 from steward.directory import Directory
-from steward.errors import AuditUnavailable, StoreUnavailable
+from steward.errors import Invalid, StoreUnavailable
 from steward.expression import resolve
 from steward.identity import Principal, Scope
+from steward.ids import IdFactory
 from steward.job import (
     Cancelled,
     Completed,
@@ -44,17 +44,17 @@ from steward.job import (
     Job,
     JobError,
     Outcome,
-    TryAgain,
     Unknown,
     after_failure,
     may_have_happened,
 )
 from steward.plan import MAX_RESULT_BYTES
 from steward.plan_check import destinations, schema_problems, step_digests
-from steward.policy import Allow, Ask, Decision, Deny, Policies
-from steward.recorded import decided, effect_ahead
+from steward.policy import Allow, Ask, Deny, Policies
+from steward.recorded import job_decided, record_first
 from steward.recorder import Recorder
 from steward.redaction import mask, mask_text, redact, redact_text, texts_in
+from steward.step_approval import Changed, StepNow
 from steward.submission import sealed_params, sealed_result
 from steward.together import Together
 from steward.vault import SealBroken, Vault
@@ -62,8 +62,6 @@ from steward.work_store import Answer, Dispatcher, Lease, LeaseRef, Refused
 
 _log = structlog.get_logger("steward.worker")
 _MAX_DETAIL_CHARS: Final = 500
-_WITHOUT_AUDIT: Final = timedelta(seconds=15)
-"""How long a write waits for an audit that is required and cannot be written."""
 _CANCELLED: Final = Cancelled("It was cancelled before it had any effect.")
 
 
@@ -96,6 +94,7 @@ class Rooms:
     vault: Vault
     clock: Clock
     recorder: Recorder
+    ids: IdFactory
     dispatch: Together[LeaseRef, Answer] = field(init=False)
     """The dispatcher's verb for one attempt; those that are due at the same moment share a call."""
 
@@ -221,40 +220,40 @@ class Attempt:
             return Failed(JobError("invalid_params", f"With the values from earlier steps: {said}"))
         policy = await self.rooms.policies.of(self.job.workspace_id)
         decision = policy.decide(
-            principal, definition.id, destinations(definition, params), {"labels": self.job.labels}
+            principal,
+            definition.id,
+            destinations(definition, params),
+            {"labels": self.job.labels, "resolved": True},
         )
-        if not isinstance(decision, Allow):
-            self._note(principal, decision, policy.version)
+        if not isinstance(decision, Allow):  # that it was allowed is recorded by what follows
+            now = self.rooms.clock.now()
+            self.rooms.recorder.note(job_decided(principal, self.job, decision, policy.version, now))
         if isinstance(decision, Deny):
             return Failed(JobError("policy_denied", f"{decision.reason} (rule {decision.rule})"))
-        if isinstance(decision, Ask) and not await self._approved():
-            return await self._hold(HeldFor.APPROVAL, decision.reason)
-        return None
+        return await self._ask(definition, params, decision) if isinstance(decision, Ask) else None
 
-    def _note(self, principal: Principal, decision: Decision, version: str) -> None:
-        """Record a decision that stops the step; that it was allowed is recorded by what follows."""
-        self.rooms.recorder.note(
-            decided(
-                principal,
-                [(self.job.step_id, self.job.action_id, decision)],
-                version=version,
-                moment="dispatch",
-                at=self.rooms.clock.now(),
-                plan_id=self.job.plan_id,
-                job_id=self.job.job_id,
-                request_id=self.job.request_id,
-            )
+    async def _ask(
+        self, definition: ActionDefinition, params: Mapping[str, Any], decision: Ask
+    ) -> Held | LeaseLost | Cancelled | Failed | None:
+        """Put the job aside with a question unless a person's yes covers it as it is now; None: it does."""
+        rooms, job, store = self.rooms, self.job, self.lease.store
+        plan = await store.get_plan(job.plan_id)
+        assert plan is not None, "a job lives no longer than its plan"
+        step = StepNow(
+            job=job, plan=plan, definition=definition, params=params, decision=decision, secrets=self.secrets
         )
+        try:
+            needed = step.needs(await store.plan_approvals(plan.plan_id), rooms.vault, rooms.ids, rooms.clock.now())
+        except Invalid as error:
+            return Failed(JobError("invalid_params", f"With the values from earlier steps: {error.detail}"))
+        if isinstance(needed, Changed):
+            return await self._hold(HeldFor.DRIFT, "Its values changed after this step was approved.")
+        return None if needed is None else await self._hold(HeldFor.APPROVAL, step.reason, needed)
 
-    async def _approved(self) -> bool:
-        plan = await self.lease.store.get_plan(self.job.plan_id)
-        if plan is None or plan.approval_id is None:
-            return False
-        approval = await self.lease.store.get_approval(plan.approval_id)
-        return approval is not None and approval.status is ApprovalStatus.APPROVED
-
-    async def _hold(self, held_for: HeldFor, reason: str) -> Held | LeaseLost | Cancelled:
-        answer = await self.rooms.dispatcher.hold(self.lease.ref, held_for, reason, None)
+    async def _hold(
+        self, held_for: HeldFor, reason: str, approval: Approval | None = None
+    ) -> Held | LeaseLost | Cancelled:
+        answer = await self.rooms.dispatcher.hold(self.lease.ref, held_for, reason, approval)
         if isinstance(answer, Refused):
             return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
         return Held()
@@ -268,9 +267,10 @@ class Attempt:
             known = await self._probe(action, params, context)
             if known is not None:
                 return known
-        unrecorded = await self._record_first(definition)
-        if unrecorded is not None:
-            return unrecorded
+        if definition.effect is Effect.WRITE and self.rooms.recorder.required:
+            unrecorded = await record_first(self.rooms.recorder, self.job, definition.acting_as, self.rooms.clock.now())
+            if unrecorded is not None:
+                return unrecorded
         if definition.effect is Effect.WRITE:
             answer = await self.rooms.dispatch(self.lease.ref)
             if isinstance(answer, Refused):
@@ -278,19 +278,6 @@ class Attempt:
             self.job = answer.job
             self.effect_under_way = True
         return await self._run_action(action, params, context)
-
-    async def _record_first(self, definition: ActionDefinition) -> Outcome | None:
-        """Where no effect may be without a record, record a write before it; return what follows if that fails."""
-        recorder, now = self.rooms.recorder, self.rooms.clock.now()
-        if not recorder.required or definition.effect is not Effect.WRITE:
-            return None
-        try:
-            await recorder.insist(effect_ahead(self.job, definition.acting_as, now))
-        except AuditUnavailable as error:
-            missing = JobError(error.stable_code, error.detail, retryable=True)
-            doubtful = may_have_happened(self.job, provably_not_done=True)
-            return TryAgain(missing, now + _WITHOUT_AUDIT, doubtful=doubtful)
-        return None
 
     async def _in_time(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Any:
         """Return what the action returns; raise ``TimeoutError`` when its time is up.

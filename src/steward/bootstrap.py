@@ -1,6 +1,6 @@
 """The composition root: the only place that knows every implementation. Settings in, an open ``Application`` out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,6 +14,8 @@ from steward.audit_log import AuditLog
 from steward.audit_logs.sql import SqlAuditLog
 from steward.authenticator import Authenticator
 from steward.authenticators.api_key import ApiKeyAuthenticator
+from steward.authenticators.chain import Chain
+from steward.authenticators.session import Sessions
 from steward.clock import Clock, SystemClock
 from steward.database import Database, Doorbell
 from steward.database.migrate import upgrade
@@ -31,8 +33,10 @@ from steward.orchestrator import Orchestrator
 from steward.planner import Planner
 from steward.planners.sentences import SentencePlanner
 from steward.planners.templates import check_templates
+from steward.policies.cedar_policies import CedarPolicies
 from steward.policies.lists import ListPolicy
 from steward.policy import Policies
+from steward.policy_desk import PolicyDesk
 from steward.recorder import Recorder
 from steward.settings import Settings
 from steward.telemetry import Telemetry
@@ -53,9 +57,11 @@ class Application:
     database: Database
     directory: Directory
     authenticator: Authenticator
+    sessions: Sessions
     engine: WorkEngine
     catalogue: ActionCatalogue
     policies: Policies
+    policy_desk: PolicyDesk
     planner: Planner
     orchestrator: Orchestrator
     telemetry: Telemetry
@@ -73,6 +79,7 @@ class Application:
             vault=self.vault,
             clock=self.clock,
             recorder=self.recorder,
+            ids=self.ids,
         )
         return Worker(rooms, concurrency=concurrency)
 
@@ -107,9 +114,44 @@ def build_catalogue(settings: Settings, clock: Clock) -> ActionCatalogue:
     return catalogue
 
 
+def build_authenticator(
+    settings: Settings, keys: ApiKeyAuthenticator, directory: Directory, clock: Clock
+) -> Authenticator:
+    """Return what recognises this installation's credentials: API keys, and tokens if an issuer is set."""
+    if settings.jwt_issuer is None:
+        return keys
+    from steward.authenticators.jwt import JwtAuthenticator, TokenRules  # noqa: PLC0415 - a tenth of a start
+    from steward.authenticators.signing_keys import SharedSecret, key_set  # noqa: PLC0415
+
+    if settings.jwt_secret is not None:
+        signing, usual = SharedSecret(settings.jwt_secret), ("HS256",)
+    else:
+        signing, usual = key_set(settings.jwt_jwks or "", clock), ("RS256", "ES256")
+    rules = TokenRules(
+        issuer=settings.jwt_issuer,
+        audiences=settings.jwt_audiences,
+        algorithms=settings.jwt_algorithms or usual,
+        skew_s=settings.jwt_skew_s,
+    )
+    return Chain(keys, JwtAuthenticator(rules, signing, directory, clock))
+
+
+def build_telemetry(settings: Settings) -> Telemetry:
+    """Return the counters, in a registry of their own."""
+    return Telemetry(
+        CollectorRegistry(),
+        workspace_label=settings.metrics_workspace_label,
+        allowlist=settings.metrics_workspace_allowlist,
+    )
+
+
 @asynccontextmanager
-async def open_application(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Application]:
+async def open_application(
+    settings: Settings, *, clock: Clock | None = None, around_policies: Callable[[Policies], Policies] | None = None
+) -> AsyncIterator[Application]:
     """Open everything, bring the database to this version's schema, and close it all again at the end.
+
+    ``around_policies`` puts more rules around those of the settings; tests ask for approvals with it.
 
     Raises ``ConfigurationError`` for a setting that cannot be used, ``StoreUnavailable`` when the database is away.
     """
@@ -117,13 +159,8 @@ async def open_application(settings: Settings, *, clock: Clock | None = None) ->
     ids = IdFactory(clock)
     vault = Vault(settings.secret_keys)
     catalogue = build_catalogue(settings, clock)
-    policies = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
-    telemetry = Telemetry(
-        CollectorRegistry(),
-        workspace_label=settings.metrics_workspace_label,
-        allowlist=settings.metrics_workspace_allowlist,
-    )
-    planner = SentencePlanner()
+    lists = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
+    telemetry, planner = build_telemetry(settings), SentencePlanner()
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as at_the_end:
         bell = Doorbell(settings.home / "bells")
@@ -138,6 +175,9 @@ async def open_application(settings: Settings, *, clock: Clock | None = None) ->
         at_the_end.push_async_callback(recorder.aclose)
         doors = Doors(recorder, clock)
         at_the_end.callback(doors.turn_the_minute, end=True)
+        own_rules = CedarPolicies(lists, catalogue, directory)
+        policies: Policies = own_rules if around_policies is None else around_policies(own_rules)
+        keys = ApiKeyAuthenticator(directory, clock)
         yield Application(
             settings=settings,
             clock=clock,
@@ -145,10 +185,14 @@ async def open_application(settings: Settings, *, clock: Clock | None = None) ->
             vault=vault,
             database=database,
             directory=directory,
-            authenticator=ApiKeyAuthenticator(directory, clock),
+            authenticator=build_authenticator(settings, keys, directory, clock),
+            sessions=Sessions(keys, directory, clock),
             engine=engine,
             catalogue=catalogue,
             policies=policies,
+            policy_desk=PolicyDesk(
+                policies=policies, directory=directory, catalogue=catalogue, decisions=audit_log.decisions, clock=clock
+            ),
             planner=planner,
             orchestrator=Orchestrator(
                 engine=engine,

@@ -110,8 +110,8 @@ class Directory(Protocol):
         """Add a workspace; ``Conflict`` (``workspace_exists``) if the id is taken, ``Invalid`` if malformed or reserved."""
         ...
 
-    async def list_workspaces(self) -> tuple[Workspace, ...]:
-        """Return every workspace, by id."""
+    async def list_workspaces(self, *, limit: int | None = None, after: str | None = None) -> tuple[Workspace, ...]:
+        """Return up to ``limit`` workspaces (None: all) whose ids come after ``after``, by id."""
         ...
 
     async def get_workspace(self, workspace_id: str) -> Workspace | None:
@@ -130,8 +130,10 @@ class Directory(Protocol):
         """Return one key by id, whatever its state, in one indexed look-up."""
         ...
 
-    async def list_keys(self, workspace_id: str | None = None) -> tuple[ApiKey, ...]:
-        """Return the keys of a workspace, or all, oldest first."""
+    async def list_keys(
+        self, workspace_id: str | None = None, *, limit: int | None = None, after: str | None = None
+    ) -> tuple[ApiKey, ...]:
+        """Return the keys of a workspace, or of all, by id and so oldest first: up to ``limit`` that come after ``after``."""
         ...
 
     async def revoke_key(self, key_id: str, *, by: str, workspace_id: str | None = None) -> ApiKey:
@@ -168,8 +170,10 @@ class Directory(Protocol):
         """
         ...
 
-    async def list_members(self, workspace_id: str) -> tuple[Member, ...]:
-        """Return a workspace's members, by actor id."""
+    async def list_members(
+        self, workspace_id: str, *, limit: int | None = None, after: str | None = None
+    ) -> tuple[Member, ...]:
+        """Return a workspace's members, by actor id: up to ``limit`` (None: all) that come after ``after``."""
         ...
 
     async def get_member(self, workspace_id: str, actor_id: str) -> Member | None:

@@ -3,7 +3,7 @@
     StewardError
     ├── BadRequest 400           ── InvalidCursor
     ├── Unauthenticated 401
-    ├── Forbidden 403            ── MissingScope, PolicyDenied, NotYourWorkspace
+    ├── Forbidden 403            ── MissingScope, PolicyDenied, NotYourWorkspace, AnotherPersonRequired, ApproverRoleRequired
     ├── NotFound 404
     ├── Conflict 409             ── IllegalTransition, ApprovalMismatch, IdempotencyMixed, PlanExpired, QuotaReached
     ├── BodyTooLarge 413
@@ -111,6 +111,18 @@ class NotYourWorkspace(Forbidden):
     """The workspace or actor named is not the credential's own."""
 
     code = "workspace_mismatch"
+
+
+class AnotherPersonRequired(Forbidden):
+    """Whoever made or executed this plan may not approve it; ask somebody else."""
+
+    code = "another_person_required"
+
+
+class ApproverRoleRequired(Forbidden):
+    """Approving this takes a role that the credential does not have."""
+
+    code = "approver_role_required"
 
 
 class NotFound(StewardError):

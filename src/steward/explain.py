@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from steward.approval import Approval, ApprovalStatus
 from steward.job import HeldFor, Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.views import time_view
@@ -44,12 +45,39 @@ def _explanation(
     }
 
 
-def explain_job(job: Job, plan_jobs: Sequence[Job], now: datetime) -> dict[str, Any]:
-    """Return ``{status, reason: {code, text}, since, next_change_at, who}`` for a job."""
+def who_may_approve(approver_role: str | None, *, another_person: bool) -> str:
+    """Return who can give an approval, in words."""
+    who = "anyone who may decide approvals" if approver_role is None else f"somebody with the role {approver_role}"
+    return f"{who}, but not whoever made or executed the plan" if another_person else who
+
+
+def _awaiting(status: str, approval: Approval) -> dict[str, Any]:
+    text = f"It waits for approval {approval.approval_id}: {approval.reason}"
+    answer = _explanation(
+        status,
+        "awaiting_approval",
+        text,
+        since=approval.created_at,
+        change=approval.expires_at,
+        who=who_may_approve(approval.approver_role, another_person=approval.another_person),
+    )
+    return {**answer, "approval_id": approval.approval_id}
+
+
+def explain_job(
+    job: Job, plan_jobs: Sequence[Job], now: datetime, approvals: Sequence[Approval] = ()
+) -> dict[str, Any]:
+    """Return ``{status, reason: {code, text}, since, next_change_at, who}`` for a job.
+
+    ``approvals`` are those of its plan; of a job that waits for one its ``approval_id`` is told too.
+    """
     status = job.status
     since = job.finished_at or job.started_at or job.enqueued_at
     if status is JobStatus.HELD:
         drift = job.held_for is HeldFor.DRIFT
+        asked = [one for one in approvals if one.status is ApprovalStatus.PENDING and one.job_id in {None, job.job_id}]
+        if asked and not drift:
+            return _awaiting(status, asked[0])
         code = "drifted" if drift else "awaiting_approval"
         who = "anyone who may execute: cancel it and make the plan again" if drift else "an approver"
         return _explanation(status, code, job.reason or "It waits for a person.", since=since, change=None, who=who)
@@ -95,7 +123,9 @@ _PLAN_SENTENCES: Final[Mapping[PlanStatus, tuple[str, str, str | None]]] = {
 }
 
 
-def explain_plan(plan: PlanRecord, jobs: Sequence[Job], now: datetime) -> dict[str, Any]:
+def explain_plan(
+    plan: PlanRecord, jobs: Sequence[Job], now: datetime, approvals: Sequence[Approval] = ()
+) -> dict[str, Any]:
     """Return the same shape for a plan; a denied step comes first, then the step that holds it up."""
     denied = [step for step in plan.document["steps"] if step["decision"]["effect"] == "deny"]
     if denied and plan.status is PlanStatus.DRAFT:
@@ -107,9 +137,12 @@ def explain_plan(plan: PlanRecord, jobs: Sequence[Job], now: datetime) -> dict[s
     if plan.status in {PlanStatus.RUNNING, PlanStatus.FAILED}:
         blocking = next((job for job in jobs if job.status is _worst(jobs)), None)
         if blocking is not None:
-            inner = explain_job(blocking, jobs, now)
+            inner = explain_job(blocking, jobs, now, approvals)
             inner["reason"]["text"] = f"Step {blocking.step_id}: {inner['reason']['text']}"
             return {**inner, "status": plan.status, "step": blocking.step_id}
+    own = [one for one in approvals if one.approval_id == plan.approval_id]
+    if own and plan.status is PlanStatus.AWAITING_APPROVAL:
+        return _awaiting(plan.status, own[0])
     code, text, who = _PLAN_SENTENCES.get(plan.status, (str(plan.status), "It is under way.", None))
     change = plan.expires_at if plan.status in {PlanStatus.DRAFT, PlanStatus.NEEDS_INPUT} else None
     return _explanation(plan.status, code, text, since=plan.finished_at or plan.created_at, change=change, who=who)

@@ -6,7 +6,7 @@ A principal comes from a credential alone; nothing in a request body can change 
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeGuard
 
 from steward.errors import Invalid
 
@@ -50,14 +50,14 @@ def scopes_of(roles: frozenset[Role]) -> frozenset[Scope]:
     return frozenset(scope for role in roles for scope in ROLE_SCOPES[role])
 
 
-def is_actor_id(value: object) -> bool:
+def is_actor_id(value: object) -> TypeGuard[str]:
     """Say whether ``value`` can be the id of a member: what identity providers use, and never like the id of a key."""
     return isinstance(value, str) and _ACTOR_ID.fullmatch(value) is not None
 
 
 def require_actor_id(value: object) -> str:
     """Return ``value`` if it can be the id of a member; raise ``Invalid`` with the rule otherwise."""
-    if not isinstance(value, str) or not is_actor_id(value):
+    if not is_actor_id(value):
         raise Invalid(
             "A member's id is 1 to 64 of A-Z a-z 0-9 . _ @ | : + = , ~ -, starting with a letter or digit, and not 'key_'.",
             code="invalid_actor_id",

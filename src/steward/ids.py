@@ -8,7 +8,7 @@ can guess the next one. The alphabet has no ``:``, ``*`` or brace, so an id is s
 import re
 import secrets
 import threading
-from typing import Final
+from typing import Final, TypeGuard
 
 from steward.clock import Clock, milliseconds
 
@@ -18,6 +18,8 @@ _COUNTER_BITS: Final = 12
 _RANDOM_BITS: Final = 58
 _BODY_CHARS: Final = 24
 _ID: Final = re.compile(r"[a-z]{2,8}_[0-9abcdefghjkmnpqrstvwxyz]{24}")
+
+_WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def _base32(value: int, length: int) -> str:
@@ -56,3 +58,8 @@ class IdFactory:
 def is_id(value: object, prefix: str) -> bool:
     """Say whether ``value`` has the exact shape of an id with this prefix (whole string, no trailing newline)."""
     return isinstance(value, str) and value.startswith(prefix + "_") and _ID.fullmatch(value) is not None
+
+
+def is_word(value: object) -> TypeGuard[str]:
+    """Say whether ``value`` is a plain word that programs match on, such as a code or a rule's name: snake_case, at most 64."""
+    return isinstance(value, str) and _WORD.fullmatch(value) is not None

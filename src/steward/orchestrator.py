@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -39,6 +39,8 @@ from steward.views import approval_view, job_view, time_view
 from steward.work_store import DRAFT_S, IdempotencyClaim, PlanPage, Submission, Submitted, WorkEngine
 
 __all__ = ["Orchestrator", "RequestedAction"]
+_AT_REST: Final = FINAL | {JobStatus.UNKNOWN, JobStatus.HELD}
+"""Nothing moves here by itself."""
 
 
 def proposed(**fields: Any) -> PlanResult:
@@ -310,7 +312,10 @@ class Orchestrator:
         return await store.submit(submission)
 
     async def execute_preview(self, principal: Principal, preview_id: str, *, wait_ms: int, request_id: str) -> Job:
-        """Submit a one-step plan once and return its job when it has ended, or as it stands after ``wait_ms``."""
+        """Submit a one-step plan once and return its job when it has ended, or as it stands after ``wait_ms``.
+
+        A job that waits for a person is returned as it stands, at once.
+        """
         record = await self._get(principal, preview_id)
         if len(record.document["steps"]) != 1:
             raise Invalid("preview_id is not the id of a one-step plan.")
@@ -325,7 +330,7 @@ class Orchestrator:
                 if job is None:
                     raise NotFound
                 left = deadline - asyncio.get_running_loop().time()
-                if job.status in FINAL or job.status is JobStatus.UNKNOWN or left <= 0:
+                if job.status in _AT_REST or left <= 0:
                     return job
                 await listener.wait(left)
 
@@ -346,15 +351,16 @@ class Orchestrator:
     # -- showing -----------------------------------------------------------------------------------------------------
 
     async def show_plan(self, principal: Principal, plan_id: str) -> dict[str, Any]:
-        """Return the plan document as it stands now, with its jobs and its approval."""
+        """Return the plan document as it stands now, with its jobs, its own approval, and those of its steps too."""
         record = await self._get(principal, plan_id)
         store = self._engine.open(principal)
         jobs = await store.plan_jobs(plan_id)
-        approval = None if record.approval_id is None else await store.get_approval(record.approval_id)
+        approvals = [approval_view(approval) for approval in await store.plan_approvals(plan_id)]
         return {
             **plan_document(record),
             "jobs": [job_view(job) for job in jobs],
-            "approval": None if approval is None else approval_view(approval),
+            "approval": next((one for one in approvals if one["approval_id"] == record.approval_id), None),
+            "approvals": approvals,
         }
 
     async def list_plans(

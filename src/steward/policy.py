@@ -3,7 +3,7 @@
 ``decide()`` never raises for an unknown or odd action: unknown is denied, with a reason a person can read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -32,7 +32,7 @@ class Ask:
     rule: str
     reason: str
     another_person: bool = False
-    """Whether whoever asked for it may not be the one who approves."""
+    """Whether neither who executes the plan nor who made it may be the one who approves."""
     approver_role: Role | None = None
     """The role that an approver must have; None: whoever may decide."""
     facts: Mapping[str, Any] = _no_facts()
@@ -50,13 +50,21 @@ class Deny:
     facts: Mapping[str, Any] = _no_facts()
     effect: str = field(default="deny", init=False)
 
+    @property
+    def sentence(self) -> str:
+        """The reason, and after it the fix, unless the reason says it already."""
+        return self.reason if self.fix in self.reason else f"{self.reason} {self.fix}"
+
 
 Decision = Allow | Ask | Deny
 
 
-def decision_document(decision: Decision) -> dict[str, str]:
-    """Return ``{effect, reason, rule}`` as it stands in a plan document's step."""
-    return {"effect": decision.effect, "reason": decision.reason, "rule": decision.rule}
+def decision_document(decision: Decision) -> dict[str, Any]:
+    """Return ``{effect, reason, rule}`` as it stands in a plan document's step; where it asks, also who may approve."""
+    document: dict[str, Any] = {"effect": decision.effect, "reason": decision.reason, "rule": decision.rule}
+    if isinstance(decision, Ask):
+        document |= {"another_person": decision.another_person, "approver_role": decision.approver_role}
+    return document
 
 
 class Policy(Protocol):
@@ -72,15 +80,33 @@ class Policy(Protocol):
     ) -> Decision:
         """Return whether ``principal`` may run the action.
 
-        ``resource`` holds what is acted on (parameter values by role, redacted where secret), ``context`` what the
-        decision may depend on beside it (labels, counts, the request). An id that is not a known, enabled action is
-        denied, whatever its type; so is everything while the rules cannot be read.
+        ``resource`` holds what is acted on: the parameters by name, secrets left out. ``context`` is what the decision
+        may depend on beside it: ``labels`` (where values of earlier steps come from) and ``resolved`` (true once those
+        values are in place). An id that is not a known, enabled action is denied, whatever its type; so is everything
+        while the rules cannot be read.
         """
         ...
 
-    def can_execute(self, action_id: object, user_id: str | None = None, workspace_id: str | None = None) -> bool:
-        """Return whether ``decide()`` would not deny the action: the one-line form."""
+    def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
+        """Return what is decided on facts as they were recorded with an earlier decision."""
         ...
+
+    def can_execute(self, action_id: object, user_id: str | None = None, workspace_id: str | None = None) -> bool:
+        """Return whether ``decide()`` would not deny the action to somebody who may execute: the one-line form."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultRule:
+    """A rule that comes with Steward."""
+
+    name: str
+    effect: str
+    """``permit``, ``deny`` or ``ask``."""
+    reason: str
+    fix: str
+    optional: bool
+    """Whether it is off until a workspace switches it on."""
 
 
 class Policies(Protocol):
@@ -89,6 +115,24 @@ class Policies(Protocol):
     async def of(self, workspace_id: str) -> Policy:
         """Return the policy of a workspace as it stands: installation and defaults, narrowed by the workspace's own.
 
-        A change made by any process is in force here within 200 ms. Rules that cannot be read deny everything.
+        A change made by any process is in force here within 200 ms. Rules that cannot be read deny everything; raises
+        ``StoreUnavailable`` while the store that keeps them is away.
         """
+        ...
+
+    async def with_changes(
+        self, workspace_id: str, *, texts: Mapping[str, str], switch_on: Collection[str] = ()
+    ) -> Policy:
+        """Return the policy of a workspace as it would be with these texts, by name, and these optional rules.
+
+        Raises ``Invalid``, with the place, for what no workspace may have.
+        """
+        ...
+
+    def defaults(self) -> tuple[DefaultRule, ...]:
+        """Return the rules that come with Steward, in the order in which they speak."""
+        ...
+
+    def forget(self, workspace_id: str) -> None:
+        """Read a workspace's rules anew when they are next asked for."""
         ...

@@ -1,17 +1,21 @@
-"""The entries that use cases and doors record by themselves: what was decided, and that an effect is about to happen. Pure."""
+"""What use cases record by themselves: what was decided, and that an effect is about to happen."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from steward.audit import AuditEntry, AuditKind
+from steward.errors import AuditUnavailable
 from steward.identity import Principal
-from steward.job import Job
+from steward.job import Job, JobError, TryAgain, may_have_happened
 from steward.plan import PlanRecord
 from steward.plan_check import CheckedPlan
 from steward.planner import RefusedAction
 from steward.policy import Decision
+from steward.recorder import Recorder
 
+_WITHOUT_AUDIT: Final = timedelta(seconds=15)
+"""How long a write waits for an audit that is required and cannot be written."""
 _WEIGHT: Final = {"allow": 0, "ask": 1, "deny": 2}
 
 
@@ -80,12 +84,26 @@ def _said(step: str, action_id: str, decision: Decision) -> Mapping[str, Any]:
     }
 
 
-def effect_ahead(job: Job, acting_as: str | None, at: datetime) -> AuditEntry:
-    """Return that a write is about to be dispatched."""
-    return AuditEntry(
+def job_decided(principal: Principal, job: Job, decision: Decision, version: str, at: datetime) -> AuditEntry:
+    """Return what policy said to a step that is about to run, with the values that it has now."""
+    return decided(
+        principal,
+        [(job.step_id, job.action_id, decision)],
+        version=version,
+        moment="dispatch",
+        at=at,
+        plan_id=job.plan_id,
+        job_id=job.job_id,
+        request_id=job.request_id,
+    )
+
+
+async def record_first(recorder: Recorder, job: Job, acting_as: str | None, now: datetime) -> TryAgain | None:
+    """Record that a write is about to have its effect; return what follows if that cannot be recorded."""
+    ahead = AuditEntry(
         workspace_id=job.workspace_id,
         kind=AuditKind.EFFECT_AHEAD,
-        at=at,
+        at=now,
         actor_id=None,
         acting_as=acting_as,
         action_id=job.action_id,
@@ -95,3 +113,10 @@ def effect_ahead(job: Job, acting_as: str | None, at: datetime) -> AuditEntry:
         request_id=job.request_id,
         facts={"step_id": job.step_id, "attempt": job.attempts, "on_behalf_of": job.actor_id},
     )
+    try:
+        await recorder.insist(ahead)
+    except AuditUnavailable as error:
+        missing = JobError(error.stable_code, error.detail, retryable=True)
+        doubtful = may_have_happened(job, provably_not_done=True)
+        return TryAgain(missing, now + _WITHOUT_AUDIT, doubtful=doubtful)
+    return None

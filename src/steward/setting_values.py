@@ -25,6 +25,13 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _HOST: Final = re.compile(r"[^\s/@?#*,\[\]\\]{1,253}|\[[0-9a-f:.]+\](:\d{1,5})?", re.IGNORECASE)
 _DESTINATION: Final = re.compile(r"[^\s,=@]{1,2048}")
 _BEARER: Final = re.compile(r"[A-Za-z0-9._~+/=-]{16,1024}")
+_ORIGIN: Final = re.compile(r"https?://([a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(:[1-9]\d{0,4})?")
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+PUBLIC_KEY_ALGORITHMS: Final = (
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512", "Ed25519"),
+)
+SECRET_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
 _MODULE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -152,3 +159,64 @@ def token(text: str) -> str:
     if not _BEARER.fullmatch(text):
         raise ValueError("must be at least 16 letters, digits or ._~+/=-")
     return text
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Return web origins as browsers send them: scheme, host and perhaps a port, and never a pattern."""
+    names = items(text)
+    for position, name in enumerate(names, start=1):
+        if not _ORIGIN.fullmatch(name):
+            raise ValueError(f"entry {position} is not an origin such as https://studio.example.com (no path, no '*')")
+    return names
+
+
+def algorithms(text: str) -> tuple[str, ...]:
+    """Return names of signature algorithms that are known to be safe."""
+    names = items(text)
+    if not names or not set(names) <= {*PUBLIC_KEY_ALGORITHMS, *SECRET_ALGORITHMS}:
+        raise ValueError(f"may list {', '.join((*PUBLIC_KEY_ALGORITHMS, *SECRET_ALGORITHMS))}")
+    return names
+
+
+def jwt_secret(text: str) -> str:
+    """Return the shared secret if nobody can guess it."""
+    if len(text.encode()) < MIN_SECRET_CHARS:
+        raise ValueError(f"is shorter than {MIN_SECRET_CHARS} bytes")
+    if len(set(text)) < _MIN_DISTINCT_CHARS or _OBVIOUS.search(text):
+        raise ValueError("can be guessed; make one with 'openssl rand -base64 48'")
+    return text
+
+
+def key_source(text: str) -> str:
+    """Return where a key set is: an https address (http on this machine), or the path of a file."""
+    if "://" not in text:
+        return text.strip()
+    try:
+        parts = urlsplit(text)
+        safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+        usable = safe and bool(parts.hostname) and parts.port != 0 and not parts.username
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("must be an https:// address without a user name, or the path of a file")
+    return text
+
+
+def jwt_problem(
+    issuer: str | None, audiences: tuple[str, ...], names: tuple[str, ...], source: str | None, secret: str | None
+) -> str | None:
+    """Return what is wrong with the JWT settings taken together, as a sentence; None: nothing."""
+    if source is None and secret is None:
+        given = issuer or audiences or names
+        return "JWT_ISSUER, JWT_AUDIENCE and JWT_ALGORITHMS need JWT_JWKS or JWT_SECRET." if given else None
+    if source is not None and secret is not None:
+        return "JWT_JWKS and JWT_SECRET exclude each other: unset one of them."
+    if issuer is None:
+        return "JWT_ISSUER is not set: give the issuer ('iss') whose tokens are taken."
+    if not audiences:
+        return "JWT_AUDIENCE is not set: give the audience ('aud') that tokens for this installation name."
+    fitting = PUBLIC_KEY_ALGORITHMS if secret is None else SECRET_ALGORITHMS
+    if not set(names) <= set(fitting):
+        kind = "JWT_JWKS" if secret is None else "JWT_SECRET"
+        return f"JWT_ALGORITHMS: with {kind} only {', '.join(fitting)} can be used."
+    return None

@@ -31,11 +31,13 @@ _MAX_RETENTION_S: Final = 10 * 366 * 24 * 3600
 _NOT_YET: Final = "is not built yet: unset it."
 _BLANK_COUNTS: Final = frozenset({"ACTION_ALLOWLIST", "METRICS_WORKSPACE_ALLOWLIST"})
 """Blank means "none of them" here; any other blank variable counts as unset."""
+PRODUCTION: Final = frozenset({"production", "prod"})
 _REFUSED: Final = {
     "ALLOW_ACTIONS_DEFAULT": "is not a setting of Steward: unset it and list the allowed actions in ACTION_ALLOWLIST.",
     "REDIS_URL": _NOT_YET,
     "AI_MODEL": _NOT_YET,
     "AI_JOBS_NEW_SCHEMA": _NOT_YET,
+    "DEV_AUTH_MODE": "is not a setting of Steward: nobody gets in without a key, so unset it.",
 }
 
 
@@ -83,8 +85,35 @@ class Settings(BaseSettings):
     env: str = _setting(
         "STEWARD_ENV",
         "development",
-        "A name for this installation, shown in logs.",
+        "A name for this installation, shown in logs. In 'production' no secret is made up: 'steward up' needs "
+        "STEWARD_SECRET_KEY too.",
         pattern="^[a-z][a-z0-9_-]{0,31}$",
+    )
+    jwt_issuer: Annotated[str | None, _reads(str.strip)] = _setting(
+        "JWT_ISSUER", None, "Whose tokens are taken beside API keys: their 'iss', exactly."
+    )
+    jwt_audiences: Annotated[tuple[str, ...], NoDecode, _reads(values.items)] = _setting(
+        "JWT_AUDIENCE", (), "The 'aud' of tokens for this installation; several, separated by commas: any of them."
+    )
+    jwt_algorithms: Annotated[tuple[str, ...], NoDecode, _reads(values.algorithms)] = _setting(
+        "JWT_ALGORITHMS", (), "Signature algorithms that are taken. Unset: RS256 and ES256, or HS256 with JWT_SECRET."
+    )
+    jwt_jwks: Annotated[str | None, _reads(values.key_source)] = _setting(
+        "JWT_JWKS",
+        None,
+        "The issuer's public keys: an https:// address (http:// only on this machine) or a file. Turns tokens on.",
+    )
+    jwt_secret: Annotated[str | None, _reads(values.jwt_secret)] = _setting(
+        "JWT_SECRET",
+        None,
+        "A secret of at least 32 bytes that the issuer signs with, instead of JWT_JWKS.",
+        secret=True,
+    )
+    jwt_skew_s: int = _setting("JWT_SKEW_S", 30, "By how many seconds the issuer's clock may differ.", ge=0, le=60)
+    cors_allow_origins: Annotated[tuple[str, ...], NoDecode, _reads(values.origins)] = _setting(
+        "CORS_ALLOW_ORIGINS",
+        (),
+        "Origins whose pages may call the API with a Bearer credential, separated by commas. Unset: none.",
     )
     smtp_url: Annotated[str | None, _reads(values.smtp_url)] = _setting(
         "SMTP_URL",
@@ -188,8 +217,18 @@ class Settings(BaseSettings):
 
     def _completed(self, *, allow_generated_secret: bool, secret_required: bool) -> Self:
         known: dict[str, Any] = {}
+        problem = values.jwt_problem(
+            self.jwt_issuer, self.jwt_audiences, self.jwt_algorithms, self.jwt_jwks, self.jwt_secret
+        )
+        if problem is not None:
+            raise ConfigurationError(problem)
         if not self.database_url:
             known["database_url"] = f"sqlite:///{self.home / DATABASE_FILE}"
+        if not self.secret_keys and allow_generated_secret and self.env in PRODUCTION:
+            raise ConfigurationError(
+                "STEWARD_SECRET_KEY is not set, and STEWARD_ENV says that this is production, where none is made up: give "
+                "it at least 32 random characters, for example from 'openssl rand -base64 48'."
+            )
         if not self.secret_keys and allow_generated_secret:
             known["secret_keys"] = (_key_of_home(self.home),)
         elif not self.secret_keys and secret_required:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from steward.approval import Approval, ApprovalStatus
 from steward.digest import sha256_of
 from steward.errors import FieldProblem, Invalid, PolicyDenied
+from steward.identity import Role
 from steward.ids import IdFactory
 from steward.job import NewJob
 from steward.plan import PlannedAction, PlanRecord
@@ -73,7 +74,7 @@ def refuse_denied(checked: CheckedPlan) -> None:
         return
     step, decision = denied[0]
     raise PolicyDenied(
-        f"Step {step.id} ({step.definition.id}) is denied: {decision.reason} {decision.fix}".rstrip(),
+        f"Step {step.id} ({step.definition.id}) is denied: {decision.sentence}",
         facts={"step": step.id, "rule": decision.rule},
         errors=[FieldProblem(f"/steps/{checked.steps.index(refused)}", why.reason) for refused, why in denied],
     )
@@ -122,11 +123,12 @@ def _job(record: PlanRecord, step: CheckedStep, run_at: datetime | None, vault: 
 
 
 def _approval(record: PlanRecord, checked: CheckedPlan, ids: IdFactory, now: datetime) -> Approval | None:
-    """Return the approval that a plan needs before it starts, if any step asks for one."""
+    """Return the approval that a plan needs before it starts, if any step asks for one: the strictest of them all."""
     asking = [(step, step.decision) for step in checked.steps if isinstance(step.decision, Ask)]
     if not asking:
         return None
     decision = asking[0][1]
+    roles = {why.approver_role for _, why in asking} - {None}
     return Approval(
         approval_id=ids.new("appr"),
         workspace_id=record.workspace_id,
@@ -136,8 +138,15 @@ def _approval(record: PlanRecord, checked: CheckedPlan, ids: IdFactory, now: dat
         status=ApprovalStatus.PENDING,
         reason=decision.reason,
         rule=decision.rule,
-        detail={"steps": [{"step": step.id, **decision_document(why)} for step, why in asking]},
+        detail={
+            "intent": record.document["intent"],
+            "steps": [{"id": step.id, "decision": decision_document(why)} for step, why in asking],
+        },
         requested_by=record.actor_id,
         created_at=now,
         expires_at=now + timedelta(seconds=APPROVAL_S),
+        another_person=any(why.another_person for _, why in asking),
+        approver_role=Role.ADMIN
+        if len(roles) > 1
+        else next(iter(roles), None),  # only an admin has several roles for sure
     )

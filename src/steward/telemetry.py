@@ -6,13 +6,13 @@ One finished execution adds one to exactly one series of ``action_exec_total``. 
 ``steward.web``, which calls ``http_request`` and ``render``.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from steward.event import Event, EventType
+from steward.ids import is_word
 from steward.workspace import canonical_workspace_id
 
 UNSCOPED: Final = "unscoped"
@@ -20,7 +20,6 @@ OTHER: Final = "other"
 MAX_WORKSPACE_LABELS: Final = 200
 """Distinct workspaces that get a label of their own when no allowlist says which."""
 MAX_REASONS: Final = 200
-_REASON: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _HTTP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -143,7 +142,7 @@ class Telemetry:
 
     def _reason(self, code: object) -> str:
         """Return ``code`` as a label value: actions choose their own codes, so their form and number are bounded."""
-        if not isinstance(code, str) or not _REASON.fullmatch(code):
+        if not is_word(code):
             return OTHER
         if code not in self._reasons and len(self._reasons) >= MAX_REASONS:
             return OTHER

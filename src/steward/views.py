@@ -6,6 +6,7 @@ from typing import Any
 from steward.approval import Approval
 from steward.clock import rfc3339
 from steward.job import Attempt, Job
+from steward.plan import PlanRecord
 
 
 def time_view(moment: datetime | None) -> str | None:
@@ -60,7 +61,7 @@ def _attempt_view(attempt: Attempt) -> dict[str, Any]:
 
 
 def approval_view(approval: Approval) -> dict[str, Any]:
-    """Return an approval as clients see it."""
+    """Return an approval as clients see it in a list."""
     return {
         "approval_id": approval.approval_id,
         "plan_id": approval.plan_id,
@@ -69,11 +70,25 @@ def approval_view(approval: Approval) -> dict[str, Any]:
         "status": approval.status,
         "reason": approval.reason,
         "rule": approval.rule,
-        "detail": approval.detail,
+        "intent": approval.detail.get("intent", ""),
         "requested_by": approval.requested_by,
+        "another_person": approval.another_person,
+        "approver_role": approval.approver_role,
         "created_at": time_view(approval.created_at),
         "expires_at": time_view(approval.expires_at),
         "decided_by": approval.decided_by,
         "decided_at": time_view(approval.decided_at),
         "comment": approval.comment,
     }
+
+
+def approval_document(approval: Approval, plan: PlanRecord) -> dict[str, Any]:
+    """Return an approval with what is decided about: the plan's steps as shown, or the held step with its real values.
+
+    A step's decision is the one that asked: that of whoever executed the plan, which may differ from the draft's.
+    """
+    asked = {step["id"]: step for step in approval.detail.get("steps", ())}
+    steps = [{**step, **asked.get(step["id"], {})} for step in plan.document["steps"]]
+    if approval.job_id is not None:
+        steps = list(asked.values())
+    return {**approval_view(approval), "prompt": plan.document.get("prompt", ""), "steps": steps}

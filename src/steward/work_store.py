@@ -10,15 +10,16 @@ Resending is safe: submit is idempotent by plan id and by idempotency claims, se
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
-from steward.approval import Approval, Verdict
+from steward.approval import Approval, ApprovalStatus, Verdict
 from steward.event import Event
 from steward.identity import Principal
-from steward.job import HeldFor, Job, JobError, JobStatus, NewJob, Outcome
+from steward.job import HeldFor, Job, JobStatus, NewJob, Outcome
 from steward.plan import PlanRecord, PlanStatus
+from steward.work_pages import ApprovalPage, EventPage, JobPage, PlanPage
 
 MAX_PAGE: Final = 100
 DRAFT_S: Final = 3600
@@ -128,40 +129,12 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobPage:
-    """One page of jobs, newest first. ``next_after`` is None on the last page; a page that is not last is never empty."""
-
-    jobs: tuple[Job, ...]
-    next_after: str | None
-    queue_depth: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanPage:
-    """One page of plans, newest first."""
-
-    plans: tuple[PlanRecord, ...]
-    next_after: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventPage:
-    """Events in order. ``gap``: the log no longer reaches back to where the reader was, so it must reload first."""
-
-    events: tuple[Event, ...]
-    gap: bool
-    last_event_id: str
-    """Where to go on from: the last event examined, also when all were filtered out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
     """What one sweep did, by count."""
 
     leases_lost: int = 0
     approvals_expired: int = 0
     drafts_expired: int = 0
-    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class Listener(Protocol):
@@ -197,7 +170,7 @@ class WorkStore(Protocol):
         anything else raises ``IllegalTransition``; a draft whose digest is another raises ``ApprovalMismatch``.
         (3) Jobs become ``held`` if there is an approval, else ``waiting`` if they depend on a step, ``scheduled`` if
         ``not_before`` lies ahead, ``pending`` otherwise. Appends ``plan.submitted`` (and ``approval.requested``).
-        A job's ``actor_id`` is the principal's.
+        A job's ``actor_id`` and the approval's ``requested_by`` are the principal's.
         """
         ...
 
@@ -211,9 +184,12 @@ class WorkStore(Protocol):
     async def decide_approval(self, approval_id: str, digest: str, verdict: Verdict, comment: str | None) -> Approval:
         """Record a decision once and release or cancel what it held, in the same operation.
 
-        Another digest: ``ApprovalMismatch``; not pending or past ``expires_at``: ``IllegalTransition``. Approve: jobs held
-        for it become ``waiting``, ``scheduled`` or ``pending`` as after submit. Reject: they become ``cancelled``, a plan
-        approval makes the plan ``rejected``.
+        In this order. Another digest: ``ApprovalMismatch``. Decided by the same actor with the same verdict: returned as
+        it was decided, nothing changes. Not pending or past ``expires_at``: ``IllegalTransition``. Approve:
+        ``AnotherPersonRequired`` for who executed or made the plan if it says ``another_person``,
+        ``ApproverRoleRequired`` without its ``approver_role``; jobs held for it become ``waiting``, ``scheduled`` or
+        ``pending`` as after submit. Reject takes neither: they become ``cancelled``, a plan approval makes the plan
+        ``rejected``. The comment is kept redacted.
         """
         ...
 
@@ -278,8 +254,14 @@ class WorkStore(Protocol):
         """Return up to ``limit`` plans older than plan id ``after``, newest first; as ``list_jobs``."""
         ...
 
-    async def list_approvals(self, *, limit: int, after: str | None = None) -> tuple[Approval, ...]:
-        """Return up to ``limit`` pending approvals older than ``after``, newest first."""
+    async def list_approvals(
+        self, *, limit: int, after: str | None = None, status: ApprovalStatus = ApprovalStatus.PENDING
+    ) -> ApprovalPage:
+        """Return up to ``limit`` approvals with this status older than approval id ``after``, newest first; as ``list_jobs``."""
+        ...
+
+    async def plan_approvals(self, plan_id: str) -> tuple[Approval, ...]:
+        """Return the approvals of a plan and of its steps, newest first; none for an unknown plan."""
         ...
 
     async def queue_depth(self) -> int:
@@ -342,6 +324,7 @@ class Dispatcher(Protocol):
     async def hold(self, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Approval | None) -> Answer:
         """Take a running, undispatched job off the floor until a person decides. The attempt does not count.
 
+        The approval is of this job and its ``requested_by`` the job's actor, whatever it says. Appends ``job.held`` (and ``approval.requested``).
         Refused: ``fence``, also once dispatched; ``cancelled`` when a cancel was asked for.
         """
         ...
@@ -392,8 +375,3 @@ class WorkEngine(Protocol):
     async def ping(self) -> None:
         """Return if the store answers; raise ``StoreUnavailable`` within 2 s otherwise."""
         ...
-
-
-def refusal_error(refused: Refused) -> JobError:
-    """Return the error to log when a lease was refused."""
-    return JobError(f"lease_{refused.reason}", refused.detail or "The lease is no longer good.")

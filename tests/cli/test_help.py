@@ -12,8 +12,10 @@ COMMANDS = [
     *("up", "serve", "worker", "plan", "run", "doctor"),
     *("plans list", "plans show", "plans cancel"),
     *("jobs list", "jobs show", "jobs explain", "jobs cancel", "jobs retry", "jobs resolve"),
+    *("approvals list", "approvals show", "approvals approve", "approvals reject"),
     *("actions list", "actions show", "keys create", "keys list", "keys revoke"),
     *("workspaces create", "workspaces list"),
+    *("policy list", "policy show", "policy put", "policy remove", "policy check", "policy diff"),
 ]
 
 

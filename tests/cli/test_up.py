@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.cli.conftest import Process, environment, steward
@@ -60,12 +61,52 @@ def test_the_first_start_makes_everything_and_the_next_one_finds_it(tmp_path: Pa
     assert kept[0] == kept[1]
 
 
+def test_the_first_start_makes_the_first_operator(tmp_path: Path, started: list[Process]) -> None:
+    """Its key is in a file for this account alone and makes workspaces over HTTP; the next start makes no other."""
+    env = environment(tmp_path)
+    process = up(started, env)
+    file = tmp_path / "operator.key"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert str(file) in process.log.text
+    address, token = json.loads((tmp_path / "up.json").read_text()), file.read_text()
+    with httpx2.Client(base_url=address["url"], headers={"Authorization": f"Bearer {token}"}) as client:
+        assert client.post("/workspaces", json={"id": "gamma"}).status_code == 201
+    process.close()
+    file.unlink()
+    again = up(started, env)
+    assert not file.exists()
+    assert "first operator" not in again.log.text
+    assert token not in process.log.text
+
+
+def test_the_code_of_the_first_start_opens_a_session_once(tmp_path: Path, started: list[Process]) -> None:
+    """It is shown for a browser; where nobody sits in front of it, only by the first start."""
+    env = environment(tmp_path)
+    process = up(started, env)
+    code = process.log.text.split("within five minutes: ")[1].split()[0]
+    url = json.loads((tmp_path / "up.json").read_text())["url"]
+    with httpx2.Client(base_url=url, headers={"Origin": url}) as client:
+        assert client.post("/session", json={"code": code}).json()["workspace_id"] == "default"
+        assert client.get("/ai/jobs").status_code == 200
+        assert client.post("/session", json={"code": code}).status_code == 401
+    process.close()
+    assert "five minutes" not in up(started, env).log.text
+
+
+def test_w56_up_in_production_needs_a_secret_key(tmp_path: Path) -> None:
+    """It makes none up; the sentence names the variable and the exit code says wrong usage."""
+    ended = steward(environment(tmp_path, STEWARD_ENV="production"), "up", "--port", "0")
+    assert ended.returncode == 2
+    assert "STEWARD_SECRET_KEY" in ended.stderr
+    assert not (tmp_path / "secret.key").exists()
+
+
 def test_a_revoked_local_key_is_replaced_at_the_next_start(tmp_path: Path, started: list[Process]) -> None:
     """Whoever revokes the key of this machine's commands gets a fresh one with the next ``up``, and the old one is dead."""
     env = environment(tmp_path)
     up(started, env).close()
     old = (tmp_path / "local.key").read_text()
-    key_id = json.loads(steward(env, "keys", "list", "--json").stdout)["keys"][0]["key_id"]
+    key_id = json.loads(steward(env, "keys", "list", "--workspace", "default", "--json").stdout)["keys"][0]["key_id"]
     assert steward(env, "keys", "revoke", key_id).returncode == 0
     up(started, env)
     assert (tmp_path / "local.key").read_text() != old

@@ -38,6 +38,25 @@ def test_w5_a_sentence_becomes_work_done(up: Machine, beside: Shell) -> None:
     assert {job["status"] for job in jobs_of(beside, plan_in(ended.stdout))} == {"completed"}
 
 
+def test_a_long_listing_is_paged_or_shown_whole(beside: Shell) -> None:
+    """A page says how to go on; its cursor does; ``--all`` joins every page, of jobs and of plans."""
+    for name in ("ann", "ben", "cid"):
+        assert beside.steward("run", "--yes", f"say hello to {name}").code == 0
+    for kind, row in (("jobs", "job_id"), ("plans", "plan_id")):
+        every = beside.json(kind, "list", "--all", "--limit", "1")
+        ids = [item[row] for item in every[kind]]
+        assert len(ids) == len(set(ids)) == every["count"] >= 3
+        assert every["next_cursor"] is None
+        first = beside.json(kind, "list", "--limit", "2")
+        assert [item[row] for item in first[kind]] == ids[:2]
+        shown = beside.steward(kind, "list", "--limit", "2")
+        assert "--all" in shown.err
+        assert first["next_cursor"][:8] in shown.err
+        rest = beside.json(kind, "list", "--cursor", first["next_cursor"], "--limit", "1")
+        assert [item[row] for item in rest[kind]] == ids[2:3]
+        assert "--all" not in beside.steward(kind, "list", "--all").err
+
+
 def test_json_goes_to_standard_output_and_progress_to_standard_error(beside: Shell) -> None:
     """``run --yes --json`` prints one document: the plan with its jobs and results."""
     ended = beside.steward("run", "--yes", "--json", "say hello to bob")

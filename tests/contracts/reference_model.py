@@ -90,11 +90,16 @@ class Model:
             self.approvals[approval.approval_id] = approval
         return plan.plan_id, False
 
-    def decide(self, approval: ModelApproval, *, yes: bool) -> None:
-        """Approve or reject."""
+    def decide(self, approval: ModelApproval, who: str, *, yes: bool) -> None:
+        """Approve or reject; one's own decision again changes nothing."""
+        said = "approved" if yes else "rejected"
+        if (approval.status, approval.decided_by) == (said, who):
+            return None
         if approval.status != "pending" or approval.expires_at <= self.now:
             raise Refusal("IllegalTransition")
-        approval.status = "approved" if yes else "rejected"
+        if yes and approval.never == who:
+            raise Refusal("AnotherPersonRequired")
+        approval.status, approval.decided_by = said, who
         if not yes:
             return self._turn_down(approval, P.REJECTED)
         if approval.job_id is None:

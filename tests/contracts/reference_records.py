@@ -79,3 +79,6 @@ class ModelApproval:
     job_id: str | None
     expires_at: datetime
     status: str = "pending"
+    decided_by: str | None = None
+    never: str | None = None
+    """Who may not approve."""

@@ -1,10 +1,19 @@
 """hold and decide_approval: what a person must look at first, and what their word does."""
 
+from dataclasses import replace
+
 import pytest
 
 from steward.approval import ApprovalStatus, Verdict
-from steward.errors import ApprovalMismatch, IllegalTransition, NotFound
+from steward.errors import (
+    AnotherPersonRequired,
+    ApprovalMismatch,
+    ApproverRoleRequired,
+    IllegalTransition,
+    NotFound,
+)
 from steward.event import EventType
+from steward.identity import Role
 from steward.job import LEASE_S, Expanded, HeldFor, JobStatus
 from steward.plan import PlanStatus
 from steward.work_store import APPROVAL_S, Granted, Lease, Refused, Submitted
@@ -88,13 +97,118 @@ async def test_a_word_about_something_else_does_not_count(world: World, verdict:
 @pytest.mark.parametrize("first", Verdict)
 @pytest.mark.parametrize("second", Verdict)
 async def test_a_decision_is_made_once(world: World, first: Verdict, second: Verdict) -> None:
-    """A second decision raises IllegalTransition, whatever either of them says."""
+    """A second person's decision, and another decision of the same person, raise IllegalTransition."""
     _, approval_id = await _asking(world)
     await world.alpha.decide_approval(approval_id, DIGEST, first, None)
     before = await world.visible()
-    with pytest.raises(IllegalTransition):
-        await world.alpha.decide_approval(approval_id, DIGEST, second, None)
+    for who in (ALPHA, COLLEAGUE):
+        if (who, first) == (ALPHA, second):
+            continue
+        with pytest.raises(IllegalTransition):
+            await world.engine.open(who).decide_approval(approval_id, DIGEST, second, None)
     assert await world.visible() == before
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+async def test_a_lost_answer_is_given_again(world: World, verdict: Verdict) -> None:
+    """The same decision by the same person answers as the first time, also much later, and changes nothing.
+
+    The comment is the first one; another digest is still refused.
+    """
+    _, approval_id = await _asking(world)
+    first = await world.alpha.decide_approval(approval_id, DIGEST, verdict, "seen")
+    before = await world.visible()
+    world.clock.advance(APPROVAL_S + 1)
+    assert await world.alpha.decide_approval(approval_id, DIGEST, verdict, "seen again") == first
+    with pytest.raises(ApprovalMismatch):
+        await world.alpha.decide_approval(approval_id, "d" * 64, verdict, "seen")
+    assert await world.visible() == before
+
+
+async def test_another_person_has_to_approve_where_the_rule_says_so(world: World) -> None:
+    """Neither who executed the plan nor who made it may approve; both may reject, and anybody else may approve."""
+    for maker in (ALPHA, COLLEAGUE):
+        plan = world.plan(actor_id=maker.actor_id)
+        await world.alpha.draft(plan)
+        approval = world.approval(plan.plan_id, another_person=True, requested_by="somebody-else")
+        await world.alpha.submit(replace(world.submission(plan=plan), approval=approval))
+        assert (await world.approval_of(approval.approval_id)).requested_by == ALPHA.actor_id
+        before = await world.visible()
+        for who in (ALPHA, maker):
+            with pytest.raises(AnotherPersonRequired):
+                await world.engine.open(who).decide_approval(approval.approval_id, DIGEST, Verdict.APPROVE, None)
+        assert await world.visible() == before
+        if maker is COLLEAGUE:
+            rejected = await world.alpha.decide_approval(approval.approval_id, DIGEST, Verdict.REJECT, None)
+            assert rejected.status is ApprovalStatus.REJECTED
+        else:
+            approved = await world.engine.open(COLLEAGUE).decide_approval(
+                approval.approval_id, DIGEST, Verdict.APPROVE, None
+            )
+            assert approved.status is ApprovalStatus.APPROVED
+
+
+async def test_another_person_than_the_jobs_own_approves_a_held_step(world: World) -> None:
+    """Whoever the job runs for may not approve it, whatever the request says about who asked."""
+    submitted = await world.submit()
+    lease = await world.start(submitted.job_ids[0])
+    approval = world.approval(submitted.plan_id, lease.job.job_id, another_person=True, requested_by=COLLEAGUE.actor_id)
+    await world.dispatcher.hold(lease.ref, HeldFor.APPROVAL, "look", approval)
+    with pytest.raises(AnotherPersonRequired):
+        await world.alpha.decide_approval(approval.approval_id, DIGEST, Verdict.APPROVE, None)
+    await world.engine.open(COLLEAGUE).decide_approval(approval.approval_id, DIGEST, Verdict.APPROVE, None)
+    assert await world.statuses(submitted) == [S.PENDING]
+
+
+@pytest.mark.parametrize(
+    ("role", "needed", "may"),
+    [
+        (Role.APPROVER, None, True),
+        (Role.APPROVER, Role.APPROVER, True),
+        (Role.APPROVER, Role.AUDITOR, False),
+        (Role.APPROVER, Role.ADMIN, False),
+        (Role.ADMIN, Role.AUDITOR, True),
+        (Role.ADMIN, Role.OPERATOR, False),
+    ],
+)
+async def test_an_approver_needs_the_role_that_the_rule_names(
+    world: World, role: Role, needed: Role | None, may: bool
+) -> None:
+    """Approving takes the role, and an admin has every role of the workspace; rejecting takes none."""
+    submission = world.submission()
+    approval = world.approval(submission.plan.plan_id, approver_role=needed)
+    await world.alpha.submit(replace(submission, approval=approval))
+    store = world.engine.open(replace(COLLEAGUE, roles=frozenset({role})))
+    before = await world.visible()
+    if not may:
+        with pytest.raises(ApproverRoleRequired):
+            await store.decide_approval(approval.approval_id, DIGEST, Verdict.APPROVE, None)
+        assert await world.visible() == before
+    verdict = Verdict.APPROVE if may else Verdict.REJECT
+    assert (await store.decide_approval(approval.approval_id, DIGEST, verdict, None)).decided_by == COLLEAGUE.actor_id
+
+
+async def test_events_tell_who_decided_what_and_why(world: World) -> None:
+    """Asked, decided and expired: each names the approval, its rule and its digest; a comment is redacted everywhere."""
+    _, approval_id = await _asking(world)
+    await world.alpha.decide_approval(approval_id, DIGEST, Verdict.APPROVE, "fine, password=hunter2")
+    await _asking(world)
+    world.clock.advance(APPROVAL_S + 1)
+    await world.dispatcher.sweep()
+    told = [event for event in await world.log() if event.type.startswith("approval.")]
+    assert [event.type for event in told] == [
+        *(EventType.APPROVAL_REQUESTED, EventType.APPROVAL_DECIDED),
+        *(EventType.APPROVAL_REQUESTED, EventType.APPROVAL_EXPIRED),
+    ]
+    for event in told:
+        assert (event.data["rule"], event.data["digest"]) == ("external-mail", DIGEST)
+    decided = told[1]
+    assert decided.data["approval_id"] == approval_id
+    assert (decided.actor_id, decided.data["decided_by"]) == (ALPHA.actor_id, ALPHA.actor_id)
+    assert decided.data["comment"].startswith("fine, ")
+    assert told[3].data["decided_by"] is None
+    comment = (await world.approval_of(approval_id)).comment
+    assert "hunter2" not in f"{comment} {await world.log()}"
 
 
 async def test_an_approval_past_its_time_cannot_be_decided(world: World) -> None:
@@ -131,18 +245,24 @@ async def test_the_inbox_lists_what_is_pending(world: World) -> None:
         ids.append((await _asking(world))[1])
     await world.alpha.decide_approval(ids[1], DIGEST, Verdict.APPROVE, None)
     await world.alpha.decide_approval(ids[3], DIGEST, Verdict.REJECT, None)
-    assert [approval.approval_id for approval in await world.alpha.list_approvals(limit=2)] == [ids[4], ids[2]]
-    assert [approval.approval_id for approval in await world.alpha.list_approvals(limit=2, after=ids[2])] == [ids[0]]
-    assert await world.beta.list_approvals(limit=10) == ()
+    first = await world.alpha.list_approvals(limit=2)
+    assert ([approval.approval_id for approval in first.approvals], first.next_after) == ([ids[4], ids[2]], ids[2])
+    rest = await world.alpha.list_approvals(limit=2, after=first.next_after)
+    assert ([approval.approval_id for approval in rest.approvals], rest.next_after) == ([ids[0]], None)
+    assert (await world.alpha.list_approvals(limit=3)).next_after is None
+    for status, decided in ((ApprovalStatus.APPROVED, ids[1]), (ApprovalStatus.REJECTED, ids[3])):
+        page = await world.alpha.list_approvals(limit=9, status=status)
+        assert [approval.approval_id for approval in page.approvals] == [decided]
+    assert (await world.beta.list_approvals(limit=10)).approvals == ()
 
 
 async def test_an_approval_is_kept_as_given(world: World) -> None:
-    """Every field of the request for approval is read back."""
-    plan = world.plan()
-    given = world.submission(plan=plan, approved=False)
-    await world.alpha.submit(given)
-    assert given.approval is not None
-    assert await world.alpha.get_approval(given.approval.approval_id) == given.approval
+    """Every field of the request for approval is read back, by its own id and by its plan's."""
+    given = world.submission()
+    approval = world.approval(given.plan.plan_id, another_person=True, approver_role=Role.APPROVER)
+    await world.alpha.submit(replace(given, approval=approval))
+    assert await world.alpha.get_approval(approval.approval_id) == approval
+    assert await world.alpha.plan_approvals(given.plan.plan_id) == (approval,)
 
 
 async def test_a_running_step_can_be_held_for_a_person(world: World) -> None:
@@ -154,7 +274,8 @@ async def test_a_running_step_can_be_held_for_a_person(world: World) -> None:
     assert (job.attempts, job.first_dispatched_at) == (0, None)
     assert job.fence == lease.job.fence
     assert (await world.kinds(job.job_id)).count(EventType.JOB_HELD) == 1
-    assert [approval.approval_id for approval in await world.alpha.list_approvals(limit=9)] == [approval_id]
+    inbox = (await world.alpha.list_approvals(limit=9)).approvals
+    assert [approval.approval_id for approval in inbox] == [approval_id]
     assert (await world.approval_of(approval_id)).job_id == job.job_id
     assert (await world.plan_of(submitted.plan_id)).status is PlanStatus.RUNNING
     await world.run(submitted.job_ids[2])
@@ -214,7 +335,7 @@ async def test_a_job_that_drifted_is_held_without_an_approval(world: World) -> N
     answer = await world.dispatcher.hold(lease.ref, HeldFor.DRIFT, "The action is no longer what was approved.", None)
     assert isinstance(answer, Granted)
     assert (answer.job.status, answer.job.held_for, answer.job.attempts) == (S.HELD, HeldFor.DRIFT, 0)
-    assert await world.alpha.list_approvals(limit=9) == ()
+    assert (await world.alpha.list_approvals(limit=9)).approvals == ()
     assert await world.claim() == ()
     assert (await world.alpha.cancel_job(submitted.job_ids[0])).status is S.CANCELLED
 
@@ -250,7 +371,7 @@ async def test_cancelling_takes_the_question_back(world: World) -> None:
         assert (await world.approval_of(approval_id)).status is ApprovalStatus.CANCELLED
         with pytest.raises(IllegalTransition):
             await world.alpha.decide_approval(approval_id, DIGEST, Verdict.APPROVE, None)
-    assert await world.alpha.list_approvals(limit=9) == ()
+    assert (await world.alpha.list_approvals(limit=9)).approvals == ()
 
 
 async def test_approving_after_one_step_was_cancelled_releases_the_others(world: World) -> None:
@@ -274,6 +395,21 @@ async def test_a_plan_yes_does_not_answer_for_a_held_step(world: World) -> None:
         approvals.append(approval.approval_id)
     await world.alpha.decide_approval(approvals[1], DIGEST, Verdict.APPROVE, None)
     assert await world.statuses(submitted) == [S.HELD, S.PENDING]
+    of_plan = await world.alpha.plan_approvals(submitted.plan_id)
+    assert [approval.approval_id for approval in of_plan] == [approvals[1], approvals[0]]
+    assert [approval.status for approval in of_plan] == [ApprovalStatus.APPROVED, ApprovalStatus.PENDING]
+
+
+async def test_a_step_can_be_held_again_after_a_yes(world: World) -> None:
+    """Each question has its own decision: the second yes releases what the first one no longer could."""
+    submitted = await world.submit()
+    _, first = await _held(world, submitted)
+    await world.alpha.decide_approval(first, DIGEST, Verdict.APPROVE, None)
+    _, second = await _held(world, submitted)
+    assert await world.alpha.decide_approval(first, DIGEST, Verdict.APPROVE, None) == await world.approval_of(first)
+    assert await world.statuses(submitted) == [S.HELD]
+    await world.alpha.decide_approval(second, DIGEST, Verdict.APPROVE, None)
+    assert await world.statuses(submitted) == [S.PENDING]
 
 
 async def test_a_gathering_step_can_be_held_and_approved(world: World) -> None:

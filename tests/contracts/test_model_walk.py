@@ -16,7 +16,7 @@ from steward.work_store import MIN_RETENTION_S, Granted, LeaseRef, Refused
 from tests.contracts.backends import BACKENDS
 from tests.contracts.builders import ALPHA, again, done, doubt, failure, request_claim
 from tests.contracts.reference_records import ModelJob, ModelPlan
-from tests.contracts.walk import PEOPLE, Walk
+from tests.contracts.walk import COLLEAGUES, PEOPLE, Walk
 
 S = JobStatus
 FAR_S = 10 * 365 * 24 * 3600.0
@@ -53,7 +53,9 @@ class RandomHistory(Walk):
         record = self.world.plan(who=who, **({"plan_id": old.plan_id} if old else {}))
         jobs, known = self.new_jobs(data, who, record.plan_id)
         asks = data.draw(st.sampled_from([False, False, True]), label="asks")
-        approval, known_approval = self.asked(record.plan_id, None, who, data.draw(st.sampled_from([3600.5, 3e5])))
+        approval, known_approval = self.asked(
+            data, record.plan_id, None, who, data.draw(st.sampled_from([3600.5, 3e5]))
+        )
         payload = data.draw(st.sampled_from("aab"), label="payload") if key else "a"
         claims = [request_claim(key, payload)] if key else []
         submission = self.world.submission(*jobs, who=who, plan=record, claims=claims)
@@ -76,15 +78,16 @@ class RandomHistory(Walk):
         self.model.draft(ModelPlan(record.plan_id, who, PlanStatus.DRAFT, record.expires_at))
 
     @precondition(lambda self: self.model.approvals)
-    @rule(data=st.data(), yes=st.booleans())
-    def decide(self, data: st.DataObject, yes: bool) -> None:
-        """Approve or reject, also what was decided long ago."""
+    @rule(data=st.data(), yes=st.booleans(), people=st.sampled_from([PEOPLE, COLLEAGUES]))
+    def decide(self, data: st.DataObject, yes: bool, people: dict[str, Principal]) -> None:
+        """Approve or reject, by whoever asked or by somebody else, also what was decided long ago."""
         approval = data.draw(st.sampled_from(list(self.model.approvals.values())), label="approval")
-        store = self.world.engine.open(PEOPLE[self.model.plans[approval.plan_id].workspace])
+        who = people[self.model.plans[approval.plan_id].workspace]
+        store = self.world.engine.open(who)
         verdict = Verdict.APPROVE if yes else Verdict.REJECT
         self.both(
             store.decide_approval(approval.approval_id, "c" * 64, verdict, None),
-            lambda: self.model.decide(approval, yes=yes),
+            lambda: self.model.decide(approval, who.actor_id, yes=yes),
         )
 
     @precondition(lambda self: self.model.jobs)
@@ -210,7 +213,7 @@ class RandomHistory(Walk):
     def hold(self, data: st.DataObject, drift: bool) -> None:
         """Hold a running job for a person; refused once dispatched or asked to stop."""
         job = self.pick(data, S.RUNNING)
-        approval, known = self.asked(job.plan_id, job.job_id, PEOPLE[job.workspace], FAR_S)
+        approval, known = self.asked(data, job.plan_id, job.job_id, PEOPLE[job.workspace], FAR_S)
         why = HeldFor.DRIFT if drift else HeldFor.APPROVAL
         answer = self.call(self.world.dispatcher.hold(_ref(job), why, "look", None if drift else approval))
         if job.dispatched_at is not None or job.cancel_requested:

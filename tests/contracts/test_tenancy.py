@@ -29,11 +29,13 @@ class Targets:
     pending_job: str
     failed_job: str
     unknown_job: str
+    asking: str
     approval: str
 
 
 NOBODY = Targets(
-    f"plan_{UNKNOWN}", f"plan_{UNKNOWN}", f"job_{UNKNOWN}", f"job_{UNKNOWN}", f"job_{UNKNOWN}", f"apr_{UNKNOWN}"
+    *(f"plan_{UNKNOWN}", f"plan_{UNKNOWN}", f"job_{UNKNOWN}", f"job_{UNKNOWN}", f"job_{UNKNOWN}"),
+    *(f"plan_{UNKNOWN}", f"apr_{UNKNOWN}"),
 )
 
 Verb = Callable[[WorkStore, Targets], Awaitable[Any]]
@@ -58,6 +60,7 @@ GETS: dict[str, Verb] = {
     "get_job": lambda s, t: s.get_job(t.pending_job),
     "get_approval": lambda s, t: s.get_approval(t.approval),
     "plan_jobs": lambda s, t: s.plan_jobs(t.running),
+    "plan_approvals": lambda s, t: s.plan_approvals(t.asking),
     "list_jobs": lambda s, t: s.list_jobs(limit=10, plan_id=t.running),
     "events_after": lambda s, t: s.events_after(event_id(0), limit=10, plan_id=t.running),
 }
@@ -74,7 +77,8 @@ async def _targets(world: World) -> Targets:
     asking = await world.submit(approved=False)
     assert asking.approval_id
     return Targets(
-        draft.plan_id, running.plan_id, running.job_ids[2], running.job_ids[0], running.job_ids[1], asking.approval_id
+        *(draft.plan_id, running.plan_id, running.job_ids[2], running.job_ids[0], running.job_ids[1]),
+        *(asking.plan_id, asking.approval_id),
     )
 
 
@@ -107,7 +111,7 @@ async def test_w47_listings_show_only_ones_own(world: World) -> None:
     await _targets(world)
     assert (await world.beta.list_jobs(limit=100)).jobs == ()
     assert (await world.beta.list_plans(limit=100)).plans == ()
-    assert await world.beta.list_approvals(limit=100) == ()
+    assert (await world.beta.list_approvals(limit=100)).approvals == ()
     assert await world.beta.queue_depth() == 0
     assert (await world.beta.events_after(event_id(0), limit=100)).events == ()
 
@@ -162,7 +166,8 @@ async def test_w46_w49_the_workspace_comes_from_the_principal(world: World) -> N
     nothing = world.engine.open(ALPHA)
     assert (await nothing.list_plans(limit=10)).plans == ()
     assert (await nothing.list_jobs(limit=10)).jobs == ()
-    assert await nothing.list_approvals(limit=10) == ()
+    assert (await nothing.list_approvals(limit=10)).approvals == ()
+    assert await nothing.plan_approvals(asked.plan_id) == ()
     assert await nothing.get_approval(asked.approval_id) is None
     assert (await nothing.events_after(event_id(0), limit=10)).events == ()
     for job in (await world.beta.list_jobs(limit=10)).jobs:

@@ -16,13 +16,14 @@ from steward.job import FINAL, Job, JobStatus, NewJob
 from steward.work_store import WorkEngine, WorkStore
 from tests.conftest import FakeClock
 from tests.contracts.backends import Backend
-from tests.contracts.builders import ALPHA, BETA, World
+from tests.contracts.builders import ALPHA, BETA, COLLEAGUE, World, principal
 from tests.contracts.reference_model import Model
 from tests.contracts.reference_records import ModelApproval, ModelJob, Refusal
 
 T = TypeVar("T")
 S = JobStatus
 PEOPLE = {"alpha": ALPHA, "beta": BETA}
+COLLEAGUES = {"alpha": COLLEAGUE, "beta": principal("beta", "key_000000000000000othercolleague")}
 KINDS = [
     (Effect.READ, RetryMode.NONE, 60.0),
     (Effect.WRITE, RetryMode.KEYED, 50_000.0),
@@ -109,11 +110,14 @@ class Walk(RuleBasedStateMachine):
             not_before=given.not_before,
         )
 
-    def asked(self, plan_id: str, job_id: str | None, who: Principal, seconds: float) -> tuple[Approval, ModelApproval]:
-        """Return a request for approval, for the engine and for the model."""
-        until = self.world.at(seconds)
-        approval = self.world.approval(plan_id, job_id, who=who, expires_at=until)
-        return approval, ModelApproval(approval.approval_id, plan_id, job_id, until)
+    def asked(
+        self, data: st.DataObject, plan_id: str, job_id: str | None, who: Principal, seconds: float
+    ) -> tuple[Approval, ModelApproval]:
+        """Return a request for approval, for the engine and for the model; sometimes another person has to give it."""
+        until, other = self.world.at(seconds), data.draw(st.sampled_from([False, False, True]), label="another person")
+        approval = self.world.approval(plan_id, job_id, who=who, expires_at=until, another_person=other)
+        asker = who.actor_id if other else None
+        return approval, ModelApproval(approval.approval_id, plan_id, job_id, until, never=asker)
 
     def new_jobs(self, data: st.DataObject, who: Principal, plan_id: str) -> tuple[tuple[NewJob, ...], list[ModelJob]]:
         """Return the jobs of a plan of a random shape, for the engine and for the model."""
@@ -167,7 +171,7 @@ class Walk(RuleBasedStateMachine):
             shown = await store.get_approval(approval.approval_id)
             assert shown is not None
             assert shown.status == approval.status
-        inbox = [approval.approval_id for approval in await store.list_approvals(limit=100)]
+        inbox = [approval.approval_id for approval in (await store.list_approvals(limit=100)).approvals]
         assert inbox == sorted((one.approval_id for one in approvals if one.status == "pending"), reverse=True)
 
     def _compare_job(self, job: Job, known: ModelJob) -> None:

@@ -15,6 +15,8 @@ SCHEDULED: Final = os.environ["FUZZED_SCHEDULED"].split(",")
 """Jobs that can be cancelled."""
 UNKNOWN: Final = os.environ["FUZZED_UNKNOWN"].split(",")
 """Jobs whose outcome can be settled."""
+APPROVALS: Final = [item.split(":") for item in os.environ["FUZZED_APPROVALS"].split(",")]
+"""Approvals that can be decided, with their digests."""
 _seen: dict[str, list[str]] = {"preview_id": [], "plan_id": [], "job_id": []}
 """Ids that answers have held."""
 
@@ -66,6 +68,13 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> sche
             case.path_parameters["job_id"] = _pick(SCHEDULED, case.path_parameters)
         case "jobs_resolve":
             case.path_parameters["job_id"] = _pick(UNKNOWN, body)
+        case "approvals_show" | "approvals_approve" | "approvals_reject" as operation:
+            mine = APPROVALS[
+                operation == "approvals_reject" :: 2
+            ]  # each verb has its own, or every second one was decided
+            case.path_parameters["approval_id"], digest = _pick(mine, case.path_parameters)
+            if isinstance(body, dict) and "digest" in body:
+                body["digest"] = digest
         case "plans_execute" if isinstance(body, dict):
             for step in body.get("actions") or ():
                 _existing(step)

@@ -16,12 +16,15 @@ import httpx2
 from hypothesis import HealthCheck, settings
 
 from steward.identity import Role
+from tests.asking import Asking
 from tests.web.house import open_house
 
 SCALE: Final = int(os.environ.get("FUZZ_SCALE", "1"))
 """How many times as many examples as in the everyday run."""
 NO_NETWORK: Final = "http.get,webhook.post"
 """Made-up requests must not leave this machine."""
+ASKS: Final = "may I"
+"""The text for which ``sample.count`` asks."""
 _START_S: Final = 30.0
 
 
@@ -59,8 +62,9 @@ class Service:
 class _Runner:
     """The thread, and what it and the tests tell each other."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, asking: Asking) -> None:
         self._home = home
+        self._asking = asking
         self._ready = threading.Event()
         self._service: Service | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -93,7 +97,7 @@ class _Runner:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         async with (
-            open_house(self._home, ACTION_DENYLIST=NO_NETWORK) as house,
+            open_house(self._home, asking=self._asking, ACTION_DENYLIST=NO_NETWORK) as house,
             house.worker(),
             house.served() as (_, address),
         ):
@@ -107,9 +111,15 @@ class _Runner:
 
 
 @contextmanager
-def running_service(home: Path) -> Iterator[Service]:
-    """Run a service in ``home`` while the block does; whatever broke it there is raised at the end."""
-    runner = _Runner(home)
+def running_service(home: Path, asking: Asking | None = None) -> Iterator[Service]:
+    """Run a service in ``home`` while the block does; whatever broke it there is raised at the end.
+
+    ``asking``: rules that ask; unless given, ``sample.count`` asks when its text is ``ASKS``.
+    """
+    if asking is None:
+        asking = Asking()
+        asking.ask("sample.count", when=lambda params: params.get("text") == ASKS)
+    runner = _Runner(home, asking)
     service = runner.start()
     try:
         yield service

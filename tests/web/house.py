@@ -20,6 +20,7 @@ from steward.identity import Role
 from steward.settings import Settings
 from steward.web.app import Limits, create_app
 from steward.web.server import Server
+from tests.asking import Asking
 
 SECRET = "a secret for tests that is long enough to be one"
 
@@ -88,9 +89,14 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    home: Path, *, clock: Clock | None = None, limits: Limits | None = None, **env: str
+    home: Path,
+    *,
+    clock: Clock | None = None,
+    limits: Limits | None = None,
+    asking: Asking | None = None,
+    **env: str,
 ) -> AsyncIterator[House]:
-    """Open an installation in ``home`` with the actions of these tests; ``env`` are more settings."""
+    """Open an installation in ``home`` with the actions of these tests; ``asking`` rules that ask, ``env`` more settings."""
     variables = {
         "STEWARD_HOME": str(home),
         "STEWARD_SECRET_KEY": SECRET,
@@ -98,7 +104,7 @@ async def open_house(
         **env,
     }
     async with (
-        open_application(Settings.load(variables), clock=clock) as app,
+        open_application(Settings.load(variables), clock=clock, around_policies=asking) as app,
         AsyncExitStack() as rooms,
     ):
         yield House(app, create_app(app, limits=limits), rooms)

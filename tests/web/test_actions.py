@@ -106,6 +106,35 @@ async def test_w61_failures_have_their_own_status(
     assert document["job_id"] == document["job"]["job_id"] == again.json()["job_id"]
 
 
+@pytest.mark.parametrize("body", [{}, {"preview_id": None}, {"preview_id": 7}, {"preview_id": ["x"]}, {"wait_ms": 1}])
+async def test_w60_a_missing_preview_id_is_said_to_be_missing(house: House, body: dict[str, Any]) -> None:
+    """The refusal keeps its status and names the field; it never becomes a server error."""
+    client = await house.client()
+    document = assert_problem(await client.post("/actions/execute", json=body), 422, "invalid")
+    assert [item["pointer"] for item in document["errors"]] == ["/preview_id"]
+
+
+async def test_w86_an_error_is_one_object_everywhere(house: House) -> None:
+    """The list, the job, its attempts and the problem show the same code, detail and retryable, and no text of JSON."""
+    client = await house.client()
+    preview_id = await preview(client, "sample.refuse")
+    async with house.worker():
+        problem = assert_problem(
+            await client.post("/actions/execute", json={"preview_id": preview_id}), 502, "far_end_failed"
+        )
+    detail = (await client.get(f"/ai/jobs/{problem['job_id']}")).json()
+    (listed,) = (await client.get("/ai/jobs")).json()["jobs"]
+    (planned,) = (await client.get(f"/ai/plans/{preview_id}")).json()["jobs"]
+    error = {
+        "code": "refused_by_far_end",
+        "detail": "The far end does not want 3 characters.",
+        "retryable": False,
+    }
+    shown = [problem["job"], detail, listed, planned, *detail["history"]]
+    assert [one["error"] for one in shown] == [error] * 5
+    assert not any("error_code" in one for one in (problem, *shown))
+
+
 async def test_w62_concurrent_executes_of_one_preview_have_one_effect(house: House) -> None:
     """Six at once, half with a key of their own: one execution, and all answers are its job."""
     client = await house.client()

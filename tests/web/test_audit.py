@@ -164,7 +164,9 @@ async def test_a_plans_evidence_verifies_outside_and_taking_it_is_on_record(hous
     """The document as it came over HTTP, with the public key from the check; the export is its last record."""
     done = await executed(await house.client())
     async with house.worker():
-        store = house.app.engine.open(await house.app.authenticator.authenticate(await house.key()))
+        who = await house.app.authenticator.authenticate(await house.key())
+        assert who is not None
+        store = house.app.engine.open(who)
         with store.listen() as listener:
             while (plan := await store.get_plan(done["plan_id"])) is not None and plan.status != "completed":
                 await listener.wait(10)

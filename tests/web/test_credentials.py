@@ -1,6 +1,7 @@
 """Who gets in, what each role may do, and that another tenant's things do not exist."""
 
 import sqlite3
+from collections import defaultdict
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.routing import Route
 
 from steward.directory import LOCAL_ACTOR
 from steward.identity import Role
@@ -86,6 +88,10 @@ SCOPES = [
     ("POST", f"/ai/jobs/job_{'0' * 24}/retry", "actions:execute"),
     ("POST", f"/ai/jobs/job_{'0' * 24}/resolve", "actions:execute"),
     ("POST", f"/ai/plans/plan_{'0' * 24}/cancel", "actions:execute"),
+    ("GET", "/ai/approvals", "approvals:decide"),
+    ("GET", f"/ai/approvals/appr_{'0' * 24}", "approvals:decide"),
+    ("POST", f"/ai/approvals/appr_{'0' * 24}/approve", "approvals:decide"),
+    ("POST", f"/ai/approvals/appr_{'0' * 24}/reject", "approvals:decide"),
 ]
 
 
@@ -96,10 +102,44 @@ async def test_w3_w55_each_route_needs_its_scope(house: House, method: str, path
     document = assert_problem(await auditor.request(method, path), 403, "missing_scope")
     assert document["scope"] == scope
     viewer = await house.client(role=Role.VIEWER)
-    if scope == "actions:execute":
+    if scope != "actions:preview":
         assert assert_problem(await viewer.request(method, path), 403, "missing_scope")["scope"] == scope
     elif path != "/ai/events":  # that one would go on
         assert (await viewer.request(method, path)).status_code in {200, 422}
+
+
+OPEN = {"/healthz", "/readyz", "/version", "/metrics", "/openapi.json"}
+
+
+async def test_w58_everything_but_health_needs_a_credential(house: House) -> None:
+    """Every route that is served, by every method it has: 401 without a credential, whatever its path holds."""
+    client = await house.client_with(None)
+    ids = {"plan_id": f"plan_{'0' * 24}", "job_id": f"job_{'0' * 24}"}
+    asked = 0
+    for path, methods in (await client.get("/openapi.json")).json()["paths"].items():
+        if path in OPEN:
+            continue
+        for method in methods:
+            answer = await client.request(method, path.format_map(defaultdict(lambda: "x", ids)))
+            assert_problem(answer, 401, "unauthenticated")
+            asked += 1
+    assert asked >= 15
+    for path in OPEN:
+        assert (await client.get(path)).status_code == 200
+    served = {route.path for route in house.api.routes if isinstance(route, Route)}
+    published = set((await client.get("/openapi.json")).json()["paths"]) | {"/openapi.json"}
+    assert served <= published
+
+
+async def test_w69_a_signature_is_no_credential(house: House) -> None:
+    """No header but Authorization says who asks: a signature neither lets in nor keeps out, and none is promised."""
+    client, stranger = await house.client(), await house.client_with(None)
+    preview = (await client.post("/actions/preview", json=echo())).json()["plan_id"]
+    body = {"preview_id": preview, "wait_ms": 0}
+    signed = {"X-Signature": "sha256=" + "0" * 64}
+    assert_problem(await stranger.post("/actions/execute", json=body, headers=signed), 401, "unauthenticated")
+    assert (await client.post("/actions/execute", json=body, headers=signed)).status_code == 202
+    assert "x-signature" not in (await client.get("/openapi.json")).text.lower()
 
 
 async def test_w46_a_workspace_or_actor_that_is_not_the_callers_is_refused(house: House) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from steward.action import RetryMode
 from steward.actions import Content, action
-from steward.authenticators.api_key import mint_key
+from steward.authenticators.api_key import mint_key, mint_successor
 from steward.directory import LOCAL_ACTOR
-from steward.identity import Role
+from steward.identity import Role, Scope
 from steward.job import HeldFor, JobStatus
 from steward.orchestrator import RequestedAction
 from tests.conftest import FakeClock
@@ -46,6 +46,59 @@ async def test_w130_a_key_that_expired_since_runs_nothing_more(house: Installati
     clock.advance(301)
     (job,) = await house.run_until_settled(submitted.plan_id)
     assert (job.status, job.error and job.error.code, done) == (S.FAILED, "permission_revoked", [])
+
+
+async def test_w130_a_demoted_key_runs_nothing_more(house: Installation) -> None:
+    """A viewer may not run actions, also not those that were asked for before."""
+    done: list[Any] = []
+    house.add(note(done))
+    who = await house.member()
+    submitted = await house.submit(planned("deeds.note", text="a"))
+    await house.app.directory.change_key_role(who.actor_id, Role.VIEWER, by=LOCAL_ACTOR)
+    (job,) = await house.run_until_settled(submitted.plan_id)
+    assert (job.status, job.error and job.error.code, done) == (S.FAILED, "permission_revoked", [])
+
+
+@pytest.mark.parametrize("change", ["disable", "remove", "demote"])
+async def test_w130_a_member_who_may_no_longer_runs_nothing_more(house: Installation, change: str) -> None:
+    """Disabled, forgotten or with fewer rights by now: what waits fails."""
+    done: list[Any] = []
+    house.add(note(done))
+    await house.member()
+    directory = house.app.directory
+    who = (await directory.admit("acme", "alice", "Alice", frozenset({Role.DEVELOPER}), None)).principal
+    submitted = await house.submit(planned("deeds.note", text="a"), who=who)
+    if change == "disable":
+        await directory.set_member("acme", "alice", by=LOCAL_ACTOR, disabled=True)
+    elif change == "remove":
+        await directory.remove_member("acme", "alice", by=LOCAL_ACTOR)
+    else:
+        await directory.admit("acme", "alice", "Alice", frozenset({Role.DEVELOPER}), frozenset({Scope.PREVIEW}))
+    (job,) = await house.run_until_settled(submitted.plan_id, who)
+    assert (job.status, job.error and job.error.code, done) == (S.FAILED, "permission_revoked", [])
+
+
+@pytest.mark.parametrize("then", ["nothing", "revoke the new one", "demote the new one", "revoke the old one"])
+async def test_what_a_rotated_key_asked_for_goes_on_while_its_successor_is_good(
+    house: Installation, clock: FakeClock, then: str
+) -> None:
+    """The old key has expired; its work runs as its own, with what its successor may do now."""
+    done: list[Any] = []
+    house.add(note(done))
+    app, who = house.app, await house.member()
+    submitted = await house.submit(planned("deeds.note", text="a"))
+    old = await app.directory.get_key(who.actor_id)
+    assert old is not None
+    new, _ = mint_successor(app.ids, app.clock, old, None)
+    await app.directory.replace_key(old.key_id, new, timedelta(minutes=5), by=LOCAL_ACTOR)
+    clock.advance(301)
+    if then.startswith("revoke"):
+        await app.directory.revoke_key(new.key_id if "new" in then else old.key_id, by=LOCAL_ACTOR)
+    elif then.startswith("demote"):
+        await app.directory.change_key_role(new.key_id, Role.VIEWER, by=LOCAL_ACTOR)
+    (job,) = await house.run_until_settled(submitted.plan_id, new.principal)
+    assert job.actor_id == old.key_id
+    assert (job.status, done) == ((S.COMPLETED, ["a"]) if then == "nothing" else (S.FAILED, []))
 
 
 @pytest.mark.parametrize("setting", [{"ACTION_DENYLIST": "deeds.*"}, {"ACTION_ALLOWLIST": " , "}])

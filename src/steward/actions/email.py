@@ -13,6 +13,7 @@ from steward.action import ActionContext, ActionDefinition, ActionFailed, Effect
 from steward.actions import attachments as files
 from steward.actions.addresses import ADDRESS_PATTERN, MAX_ADDRESS_CHARS, MailAddress, parse_address
 from steward.actions.base import END, MAX_TEXT_CHARS, NO_NUL, ONE_LINE, BuiltinAction, invalid, object_schema
+from steward.actions.mail_html import cleaned_html
 from steward.actions.message import MAX_SUBJECT_CHARS, Envelope, Letter, build, checked_body, checked_subject
 from steward.actions.smtp import ANSWER_S, SmtpAccount, deliver
 from steward.actions.workspace_files import MAX_PATH_CHARS, WorkspaceFiles
@@ -93,7 +94,8 @@ _INPUT: Final = object_schema(
             "type": "string",
             "maxLength": MAX_TEXT_CHARS,
             "pattern": NO_NUL,
-            "description": "The same as HTML, for readers that show it.",
+            "description": "The same as HTML, for readers that show it. Scripts, forms and uncommon styles are taken out; "
+            "links and pictures are http, https or mailto.",
         },
         "attachments": {
             "type": "array",
@@ -204,7 +206,7 @@ class EmailSend(BuiltinAction):
             reply_to=_each(params, "reply_to"),
             subject=checked_subject(params.get("subject", NO_SUBJECT)),
             text=checked_body(params["text"], "The text"),
-            html=None if html is None else checked_body(html, "The html"),
+            html=None if html is None else cleaned_html(checked_body(html, "The html")),
             attachments=files.prepare(
                 params.get("attachments", []), lambda path, most: self._file(context.workspace_id, path, most)
             ),

@@ -70,14 +70,24 @@ def mint_key(  # noqa: PLR0917 - two collaborators and the four facts of a key
     return key, f"{PREFIX}{key_id.removeprefix('key_')}_{secret}"
 
 
+def mint_successor(ids: IdFactory, clock: Clock, old: ApiKey, expires_in: timedelta | None) -> tuple[ApiKey, str]:
+    """Return a key that can replace ``old``, ready for ``Directory.replace_key``, and its token.
+
+    Without ``expires_in`` it is valid for as long as the old one was meant to be.
+    """
+    if expires_in is None and old.expires_at is not None:
+        expires_in = old.expires_at - old.created_at
+    return mint_key(ids, clock, old.workspace_id, old.role, old.name, expires_in)
+
+
 class ApiKeyAuthenticator:
-    """Recognises API keys. Every verdict is fresh: a key revoked by any process is refused from the next request on."""
+    """Recognises API keys. The secret is compared on every request; what is kept of the key may be as old as the directory says."""
 
     def __init__(self, directory: Directory, clock: Clock) -> None:
         """Take where keys are kept and the clock that expires them."""
         self._directory = directory
         self._clock = clock
-        self._notes: set[asyncio.Task[None]] = set()
+        self._notes: dict[str, asyncio.Task[None]] = {}
 
     async def authenticate(self, token: str) -> Principal | None:
         """Return the principal; None if ``token`` is no API key. Raises ``Unauthenticated`` or ``Forbidden``."""
@@ -88,14 +98,26 @@ class ApiKeyAuthenticator:
             raise Unauthenticated
         key = await self._directory.get_key(f"key_{match[1]}")
         genuine = hmac.compare_digest(_hash(match[2]), _NO_HASH if key is None else key.secret_hash)
+        if key is None or not genuine:
+            raise Unauthenticated
+        return await self._holder(key)
+
+    async def holder(self, key_id: str) -> Principal:
+        """Return who holds a key that was presented before. Raises ``Unauthenticated`` or ``Forbidden``."""
+        key = await self._directory.get_key(key_id)
+        if key is None:
+            raise Unauthenticated
+        return await self._holder(key)
+
+    async def _holder(self, key: ApiKey) -> Principal:
         now = self._clock.now()
-        if key is None or not genuine or not key.valid_at(now):
+        if not key.valid_at(now):
             raise Unauthenticated
         await self._require_workspace(key)
-        if key.last_used_at is None or now - key.last_used_at >= _USE_IS_COARSE_BY:
-            note = asyncio.create_task(self._note_use(key.key_id))  # nobody waits for it
-            self._notes.add(note)
-            note.add_done_callback(self._notes.discard)
+        stale = key.last_used_at is None or now - key.last_used_at >= _USE_IS_COARSE_BY
+        if stale and key.key_id not in self._notes:
+            note = self._notes[key.key_id] = asyncio.create_task(self._note_use(key.key_id))  # nobody waits for it
+            note.add_done_callback(lambda _: self._notes.pop(key.key_id))
         return key.principal
 
     async def _note_use(self, key_id: str) -> None:

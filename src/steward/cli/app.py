@@ -5,7 +5,22 @@ from typing import Final
 
 import typer
 
-from steward.cli import actions, audit, doctor, jobs, keys, plans, run_sentence, serve, up, version, workspaces
+from steward.cli import (
+    actions,
+    approvals,
+    audit,
+    doctor,
+    jobs,
+    keys,
+    members,
+    plans,
+    policies,
+    run_sentence,
+    serve,
+    up,
+    version,
+    workspaces,
+)
 from steward.cli.exits import CommandFailed, ExitCode
 from steward.errors import ConfigurationError, PolicyDenied, StewardError
 
@@ -34,10 +49,13 @@ app.command("plan", rich_help_panel=_WORK)(run_sentence.plan)
 app.command("run", rich_help_panel=_WORK)(run_sentence.run)
 app.add_typer(plans.app, name="plans", rich_help_panel=_WORK)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=_WORK)
+app.add_typer(approvals.app, name="approvals", rich_help_panel=_WORK)
 app.add_typer(actions.app, name="actions", rich_help_panel=_WORK)
 app.add_typer(workspaces.app, name="workspaces", rich_help_panel=_MANAGE)
+app.add_typer(members.app, name="members", rich_help_panel=_MANAGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_MANAGE)
 app.add_typer(audit.app, name="audit", rich_help_panel=_MANAGE)
+app.add_typer(policies.app, name="policy", rich_help_panel=_MANAGE)
 app.command("doctor", rich_help_panel=_MANAGE)(doctor.doctor)
 app.command("version", rich_help_panel=_MANAGE)(version.version)
 

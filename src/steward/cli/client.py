@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 DEFAULT_URL: Final = "http://127.0.0.1:8440"
 _TIMEOUT_S: Final = 30.0
+_LARGEST_PAGE: Final = 100
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _ADVICE: Final = {
     "unauthenticated": "Set STEWARD_API_KEY to a valid key ('steward keys create' makes one on the server's machine).",
     "missing_scope": "Use a key with a role that may do this.",
     "policy_denied": "Ask whoever runs this installation, or change the request.",
+    "another_person_required": "A colleague can see it with 'steward approvals list'.",
+    "approver_role_required": "Somebody with that role can see it with 'steward approvals list'.",
+    "approval_mismatch": "Look at it again with 'steward plans show' or 'steward approvals show'.",
     "not_found": "Look at 'steward plans list' or 'steward jobs list' for what there is.",
     "store_unavailable": "Try again shortly.",
 }
@@ -78,10 +82,27 @@ class Client:
         params = {name: value for name, value in query.items() if value is not None}
         return self._call("GET", path, params=params, timeout=timeout_s)
 
+    def listing(self, path: str, rows: str, *, every: bool, limit: int, **query: Any) -> Any:
+        """Return a page of a listing; with ``every`` as many as there are, joined into one."""
+        query["limit"] = _LARGEST_PAGE if every else limit
+        page = self.get(path, **query)
+        while every and page["next_cursor"] is not None:
+            older = self.get(path, **{**query, "cursor": page["next_cursor"]})
+            page = {**older, rows: page[rows] + older[rows], "count": page["count"] + older["count"]}
+        return page
+
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None) -> Any:
         """Return the JSON answer to a POST."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return self._call("POST", path, json=body, headers=headers)
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Return the JSON answer to a PUT."""
+        return self._call("PUT", path, json=body)
+
+    def delete(self, path: str) -> Any:
+        """Return the JSON answer to a DELETE."""
+        return self._call("DELETE", path)
 
     def ready(self) -> tuple[int, Any]:
         """Return the status and the answer of ``/readyz``, whatever it says."""

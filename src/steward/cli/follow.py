@@ -3,11 +3,12 @@
 Events only say that something changed; what is shown is always read anew, so a missed or repeated event shows nothing wrong.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rich.text import Text
 
+from steward.cli.approvals import approvers
 from steward.cli.client import Client
 from steward.cli.exits import CommandFailed, ExitCode, Unreachable
 from steward.cli.render import MARKS, err, one_line, plain, say, show, took, word
@@ -65,9 +66,13 @@ def exit_code(plan: Mapping[str, Any]) -> ExitCode:
     statuses = {job["status"] for job in plan["jobs"]}
     if plan["status"] == "completed":
         return ExitCode.DONE
-    if plan["status"] not in _ENDED and "unknown" not in statuses:
-        return ExitCode.WAITING
-    return ExitCode.FAILED
+    asking = plan["status"] not in _ENDED and any(_pending(plan))
+    return ExitCode.WAITING if asking and "unknown" not in statuses else ExitCode.FAILED
+
+
+def _pending(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield what still waits for a person's yes."""
+    return (approval for approval in plan["approvals"] if approval["status"] == "pending")
 
 
 def show_outcome(plan: Mapping[str, Any]) -> None:
@@ -78,6 +83,12 @@ def show_outcome(plan: Mapping[str, Any]) -> None:
         elif advice := _ADVICE.get(job["status"]):
             show(plain(f"{job['step']} ", "bold") + word(job["status"]) + plain(f" {_why(job)}"))
             say(" ", advice.format(job["job_id"]))
+        elif job["held_for"] == "drift":
+            show(plain(f"{job['step']} ", "bold") + word(job["status"]) + plain(f" {job['reason']}"))
+            say(" ", f"Cancel it and make the plan again: steward plans cancel {plan['plan_id']}")
+    for approval in _pending(plan):
+        show(word("ask") + plain(f" {approval['reason']}") + plain(f" It waits for {approvers(approval)}."))
+        say(" ", f"Look at it and decide: steward approvals approve {approval['approval_id']}")
     ending = " It waits for an approval." if exit_code(plan) is ExitCode.WAITING else ""
     show(plain("Plan ") + plain(plan["plan_id"], "bold") + plain(" ") + word(plan["status"]) + plain(ending))
 

@@ -18,6 +18,7 @@ from steward.private_file import read_private, replace_private
 ADDRESS_FILE: Final = "up.json"
 LOCK_FILE: Final = "up.lock"
 KEY_FILE: Final = "local.key"
+OPERATOR_FILE: Final = "operator.key"
 
 
 @dataclass(frozen=True, slots=True)

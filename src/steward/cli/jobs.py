@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from steward.cli.options import AsJson, JobId, Limit, group
+from steward.cli.options import All, AsJson, Cursor, JobId, Limit, group
 
 app = group("Look at jobs, and cancel, retry or resolve them.")
 
@@ -24,6 +24,8 @@ def list_jobs(
     limit: Limit = 20,
     status: Annotated[str | None, typer.Option(help="Only jobs with this status, e.g. unknown.")] = None,
     plan: Annotated[str | None, typer.Option("--plan", metavar="PLAN", help="Only jobs of this plan.")] = None,
+    cursor: Cursor = None,
+    every: All = False,
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first.
@@ -31,16 +33,15 @@ def list_jobs(
     Example: steward jobs list --status unknown
     """
     from steward.cli.client import Client
-    from steward.cli.render import print_json, say
+    from steward.cli.render import print_json, say_there_is_more
 
     with Client.here() as client:
-        page = client.get("/ai/jobs", limit=limit, status=status, plan_id=plan)
+        page = client.listing("/ai/jobs", "jobs", every=every, limit=limit, cursor=cursor, status=status, plan_id=plan)
     if as_json:
         print_json(page)
         return
     jobs_table(page["jobs"])
-    if page["next_cursor"]:
-        say(f"There are older ones; --limit shows up to 100, {page['queue_depth']} are ready to run.")
+    say_there_is_more(page)
 
 
 @app.command("show")

@@ -1,13 +1,11 @@
-"""``steward keys``: API keys, made and revoked on the machine that holds the database."""
+"""``steward keys``: API keys, made, replaced and revoked on the machine that holds the database."""
 
-import re
 import sys
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.cli.options import AsJson, group
+from steward.cli.options import AsJson, KeyId, duration, group
 from steward.identity import Role
 
 if TYPE_CHECKING:
@@ -16,8 +14,12 @@ if TYPE_CHECKING:
     from steward.directory import ApiKey
 
 app = group("Manage API keys. Works on this machine's database.")
-_DURATION: Final = re.compile(r"([1-9]\d{0,5})([smhdw])", re.ASCII)
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+ExpiresIn = Annotated[
+    str | None,
+    typer.Option(
+        "--expires-in", metavar="DURATION", help="How long it is valid, e.g. 12h or 30d; for ever unless given."
+    ),
+]
 
 
 @app.command("create")
@@ -26,10 +28,7 @@ def create(
     workspace: Annotated[str, typer.Option("--workspace", "-w", help="The workspace it acts in.")],
     role: Annotated[Role, typer.Option("--role", "-r", help="What it may do; operator only in workspace system.")],
     name: Annotated[str | None, typer.Option(help="A name for people; the role unless given.")] = None,
-    expires_in: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="How long it is valid, e.g. 12h or 30d; for ever unless given."),
-    ] = None,
+    expires_in: ExpiresIn = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key. It is shown once and kept nowhere.
@@ -38,20 +37,65 @@ def create(
     """
     from steward.authenticators.api_key import mint_key
     from steward.cli.local import with_directory
-    from steward.cli.render import print_json, say
     from steward.directory import LOCAL_ACTOR
     from steward.ids import IdFactory
 
-    validity = _duration(expires_in)
+    validity = duration(expires_in, "--expires-in")
 
     async def make(directory: "SqlDirectory", clock: "Clock") -> tuple["ApiKey", str]:
         key, token = mint_key(IdFactory(clock), clock, workspace, role, name or role.value, validity)
         await directory.add_key(key, by=LOCAL_ACTOR)
         return key, token
 
-    key, token = with_directory(make)
+    _hand_out(*with_directory(make), as_json=as_json)
+
+
+@app.command("rotate")
+def rotate(
+    key_id: KeyId,
+    *,
+    overlap: Annotated[str, typer.Option(metavar="DURATION", help="How long the old key still works.")] = "24h",
+    expires_in: Annotated[
+        str | None,
+        typer.Option(
+            "--expires-in",
+            metavar="DURATION",
+            help="How long the new one is valid; as long as the old one unless given.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replace a key by a new one with the same role; what the old one asked for goes on.
+
+    Example: steward keys rotate key_01kb2w8v9c0000000000000a --overlap 24h
+    """
+    from steward.authenticators.api_key import mint_successor
+    from steward.cli.local import with_directory
+    from steward.directory import LOCAL_ACTOR
+    from steward.errors import NotFound
+    from steward.ids import IdFactory
+
+    validity, still = duration(expires_in, "--expires-in"), duration(overlap, "--overlap")
+    assert still is not None
+
+    async def replace(directory: "SqlDirectory", clock: "Clock") -> tuple["ApiKey", str]:
+        old = await directory.get_key(key_id)
+        if old is None:
+            raise NotFound("There is no such key.", code="unknown_key")
+        new, token = mint_successor(IdFactory(clock), clock, old, validity)
+        await directory.replace_key(key_id, new, still, by=LOCAL_ACTOR)
+        return new, token
+
+    _hand_out(*with_directory(replace), as_json=as_json)
+
+
+def _hand_out(key: "ApiKey", token: str, *, as_json: bool) -> None:
+    """Show a key this once."""
+    from steward.cli.render import print_json, say
+    from steward.directory_views import new_key_view
+
     if as_json:
-        print_json({"key_id": key.key_id, "key": token, **_facts(key)})
+        print_json(new_key_view(key, token))
         return
     sys.stdout.write(f"{token}\n")
     say("Keep it now; it is not shown again. Use it as STEWARD_API_KEY or 'Authorization: Bearer …'.")
@@ -69,9 +113,11 @@ def list_keys(
     """
     from steward.cli.local import with_directory
     from steward.cli.render import ago, print_json, show_table, word
+    from steward.clock import SystemClock
+    from steward.directory_views import key_view
 
     keys = with_directory(lambda directory, _: directory.list_keys(workspace))
-    documents = [_document(key) for key in keys]
+    documents = [key_view(key, SystemClock().now()) for key in keys]
     if as_json:
         print_json({"keys": documents})
         return
@@ -89,63 +135,43 @@ def list_keys(
     show_table(("Key", "Workspace", "Role", "Name", "State", "Used"), rows, empty="There are no keys yet.")
 
 
-@app.command("revoke")
-def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="KEY", help="Id of a key, as 'steward keys list' shows it.")],
+@app.command("role")
+def change_role(
+    key_id: KeyId,
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help="viewer, developer, approver, auditor or admin.")],
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a key for good; the next request with it is refused.
+    """Give a key another role; it holds for what the key has asked for and has not been started, too.
+
+    Example: steward keys role key_01kb2w8v9c0000000000000a viewer
+    """
+    from steward.cli.local import with_directory
+    from steward.directory import LOCAL_ACTOR
+
+    key = with_directory(lambda directory, _: directory.change_key_role(key_id, role, by=LOCAL_ACTOR))
+    _show(key, f"Key {key.key_id} is now {key.role.value}.", as_json=as_json)
+
+
+@app.command("revoke")
+def revoke(key_id: KeyId, *, as_json: AsJson = False) -> None:
+    """Revoke a key for good; a fifth of a second later every process refuses it.
 
     Example: steward keys revoke key_01kb2w8v9c0000000000000a
     """
     from steward.cli.local import with_directory
-    from steward.cli.render import print_json, say
     from steward.directory import LOCAL_ACTOR
 
     key = with_directory(lambda directory, _: directory.revoke_key(key_id, by=LOCAL_ACTOR))
-    if as_json:
-        print_json(_document(key))
-    else:
-        say(f"Key {key.key_id} is revoked.")
+    _show(key, f"Key {key.key_id} is revoked.", as_json=as_json)
 
 
-def _duration(text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise typer.BadParameter(
-            "a duration is a number and s, m, h, d or w, for example 30d.", param_hint="--expires-in"
-        )
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
-def _time(moment: datetime | None) -> str | None:
-    from steward.clock import rfc3339
-
-    return None if moment is None else rfc3339(moment)
-
-
-def _facts(key: "ApiKey") -> dict[str, Any]:
-    return {
-        "workspace_id": key.workspace_id,
-        "role": key.role.value,
-        "scopes": sorted(key.principal.scopes),
-        "expires_at": _time(key.expires_at),
-    }
-
-
-def _document(key: "ApiKey") -> dict[str, Any]:
+def _show(key: "ApiKey", sentence: str, *, as_json: bool) -> None:
+    from steward.cli.render import print_json, say
     from steward.clock import SystemClock
+    from steward.directory_views import key_view
 
-    state = "enabled" if key.valid_at(SystemClock().now()) else "revoked" if key.revoked_at else "expired"
-    return {
-        "key_id": key.key_id,
-        **_facts(key),
-        "name": key.name,
-        "state": state,
-        "created_at": _time(key.created_at),
-        "revoked_at": _time(key.revoked_at),
-        "last_used_at": _time(key.last_used_at),
-    }
+    if as_json:
+        print_json(key_view(key, SystemClock().now()))
+    else:
+        say(sentence)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from steward.cli.options import AsJson, Limit, PlanId, group
+from steward.cli.options import All, AsJson, Cursor, Limit, PlanId, group
 
 app = group("Look at plans, and cancel them.")
 
@@ -14,6 +14,8 @@ def list_plans(
     *,
     limit: Limit = 20,
     status: Annotated[str | None, typer.Option(help="Only plans with this status, e.g. running.")] = None,
+    cursor: Cursor = None,
+    every: All = False,
     as_json: AsJson = False,
 ) -> None:
     """List plans, newest first.
@@ -21,10 +23,10 @@ def list_plans(
     Example: steward plans list --status failed
     """
     from steward.cli.client import Client
-    from steward.cli.render import ago, one_line, print_json, show_table, word
+    from steward.cli.render import ago, one_line, print_json, say_there_is_more, show_table, word
 
     with Client.here() as client:
-        page = client.get("/ai/plans", limit=limit, status=status)
+        page = client.listing("/ai/plans", "plans", every=every, limit=limit, cursor=cursor, status=status)
     if as_json:
         print_json(page)
         return
@@ -33,6 +35,7 @@ def list_plans(
         for plan in page["plans"]
     ]
     show_table(("Plan", "Status", "Made", "Sentence"), rows, empty="There are no plans yet.", clip_last=True)
+    say_there_is_more(page)
 
 
 @app.command("show")

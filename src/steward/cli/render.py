@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 STYLES: Final = {
-    **dict.fromkeys(("completed", "allow", "ok", "enabled"), "green"),
+    **dict.fromkeys(("completed", "approved", "allow", "ok", "enabled"), "green"),
     **dict.fromkeys(("failed", "deny", "fail", "rejected", "unknown"), "red"),
     **dict.fromkeys(("running", "pending", "scheduled", "ask", "warn", "held", "awaiting_approval"), "yellow"),
     **dict.fromkeys(("waiting", "cancelled", "skipped", "draft", "expired", "disabled", "needs_input"), "dim"),
@@ -58,6 +58,12 @@ def word(value: str) -> Text:
 def say(*parts: object) -> None:
     """Print a line for the person on standard error."""
     err().print(Text(" ").join(part if isinstance(part, Text) else plain(part) for part in parts), soft_wrap=True)
+
+
+def say_there_is_more(page: Mapping[str, Any]) -> None:
+    """Say how to see what comes after a page, if anything does."""
+    if page["next_cursor"]:
+        say("There are older ones: --all shows every one, --cursor goes on from here:", page["next_cursor"])
 
 
 def complain(sentence: str, advice: str) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -11,6 +10,7 @@ import typer
 
 from steward.cli.exits import CommandFailed, ExitCode
 from steward.cli.options import AsJson
+from steward.cli.terminal import confirm, on_a_terminal
 
 if TYPE_CHECKING:
     from steward.cli.client import Client
@@ -83,7 +83,7 @@ def run(
                 print_json(document)
             raise obstacle
         if not yes:
-            _confirm()
+            confirm("Run it?", "Nothing was run.")
         submitted = client.post(
             "/ai/execute", {"plan_id": document["plan_id"]}, idempotency_key=f"cli-{secrets.token_hex(16)}"
         )
@@ -95,19 +95,26 @@ def run(
     raise typer.Exit(exit_code(ended))
 
 
-def show_plan(client: "Client", document: Mapping[str, Any], *, to_stderr: bool = False) -> None:
-    """Show a plan as a person checks it: what it understood, every step, and why a step may not run."""
+def show_plan(client: "Client", document: Mapping[str, Any], *, to_stderr: bool = False, whole: bool = False) -> None:
+    """Show a plan as a person checks it: what it understood, every step, and why a step waits or may not run.
+
+    Content is cut to what fits a preview unless it is to be shown ``whole``.
+    """
+    from steward.cli.approvals import approvers
     from steward.cli.render import err, out, plain, steps_table, word
 
     console = err() if to_stderr else out()
     console.print(plain(document["intent"], "bold"))
     if document["steps"]:
-        roles = {action["id"]: action["roles"] for action in client.get("/actions")["actions"]}
+        catalogue = [] if whole else client.get("/actions")["actions"]
+        roles = {action["id"]: action["roles"] for action in catalogue}
         console.print(steps_table(document["steps"], roles))
     for step in document["steps"]:
         decision = step["decision"]
         if decision["effect"] != "allow":
             console.print(plain(step["id"], "bold"), word(decision["effect"]), plain(decision["reason"]))
+        if decision["effect"] == "ask":
+            console.print(plain("may approve: ", "dim") + plain(approvers(decision)))
 
 
 def _planned(client: "Client", sentence: str, answers: Mapping[str, str], time_zone: str | None) -> dict[str, Any]:
@@ -117,7 +124,7 @@ def _planned(client: "Client", sentence: str, answers: Mapping[str, str], time_z
         context["time_zone"] = zone
     document = client.post("/ai/plan", {"prompt": sentence, **({"context": context} if context else {})})
     for _ in range(_ROUNDS):
-        if not document["questions"] or not _on_a_terminal():
+        if not document["questions"] or not on_a_terminal():
             break
         given = {question["param"]: _ask(question["text"]) for question in document["questions"]}
         document = client.post(f"/ai/plans/{document['plan_id']}/revise", {"answers": given})
@@ -142,15 +149,6 @@ def _obstacle(document: Mapping[str, Any]) -> CommandFailed | None:
     return CommandFailed(f"Refused by policy, so nothing was run. {reasons}", "", ExitCode.REFUSED)
 
 
-def _confirm() -> None:
-    if not _on_a_terminal():
-        raise CommandFailed(
-            "Nobody is there to confirm, so nothing was run.", "Add --yes to run it unasked.", ExitCode.USAGE
-        )
-    if not typer.confirm("Run it?", err=True):
-        raise CommandFailed("Nothing was run.", "", ExitCode.FAILED)
-
-
 def _ask(question: str) -> str:
     from steward.cli.render import plain
 
@@ -165,10 +163,6 @@ def _answers(given: Sequence[str] | None) -> dict[str, str]:
             raise typer.BadParameter("an answer is NAME=TEXT.", param_hint="--answer")
         answers[name.strip()] = text
     return answers
-
-
-def _on_a_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _local_zone() -> str | None:

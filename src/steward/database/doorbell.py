@@ -1,8 +1,9 @@
 """How processes on one SQLite file wake each other: a datagram after the commit, never polling.
 
 Whoever listens binds a Unix datagram socket ``<topic>-<random>.sock`` in ``STEWARD_HOME/bells``; whoever has committed
-something sends one empty datagram to each. A ring is only a hint ("look again"), so a lost one costs at most a listener's
-own time-out, and nothing that matters is ever inside it. Sockets of processes that died are removed by the next ring.
+something sends one datagram to each. A ring is only a hint ("look again"), so a lost one costs at most a listener's own
+time-out. All that is inside it is whom it is about, so that what happens in one workspace does not wake those who follow
+another. Sockets of processes that died are removed by the next ring.
 """
 
 import asyncio
@@ -16,6 +17,11 @@ from typing import Final
 
 from steward.errors import ConfigurationError
 
+_EVERYBODY: Final = ""
+_MOST_NAMED: Final = 8
+"""A ring about more than this is about everybody; so is the last of this many, for behind it one may have been lost."""
+_BETWEEN: Final = ","
+_RING_BYTES: Final = 1024
 _MAX_SOCKET_PATH: Final = 100
 """Operating systems take at most 104 to 108 bytes."""
 
@@ -46,36 +52,46 @@ class Doorbell:
     def __init__(self, folder: Path | None) -> None:
         """Use ``folder`` for the sockets; None: this process only."""
         self._folder = folder
-        self._listeners: dict[str, set[_Listener]] = {}
+        self._listeners: dict[str, dict[_Listener, str]] = {}
         self._sockets: dict[str, tuple[socket.socket, str]] = {}
         self._sender: socket.socket | None = None
-        self._pending: set[str] = set()
+        self._pending: dict[str, set[str]] = {}
         self._directory = -1
         self._closed = False
 
     @contextlib.contextmanager
-    def listen(self, topic: str) -> Iterator[_Listener]:
-        """Yield a listener for ``topic``, heard of by other processes while at least one is open."""
+    def listen(self, topic: str, about: str = _EVERYBODY) -> Iterator[_Listener]:
+        """Yield a listener for ``topic``, heard of by other processes while at least one is open.
+
+        ``about`` is whose rings it hears beside those about everybody; blank: all.
+        """
         listener = _Listener()
-        group = self._listeners.setdefault(topic, set())
+        group = self._listeners.setdefault(topic, {})
         if not group and self._folder is not None:
             self._bind(topic)
-        group.add(listener)
+        group[listener] = about
         try:
             yield listener
         finally:
-            group.discard(listener)
+            del group[listener]
             if not group:
                 self._unbind(topic)
 
-    def ring(self, topic: str) -> None:
-        """Wake listeners of ``topic`` here at once, and elsewhere at the end of this turn of the event loop."""
-        for listener in self._listeners.get(topic, ()):
-            listener.ring()
+    def ring(self, topic: str, about: str = _EVERYBODY) -> None:
+        """Wake listeners of ``topic`` here at once, and elsewhere at the end of this turn of the event loop.
+
+        ``about``: whom it concerns; blank: everybody.
+        """
+        self._sound(topic, {about})
         if self._folder is not None and not self._closed:
             if not self._pending:
                 asyncio.get_running_loop().call_soon(self._flush)
-            self._pending.add(topic)
+            self._pending.setdefault(topic, set()).add(about)
+
+    def _sound(self, topic: str, concerned: set[str]) -> None:
+        for listener, about in self._listeners.get(topic, {}).items():
+            if about in concerned or _EVERYBODY in concerned or about == _EVERYBODY:
+                listener.ring()
 
     def close(self) -> None:
         """Remove this process's sockets; from now on nobody elsewhere is rung."""
@@ -127,14 +143,15 @@ class Doorbell:
             (self._open_folder() / name).unlink()
 
     def _heard(self, topic: str, bell: socket.socket) -> None:
+        rings: list[str] = []
         with contextlib.suppress(BlockingIOError):
             while True:
-                bell.recv(16)
-        for listener in self._listeners.get(topic, ()):
-            listener.ring()
+                rings.append(bell.recv(_RING_BYTES).decode("utf-8", "replace"))
+        named = {name for ring in rings for name in ring.split(_BETWEEN)}
+        self._sound(topic, named if len(rings) < _MOST_NAMED else {_EVERYBODY})
 
     def _flush(self) -> None:
-        topics, self._pending = self._pending, set()
+        pending, self._pending = self._pending, {}
         if self._closed:
             return
         if self._sender is None:
@@ -143,12 +160,19 @@ class Doorbell:
         own = {name for _, name in self._sockets.values()}
         self._open_folder()
         for name in os.listdir(self._directory):  # noqa: PTH208 - through the open folder, however long its name
-            if not name.endswith(".sock") or name in own or name.partition("-")[0] not in topics:
+            concerned = pending.get(name.partition("-")[0])
+            if concerned is None or not name.endswith(".sock") or name in own:
                 continue
             try:
-                self._sender.sendto(b"", self._address(name))
+                self._sender.sendto(_ring(concerned), self._address(name))
             except ConnectionRefusedError:  # nobody is behind it any more
                 with contextlib.suppress(OSError):
                     os.unlink(name, dir_fd=self._directory)
             except OSError:  # it has rings enough waiting for it, or it has just gone
                 continue
+
+
+def _ring(concerned: set[str]) -> bytes:
+    """Return what a datagram says of whom it is about."""
+    few = _EVERYBODY not in concerned and len(concerned) <= _MOST_NAMED
+    return (_BETWEEN.join(sorted(concerned)) if few else _EVERYBODY).encode()

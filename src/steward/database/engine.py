@@ -122,7 +122,7 @@ class Database:
         loop = asyncio.get_running_loop()
         unit = _Unit(run, then, loop, loop.create_future())
         self._units.put(unit)
-        return await asyncio.shield(unit.future)
+        return await unit.future  # if the caller is cancelled meanwhile, only this future hears of it
 
     def run_sync(self, run: Callable[[Connection], T]) -> T:
         """Return ``run(connection)`` in a write transaction on the calling thread: for migrations at start."""

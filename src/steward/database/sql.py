@@ -13,7 +13,7 @@ from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Dialect, Executable, bindparam, func, select
+from sqlalchemy import ClauseElement, ColumnElement, Connection, Dialect, bindparam, func, select
 from sqlalchemy.sql.compiler import SQLCompiler
 
 CACHED_STATEMENTS: Final = 512
@@ -48,9 +48,9 @@ def _getter(make: Callable[..., Callable[[Any], Any]], names: list[str]) -> Call
 
 
 @lru_cache(maxsize=1024)
-def compiled(statement: Executable, dialect: Dialect) -> Compiled:
+def compiled(statement: ClauseElement, dialect: Dialect) -> Compiled:
     """Return a statement as ``dialect`` spells it; the same object as long as it is asked for."""
-    found = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+    found = statement.compile(dialect=dialect)
     assert isinstance(found, SQLCompiler)
     names = list(found.positiontup or ())
     fixed = {name: value for name, value in found.params.items() if not found.binds[name].required}
@@ -60,7 +60,7 @@ def compiled(statement: Executable, dialect: Dialect) -> Compiled:
         text=found.string,
         bind=(lambda values: get({**fixed, **values})) if fixed else get,
         bind_object=_getter(attrgetter, names),
-        row=namedtuple("Row", columns, rename=True)._make,  # noqa: PYI024 - its names are known only now
+        row=namedtuple("Row", columns, rename=True)._make,  # noqa: PYI024 # pyrefly: ignore[bad-class-definition]
     )
 
 
@@ -74,40 +74,40 @@ class Sql:
         self._dialect = connection.dialect
         self._driver: Any = connection.connection.driver_connection
 
-    def all(self, statement: Executable, values: Mapping[str, Any] = _NOTHING) -> list[Any]:
+    def all(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> list[Any]:
         """Return every row."""
         known = compiled(statement, self._dialect)
         return list(map(known.row, self._driver.execute(known.text, known.bind(values))))
 
-    def one(self, statement: Executable, values: Mapping[str, Any] = _NOTHING) -> Any:
+    def one(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> Any:
         """Return the only row; there is one."""
         (row,) = self.all(statement, values)
         return row
 
-    def first(self, statement: Executable, values: Mapping[str, Any] = _NOTHING) -> Any | None:
+    def first(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> Any | None:
         """Return the first row; None if there is none."""
         return next(iter(self.all(statement, values)), None)
 
-    def scalars(self, statement: Executable, values: Mapping[str, Any] = _NOTHING) -> list[Any]:
+    def scalars(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> list[Any]:
         """Return the first column of every row."""
         known = compiled(statement, self._dialect)
         return [row[0] for row in self._driver.execute(known.text, known.bind(values))]
 
-    def scalar(self, statement: Executable, values: Mapping[str, Any] = _NOTHING) -> Any | None:
+    def scalar(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> Any | None:
         """Return the first column of the first row; None if there is none."""
         return next(iter(self.scalars(statement, values)), None)
 
-    def run(self, statement: Executable, values: Mapping[str, Any] = _NOTHING) -> None:
+    def run(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> None:
         """Run a statement that returns nothing."""
         known = compiled(statement, self._dialect)
         self._driver.execute(known.text, known.bind(values))
 
-    def run_many(self, statement: Executable, rows: Iterable[Mapping[str, Any]]) -> None:
+    def run_many(self, statement: ClauseElement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run a statement once for each of several sets of values."""
         known = compiled(statement, self._dialect)
         self._driver.executemany(known.text, map(known.bind, rows))
 
-    def run_for_each(self, statement: Executable, objects: Iterable[Any]) -> None:
+    def run_for_each(self, statement: ClauseElement, objects: Iterable[Any]) -> None:
         """Run a statement once for each object, whose attributes are its values."""
         known = compiled(statement, self._dialect)
         self._driver.executemany(known.text, map(known.bind_object, objects))

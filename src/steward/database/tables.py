@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -211,6 +212,8 @@ approvals = Table(
     Column("decided_by", _Id),
     Column("decided_at", _Time),
     Column("comment", Text),
+    Column("another_person", Boolean, nullable=False, server_default=false()),
+    Column("approver_role", String(16)),
     Index("ix_approvals_inbox", "workspace_id", "status", "approval_id"),
     Index("ix_approvals_plan", "plan_id"),
     Index("ix_approvals_expiry", "expires_at", sqlite_where=text("status = 'pending'")),

@@ -149,7 +149,7 @@ def _denial(request: PlanningRequest, text: str) -> Proposal | None:
     )
     if not denied:
         return None
-    said = [(action.definition, f"{action.decision.reason} {action.decision.fix}".rstrip()) for action in denied]
+    said = [(action.definition, action.decision.sentence) for action in denied]
     return replace(_refusal(request, wording.denied(said), "Refused by policy."), denied=denied)
 
 

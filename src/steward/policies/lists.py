@@ -65,10 +65,6 @@ class ListPolicy:
         """What identifies these lists."""
         return self._version
 
-    async def of(self, workspace_id: str) -> "ListPolicy":  # noqa: ARG002 - the same lists for all
-        """Return itself: it is the policy of every workspace."""
-        return self
-
     def decide(
         self,
         principal: Principal,
@@ -84,6 +80,10 @@ class ListPolicy:
                 "Use a key of the workspace the work belongs to.",
             )
         return self._decide_action(action_id)
+
+    def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
+        """Return the same for recorded facts, which lists do not look at."""
+        return self.decide(principal, action_id, {}, facts)
 
     def can_execute(self, action_id: object, user_id: str | None = None, workspace_id: str | None = None) -> bool:  # noqa: ARG002 - the signature is the contract's
         """Return whether the action is not denied; False for a malformed workspace and for ``system``."""

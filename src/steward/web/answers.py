@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from steward.approval import ApprovalStatus
+from steward.identity import Role
 from steward.job import HeldFor, JobStatus
 from steward.plan import PlanStatus
 
@@ -68,6 +70,10 @@ class Decision(Answer):
     effect: Literal["allow", "ask", "deny"]
     reason: str
     rule: str
+    another_person: bool | None = None
+    """``ask`` only: whether neither who executes the plan nor who made it may approve it."""
+    approver_role: Role | None = None
+    """``ask`` only: the role that an approver needs; null: whoever may decide."""
 
 
 class Step(Answer):
@@ -174,11 +180,43 @@ class JobDetail(Job):
     """Finished attempts, oldest first; the oldest of many are dropped."""
 
 
+class Approval(Answer):
+    """A request for a person's decision and, once made, the decision."""
+
+    model_config = ConfigDict(extra="allow")
+
+    approval_id: str
+    plan_id: str
+    job_id: str | None
+    """Null: it covers the whole plan before it starts; otherwise the one step that is held."""
+    digest: str
+    """What a decision must repeat."""
+    status: ApprovalStatus
+    reason: str
+    rule: str
+    intent: str
+    requested_by: str
+    """Who executed the plan."""
+    another_person: bool
+    """Whether neither who executed the plan nor who made it may approve."""
+    approver_role: Role | None
+    """The role that an approver needs; null: whoever may decide. An admin has every role."""
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
+    decided_by: str | None
+    decided_at: AwareDatetime | None
+    comment: str | None
+    """Redacted."""
+
+
 class PlanDetail(Plan):
-    """A plan with its approval and jobs."""
+    """A plan with its approvals and jobs."""
 
     jobs: list[Job]
-    approval: dict[str, Any] | None = None
+    approval: Approval | None
+    """The one that covers the whole plan."""
+    approvals: list[Approval]
+    """That one and those of single steps, newest first."""
 
 
 class PlanSummary(Answer):

@@ -5,9 +5,25 @@ from dataclasses import dataclass
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from steward.bootstrap import Application
-from steward.web import actions, audit, events, health, jobs, openapi, plans, problems
+from steward.web import (
+    actions,
+    approvals,
+    audit,
+    events,
+    health,
+    jobs,
+    keys,
+    members,
+    openapi,
+    plans,
+    policies,
+    problems,
+    sessions,
+    workspaces,
+)
 from steward.web.middleware import BodyLimit, Envelope
 
 BODY_TIMEOUT_S: Final = 30.0
@@ -35,9 +51,23 @@ def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
     api.state.streams = events.StreamLimit(limits.streams_per_workspace)
     problems.install(api)
     openapi.install(api)
-    for room in (plans, jobs, events, actions, audit, health):
+    for room in (plans, approvals, jobs, events, actions, workspaces, members, keys, sessions, policies, audit, health):
         api.include_router(room.router)
     # the one added last stands outermost
     api.add_middleware(BodyLimit, limit_bytes=app.settings.body_limit_bytes, timeout_s=limits.body_timeout_s)
+    if app.settings.cors_allow_origins:
+        _allow_origins(api, app.settings.cors_allow_origins)
     api.add_middleware(Envelope, telemetry=app.telemetry, ids=app.ids)
     return api
+
+
+def _allow_origins(api: FastAPI, origins: tuple[str, ...]) -> None:
+    """Let pages of these origins call the API with a Bearer credential; a session's cookie is never taken from elsewhere."""
+    api.add_middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_credentials=False,
+        allow_methods=("GET", "POST", "PUT", "DELETE"),
+        allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"),
+        expose_headers=("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy"),
+    )

@@ -161,7 +161,7 @@ class ExecuteBody(Body):
 
     plan_id: str | None = None
     actions: Annotated[list[RequestedStep] | None, Field(min_length=1, max_length=MAX_STEPS)] = None
-    run_at: Annotated[Moment | None, Field(description="Start no earlier than this.")] = None
+    run_at: Annotated[Moment | None, Field(description="Start no earlier than this; at most a year ahead.")] = None
 
     @model_validator(mode="after")
     def _one_form(self) -> "ExecuteBody":
@@ -207,4 +207,6 @@ class RunPreviewBody(Body):
     """A previewed action to run and wait for."""
 
     preview_id: Annotated[str, Field(examples=["plan_01kb2w8v9c0000000000000a"])]
-    wait_ms: Annotated[int, Field(ge=0, le=MAX_WAIT_MS)] = DEFAULT_WAIT_MS
+    wait_ms: Annotated[
+        int, Field(ge=0, le=MAX_WAIT_MS, description="How long to wait for its end before the answer is 202.")
+    ] = DEFAULT_WAIT_MS

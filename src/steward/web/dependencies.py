@@ -1,7 +1,7 @@
 """Who is asking, and whether the credential lets them: what every route that is not public declares.
 
-``authenticated`` turns the ``Authorization`` header into a principal, once per request; ``Previewer`` and ``Executor``
-are the annotations that routes use, each naming the scope it needs. Ids in a path are checked for shape here, so that a
+``authenticated`` turns the ``Authorization`` header, or a session's cookie, into a principal, once per request;
+``Previewer``, ``Executor`` and the like are the annotations that routes use, each naming the scope it needs. Ids in a path are checked for shape here, so that a
 malformed id, an unknown one and a foreign one are the same answer.
 """
 
@@ -17,12 +17,15 @@ from steward.errors import BadRequest, Forbidden, MissingScope, NotFound, Unauth
 from steward.identity import Principal, Scope
 from steward.ids import is_id
 from steward.web.request_facts import facts_of
+from steward.web.session_cookie import require_same_origin, session_handle
 from steward.work_store import WorkStore
 
-_TOKEN: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]{1,4096})")
+_TOKEN: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]{1,8192})")
 _IDEMPOTENCY_KEY: Final = re.compile(r'([A-Za-z0-9._:-]{1,128})|"([A-Za-z0-9._:-]{1,128})"')
 _bearer = HTTPBearer(
-    scheme_name="bearer", auto_error=False, description="An API key: `Authorization: Bearer stw_<key id>_<secret>`."
+    scheme_name="bearer",
+    auto_error=False,
+    description="An API key, `Authorization: Bearer stw_<key id>_<secret>`, or a token (JWT) of the identity provider.",
 )
 
 
@@ -41,9 +44,14 @@ def bearer_token(request: Request) -> str | None:
     return match[1] if match else None
 
 
-async def principal_of(application: Application, token: str | None) -> Principal:
-    """Return whom ``token`` stands for; every reason to refuse it raises the same ``Unauthenticated``."""
+async def principal_of(request: Request) -> Principal:
+    """Return whom the request's credential stands for now; every reason to refuse it raises the same ``Unauthenticated``."""
+    application, handle = services_of(request), session_handle(request)
     try:
+        if handle is not None:
+            require_same_origin(request)
+            return await application.sessions.authenticate(handle)
+        token = bearer_token(request)
         principal = await application.authenticator.authenticate(token) if token else None
     except Unauthenticated:
         principal = None
@@ -56,9 +64,14 @@ async def authenticated(request: Request) -> Principal:
     """Return the principal of this request, authenticating it the first time it is asked for."""
     facts = facts_of(request.scope)
     if facts.principal is None:
-        facts.principal = await principal_of(services_of(request), bearer_token(request))
+        facts.principal = await principal_of(request)
         structlog.contextvars.bind_contextvars(workspace_id=facts.principal.workspace_id)
     return facts.principal
+
+
+OPERATOR: Final = "operator"
+ADMIN_OR_OPERATOR: Final = "admin or operator"
+"""Both stand where other routes name a scope: running the installation is a role, and no scope stands for it."""
 
 
 async def _scoped(
@@ -77,14 +90,26 @@ async def _scoped(
     if not needed.scopes:
         raise Forbidden  # a route without a stated scope is a mistake: fail closed
     for scope in needed.scopes:
-        if not principal.may(Scope(scope)):
+        if not _holds(principal, scope):
             raise MissingScope(f"The credential lacks the scope '{scope}'.", facts={"scope": scope})
     facts_of(request.scope).decision = "allowed"
     return principal
 
 
+def _holds(principal: Principal, scope: str) -> bool:
+    if scope == OPERATOR:
+        return principal.is_operator
+    if scope == ADMIN_OR_OPERATOR:
+        return principal.is_operator or principal.may(Scope.ADMIN)
+    return principal.may(Scope(scope))
+
+
 Previewer = Annotated[Principal, Security(_scoped, scopes=[Scope.PREVIEW.value])]
 Executor = Annotated[Principal, Security(_scoped, scopes=[Scope.EXECUTE.value])]
+Decider = Annotated[Principal, Security(_scoped, scopes=[Scope.DECIDE.value])]
+Admin = Annotated[Principal, Security(_scoped, scopes=[Scope.ADMIN.value])]
+Operator = Annotated[Principal, Security(_scoped, scopes=[OPERATOR])]
+AdminOrOperator = Annotated[Principal, Security(_scoped, scopes=[ADMIN_OR_OPERATOR])]
 Auditor = Annotated[Principal, Security(_scoped, scopes=[Scope.AUDIT.value])]
 
 
@@ -96,6 +121,10 @@ def _job_id(job_id: Annotated[str, Path(description="`job_…`")]) -> str:
     return known_shape(job_id, "job")
 
 
+def _approval_id(approval_id: Annotated[str, Path(description="`appr_…`")]) -> str:
+    return known_shape(approval_id, "appr")
+
+
 def known_shape(value: str, prefix: str) -> str:
     """Return ``value`` if it has the shape of an id; raise ``NotFound`` otherwise, as for an id that nobody has."""
     if not is_id(value, prefix):
@@ -103,8 +132,14 @@ def known_shape(value: str, prefix: str) -> str:
     return value
 
 
+def _key_id(key_id: Annotated[str, Path(description="`key_…`")]) -> str:
+    return known_shape(key_id, "key")
+
+
+KeyId = Annotated[str, Depends(_key_id)]
 PlanId = Annotated[str, Depends(_plan_id)]
 JobId = Annotated[str, Depends(_job_id)]
+ApprovalId = Annotated[str, Depends(_approval_id)]
 
 
 def _idempotency_key(

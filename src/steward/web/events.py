@@ -16,12 +16,11 @@ import structlog
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from steward.bootstrap import Application
 from steward.clock import rfc3339
 from steward.errors import BadRequest, Forbidden, NotFound, RateLimited, StoreUnavailable, Unauthenticated
 from steward.event import Event, event_id, event_sequence
 from steward.identity import Principal
-from steward.web.dependencies import Previewer, Services, bearer_token, known_shape, principal_of, work_of
+from steward.web.dependencies import Previewer, Services, known_shape, principal_of, work_of
 from steward.web.openapi import event_stream
 from steward.web.secured_route import SecuredRoute
 from steward.work_store import MAX_PAGE, Listener, WorkStore
@@ -151,7 +150,7 @@ async def stream_events(
     Without `Last-Event-ID` the stream starts now, or with the plan's first event when `plan_id` is given. `event: gap`
     says that the log no longer reaches back: load again, then go on. `event: bye` says that the stream ends.
     """
-    credential = _Credential(services, bearer_token(request), principal)
+    credential = _Credential(request, principal)
     yield ServerSentEvent(comment="listening", id=start.after, retry=_RECONNECT_MS)
     try:
         async for event in _follow(work_of(services, principal), start, bells, credential):
@@ -183,9 +182,8 @@ async def _follow(
 class _Credential:
     """The credential that opened a stream, looked at again every ``RECHECK_S`` seconds."""
 
-    def __init__(self, application: Application, token: str | None, principal: Principal) -> None:
-        self._application = application
-        self._token = token
+    def __init__(self, request: Request, principal: Principal) -> None:
+        self._request = request
         self._principal = principal
         self._checked_at = asyncio.get_running_loop().time()
 
@@ -196,6 +194,6 @@ class _Credential:
             return True
         self._checked_at = now
         try:
-            return await principal_of(self._application, self._token) == self._principal
+            return await principal_of(self._request) == self._principal
         except (Unauthenticated, Forbidden):
             return False

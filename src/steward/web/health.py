@@ -27,6 +27,7 @@ class NotReady(StewardError):
     title = "Not ready"
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get(
     "/healthz",
     operation_id="health_live",
@@ -38,6 +39,7 @@ async def alive() -> Response:
     return json_answer({"status": "ok"})
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     operation_id="health_ready",
@@ -66,6 +68,7 @@ async def _store_answers(services: Services) -> bool:
     return True
 
 
+@router.head("/version", include_in_schema=False)
 @router.get(
     "/version", operation_id="version_show", summary="Which version this is", responses=public_answers(answers.Version)
 )
@@ -74,6 +77,7 @@ async def version() -> Response:
     return json_answer({"version": VERSION})
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get(
     "/metrics",
     operation_id="metrics_show",

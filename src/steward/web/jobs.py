@@ -89,8 +89,9 @@ async def show_job(principal: Previewer, services: Services, job_id: JobId) -> R
 async def explain_job(principal: Previewer, services: Services, job_id: JobId) -> Response:
     """Why it is not running, or how it ended, since when, and what would change that."""
     job = await _job(services, principal, job_id)
-    plan_jobs = await work_of(services, principal).plan_jobs(job.plan_id)
-    return json_answer(explain.explain_job(job, plan_jobs, services.clock.now()))
+    store = work_of(services, principal)
+    plan_jobs, approvals = await store.plan_jobs(job.plan_id), await store.plan_approvals(job.plan_id)
+    return json_answer(explain.explain_job(job, plan_jobs, services.clock.now(), approvals))
 
 
 @router.post(

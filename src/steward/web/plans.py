@@ -191,4 +191,5 @@ async def explain_plan(principal: Previewer, services: Services, plan_id: PlanId
     plan = await store.get_plan(plan_id)
     if plan is None:
         raise NotFound
-    return json_answer(explain.explain_plan(plan, await store.plan_jobs(plan_id), services.clock.now()))
+    jobs, approvals = await store.plan_jobs(plan_id), await store.plan_approvals(plan_id)
+    return json_answer(explain.explain_plan(plan, jobs, services.clock.now(), approvals))

@@ -1,4 +1,4 @@
-"""The route that everything but health and metrics is made of: nothing of a request is read before its credential.
+"""The route that everything but health, metrics and the session is made of: nothing is read before the credential.
 
 In this order: authenticate; check the query (own workspace and actor, no repeated and no unknown parameter); read the
 body within the limits; check that it is JSON and that it names no other workspace or actor. What is left, scope and
@@ -22,8 +22,12 @@ from steward.web.strict_request import StrictRequest
 _OWN: Final = ("workspace_id", "actor_id")
 
 
-class SecuredRoute(APIRoute):
-    """A route behind a credential."""
+class StrictRoute(APIRoute):
+    """A route whose query and body can be read in one way only."""
+
+    async def admit(self, request: Request) -> Principal | None:  # noqa: ARG002 - for those that ask who it is
+        """Return who may come in; None: whoever it is says so in the request itself."""
+        return None
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return FastAPI's handler with the doors in front of it."""
@@ -33,12 +37,20 @@ class SecuredRoute(APIRoute):
 
         async def behind_doors(request: Request) -> Response:
             strict = StrictRequest(request.scope, request.receive)
-            principal = await authenticated(strict)
+            principal = await self.admit(strict)
             _check_query(strict, parameters, principal)
             await _check_body(strict, principal, takes_body=takes_body)
             return await handler(strict)
 
         return behind_doors
+
+
+class SecuredRoute(StrictRoute):
+    """A route behind a credential."""
+
+    async def admit(self, request: Request) -> Principal:
+        """Return whom the credential stands for; raise ``Unauthenticated`` or ``Forbidden`` otherwise."""
+        return await authenticated(request)
 
 
 def _query_names(dependant: Dependant) -> Iterator[str]:
@@ -47,7 +59,7 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
         yield from _query_names(nested)
 
 
-def _check_query(request: Request, parameters: frozenset[str], principal: Principal) -> None:
+def _check_query(request: Request, parameters: frozenset[str], principal: Principal | None) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
     unknown = sorted(set(names) - parameters)
     if unknown:
@@ -58,7 +70,7 @@ def _check_query(request: Request, parameters: frozenset[str], principal: Princi
     _check_own(request.query_params, principal)
 
 
-async def _check_body(request: StrictRequest, principal: Principal, *, takes_body: bool) -> None:
+async def _check_body(request: StrictRequest, principal: Principal | None, *, takes_body: bool) -> None:
     if not await request.body():
         return
     if not takes_body:
@@ -70,9 +82,9 @@ async def _check_body(request: StrictRequest, principal: Principal, *, takes_bod
         _check_own(value, principal)
 
 
-def _check_own(values: Any, principal: Principal) -> None:
+def _check_own(values: Any, principal: Principal | None) -> None:
     """Refuse a workspace or actor that is not the credential's own; what is no text is left to the schema."""
     for name in _OWN:
         claimed = values.get(name)
-        if isinstance(claimed, str) and claimed != getattr(principal, name):
+        if principal is not None and isinstance(claimed, str) and claimed != getattr(principal, name):
             raise NotYourWorkspace(f"'{name}' is not the credential's own.")

@@ -42,13 +42,14 @@ class Keys(Shelf):
 
         return await self._memory.recall(("key", key_id), read)
 
-    async def list_keys(self, workspace_id: str | None = None) -> tuple[ApiKey, ...]:
-        """Return the keys of a workspace, or all, oldest first."""
-        statement = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.key_id)
+    async def list_keys(
+        self, workspace_id: str | None = None, *, limit: int | None = None, after: str | None = None
+    ) -> tuple[ApiKey, ...]:
+        """Return the keys of a workspace, or of all, by id and so oldest first: up to ``limit`` that come after ``after``."""
+        statement = select(api_keys)
         if workspace_id is not None:
             statement = statement.where(api_keys.c.workspace_id == workspace_id)
-        rows = await self._database.read(lambda connection: connection.execute(statement).all())
-        return tuple(_key(row) for row in rows)
+        return tuple(_key(row) for row in await self._page(statement, api_keys.c.key_id, limit, after))
 
     async def revoke_key(self, key_id: str, *, by: str, workspace_id: str | None = None) -> ApiKey:
         """Revoke a key for good, at once here and within 200 ms in every process; again is no error.

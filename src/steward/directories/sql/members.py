@@ -57,6 +57,8 @@ class Members(Workspaces):
         def meet(connection: Connection) -> Member:
             before = _enabled(_find(connection, workspace_id, actor_id))
             member = told(before)
+            if before is not None and _is_fresh(before, member):
+                return before
             _keep(connection, before, member)
             if before is None or (before.roles, before.scopes) != (member.roles, member.scopes):
                 kind = AuditKind.MEMBER_ADMITTED if before is None else AuditKind.MEMBER_CHANGED
@@ -65,11 +67,12 @@ class Members(Workspaces):
 
         return await self._database.write(meet, lambda _: self._memory.forget("member", workspace_id, actor_id))
 
-    async def list_members(self, workspace_id: str) -> tuple[Member, ...]:
-        """Return a workspace's members, by actor id."""
-        statement = select(members).where(members.c.workspace_id == workspace_id).order_by(members.c.actor_id)
-        rows = await self._database.read(lambda connection: connection.execute(statement).all())
-        return tuple(_member(row) for row in rows)
+    async def list_members(
+        self, workspace_id: str, *, limit: int | None = None, after: str | None = None
+    ) -> tuple[Member, ...]:
+        """Return a workspace's members, by actor id: up to ``limit`` (None: all) that come after ``after``."""
+        statement = select(members).where(members.c.workspace_id == workspace_id)
+        return tuple(_member(row) for row in await self._page(statement, members.c.actor_id, limit, after))
 
     async def get_member(self, workspace_id: str, actor_id: str) -> Member | None:
         """Return one member."""

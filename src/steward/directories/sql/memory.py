@@ -5,6 +5,7 @@ this process is forgotten at once, and a read that was under way meanwhile is no
 is seen within twice ``TTL_S``: it may have been committed just after a read that took almost that long itself.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
@@ -25,15 +26,28 @@ class ShortMemory:
         """Take the clock by which things are forgotten."""
         self._timer = _Timer(clock)
         self._kept: TTLCache[tuple[str, ...], Any] = TTLCache(MOST_ENTRIES, TTL_S, self._timer)
+        self._reading: dict[tuple[str, ...], tuple[float, asyncio.Task[Any]]] = {}
         self._changes = 0
 
     async def recall(self, key: tuple[str, ...], read: Callable[[], Awaitable[T | None]]) -> T | None:
-        """Return what is remembered under ``key``, else what ``read`` returns."""
+        """Return what is remembered under ``key``, else what ``read`` returns; those who ask together share a read."""
         kept = self._kept.get(key)
         if kept is not None:
             return kept
-        changes, began = self._changes, self._timer()
-        found = await read()
+        now = self._timer()
+        began, reading = self._reading.get(key, (now, None))
+        if reading is None or now - began >= TTL_S:
+            reading = asyncio.create_task(self._read(key, now, read))
+            self._reading[key] = now, reading
+        return await asyncio.shield(reading)
+
+    async def _read(self, key: tuple[str, ...], began: float, read: Callable[[], Awaitable[T | None]]) -> T | None:
+        changes = self._changes
+        try:
+            found = await read()
+        finally:
+            if self._reading.get(key, (None, None))[1] is asyncio.current_task():
+                del self._reading[key]
         if found is not None and changes == self._changes and self._timer() - began < TTL_S:
             self._kept[key] = found
         return found
@@ -42,6 +56,7 @@ class ShortMemory:
         """Forget what was changed."""
         self._changes += 1
         self._kept.pop(key, None)
+        self._reading.pop(key, None)  # whoever asks from now on must not be told what was before
 
     def __len__(self) -> int:
         """Return how much is remembered."""

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Column, Connection, Row, Select, select
 
 from steward.audit import AuditEntry, AuditKind
 from steward.clock import Clock, from_milliseconds, milliseconds
+from steward.database.audit_chain import append
 from steward.database.engine import Database
 from steward.database.tables import workspaces
 from steward.directories.sql.memory import ShortMemory
@@ -24,6 +25,15 @@ class Shelf:
         self._database = database
         self._clock = clock
         self._memory = ShortMemory(clock)
+
+    async def _page(
+        self, statement: Select[Any], by: Column[str], limit: int | None, after: str | None
+    ) -> list[Row[Any]]:
+        """Return up to ``limit`` rows (None: all) in the order of ``by``, from behind ``after``."""
+        statement = statement.order_by(by).limit(limit)
+        if after is not None:
+            statement = statement.where(by > after)
+        return await self._database.read(lambda connection: list(connection.execute(statement)))
 
     def _now_ms(self) -> int:
         return milliseconds(self._clock.now())
@@ -50,8 +60,8 @@ class Shelf:
 
 
 def note(connection: Connection, entry: AuditEntry) -> None:
-    """Record a change in the transaction that makes it."""
-    del connection, entry
+    """Record a change in the transaction that makes it, so that neither is without the other."""
+    append(connection, (entry,))
 
 
 def workspace_row(connection: Connection, workspace_id: str) -> Row[Any] | None:

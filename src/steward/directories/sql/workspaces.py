@@ -37,10 +37,9 @@ class Workspaces(Shelf):
         await self._database.write(create)
         return workspace
 
-    async def list_workspaces(self) -> tuple[Workspace, ...]:
-        """Return every workspace that can hold work, by id."""
-        statement = select(workspaces).order_by(workspaces.c.workspace_id)
-        rows = await self._database.read(lambda connection: connection.execute(statement).all())
+    async def list_workspaces(self, *, limit: int | None = None, after: str | None = None) -> tuple[Workspace, ...]:
+        """Return up to ``limit`` workspaces that can hold work (None: all) whose ids come after ``after``, by id."""
+        rows = await self._page(select(workspaces), workspaces.c.workspace_id, limit, after)
         return tuple(_workspace(row) for row in rows)
 
     async def get_workspace(self, workspace_id: str) -> Workspace | None:
@@ -58,7 +57,10 @@ class Workspaces(Shelf):
         """Replace a workspace's settings; ``NotFound`` (``unknown_workspace``) if there is no such workspace."""
         text = settings.model_dump_json(exclude_defaults=True)
         entry = self._entry(
-            AuditKind.WORKSPACE_CHANGED, workspace_id, by, {"settings": settings.model_dump(exclude_defaults=True)}
+            AuditKind.WORKSPACE_CHANGED,
+            workspace_id,
+            by,
+            {"settings": settings.model_dump(mode="json", exclude_defaults=True)},
         )
 
         def change(connection: Connection) -> Row[Any]:

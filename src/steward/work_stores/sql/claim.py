@@ -208,7 +208,7 @@ def hold(work: Work, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Ap
     if approval is not None:
         asked = approval_row(approval)
         asked.workspace_id, asked.plan_id, asked.job_id = row.workspace_id, row.plan_id, row.job_id
+        asked.requested_by = row.actor_id
         work.sql.run_for_each(statements.ADD_APPROVAL, [asked])
-        facts = {"approval_id": asked.approval_id, "rule": asked.rule}
-        work.note(EventType.APPROVAL_REQUESTED, row.workspace_id, row.plan_id, row.job_id, None, facts)
+        work.note(EventType.APPROVAL_REQUESTED, row.workspace_id, row.plan_id, row.job_id, None, asked.facts())
     return Granted(to_job(row))

@@ -1,11 +1,18 @@
 """What people do to work: decide approvals, cancel, retry, resolve. Each acts inside one workspace."""
 
-from steward.approval import Approval, ApprovalStatus, Verdict
-from steward.errors import ApprovalMismatch, IllegalTransition, NotFound
+from steward.approval import Approval, ApprovalStatus, Verdict, role_suffices
+from steward.errors import (
+    AnotherPersonRequired,
+    ApprovalMismatch,
+    ApproverRoleRequired,
+    IllegalTransition,
+    NotFound,
+)
 from steward.event import EventType
 from steward.identity import Principal
 from steward.job import Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
+from steward.redaction import redact_text
 from steward.work_stores.sql import statements
 from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow, load, to_approval, to_job, to_plan
 from steward.work_stores.sql.submit import find_plan
@@ -38,7 +45,7 @@ def close_approval(
         {"key": row.approval_id, "new_status": status, "by": actor, "at": work.now, "comment": comment},
     )
     event = EventType.APPROVAL_EXPIRED if status is ApprovalStatus.EXPIRED else EventType.APPROVAL_DECIDED
-    facts = {"approval_id": row.approval_id, "status": status}
+    facts = {**row.facts(), "status": status, "decided_by": actor, "comment": comment}
     work.note(event, row.workspace_id, row.plan_id, row.job_id, actor, facts)
 
 
@@ -74,11 +81,16 @@ def decide_approval(  # noqa: PLR0917 - the contract's verb
     row = load(ApprovalRow, found)
     if row.digest != digest:
         raise ApprovalMismatch
+    said = ApprovalStatus.APPROVED if verdict is Verdict.APPROVE else ApprovalStatus.REJECTED
+    if (row.status, row.decided_by) == (said, principal.actor_id):
+        return to_approval(row)  # the answer was lost: it is given again
     if row.status != ApprovalStatus.PENDING or row.expires_at <= work.now:
         state = row.status if row.status != ApprovalStatus.PENDING else ApprovalStatus.EXPIRED
         raise IllegalTransition(f"This approval is {state}; it can no longer be decided.")
     if verdict is Verdict.APPROVE:
-        close_approval(work, row, ApprovalStatus.APPROVED, actor=principal.actor_id, comment=comment)
+        _refuse_approver(work, row, principal)
+    close_approval(work, row, said, actor=principal.actor_id, comment=None if comment is None else redact_text(comment))
+    if verdict is Verdict.APPROVE:
         if row.job_id is None:
             work.sql.run(
                 statements.SET_PLAN_STATUS,
@@ -87,9 +99,19 @@ def decide_approval(  # noqa: PLR0917 - the contract's verb
         for job in held_jobs(work, row):
             start(work, job, actor=principal.actor_id)
     else:
-        close_approval(work, row, ApprovalStatus.REJECTED, actor=principal.actor_id, comment=comment)
         turn_down(work, row, "Its approval was refused.", actor=principal.actor_id, plan_ends_as=PlanStatus.REJECTED)
     return to_approval(row)
+
+
+def _refuse_approver(work: Work, row: ApprovalRow, principal: Principal) -> None:
+    """Raise if this person may not be the one who approves."""
+    if row.another_person:
+        plan = find_plan(work, row.workspace_id, row.plan_id)
+        if principal.actor_id in {row.requested_by, None if plan is None else plan.actor_id}:
+            raise AnotherPersonRequired
+    role = to_approval(row).approver_role
+    if not role_suffices(principal.roles, role):
+        raise ApproverRoleRequired(f"Approving this takes the role '{role}'.", facts={"role": role})
 
 
 def _withdraw_approvals(work: Work, plan_id: str, job_id: str | None, actor: str) -> None:

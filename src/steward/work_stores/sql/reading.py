@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from steward.approval import Approval
+from steward.approval import Approval, ApprovalStatus
 from steward.database.sql import Sql
 from steward.event import event_id, event_sequence
 from steward.job import Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
-from steward.work_store import EventPage, JobPage, PlanPage
+from steward.work_store import ApprovalPage, EventPage, JobPage, PlanPage
 from steward.work_stores.sql import statements
 from steward.work_stores.sql.rows import (
     ApprovalRow,
@@ -114,9 +114,19 @@ def list_plans(
     return PlanPage(plans=tuple(page), next_after=page[-1].plan_id if more else None)
 
 
-def list_approvals(sql: Sql, workspace_id: str, *, limit: int, after: str | None) -> tuple[Approval, ...]:
-    """Return a page of what waits for a decision."""
-    found = sql.all(statements.LIST_APPROVALS, {"w": workspace_id, "after": after or _NEWEST, "limit": limit})
+def list_approvals(
+    sql: Sql, workspace_id: str, *, limit: int, after: str | None, status: ApprovalStatus
+) -> ApprovalPage:
+    """Return a page of approvals."""
+    values = {"w": workspace_id, "after": after or _NEWEST, "limit": limit + 1, "status": status}
+    approvals = [to_approval(load(ApprovalRow, item)) for item in sql.all(statements.LIST_APPROVALS, values)]
+    page, more = approvals[:limit], len(approvals) > limit
+    return ApprovalPage(approvals=tuple(page), next_after=page[-1].approval_id if more else None)
+
+
+def plan_approvals(sql: Sql, workspace_id: str, plan_id: str) -> tuple[Approval, ...]:
+    """Return what was asked about a plan and its steps."""
+    found = sql.all(statements.APPROVALS_OF_PLAN, {"w": workspace_id, "plan_id": plan_id})
     return tuple(to_approval(load(ApprovalRow, item)) for item in found)
 
 

@@ -13,6 +13,7 @@ from steward.action import Effect, RetryMode
 from steward.approval import Approval, ApprovalStatus
 from steward.clock import from_milliseconds, milliseconds, rfc3339
 from steward.event import Event, EventType, event_id
+from steward.identity import Role
 from steward.job import Attempt, HeldFor, Job, JobError, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 
@@ -26,9 +27,9 @@ def encode(value: Any) -> str:
     return to_json(value).decode()
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class JobRow:
-    """A row of ``jobs``: same names, JSON still as text except where every verb needs it."""
+    """A row of ``jobs``: same names in the same order, JSON still as text."""
 
     job_id: str
     workspace_id: str
@@ -38,42 +39,42 @@ class JobRow:
     action_id: str
     actor_id: str
     status: str
-    held_for: str | None = None
+    held_for: str | None
     definition_hash: str
     digest: str
     params_sealed: bytes | None
     depends_on: str
-    dependents: str = "[]"
+    dependents: str
     waiting_on: int
     effect: str
     retry: str
     effect_key: str
-    fence: int = 0
-    attempts: int = 0
+    fence: int
+    attempts: int
     max_attempts: int
     attempt_budget: int
     key_valid_ms: int
-    worker_id: str | None = None
-    claimed_at: int | None = None
-    lease_until: int | None = None
-    first_dispatched_at: int | None = None
-    dispatched_at: int | None = None
-    cancel_requested: bool = False
-    not_before: int | None = None
+    worker_id: str | None
+    claimed_at: int | None
+    lease_until: int | None
+    first_dispatched_at: int | None
+    dispatched_at: int | None
+    cancel_requested: bool
+    not_before: int | None
     enqueued_at: int
-    started_at: int | None = None
-    finished_at: int | None = None
-    result: str | None = None
-    result_sealed: bytes | None = None
-    error: str | None = None
-    reason: str | None = None
-    cause: str | None = None
-    labels: str = "{}"
-    result_labels: str = "{}"
-    authored_after: str = "[]"
-    parent_step_id: str | None = None
-    expanded: bool = False
-    history: str = "[]"
+    started_at: int | None
+    finished_at: int | None
+    result: str | None
+    result_sealed: bytes | None
+    error: str | None
+    reason: str | None
+    cause: str | None
+    labels: str
+    result_labels: str
+    authored_after: str
+    parent_step_id: str | None
+    expanded: bool
+    history: str
     request_id: str
 
 
@@ -83,8 +84,8 @@ job_values: Final = attrgetter(*JOB_COLUMNS)
 
 
 def load(kind: type[Row], found: Any) -> Row:
-    """Return a selected row as a mutable value of ``kind``, whose fields are the table's columns."""
-    return kind(**found._asdict())
+    """Return a selected row as a mutable value of ``kind``, whose fields are the table's columns in their order."""
+    return kind(*found)
 
 
 def _time(value: int | None) -> Any:
@@ -175,9 +176,9 @@ def shown_job(row: JobRow) -> Job:
         return to_job(whole)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class PlanRow:
-    """A row of ``plans``."""
+    """A row of ``plans``, in its order."""
 
     plan_id: str
     workspace_id: str
@@ -238,9 +239,9 @@ def to_plan(row: PlanRow, now_ms: int) -> PlanRecord:
     )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class ApprovalRow:
-    """A row of ``approvals``."""
+    """A row of ``approvals``, in its order."""
 
     approval_id: str
     workspace_id: str
@@ -257,6 +258,13 @@ class ApprovalRow:
     decided_by: str | None = None
     decided_at: int | None = None
     comment: str | None = None
+    another_person: bool = False
+    approver_role: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what an event about it says: enough to tell what was decided, by which rule."""
+        names = ("approval_id", "rule", "digest", "requested_by", "another_person", "approver_role")
+        return {name: getattr(self, name) for name in names}
 
 
 def approval_row(approval: Approval) -> ApprovalRow:
@@ -274,6 +282,8 @@ def approval_row(approval: Approval) -> ApprovalRow:
         requested_by=approval.requested_by,
         created_at=milliseconds(approval.created_at),
         expires_at=milliseconds(approval.expires_at),
+        another_person=approval.another_person,
+        approver_role=approval.approver_role,
     )
 
 
@@ -292,6 +302,8 @@ def to_approval(row: ApprovalRow) -> Approval:
         requested_by=row.requested_by,
         created_at=from_milliseconds(row.created_at),
         expires_at=from_milliseconds(row.expires_at),
+        another_person=bool(row.another_person),
+        approver_role=None if row.approver_role is None else Role(row.approver_role),
         decided_by=row.decided_by,
         decided_at=_time(row.decided_at),
         comment=row.comment,
@@ -300,7 +312,7 @@ def to_approval(row: ApprovalRow) -> Approval:
 
 @dataclass(slots=True)
 class EventRow:
-    """A row of ``events`` before it has its number."""
+    """A row of ``events`` before it has its position."""
 
     workspace_id: str
     sequence: int

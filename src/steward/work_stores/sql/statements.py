@@ -274,13 +274,20 @@ LIST_APPROVALS = (
     select(approvals)
     .where(
         approvals.c.workspace_id == W,
-        approvals.c.status == ApprovalStatus.PENDING,
+        approvals.c.status == bindparam("status"),
         approvals.c.approval_id < bindparam("after"),
     )
     .order_by(approvals.c.approval_id.desc())
     .limit(_PAGE)
 )
-"""A page of what waits for a decision, newest first."""
+"""A page of approvals with one status, newest first."""
+
+APPROVALS_OF_PLAN = (
+    select(approvals)
+    .where(approvals.c.workspace_id == W, approvals.c.plan_id == bindparam("plan_id"))
+    .order_by(approvals.c.approval_id.desc())
+)
+"""What was asked about a plan and its steps, newest first."""
 
 OLD_APPROVALS = (
     select(approvals)

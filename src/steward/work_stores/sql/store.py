@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from steward.approval import Approval, Verdict
+from steward.approval import Approval, ApprovalStatus, Verdict
 from steward.clock import Clock, milliseconds
 from steward.database import Database, Doorbell
 from steward.database.migrate import upgrade
@@ -21,6 +21,7 @@ from steward.job import HeldFor, Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.work_store import (
     Answer,
+    ApprovalPage,
     Claimed,
     EventPage,
     IdempotencyClaim,
@@ -75,8 +76,8 @@ class _Engine:
                 sink(event)
         if work.became_ready:
             self.bell.ring(WORK)
-        if work.committed:
-            self.bell.ring(EVENTS)
+        for workspace_id in {event.workspace_id for event in work.committed}:
+            self.bell.ring(EVENTS, workspace_id)
 
 
 class SqlWorkStore:
@@ -162,9 +163,15 @@ class SqlWorkStore:
         """Return a page of plans, newest first."""
         return await self._read(reading.list_plans, self._engine.now, limit=limit, after=after, status=status)
 
-    async def list_approvals(self, *, limit: int, after: str | None = None) -> tuple[Approval, ...]:
-        """Return a page of what waits for a decision, newest first."""
-        return await self._read(reading.list_approvals, limit=limit, after=after)
+    async def list_approvals(
+        self, *, limit: int, after: str | None = None, status: ApprovalStatus = ApprovalStatus.PENDING
+    ) -> ApprovalPage:
+        """Return a page of approvals, newest first."""
+        return await self._read(reading.list_approvals, limit=limit, after=after, status=status)
+
+    async def plan_approvals(self, plan_id: str) -> tuple[Approval, ...]:
+        """Return the approvals of a plan and of its steps."""
+        return await self._read(reading.plan_approvals, plan_id)
 
     async def queue_depth(self) -> int:
         """Return how many jobs are ready."""
@@ -176,7 +183,7 @@ class SqlWorkStore:
 
     def listen(self) -> AbstractContextManager[Listener]:
         """Return a listener for new events."""
-        return self._engine.bell.listen(EVENTS)
+        return self._engine.bell.listen(EVENTS, self._workspace)
 
 
 class SqlDispatcher:

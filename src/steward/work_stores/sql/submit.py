@@ -113,7 +113,7 @@ def _ask(work: Work, principal: Principal, submission: Submission) -> None:
     approval = submission.approval
     assert approval is not None
     row = approval_row(approval)
-    row.workspace_id = principal.workspace_id
+    row.workspace_id, row.requested_by = principal.workspace_id, principal.actor_id
     work.sql.run_for_each(statements.ADD_APPROVAL, [row])
     work.note(
         EventType.APPROVAL_REQUESTED,
@@ -121,7 +121,7 @@ def _ask(work: Work, principal: Principal, submission: Submission) -> None:
         approval.plan_id,
         None,
         principal.actor_id,
-        {"approval_id": approval.approval_id, "rule": approval.rule},
+        row.facts(),
     )
 
 
@@ -258,22 +258,42 @@ def new_job_row(
         position=position,
         action_id=job.action_id,
         actor_id=actor_id,
-        status=status,
+        status=status.value,
+        held_for=None,
         definition_hash=job.definition_hash,
         digest=job.digest,
         params_sealed=job.params_sealed,
         depends_on=encode(job.depends_on),
+        dependents="[]",
         waiting_on=len(job.depends_on),
-        effect=job.effect,
-        retry=job.retry,
+        effect=job.effect.value,
+        retry=job.retry.value,
         effect_key=job.job_id,
+        fence=0,
+        attempts=0,
         max_attempts=job.max_attempts,
         attempt_budget=job.max_attempts,
         key_valid_ms=round(job.key_valid_s * 1000),
+        worker_id=None,
+        claimed_at=None,
+        lease_until=None,
+        first_dispatched_at=None,
+        dispatched_at=None,
+        cancel_requested=False,
         not_before=None if job.not_before is None else milliseconds(job.not_before),
         enqueued_at=now,
+        started_at=None,
+        finished_at=None,
+        result=None,
+        result_sealed=None,
+        error=None,
+        reason=None,
+        cause=None,
         labels=encode(job.labels),
+        result_labels="{}",
         authored_after=encode(job.authored_after),
         parent_step_id=job.parent_step_id,
+        expanded=False,
+        history="[]",
         request_id=request_id,
     )

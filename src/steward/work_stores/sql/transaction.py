@@ -4,7 +4,7 @@ Every change of state goes through ``move``, which checks the edge, keeps the co
 by plan) and leaves the events to be appended; ``flush`` writes it all. So no verb can forget one of them.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import compress
 from operator import ne
@@ -53,8 +53,8 @@ class Work:
         self._saved: dict[str, tuple[Any, ...]] = {}
         self._new: list[JobRow] = []
         self._dirty: dict[str, JobRow] = {}
-        self._depth: Counter[str] = Counter()
-        self._open: Counter[str] = Counter()
+        self._depth: defaultdict[str, int] = defaultdict(int)
+        self._open: defaultdict[str, int] = defaultdict(int)
         self._plan_workspace: dict[str, str] = {}
         self._ends_as: dict[str, PlanStatus] = {}
         self._closed: list[str] = []
@@ -188,16 +188,22 @@ class Work:
             if delta:
                 self._count(plan_id, delta)
         self._open.clear()
+        self._add_jobs()
         self._save_jobs()
         for plan_id in self._closed:
             self._end_plan(plan_id)
         self._closed = []
         self._append_events()
 
-    def _save_jobs(self) -> None:
+    def _add_jobs(self) -> None:
         if self._new:
             self.sql.run_for_each(statements.ADD_JOBS, self._new)
             self._saved.update((row.job_id, job_values(row)) for row in self._new)
+            self._new = []
+
+    def _save_jobs(self) -> None:
+        if not self._dirty:
+            return
         alike: defaultdict[tuple[str, ...], list[JobRow]] = defaultdict(list)
         for job_id, row in self._dirty.items():
             values = job_values(row)
@@ -206,7 +212,7 @@ class Work:
         for changed, rows in alike.items():
             if changed:
                 self.sql.run_for_each(statements.save_job(changed), rows)
-        self._new, self._dirty = [], {}
+        self._dirty = {}
 
     def _count(self, plan_id: str, delta: int) -> None:
         """Count jobs that ended or came back. A plan of one job, the usual case, ends without another look."""
@@ -250,20 +256,25 @@ class Work:
         self.note(event, workspace_id, plan_id, None, actor, {"status": status})
 
     def _append_events(self) -> None:
-        by_workspace = Counter(event.workspace_id for event in self._events)
+        if not self._events and not self._depth:
+            return
+        counts: defaultdict[str, int] = defaultdict(int)
+        for event in self._events:
+            counts[event.workspace_id] += 1
         following: dict[str, int] = {}
-        for workspace_id in {*by_workspace, *(w for w, delta in self._depth.items() if delta)}:
-            count, delta = by_workspace[workspace_id], self._depth[workspace_id]
+        for workspace_id in counts.keys() | self._depth.keys():
+            count, delta = counts[workspace_id], self._depth[workspace_id]
+            if not count and not delta:
+                continue
             after = self.sql.one(statements.BUMP_QUEUE, {"w": workspace_id, "depth": delta, "events": count})
             following[workspace_id] = after.event_sequence - count
             self.depths[workspace_id] = after.depth
             self.became_ready = self.became_ready or (delta > 0 and after.depth > 0)
         self._depth.clear()
-        if not self._events:
-            return
         for event in self._events:
             following[event.workspace_id] += 1
             event.sequence = following[event.workspace_id]
-        self.sql.run_for_each(statements.ADD_EVENTS, self._events)
+        if self._events:
+            self.sql.run_for_each(statements.ADD_EVENTS, self._events)
         self.committed += self._events
         self._events = []

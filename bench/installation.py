@@ -1,0 +1,67 @@
+"""A whole installation with an action that does nothing, and somebody who may run it."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from steward.authenticators.api_key import mint_key
+from steward.bootstrap import Application, open_application
+from steward.identity import Principal, Role
+from steward.orchestrator import RequestedAction
+from steward.plan import PlannedAction, PlanStatus
+from steward.settings import Settings
+from steward.work_store import Submitted
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An open one."""
+
+    app: Application
+    principal: Principal
+    environment: dict[str, str]
+    """For another process on it."""
+
+    async def submit(self, names: Sequence[str], action_id: str = "bench.noop") -> Submitted:
+        """Submit a plan with a step for each name."""
+        steps = [RequestedAction(PlannedAction(action_id=action_id, params={"name": name})) for name in names]
+        return await self.app.orchestrator.execute_actions(
+            self.principal, steps, run_at=None, idempotency_key=None, request_id="bench"
+        )
+
+    async def ended(self, plan_id: str) -> None:
+        """Return when a plan has ended, woken by the store."""
+        store = self.app.engine.open(self.principal)
+        with store.listen() as listener:
+            while (plan := await store.get_plan(plan_id)) is not None and plan.status is PlanStatus.RUNNING:
+                await listener.wait(5.0)
+
+    @asynccontextmanager
+    async def worker(self, concurrency: int) -> AsyncIterator[None]:
+        """Have a worker in this process."""
+        stop = asyncio.Event()
+        running = asyncio.create_task(self.app.worker(concurrency=concurrency).run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await running
+
+
+@asynccontextmanager
+async def installation(folder: Path) -> AsyncIterator[Installation]:
+    """Open one in ``folder``."""
+    environment = {
+        "STEWARD_HOME": str(folder),
+        "STEWARD_ACTIONS": "noop",
+        "STEWARD_SECRET_KEY": secrets.token_hex(32),
+    }
+    async with open_application(Settings.load(environment)) as app:
+        await app.directory.create_workspace("bench", "Bench", by="bench")
+        key, _ = mint_key(app.ids, app.clock, "bench", Role.DEVELOPER, "bench", timedelta(days=1))
+        await app.directory.add_key(key, by="bench")
+        yield Installation(app, key.principal, environment)

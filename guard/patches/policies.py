@@ -1,0 +1,127 @@
+"""What keeps policy closed: errors, the schema, and the workspace that a rule belongs to."""
+
+from typing import Final
+
+from guard.mutation import Mutation
+
+_CEDAR: Final = "src/steward/policies/cedar.py"
+_TEXT: Final = "src/steward/policies/cedar_text.py"
+_STORED: Final = "src/steward/policies/cedar_policies.py"
+
+POLICIES: Final = (
+    Mutation(
+        name="policy-errors-ignored",
+        removes="an answer with an error in it denies",
+        file=_CEDAR,
+        find="if errors := [*attended.diagnostics.errors, *unattended.diagnostics.errors]:",
+        put="if errors := []:",
+        tests=("tests/policies/test_fail_closed.py",),
+    ),
+    Mutation(
+        name="policy-without-schema",
+        removes="every question goes with the schema",
+        file=_CEDAR,
+        find="self._entities_of(principal), schema=self._ground.language.schema",
+        put="self._entities_of(principal), schema=None",
+        tests=("tests/policies/test_fail_closed.py",),
+    ),
+    Mutation(
+        name="policy-asked-once",
+        removes="an action's unattended twin is asked about",
+        file=_CEDAR,
+        find="names = (action_id, twin(action_id)) if self._ask_twice else (action_id,)",
+        put="names = (action_id,)",
+        tests=("tests/policies/test_default_rules.py", "tests/worker/test_policy.py"),
+    ),
+    Mutation(
+        name="policy-of-any-workspace",
+        removes="a policy decides for its own workspace alone",
+        file=_CEDAR,
+        find="if principal.workspace_id != self._ground.workspace_id:",
+        put="if False:",
+        tests=("tests/policies/test_default_rules.py",),
+    ),
+    Mutation(
+        name="policy-not-bound",
+        removes="a workspace's rule is bound to its workspace",
+        file=_TEXT,
+        find="resource=pst.ScopeEq(pst.EntityUid(_WORKSPACE, workspace_id))",
+        put="resource=policy.resource",
+        tests=("tests/policies/test_workspace_policies.py",),
+    ),
+    Mutation(
+        name="policy-names-another-workspace",
+        removes="a workspace's policy names no other",
+        file=_TEXT,
+        find="    if named - {workspace_id}:\n",
+        put="    if False:\n",
+        tests=("tests/policies/test_workspace_policies.py",),
+    ),
+    Mutation(
+        name="policy-may-permit",
+        removes="a workspace's policy can only forbid",
+        file=_TEXT,
+        find='    if policy.effect != "forbid":\n',
+        put="    if False:\n",
+        tests=(
+            "tests/policies/test_workspace_policies.py",
+            "tests/web/test_policies.py",
+            "tests/policies/test_policies_of.py",
+        ),
+    ),
+    Mutation(
+        name="policies-of-any-workspace",
+        removes="a workspace's policies are listed inside it",
+        file="src/steward/directories/sql/policies.py",
+        find="select(policies).where(policies.c.workspace_id == workspace_id).order_by(policies.c.name)",
+        put="select(policies).order_by(policies.c.name)",
+        tests=(
+            "tests/policies/test_policies_of.py::test_a_workspaces_policies_are_its_own",
+            "tests/policies/test_policies_of.py::test_a_policy_that_cannot_be_read_denies_everything_in_its_workspace",
+            "tests/web/test_policies.py::test_a_policy_refuses_what_it_forbids_at_every_door",
+            "tests/web/test_policies.py::test_w48_a_foreign_policy_is_an_unknown_one",
+            "tests/worker/test_policy.py::test_a_denied_step_is_not_submitted",
+        ),
+        at_least=3,
+    ),
+    Mutation(
+        name="policies-removed-from-any-workspace",
+        removes="a policy is removed inside its workspace",
+        file="src/steward/directories/sql/policies.py",
+        find="    return policies.c.workspace_id == workspace_id, policies.c.name == name",
+        put="    return policies.c.name == name, policies.c.name == name",
+        tests=("tests/policies/test_policies_of.py", "tests/web/test_policies.py"),
+    ),
+    Mutation(
+        name="policies-of-another-taken",
+        removes="what the directory returns is looked at once more",
+        file=_STORED,
+        find="        if any(policy.workspace_id != workspace_id for policy in own):\n",
+        put="        if False:\n",
+        tests=("tests/policies/test_policies_of.py",),
+    ),
+    Mutation(
+        name="policy-unreadable-ignored",
+        removes="a policy that cannot be read denies everything",
+        file=_STORED,
+        find="            return UnreadablePolicy(\n                f\"This workspace's policy '{name}' cannot be read, so nothing may run.\",\n",
+        put="            continue\n            UnreadablePolicy(\n                f\"This workspace's policy '{name}' cannot be read, so nothing may run.\",\n",
+        tests=("tests/policies/test_policies_of.py",),
+    ),
+    Mutation(
+        name="policy-stack",
+        removes="texts are read on a stack that no text can overflow",
+        file=_TEXT,
+        find="_STACK_BYTES: Final = 128 * 1024 * 1024",
+        put="_STACK_BYTES: Final = 4 * 1024 * 1024",
+        tests=("tests/security/test_policy_bombs.py",),
+    ),
+    Mutation(
+        name="policy-brackets",
+        removes="brackets are bounded before they are read",
+        file=_TEXT,
+        find='    elif sum(map(text.count, "([{")) > MAX_OPENINGS:\n',
+        put="    elif False:\n",
+        tests=("tests/security/test_policy_bombs.py",),
+    ),
+)

@@ -1,0 +1,20 @@
+"""The person at the terminal, if there is one: whether, and their yes."""
+
+import sys
+
+import typer
+
+from steward.cli.exits import CommandFailed, ExitCode
+
+
+def on_a_terminal() -> bool:
+    """Say whether somebody is there to be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str, otherwise: str) -> None:
+    """Return after a yes; raise ``CommandFailed``, saying ``otherwise``, after a no and when nobody is there."""
+    if not on_a_terminal():
+        raise CommandFailed(f"Nobody is there to confirm. {otherwise}", "Add --yes to do it unasked.", ExitCode.USAGE)
+    if not typer.confirm(question, err=True):
+        raise CommandFailed(otherwise, "", ExitCode.FAILED)

@@ -1,0 +1,99 @@
+"""One rule: a Cedar policy, with what people are told about it. And the rules that come with Steward."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Final
+
+from cedarpy import PolicySet, pst
+
+from steward.identity import Role
+from steward.policies.cedar_schema import is_twin, packaged
+from steward.policy import DefaultRule
+
+DEFAULT_FILES: Final = ("1-who.cedar", "2-never.cedar", "3-ask.cedar")
+APPROVER_ROLES: Final = {"approver": Role.APPROVER, "admin": Role.ADMIN}
+"""Roles that may be asked for, from the wider circle to the narrower."""
+_ACTION: Final = pst.EntityType("Action")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A Cedar policy under the name that decisions carry."""
+
+    name: str
+    policy: pst.Template
+    """Its id is the name."""
+    reason: str
+    fix: str
+
+    @classmethod
+    def of(cls, name: str, policy: pst.Template, reason: str = "", fix: str = "") -> "Rule":
+        """Return the rule that a policy makes; its annotations speak before ``reason`` and ``fix``."""
+        notes = policy.annotations
+        return cls(name, replace(policy, id=name), notes.get("reason") or reason, notes.get("fix") or fix)
+
+    @property
+    def another_person(self) -> bool:
+        """Whether somebody else than who asked has to approve."""
+        return "another_person" in self.policy.annotations
+
+    @property
+    def approver_role(self) -> str | None:
+        """The role that whoever approves must have."""
+        return self.policy.annotations.get("approver_role")
+
+    @property
+    def optional(self) -> bool:
+        """Whether it is off until a workspace switches it on."""
+        return self.policy.annotations.get("default") == "off"
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """The actions and groups that the head of the policy names; none: all of them."""
+        match self.policy.action:
+            case pst.ActionEq(entity):
+                return (entity.id,)
+            case pst.ActionIn(entities):
+                return tuple(entity.id for entity in entities)
+            case _:
+                return ()
+
+    @property
+    def asks(self) -> bool:
+        """Whether it can only ever ask: its head names unattended twins alone."""
+        return bool(self.scope) and all(is_twin(name) for name in self.scope)
+
+    @property
+    def tells_twins_apart(self) -> bool:
+        """Whether it could hold for an action's unattended twin and not for the action itself."""
+        inside = pst.entity_uids(self.policy.clauses)
+        return any(is_twin(name) for name in self.scope) or any(entity.type == _ACTION for entity in inside)
+
+    def document(self) -> DefaultRule:
+        """Return it as people see it."""
+        effect = "permit" if self.policy.effect == "permit" else "ask" if self.asks else "deny"
+        return DefaultRule(name=self.name, effect=effect, reason=self.reason, fix=self.fix, optional=self.optional)
+
+
+def in_order(policies: Mapping[str, pst.Template]) -> list[pst.Template]:
+    """Return freshly parsed policies in the order in which they stand in the text: Cedar numbers them."""
+    return [policies[name] for name in sorted(policies, key=lambda name: int(name.removeprefix("policy")))]
+
+
+def policy_set(rules: list[Rule]) -> PolicySet:
+    """Return what Cedar evaluates."""
+    by_name = pst.FrozenMap({rule.name: rule.policy for rule in rules})
+    return PolicySet.from_pst(pst.PolicySet(templates=pst.FrozenMap(), static_policies=by_name, template_links=()))
+
+
+def default_text() -> list[str]:
+    """Return the files of the rules that come with Steward."""
+    return [packaged(name) for name in DEFAULT_FILES]
+
+
+@cache
+def default_rules() -> tuple[Rule, ...]:
+    """Return the rules that come with Steward, in the order in which they speak."""
+    parsed = [PolicySet.from_str(text).to_pst().static_policies for text in default_text()]
+    return tuple(Rule.of(policy.annotations["id"], policy) for policies in parsed for policy in in_order(policies))

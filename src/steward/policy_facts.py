@@ -1,0 +1,156 @@
+"""What a rule may look at beside who asks and which action it is: the facts of one step, computed from its parameters. Pure.
+
+Facts are recorded with every decision, for good, so that other rules can be tried on the past. Therefore they hold domains,
+hosts and counts, never an address, a path or content.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import idna
+
+from steward.action import ActionDefinition, ParameterRole
+from steward.expression import is_reference
+from steward.provenance import Label, join
+
+MAX_NAMES: Final = 100
+"""Domains, and hosts, that are told apart in one step; any more count as destinations that cannot be read."""
+_MAX_AMOUNT: Final = 2**53 - 1
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|[0-9a-f:.]{2,45}")
+_NOT_IN_AN_ADDRESS: Final = re.compile(r"[\s,;:<>()\[\]\"\\@\x00-\x1f\x7f]")
+_NOT_IN_A_URL: Final = re.compile(r"[\s\\\x00-\x1f\x7f]")
+_DOT_ALIKES: Final = re.compile("[\u3002\uff0e\uff61]")
+_LABELS: Final = frozenset(Label)
+
+
+def facts_of(
+    definition: ActionDefinition, params: Mapping[str, Any], inputs: Mapping[str, Any], *, resolved: bool = False
+) -> dict[str, Any]:
+    """Return the facts of a step, in the shape that the policy schema declares.
+
+    ``inputs`` says for each parameter path that an earlier step feeds where it comes from and its label. Unless
+    ``resolved``, an expression among the parameters stands for a value that nobody knows yet; after that it is a value
+    like any other.
+    """
+    found = _Destinations()
+    amounts: list[int] = []
+    unknown: set[str] = set()
+    for name, value in params.items():
+        role = definition.role_of(name)
+        if not resolved and _awaits(value):
+            unknown.add(role.value)
+        if role is ParameterRole.DESTINATION:
+            for text in _leaves(value, resolved=resolved):
+                found.add(text)
+        elif role is ParameterRole.AMOUNT:
+            for item in _leaves(value, resolved=resolved):
+                amount = _whole(item)
+                if amount is None:
+                    unknown.add(role.value)
+                else:
+                    amounts.append(amount)
+    facts: dict[str, Any] = {
+        "recipients": len(found.addresses),
+        "recipient_domains": sorted(found.domains),
+        "hosts": sorted(found.hosts),
+        "other_destinations": found.others,
+        "unknown": sorted(unknown),
+        "labels": _labels(definition, inputs),
+    }
+    return facts | ({"amount": max(amounts)} if amounts else {})
+
+
+class _Destinations:
+    """Where a step goes, as far as it can be told."""
+
+    def __init__(self) -> None:
+        self.addresses: set[str] = set()
+        self.domains: set[str] = set()
+        self.hosts: set[str] = set()
+        self.others = 0
+
+    def add(self, value: Any) -> None:
+        """Count one destination; what is neither an address nor a URL is an "other", and so never counts as inside."""
+        host = _host(value) if isinstance(value, str) else None
+        domain = _domain(value) if isinstance(value, str) and host is None else None
+        if host is not None and len(self.hosts | {host}) <= MAX_NAMES:
+            self.hosts.add(host)
+        elif domain is not None and len(self.domains | {domain}) <= MAX_NAMES:
+            self.domains.add(domain)
+            self.addresses.add(value)
+        else:
+            self.others += 1
+
+
+def _awaits(value: Any) -> bool:
+    if is_reference(value):
+        return True
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return any(_awaits(item) for item in items)
+
+
+def _leaves(value: Any, *, resolved: bool) -> Iterator[Any]:
+    """Yield every text, number and name of a field inside ``value``; what is not known yet yields nothing."""
+    if isinstance(value, Mapping):
+        if resolved or not is_reference(value):
+            for key, item in value.items():
+                yield key
+                yield from _leaves(item, resolved=resolved)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item, resolved=resolved)
+    elif value is not None and not isinstance(value, bool):
+        yield value
+
+
+def _domain(text: str) -> str | None:
+    """Return the domain of an address, in lower-case ASCII; None if the text is not exactly one address."""
+    local, _, domain = text.removeprefix("mailto:").rpartition("@")
+    return _ascii_name(domain) if local and not _NOT_IN_AN_ADDRESS.search(local) else None
+
+
+def _host(text: str) -> str | None:
+    """Return the host of a URL, in lower-case ASCII; None if the text is not a URL that everybody reads alike."""
+    if "://" not in text or _NOT_IN_A_URL.search(text):
+        return None
+    try:
+        return _ascii_name(urlsplit(text).hostname or "")
+    except ValueError:
+        return None
+
+
+def _ascii_name(name: str) -> str | None:
+    if _DOT_ALIKES.search(name):
+        return None
+    try:
+        # Strict IDNA 2008, no mapping: a look-alike keeps a name of its own, and what is not a name has none.
+        plain = name.lower() if name.isascii() else idna.encode(name.lower()).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        return None
+    return plain if _NAME.fullmatch(plain) else None
+
+
+def _whole(value: Any) -> int | None:
+    """Return the size of an amount in whole units, rounded up, so that "more than 500" means what it says; None: unreadable."""
+    try:
+        amount = abs(Decimal(str(value)))
+    except InvalidOperation:
+        return None
+    if not amount.is_finite():
+        return None
+    return _MAX_AMOUNT if amount >= _MAX_AMOUNT else math.ceil(amount)
+
+
+def _labels(definition: ActionDefinition, inputs: Mapping[str, Any]) -> list[str]:
+    """Return ``role:label`` for every role that earlier steps feed, with the least trusted label among them."""
+    by_role: dict[str, list[Label]] = {}
+    for path, source in inputs.items():
+        said = source.get("label") if isinstance(source, Mapping) else None
+        label = Label(said) if said in _LABELS else Label.UNTRUSTED
+        role = definition.role_of(path.split("/", 1)[0].replace("~1", "/").replace("~0", "~"))
+        by_role.setdefault(role.value, []).append(label)
+    return sorted(f"{role}:{join(labels).value}" for role, labels in by_role.items())

@@ -1,0 +1,131 @@
+"""Whether a person's yes covers a step as it is now, just before its effect, and what to ask where none does.
+
+Plan approval covers what was known before the run; a value that was computed since is asked about by itself. Such a yes
+binds the plan, the step and the resolved parameters, so it holds for exactly this value and no other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from steward.action import ActionDefinition, ParameterRole
+from steward.approval import Approval, ApprovalStatus, role_suffices
+from steward.digest import sha256_of
+from steward.ids import IdFactory
+from steward.job import Job
+from steward.plan import PlanRecord
+from steward.policy import Ask, decision_document
+from steward.redaction import REDACTED, mask, mask_text, redact, redact_text
+from steward.vault import Vault
+from steward.work_store import APPROVAL_S
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What was approved is not what would run: the values are others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepNow:
+    """A step with its real values, and the rule that asks."""
+
+    job: Job
+    plan: PlanRecord
+    definition: ActionDefinition
+    params: Mapping[str, Any]
+    """Resolved; secrets in clear."""
+    decision: Ask
+    secrets: frozenset[str]
+    """Texts to be masked wherever they are repeated."""
+
+    def digests(self, vault: Vault) -> tuple[str, ...]:
+        """Return the SHA-256 (hex) of plan, step and values under each secret key; ``Invalid`` for what JSON cannot hold."""
+        role_of, workspace_id = self.definition.role_of, self.job.workspace_id
+        secret = {name for name in self.params if role_of(name) is ParameterRole.SECRET}
+        macs = {name: vault.macs(self.params[name], workspace_id=workspace_id) for name in secret}
+        plain = {name: value for name, value in self.params.items() if name not in secret}
+        return tuple(
+            sha256_of(
+                {
+                    "plan": self.plan.digest,
+                    "step": self.job.step_id,
+                    "params": plain,
+                    "secrets": {name: values[index] for name, values in macs.items()},
+                }
+            )
+            for index in range(vault.key_count)
+        )
+
+    def needs(
+        self, approvals: Sequence[Approval], vault: Vault, ids: IdFactory, now: datetime
+    ) -> Approval | Changed | None:
+        """Return None if one of the plan's ``approvals`` (newest first) covers the step, else what must be asked.
+
+        An approval for other values of this step means that they changed after somebody looked.
+        """
+        if any(self._covered_by_plan(approval) for approval in approvals):
+            return None
+        digests = self.digests(vault)
+        given = [one for one in approvals if one.job_id == self.job.job_id and one.status is ApprovalStatus.APPROVED]
+        if given and given[0].digest not in digests:
+            return Changed()
+        return None if given and self._strict_enough(given[0]) else self._question(digests[0], ids, now)
+
+    def _covered_by_plan(self, approval: Approval) -> bool:
+        """Say whether a yes to the plan was also one to this: nothing new is known, or the rule was shown for this step."""
+        if approval.job_id is not None or approval.status is not ApprovalStatus.APPROVED:
+            return False
+        shown = {(asked["id"], asked["decision"]["rule"]) for asked in approval.detail.get("steps", ())}
+        known = not self.job.labels or (self.job.step_id, self.decision.rule) in shown
+        return known and approval.digest == self.plan.digest and self._strict_enough(approval)
+
+    def _strict_enough(self, approval: Approval) -> bool:
+        """Say whether whoever said yes had to be whom the rule now wants."""
+        roles = frozenset() if approval.approver_role is None else frozenset({approval.approver_role})
+        alone = self.decision.another_person and not approval.another_person
+        return not alone and role_suffices(roles, self.decision.approver_role)
+
+    def _question(self, digest: str, ids: IdFactory, now: datetime) -> Approval:
+        shown = {
+            **self._planned(),
+            "id": self.job.step_id,
+            "params": self._preview(),
+            "inputs": redact(dict(self.job.labels)),
+            "decision": {**decision_document(self.decision), "reason": self.reason},
+        }
+        return Approval(
+            approval_id=ids.new("appr"),
+            workspace_id=self.job.workspace_id,
+            plan_id=self.job.plan_id,
+            job_id=self.job.job_id,
+            digest=digest,
+            status=ApprovalStatus.PENDING,
+            reason=self.reason,
+            rule=self.decision.rule,
+            detail={"intent": self.plan.document.get("intent", ""), "steps": [shown]},
+            requested_by=self.job.actor_id,
+            created_at=now,
+            expires_at=now + timedelta(seconds=APPROVAL_S),
+            another_person=self.decision.another_person,
+            approver_role=self.decision.approver_role,
+        )
+
+    def _planned(self) -> Mapping[str, Any]:
+        """Return the step as it stands in the plan document; a child of an expanded step stands there as its parent."""
+        planned = self.job.parent_step_id or self.job.step_id
+        return next(step for step in self.plan.document["steps"] if step["id"] == planned)
+
+    @property
+    def reason(self) -> str:
+        """The rule's reason, fit to be shown: it may speak of the value."""
+        return redact_text(mask_text(self.decision.reason, self.secrets))
+
+    def _preview(self) -> dict[str, Any]:
+        secret = ParameterRole.SECRET
+        return {
+            name: REDACTED
+            if self.definition.role_of(name) is secret
+            else mask(redact({name: value})[name], self.secrets)
+            for name, value in self.params.items()
+        }

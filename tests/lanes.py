@@ -1,0 +1,58 @@
+"""The lanes of the tests, and how long each took: printed at the end of a run.
+
+``fast`` is what ``make quick`` runs: no test in it starts a process, goes through the whole API, speaks to a mail or web
+server, or takes a second.
+"""
+
+import os
+from collections import Counter, defaultdict
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import pytest
+
+LANES: Final = ("fast", "web", "servers", "fuzz", "chaos")
+"""In the order in which they are printed."""
+_FOLDERS: Final = {"web": "web", "actions": "servers", "cli": "servers", "e2e": "servers", "fuzz": "fuzz"}
+_FILES: Final = {"test_chaos.py": "chaos", "test_load.py": "chaos"}
+
+
+def lane_of(nodeid: str, *, slow: bool) -> str:
+    """Return the lane of a test."""
+    parts = PurePosixPath(nodeid.partition("::")[0]).parts
+    by_folder = next((_FOLDERS[part] for part in parts if part in _FOLDERS), None)
+    if slow and parts[-1] in _FILES:
+        return _FILES[parts[-1]]
+    return by_folder or ("servers" if slow else "fast")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--lane``."""
+    parser.addoption("--lane", action="append", choices=LANES, help="run only the tests of this lane (repeatable)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is in no chosen lane."""
+    chosen = config.getoption("--lane")
+    if not chosen:
+        return
+    here = [item for item in items if lane_of(item.nodeid, slow=item.get_closest_marker("slow") is not None) in chosen]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(here)])
+    items[:] = here
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print a line per lane: how many tests, and how many seconds they worked, all workers together."""
+    seconds, tests = defaultdict[str, float](float), Counter[str]()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                lane = lane_of(report.nodeid, slow="slow" in report.keywords)
+                seconds[lane] += report.duration
+                tests[lane] += report.when == "call"
+    terminalreporter.section("lanes")
+    if checked := os.environ.get("CHECK_SECONDS"):
+        terminalreporter.write_line(f"{'check':8} {float(checked):7.1f} s")
+    for lane in LANES:
+        if tests[lane]:
+            terminalreporter.write_line(f"{lane:8} {seconds[lane]:7.1f} s {tests[lane]:6} tests")
