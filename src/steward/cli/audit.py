@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from steward.cli.exits import CommandFailed, ExitCode
-from steward.cli.options import AsJson, Limit, PlanId, group
+from steward.cli.options import All, AsJson, Cursor, Limit, PlanId, group
 
 app = group("Read the audit, check it, and take away the evidence of a plan.")
 _VERIFY_TIMEOUT_S = 600.0
@@ -19,6 +19,8 @@ def list_records(
     kind: Annotated[str | None, typer.Option(help="Only this kind, e.g. request.denied.")] = None,
     actor: Annotated[str | None, typer.Option(help="Only what this key or member did.")] = None,
     plan: Annotated[str | None, typer.Option("--plan", metavar="PLAN", help="Only records about this plan.")] = None,
+    cursor: Cursor = None,
+    every: All = False,
     as_json: AsJson = False,
 ) -> None:
     """List records, newest first.
@@ -26,10 +28,12 @@ def list_records(
     Example: steward audit list --kind policy.decided
     """
     from steward.cli.client import Client
-    from steward.cli.render import ago, print_json, say, show_table
+    from steward.cli.render import ago, print_json, say_there_is_more, show_table
 
     with Client.here() as client:
-        page = client.get("/audit", limit=limit, kind=kind, actor=actor, plan_id=plan)
+        page = client.listing(
+            "/audit", "records", every=every, limit=limit, cursor=cursor, kind=kind, actor=actor, plan_id=plan
+        )
     if as_json:
         print_json(page)
         return
@@ -38,8 +42,7 @@ def list_records(
         for record in page["records"]
     ]
     show_table(("Record", "When", "What", "Result", "Rule", "Who"), rows, empty="Nothing is recorded yet.")
-    if page["next_cursor"]:
-        say("There are older ones; --limit shows up to 100.")
+    say_there_is_more(page)
 
 
 @app.command("verify")
