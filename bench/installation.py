@@ -26,9 +26,9 @@ class Installation:
     environment: dict[str, str]
     """For another process on it."""
 
-    async def submit(self, names: Sequence[str]) -> Submitted:
+    async def submit(self, names: Sequence[str], action_id: str = "bench.noop") -> Submitted:
         """Submit a plan with a step for each name."""
-        steps = [RequestedAction(PlannedAction(action_id="bench.noop", params={"name": name})) for name in names]
+        steps = [RequestedAction(PlannedAction(action_id=action_id, params={"name": name})) for name in names]
         return await self.app.orchestrator.execute_actions(
             self.principal, steps, run_at=None, idempotency_key=None, request_id="bench"
         )

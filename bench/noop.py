@@ -1,5 +1,6 @@
 """An action that does nothing, so that what is measured is everything around it. Its result says when it ran."""
 
+import asyncio
 import time
 from typing import Annotated
 
@@ -10,3 +11,10 @@ from steward.actions import Content, action
 async def noop(name: Annotated[str, Content]) -> dict[str, float]:  # noqa: ARG001 - what it would be about
     """Do nothing."""
     return {"at": time.perf_counter()}  # of the machine, so another process can compare
+
+
+@action("bench.wait", effect="write", retry="keyed", sentences=["wait about {name:text}"])
+async def wait(name: Annotated[str, Content]) -> dict[str, float]:  # noqa: ARG001 - what it would be about
+    """Take five milliseconds, as a far end nearby does."""
+    await asyncio.sleep(0.005)
+    return {"at": time.perf_counter()}

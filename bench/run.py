@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import auditing
 import authentication
 import drain
 import listing
@@ -30,13 +31,16 @@ from rich.table import Table
 def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     """Yield every figure, each measured in a folder of its own."""
     scale = 10 if quick else 1
-    homes = {name: folder / name for name in ("store", "drain", "pickup", "listing", "authentication", "machine")}
+    homes = {
+        name: folder / name for name in ("store", "drain", "pickup", "auditing", "listing", "authentication", "machine")
+    }
     for home in homes.values():
         home.mkdir()
     yield from policy.measure(scale)
     yield from uvloop.run(store.measure(homes["store"], 4_000 // scale))
     yield from uvloop.run(drain.measure(homes["drain"], 2_000 // scale))
     yield from uvloop.run(pickup.measure(homes["pickup"], 300 // scale))
+    yield from uvloop.run(auditing.measure(homes["auditing"], 3_000 // scale, 7))
     yield from uvloop.run(listing.measure(homes["listing"], 10_000 // scale, 1_000_000 // scale))
     yield from uvloop.run(authentication.measure(homes["authentication"], 10, 100_000 // scale))
     yield from machine.measure(homes["machine"], 10.0 / scale)

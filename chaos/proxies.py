@@ -258,5 +258,6 @@ def with_trap(app: Application, trap: Trap | None, notes: Path | None) -> Applic
         vault=app.vault,
         clock=app.clock,
         ids=app.ids,
+        recorder=app.recorder,
     )
     return replace(app, engine=engine, catalogue=catalogue, orchestrator=orchestrator)

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steward.digest import canonical_json, sha256_of
+from steward.digest import canonical_fields, canonical_json, sha256_of
 from steward.errors import Invalid
 
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -29,6 +30,20 @@ def test_any_json_has_a_digest_that_survives_a_round_trip(value: Any) -> None:
     from pydantic_core import from_json
 
     assert sha256_of(from_json(canonical_json(value))) == sha256_of(value)
+
+
+@given(JSON)
+def test_the_fast_way_writes_what_the_standard_says(value: Any) -> None:
+    """Whatever way it takes, the bytes are those of the RFC 8785 library."""
+    import rfc8785
+
+    assert canonical_json(value) == rfc8785.dumps(value)
+
+
+@given(st.dictionaries(st.text(st.characters(codec="ascii")), st.none() | st.integers(0, 2**53 - 1) | TEXTS))
+def test_a_flat_object_may_take_the_fastest_way(fields: dict[str, Any]) -> None:
+    """It writes the same bytes."""
+    assert canonical_fields(fields) == canonical_json(fields)
 
 
 def test_order_of_keys_does_not_matter_and_everything_else_does() -> None:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from guard.patches.approvals import APPROVALS
+from guard.patches.audit import AUDIT
 from guard.patches.doors import DOORS
 from guard.patches.effects import EFFECTS
 from guard.patches.identity import IDENTITY
@@ -16,6 +17,7 @@ MUTATIONS: Final = (
     *POLICIES,
     *EFFECTS,
     *APPROVALS,
+    *AUDIT,
     *DOORS,
     *IDENTITY,
     *SECRETS_AND_WAYS_OUT,

@@ -18,6 +18,8 @@ class AuditKind(StrEnum):
     DENIED = "request.denied"
     """A door turned away somebody whose credential is good: scope, policy, another workspace."""
     DECIDED = "policy.decided"
+    EFFECT_AHEAD = "effect.ahead"
+    """A write is about to be dispatched; recorded first where nothing may happen without a record."""
     WORKSPACE_CREATED = "workspace.created"
     WORKSPACE_CHANGED = "workspace.changed"
     MEMBER_ADMITTED = "member.admitted"
@@ -54,11 +56,13 @@ class AuditEntry:
     """The name of the rule that decided."""
     request_id: str | None = None
     source: str | None = None
-    """Which fact it tells of, so that none is recorded twice: ``work/<position>``."""
+    """Which event it tells of: ``work/<position>``. None is recorded twice, see ``AuditLog.archive``."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What else is recorded for good; never personal data."""
     view: Any = None
     """What may have to be erased one day: redacted parameters, addresses, names. It enters the chain as a commitment."""
+    comparable: bool = False
+    """Whether equal views of its plan's records have equal commitments: what was shown and what was run can be compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +90,15 @@ class AuditVerdict:
     records: int
     checkpoints: int
     sound: bool
+    begins: int = 1
+    """Sequence of the first record that is kept; those before it were dropped by the retention."""
+    head: int = 0
+    """Sequence of the last record. Whoever notes it with ``hash`` can tell later that nothing up to here was rolled back."""
+    hash: str = ""
+    sealed: int = 0
+    """Up to which record the chain is signed."""
     first_bad: int | None = None
-    """Sequence of the first record that is not what was written, or is missing."""
+    """Sequence of the first record that is not what was written, is missing, or is no longer vouched for."""
     problem: str = ""
     """A sentence about it."""
 

@@ -1,9 +1,8 @@
 """The composition root: the only place that knows every implementation. Settings in, an open ``Application`` out."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 
@@ -11,7 +10,8 @@ from steward.actions import ActionCatalogue, load_modules
 from steward.actions.builtin import builtin_actions
 from steward.actions.discovery import load_entry_points
 from steward.attempt import Rooms
-from steward.audit import RecordedDecision
+from steward.audit_log import AuditLog
+from steward.audit_logs.sql import SqlAuditLog
 from steward.authenticator import Authenticator
 from steward.authenticators.api_key import ApiKeyAuthenticator
 from steward.authenticators.chain import Chain
@@ -21,10 +21,13 @@ from steward.database import Database, Doorbell
 from steward.database.migrate import upgrade
 from steward.directories.sql import SqlDirectory
 from steward.directory import Directory
+from steward.doors import Doors
 from steward.errors import ConfigurationError
 from steward.ids import IdFactory
 from steward.maintenance import Duty
-from steward.maintenance.pruner import pruner
+from steward.maintenance.archiver import archiver
+from steward.maintenance.door_keeper import door_keeper
+from steward.maintenance.pruner import audit_pruner, pruner
 from steward.maintenance.sweeper import sweeper
 from steward.orchestrator import Orchestrator
 from steward.planner import Planner
@@ -34,6 +37,7 @@ from steward.policies.cedar_policies import CedarPolicies
 from steward.policies.lists import ListPolicy
 from steward.policy import Policies
 from steward.policy_desk import PolicyDesk
+from steward.recorder import Recorder
 from steward.settings import Settings
 from steward.telemetry import Telemetry
 from steward.vault import Vault
@@ -61,6 +65,9 @@ class Application:
     planner: Planner
     orchestrator: Orchestrator
     telemetry: Telemetry
+    audit_log: AuditLog
+    recorder: Recorder
+    doors: Doors
 
     def worker(self, *, concurrency: int) -> Worker:
         """Return a worker on this application's work."""
@@ -71,6 +78,7 @@ class Application:
             directory=self.directory,
             vault=self.vault,
             clock=self.clock,
+            recorder=self.recorder,
             ids=self.ids,
         )
         return Worker(rooms, concurrency=concurrency)
@@ -79,7 +87,10 @@ class Application:
         """Return what has to be done regularly by at least one process."""
         return (
             sweeper(self.engine.dispatcher, self.clock),
-            pruner(self.engine.dispatcher, self.settings.job_retention_s),
+            pruner(self.engine.dispatcher, self.settings.job_retention_s, self.audit_log),
+            archiver(self.engine.dispatcher, self.audit_log, self.catalogue, self.recorder),
+            audit_pruner(self.audit_log, self.settings.audit_retention_days * 24 * 3600),
+            door_keeper(self.doors),
         )
 
 
@@ -101,11 +112,6 @@ def build_catalogue(settings: Settings, clock: Clock) -> ActionCatalogue:
             raise ConfigurationError(f"{error} (mend it, or leave its module out of STEWARD_ACTIONS)") from error
         catalogue.add(found)
     return catalogue
-
-
-async def _none_recorded(_workspace_id: str, _since: datetime) -> AsyncIterator[RecordedDecision]:
-    for decision in ():
-        yield decision
 
 
 def build_authenticator(
@@ -130,6 +136,15 @@ def build_authenticator(
     return Chain(keys, JwtAuthenticator(rules, signing, directory, clock))
 
 
+def build_telemetry(settings: Settings) -> Telemetry:
+    """Return the counters, in a registry of their own."""
+    return Telemetry(
+        CollectorRegistry(),
+        workspace_label=settings.metrics_workspace_label,
+        allowlist=settings.metrics_workspace_allowlist,
+    )
+
+
 @asynccontextmanager
 async def open_application(
     settings: Settings, *, clock: Clock | None = None, around_policies: Callable[[Policies], Policies] | None = None
@@ -145,22 +160,23 @@ async def open_application(
     vault = Vault(settings.secret_keys)
     catalogue = build_catalogue(settings, clock)
     lists = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
-    telemetry = Telemetry(
-        CollectorRegistry(),
-        workspace_label=settings.metrics_workspace_label,
-        allowlist=settings.metrics_workspace_allowlist,
-    )
-    planner = SentencePlanner()
+    telemetry, planner = build_telemetry(settings), SentencePlanner()
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    database = Database(settings.database_url)
-    bell = Doorbell(settings.home / "bells")
-    try:
+    async with AsyncExitStack() as at_the_end:
+        bell = Doorbell(settings.home / "bells")
+        at_the_end.callback(bell.close)
+        database = Database(settings.database_url)
+        at_the_end.push_async_callback(database.aclose)
         upgrade(database)
         engine = SqlWorkEngine(database, bell, clock, (telemetry,))
         directory = SqlDirectory(database, clock)
-        policies: Policies = CedarPolicies(lists, catalogue, directory)
-        if around_policies is not None:
-            policies = around_policies(policies)
+        audit_log = SqlAuditLog(database, vault, clock)
+        recorder = Recorder(audit_log, telemetry, required=settings.audit_mode == "required")
+        at_the_end.push_async_callback(recorder.aclose)
+        doors = Doors(recorder, clock)
+        at_the_end.callback(doors.turn_the_minute, end=True)
+        own_rules = CedarPolicies(lists, catalogue, directory)
+        policies: Policies = own_rules if around_policies is None else around_policies(own_rules)
         keys = ApiKeyAuthenticator(directory, clock)
         yield Application(
             settings=settings,
@@ -175,7 +191,7 @@ async def open_application(
             catalogue=catalogue,
             policies=policies,
             policy_desk=PolicyDesk(
-                policies=policies, directory=directory, catalogue=catalogue, decisions=_none_recorded, clock=clock
+                policies=policies, directory=directory, catalogue=catalogue, decisions=audit_log.decisions, clock=clock
             ),
             planner=planner,
             orchestrator=Orchestrator(
@@ -186,9 +202,10 @@ async def open_application(
                 vault=vault,
                 clock=clock,
                 ids=ids,
+                recorder=recorder,
             ),
             telemetry=telemetry,
+            audit_log=audit_log,
+            recorder=recorder,
+            doors=doors,
         )
-    finally:
-        await database.aclose()
-        bell.close()

@@ -1,18 +1,20 @@
 """How records become a chain: what is hashed, in which form, and what a checkpoint states. Pure.
 
-A record's body is everything in it but salt and view; ``digest`` is the SHA-256 of its canonical JSON. A record's hash is
-the SHA-256 of the previous record's hash and its own digest, both as bytes. So a chain can be followed across records of
-which only the digests are shown. A view enters as a commitment: the SHA-256 of the canonical JSON of ``{salt, view}``.
+A record's body is everything in it but salt and view, the facts as the text of their canonical JSON; ``digest`` is the
+SHA-256 of the body's canonical JSON. A record's hash is the SHA-256 of the previous record's hash and its own digest, both
+as bytes. So a chain can be followed across records of which only the digests are shown. A view enters as a commitment: the
+SHA-256 of the canonical JSON of ``{salt, view}``.
 """
 
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from steward.audit import AuditEntry
 from steward.clock import from_milliseconds, milliseconds, rfc3339
-from steward.digest import canonical_json, sha256_of
+from steward.digest import canonical_fields, canonical_json
 
 GENESIS: Final = "0" * 64
 """What the first record of a chain goes on from."""
@@ -23,15 +25,21 @@ def commitment(salt: str, view: str) -> str:
     return hashlib.sha256(f'{{"salt":"{salt}","view":{view}}}'.encode()).hexdigest()
 
 
+@lru_cache(maxsize=16)
+def _moment(at_ms: int) -> str:
+    """Return a time as it will be read again; of a batch many are the same."""
+    return rfc3339(from_milliseconds(at_ms))
+
+
 def body(entry: AuditEntry, workspace_id: str, sequence: int, committed: str | None) -> dict[str, Any]:
     """Return what is hashed of a record."""
     return {
         "acting_as": entry.acting_as,
         "action_id": entry.action_id,
         "actor_id": entry.actor_id,
-        "at": rfc3339(from_milliseconds(milliseconds(entry.at))),  # as it will be read again
+        "at": _moment(milliseconds(entry.at)),
         "commitment": committed,
-        "facts": dict(entry.facts),
+        "facts": canonical_json(dict(entry.facts)).decode(),
         "job_id": entry.job_id,
         "kind": str(entry.kind),
         "plan_id": entry.plan_id,
@@ -46,7 +54,7 @@ def body(entry: AuditEntry, workspace_id: str, sequence: int, committed: str | N
 
 def digest(document: dict[str, Any]) -> str:
     """Return the digest of a record's body."""
-    return sha256_of(document)
+    return hashlib.sha256(canonical_fields(document)).hexdigest()
 
 
 def link(previous: str, own_digest: str) -> str:

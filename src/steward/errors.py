@@ -10,7 +10,7 @@
     ├── Invalid 422              ── UnknownAction, IdempotencyKeyReused, UntrustedDestination
     ├── RateLimited 429
     ├── FarEndFailed 502
-    ├── StoreUnavailable 503
+    ├── StoreUnavailable 503     ── AuditUnavailable
     ├── FarEndTimedOut 504
     └── ConfigurationError       (stops a start; never crosses HTTP)
 
@@ -227,6 +227,13 @@ class StoreUnavailable(StewardError):
     code = "store_unavailable"
     status = 503
     title = "Store unavailable"
+
+
+class AuditUnavailable(StoreUnavailable):
+    """The audit cannot be written, and without it nothing is done here; nothing was changed. Try again shortly."""
+
+    code = "audit_unavailable"
+    title = "Audit unavailable"
 
 
 class FarEndTimedOut(StewardError):

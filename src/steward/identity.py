@@ -41,7 +41,7 @@ ROLE_SCOPES: Final[dict[Role, frozenset[Scope]]] = {
     Role.APPROVER: frozenset({Scope.PREVIEW, Scope.DECIDE}),
     Role.AUDITOR: frozenset({Scope.AUDIT}),
     Role.ADMIN: frozenset(Scope),
-    Role.OPERATOR: frozenset(),
+    Role.OPERATOR: frozenset({Scope.AUDIT}),  # of its own workspace, where failed logins are recorded
 }
 
 

@@ -30,6 +30,8 @@ from steward.plan_check import CheckedPlan, PlanCheck
 from steward.plan_document import NO_PLANNER, plan_document, step_document
 from steward.planner import Planner, PlanningRequest, Proposal, RefusedAction
 from steward.policy import Deny, Policies, decision_document
+from steward.recorded import plan_decided
+from steward.recorder import Recorder
 from steward.redaction import mask_text, redact_text
 from steward.submission import RequestedAction, action_claims, build_submission, request_claim
 from steward.vault import Vault
@@ -66,6 +68,7 @@ class Orchestrator:
         vault: Vault,
         clock: Clock,
         ids: IdFactory,
+        recorder: Recorder,
     ) -> None:
         """Use these."""
         self._engine = engine
@@ -75,6 +78,7 @@ class Orchestrator:
         self._vault = vault
         self._clock = clock
         self._ids = ids
+        self._recorder = recorder
         self._check = PlanCheck(catalogue, vault)
 
     # -- making plans ------------------------------------------------------------------------------------------------
@@ -181,6 +185,9 @@ class Orchestrator:
         steps = [] if proposal.questions else proposal.plan.steps
         checked = await self._checked(principal, steps, at)
         record = self._record(principal, proposal, checked, meta, context, request_id)
+        self._recorder.note(
+            *plan_decided(principal, checked, record, "draft", at=self._clock.now(), denied=proposal.denied)
+        )
         await self._engine.open(principal).draft(record)
         return plan_document(record)
 
@@ -265,7 +272,8 @@ class Orchestrator:
         checked = await self._checked(principal, plan.steps)
         if record.digest not in checked.digests:
             raise ApprovalMismatch("An action has changed since this plan was shown; make the plan again.")
-        return await store.submit(self._submission(replace(record, request_id=request_id), checked, run_at, claims))
+        record = replace(record, request_id=request_id)
+        return await store.submit(await self._submission(principal, record, checked, run_at, claims))
 
     async def execute_actions(
         self,
@@ -295,7 +303,7 @@ class Orchestrator:
         try:
             checked = await self._checked(principal, plan.steps, "/actions/{}".format)
             record = self._record(principal, Proposal(plan=plan), checked, NO_PLANNER, {}, request_id)
-            submission = self._submission(record, checked, run_at, claims)
+            submission = await self._submission(principal, record, checked, run_at, claims)
         except StewardError:
             earlier = await store.find(claims) if claims else None
             if earlier is None:
@@ -326,13 +334,16 @@ class Orchestrator:
                     return job
                 await listener.wait(left)
 
-    def _submission(
+    async def _submission(
         self,
+        principal: Principal,
         record: PlanRecord,
         checked: CheckedPlan,
         run_at: datetime | None,
         claims: tuple[IdempotencyClaim, ...],
     ) -> Submission:
+        """Return what to submit, once it is recorded what was decided about it."""
+        await self._recorder.insist(*plan_decided(principal, checked, record, "submit", at=self._clock.now()))
         return build_submission(
             record, checked, run_at=run_at, claims=claims, vault=self._vault, ids=self._ids, now=self._clock.now()
         )

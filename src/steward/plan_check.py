@@ -61,6 +61,8 @@ class CheckedPlan:
     """A plan that could run, if no decision on a step is a denial."""
 
     steps: tuple[CheckedStep, ...]
+    version: str
+    """Of the rules that decided."""
 
     @property
     def digest(self) -> str:
@@ -220,7 +222,7 @@ class PlanCheck:
             except StewardError as error:
                 error.facts.setdefault("step", step.id)
                 raise
-        return CheckedPlan(tuple(checked.values()))
+        return CheckedPlan(tuple(checked.values()), policy.version)
 
     def _step(
         self, policy: Policy, principal: Principal, step: PlannedAction, earlier: Mapping[str, CheckedStep], at: str

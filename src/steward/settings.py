@@ -9,7 +9,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple, Self
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import (
@@ -165,6 +165,15 @@ class Settings(BaseSettings):
         "Seconds for which ended work is kept, at least a day.",
         ge=MIN_RETENTION_S,
         le=_MAX_RETENTION_S,
+    )
+    audit_retention_days: int = _setting(
+        "AUDIT_RETENTION_DAYS", 365, "Days for which the audit is kept; what is older is dropped.", ge=1, le=3660
+    )
+    audit_mode: Literal["best_effort", "required"] = _setting(
+        "AUDIT_MODE",
+        "best_effort",
+        "'required': nothing is executed and no write has its effect unless it is recorded first; while the audit cannot be "
+        "written, executing is answered with 503. 'best_effort': recording never holds work up; a failure is counted and shown.",
     )
     body_limit_bytes: int = _setting(
         "STEWARD_BODY_LIMIT_BYTES", 1024 * 1024, "Largest request body in bytes.", ge=1024, le=100 * 1024 * 1024

@@ -110,6 +110,9 @@ class Telemetry:
             "ai_planner_duration_seconds", "Duration of planning.", _PLANNER_BUCKETS
         )
         self._tokens = self._counter("ai_tokens_total", "Tokens of language models.", "direction")
+        self._audit_failures = self._counter(
+            "audit_failures_total", "Times that something could not be recorded at once, or was lost.", "where"
+        )
         http = ("method", "endpoint", "status_code")
         self._http = self._counter("http_requests_total", "Requests answered.", *http)
         self._http_seconds = self._histogram(
@@ -168,6 +171,10 @@ class Telemetry:
         self._planner_seconds.observe(seconds)
         self._tokens.labels("input").inc(tokens_in)
         self._tokens.labels("output").inc(tokens_out)
+
+    def audit_failure(self, where: str, count: int = 1) -> None:
+        """Take note that records of ``where`` (``recorder``, ``archiver``) could not be written, or that some were lost."""
+        self._audit_failures.labels(where).inc(count)
 
     def http_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Take note of one answer. ``route`` is the route's template, never a raw path."""

@@ -15,12 +15,14 @@ from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic_core import from_json, to_json
 
 from steward.digest import canonical_json
 from steward.errors import ConfigurationError, Conflict, InvalidCursor
+from steward.signing import signing_key_id
 
 _VERSION: Final = b"\x01"
 _NONCE_BYTES: Final = 12
@@ -50,6 +52,12 @@ class _Keys:
     aead: AESGCM
     mac: bytes
     cursor: bytes
+    signer: Ed25519PrivateKey
+
+    @property
+    def public(self) -> str:
+        """The public half of the signer, as hex."""
+        return self.signer.public_key().public_bytes_raw().hex()
 
 
 class Vault:
@@ -65,6 +73,7 @@ class Vault:
                 aead=AESGCM(_derive(secret, "seal")),
                 mac=_derive(secret, "mac"),
                 cursor=_derive(secret, "cursor"),
+                signer=Ed25519PrivateKey.from_private_bytes(_derive(secret, "sign")),
             )
             for secret in secret_keys
         )
@@ -100,6 +109,15 @@ class Vault:
         """
         message = workspace_id.encode() + b"\0" + canonical_json(value)
         return tuple(hmac.new(keys.mac, message, hashlib.sha256).hexdigest() for keys in self._keys)
+
+    @property
+    def public_keys(self) -> dict[str, str]:
+        """Key id to public key (hex) of each Ed25519 key, the one that signs first."""
+        return {signing_key_id(keys.public): keys.public for keys in self._keys}
+
+    def sign(self, message: bytes) -> str:
+        """Return the primary key's Ed25519 signature (hex), which anybody can check with its public key."""
+        return self._keys[0].signer.sign(message).hex()
 
     def sign_cursor(self, payload: Mapping[str, Any], *, workspace_id: str) -> str:
         """Return an opaque cursor that holds ``payload`` and works in this workspace only."""

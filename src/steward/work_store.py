@@ -343,14 +343,12 @@ class Dispatcher(Protocol):
         ...
 
     async def sweep(self) -> Swept:
-        """Recover lost leases by the rules of ``after_lost_lease``, expire approvals (their plan becomes ``expired``,
-        their held jobs ``cancelled``) and drafts.
-        """
+        """Recover lost leases by ``after_lost_lease``, expire approvals (plan ``expired``, held jobs ``cancelled``) and drafts."""
         ...
 
-    async def purge(self, retention_s: int) -> int:
-        """Delete plans that ended longer ago than ``retention_s`` with their jobs, approvals, idempotency records and
-        events, and expired drafts a day after they expired. Nothing live is touched. Returns how many plans went.
+    async def purge(self, retention_s: int, *, archived: int | None = None) -> int:
+        """Delete plans that ended longer ago than ``retention_s``, and drafts a day after they expired, with all that belongs to
+        them. Nothing live is touched, nor a plan with an event past position ``archived``. Returns how many plans went.
         """
         ...
 
@@ -360,6 +358,14 @@ class Dispatcher(Protocol):
 
     async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
         """Return events of all workspaces after ``position``, in commit order."""
+        ...
+
+    def hear_events(self) -> AbstractContextManager[Listener]:
+        """Return a listener that hears of any workspace's new events."""
+        ...
+
+    async def plans(self, plan_ids: Sequence[str]) -> tuple[PlanRecord, ...]:
+        """Return those of these plans that there are, of whatever workspace, for readers of ``events_after``."""
         ...
 
     def listen(self) -> AbstractContextManager[Listener]:

@@ -1,42 +1,18 @@
 """Appending to the chains: order, one chain per workspace, nothing twice, and nothing without the transaction around it."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
 
 from steward import chain
-from steward.audit import AuditEntry, AuditKind
 from steward.database import Database
 from steward.database.audit_chain import append
-from steward.database.migrate import upgrade
 from steward.database.tables import audit_heads, audit_records, audit_views
 from steward.errors import Invalid
-from tests.conftest import FakeClock
+from tests.audit.conftest import MakeEntry
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    """Return an empty, migrated database."""
-    opened = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    upgrade(opened)
-    yield opened
-    await opened.aclose()
-
-
-def entry(clock: FakeClock, **more: Any) -> AuditEntry:
-    """Return an entry."""
-    facts: dict[str, Any] = {
-        "workspace_id": "acme",
-        "kind": AuditKind.KEY_CREATED,
-        "at": clock.now(),
-        "actor_id": "key_a",
-    }
-    return AuditEntry(**{**facts, **more})
 
 
 async def rows(database: Database, table: Any) -> list[Any]:
@@ -44,9 +20,9 @@ async def rows(database: Database, table: Any) -> list[Any]:
     return await database.read(lambda connection: list(connection.execute(select(table))))
 
 
-async def test_each_record_goes_on_from_the_one_before(database: Database, clock: FakeClock) -> None:
+async def test_each_record_goes_on_from_the_one_before(database: Database, entry: MakeEntry) -> None:
     """Sequences count from 1 in each workspace, and each hash is made of the one before and the record's own digest."""
-    entries = [entry(clock, workspace_id=name, facts={"n": n}) for n, name in enumerate(["acme", "rival", "acme"])]
+    entries = [entry(workspace_id=name, facts={"n": n}) for n, name in enumerate(["acme", "rival", "acme"])]
     assert await database.write(lambda connection: append(connection, entries[:1])) == 1
     assert await database.write(lambda connection: append(connection, entries[1:])) == 2
     found = [row for row in await rows(database, audit_records) if row.workspace_id == "acme"]
@@ -61,19 +37,9 @@ async def test_each_record_goes_on_from_the_one_before(database: Database, clock
     assert heads["rival"][0] == 1
 
 
-async def test_what_has_a_source_is_recorded_once(database: Database, clock: FakeClock) -> None:
-    """Neither a second time nor twice at once; in another workspace it is another fact."""
-    twice = [entry(clock, source="work/1"), entry(clock, source="work/1"), entry(clock, source="work/2")]
-    assert await database.write(lambda connection: append(connection, twice)) == 2
-    assert await database.write(lambda connection: append(connection, twice)) == 0
-    other = [entry(clock, source="work/1", workspace_id="rival")]
-    assert await database.write(lambda connection: append(connection, other)) == 1
-    assert [row.source for row in await rows(database, audit_records)] == ["work/1", "work/2", "work/1"]
-
-
-async def test_a_view_stands_beside_the_chain_under_a_salt_of_its_own(database: Database, clock: FakeClock) -> None:
+async def test_a_view_stands_beside_the_chain_under_a_salt_of_its_own(database: Database, entry: MakeEntry) -> None:
     """The record holds a commitment that differs for equal views, so nobody can guess a view from it."""
-    same = [entry(clock, view={"to": "ann@example.com"}) for _ in range(2)]
+    same = [entry(view={"to": "ann@example.com"}) for _ in range(2)]
     await database.write(lambda connection: append(connection, same))
     views = await rows(database, audit_views)
     records = await rows(database, audit_records)
@@ -82,17 +48,17 @@ async def test_a_view_stands_beside_the_chain_under_a_salt_of_its_own(database: 
     assert "ann@example.com" not in str(records)
 
 
-async def test_a_transaction_that_fails_leaves_no_record(database: Database, clock: FakeClock) -> None:
+async def test_a_transaction_that_fails_leaves_no_record(database: Database, entry: MakeEntry) -> None:
     """The fact and its record stand or fall together; the chain goes on as if nothing had been."""
 
     def change(connection: Connection) -> None:
-        append(connection, [entry(clock, view="gone")])
+        append(connection, [entry(view="gone")])
         raise ValueError("the change failed")
 
     with pytest.raises(ValueError, match="the change failed"):
         await database.write(change)
     assert await rows(database, audit_records) == await rows(database, audit_views) == []
     with pytest.raises(Invalid):
-        await database.write(lambda connection: append(connection, [entry(clock), entry(clock, facts={"n": 2**60})]))
-    assert await database.write(lambda connection: append(connection, [entry(clock)])) == 1
+        await database.write(lambda connection: append(connection, [entry(), entry(facts={"n": 2**60})]))
+    assert await database.write(lambda connection: append(connection, [entry()])) == 1
     assert [row.sequence for row in await rows(database, audit_records)] == [1]

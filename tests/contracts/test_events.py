@@ -238,3 +238,19 @@ async def test_a_worker_hears_of_ready_jobs_from_another_process(backend: Backen
             await World(there, clock).submit()
             assert await listener.wait(10)
         assert len((await here.dispatcher.claim("w", limit=5)).leases) == 1
+
+
+async def test_the_installations_reader_hears_of_every_workspace(world: World) -> None:
+    """One listener, rung by events of any workspace; it also finds the plans that events name, whosever they are."""
+    with world.dispatcher.hear_events() as listener:
+        alpha = await world.submit()
+        assert await listener.wait(10)
+        beta = await world.submit(who=BETA)
+        assert await listener.wait(10)
+        assert not await listener.wait(0)
+    found = await world.dispatcher.plans([beta.plan_id, "plan_nobody_has", alpha.plan_id])
+    assert {(plan.plan_id, plan.workspace_id) for plan in found} == {
+        (alpha.plan_id, "alpha"),
+        (beta.plan_id, "beta"),
+    }
+    assert await world.dispatcher.plans([]) == ()

@@ -124,3 +124,15 @@ async def test_a_purge_serves_every_workspace_and_counts_plans(world: World) -> 
     assert await world.dispatcher.purge(RETENTION_S) == 220
     assert [plan.plan_id for plan in (await world.alpha.list_plans(limit=10)).plans] == [young.plan_id]
     assert (await world.beta.list_plans(limit=10)).plans == ()
+
+
+async def test_what_the_audit_has_not_read_stays(world: World) -> None:
+    """A plan with an event past the archived position is kept whole; once it is archived it goes."""
+    gone = await world.submit(world.job("s1"))
+    await world.run(gone.job_ids[0])
+    events = await world.dispatcher.events_after(0, limit=100)
+    world.clock.advance(RETENTION_S + 1)
+    assert await world.dispatcher.purge(RETENTION_S, archived=events[-2].position) == 0
+    assert await world.dispatcher.events_after(0, limit=100) == events
+    assert await world.dispatcher.purge(RETENTION_S, archived=events[-1].position) == 1
+    assert await world.dispatcher.events_after(0, limit=100) == ()

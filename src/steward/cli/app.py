@@ -8,6 +8,7 @@ import typer
 from steward.cli import (
     actions,
     approvals,
+    audit,
     doctor,
     jobs,
     keys,
@@ -53,6 +54,7 @@ app.add_typer(actions.app, name="actions", rich_help_panel=_WORK)
 app.add_typer(workspaces.app, name="workspaces", rich_help_panel=_MANAGE)
 app.add_typer(members.app, name="members", rich_help_panel=_MANAGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_MANAGE)
+app.add_typer(audit.app, name="audit", rich_help_panel=_MANAGE)
 app.add_typer(policies.app, name="policy", rich_help_panel=_MANAGE)
 app.command("doctor", rich_help_panel=_MANAGE)(doctor.doctor)
 app.command("version", rich_help_panel=_MANAGE)(version.version)

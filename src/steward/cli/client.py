@@ -77,9 +77,10 @@ class Client:
         """Close the connection."""
         self._http.close()
 
-    def get(self, path: str, **query: Any) -> Any:
+    def get(self, path: str, *, timeout_s: float = _TIMEOUT_S, **query: Any) -> Any:
         """Return the JSON answer to a GET; query values that are None are left out."""
-        return self._call("GET", path, params={name: value for name, value in query.items() if value is not None})
+        params = {name: value for name, value in query.items() if value is not None}
+        return self._call("GET", path, params=params, timeout=timeout_s)
 
     def listing(self, path: str, rows: str, *, every: bool, limit: int, **query: Any) -> Any:
         """Return a page of a listing; with ``every`` as many as there are, joined into one."""

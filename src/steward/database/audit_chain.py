@@ -5,22 +5,39 @@ signed here: the audit log signs what it finds unsigned, within seconds.
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from pydantic_core import to_json
+from sqlalchemy import Connection, and_, bindparam, insert, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from steward import chain
 from steward.audit import AuditEntry
 from steward.clock import milliseconds
+from steward.database.sql import Sql, among
 from steward.database.tables import audit_heads, audit_records, audit_views
 from steward.digest import canonical_json
+from steward.event import EventType
 
 _SALT_BYTES: Final = 16
-_HEAD: Final = select(audit_heads).where(audit_heads.c.workspace_id == bindparam("w")).with_for_update()
-_KNOWN: Final = select(audit_records.c.source).where(
-    audit_records.c.workspace_id == bindparam("w"), audit_records.c.source.in_(bindparam("sources", expanding=True))
+_ADD_RECORDS: Final = insert(audit_records)
+_ADD_VIEWS: Final = insert(audit_views)
+_HEAD: Final = select(audit_heads).where(audit_heads.c.workspace_id == bindparam("w"))
+_SALTS: Final = (
+    select(audit_records.c.plan_id, audit_views.c.salt)
+    .join(
+        audit_views,
+        and_(
+            audit_views.c.workspace_id == audit_records.c.workspace_id,
+            audit_views.c.sequence == audit_records.c.sequence,
+        ),
+    )
+    .where(
+        audit_records.c.workspace_id == bindparam("w"),
+        among(audit_records.c.plan_id, "plans"),
+        audit_records.c.kind == EventType.PLAN_DRAFTED,
+    )
 )
 _begin: Final = sqlite_insert(audit_heads).values(
     workspace_id=bindparam("w"), sequence=bindparam("last"), hash=bindparam("digest"), sealed=0, checkpoints=0
@@ -31,45 +48,49 @@ _MOVE_HEAD: Final = _begin.on_conflict_do_update(
 
 
 def append(connection: Connection, entries: Iterable[AuditEntry]) -> int:
-    """Append to the chains of the entries' workspaces, in order; return how many were.
+    """Append to the chains of the entries' workspaces, in order; return how many there were.
 
-    An entry whose ``source`` is recorded already is left out. Raises ``Invalid`` for facts or a view that JSON cannot hold.
+    Raises ``Invalid`` for facts or a view that JSON cannot hold.
     """
+    sql = Sql(connection)
     by_workspace: dict[str, list[AuditEntry]] = {}
     for entry in entries:
         by_workspace.setdefault(entry.workspace_id, []).append(entry)
-    return sum(_append(connection, workspace_id, mine) for workspace_id, mine in sorted(by_workspace.items()))
+    return sum(_append(sql, workspace_id, mine) for workspace_id, mine in sorted(by_workspace.items()))
 
 
-def _append(connection: Connection, workspace_id: str, entries: Sequence[AuditEntry]) -> int:
-    head: Row[Any] | None = connection.execute(_HEAD, {"w": workspace_id}).one_or_none()
+def _append(sql: Sql, workspace_id: str, entries: Sequence[AuditEntry]) -> int:
+    head = sql.first(_HEAD, {"w": workspace_id})
     sequence, previous = (0, chain.GENESIS) if head is None else (head.sequence, head.hash)
     records, views = [], []
-    for entry in _new(connection, workspace_id, entries):
+    salt_of = _salts(sql, workspace_id, entries)
+    for entry in entries:
         sequence += 1
         committed = None
         if entry.view is not None:
-            salt, view = secrets.token_hex(_SALT_BYTES), canonical_json(entry.view).decode()
+            salt, view = salt_of(entry), canonical_json(entry.view).decode()
             committed = chain.commitment(salt, view)
             views.append({"workspace_id": workspace_id, "sequence": sequence, "salt": salt, "view": view})
         body = chain.body(entry, workspace_id, sequence, committed)
         own_hash = chain.link(previous, chain.digest(body))
-        facts = canonical_json(body["facts"]).decode()
-        records.append({**body, "at": milliseconds(entry.at), "facts": facts, "previous": previous, "hash": own_hash})
+        records.append({**body, "at": milliseconds(entry.at), "previous": previous, "hash": own_hash})
         previous = own_hash
     if records:
-        connection.execute(insert(audit_records), records)
-        connection.execute(_MOVE_HEAD, {"w": workspace_id, "last": sequence, "digest": previous})
+        sql.run_many(_ADD_RECORDS, records)
+        sql.run(_MOVE_HEAD, {"w": workspace_id, "last": sequence, "digest": previous})
     if views:
-        connection.execute(insert(audit_views), views)
+        sql.run_many(_ADD_VIEWS, views)
     return len(records)
 
 
-def _new(connection: Connection, workspace_id: str, entries: Sequence[AuditEntry]) -> Iterable[AuditEntry]:
-    """Yield those that tell of something not yet recorded."""
-    sources = [entry.source for entry in entries if entry.source is not None]
-    known = set(connection.execute(_KNOWN, {"w": workspace_id, "sources": sources}).scalars()) if sources else set()
-    for entry in entries:
-        if entry.source is None or entry.source not in known:
-            known.add(entry.source)
-            yield entry
+def _salts(sql: Sql, workspace_id: str, entries: Sequence[AuditEntry]) -> Callable[[AuditEntry], str]:
+    """Return what gives an entry's view its salt: a fresh one, or the one that its plan's draft has."""
+    plans = sorted({entry.plan_id for entry in entries if entry.comparable and entry.plan_id})
+    found = sql.all(_SALTS, {"w": workspace_id, "plans": to_json(plans).decode()}) if plans else ()
+    known: dict[str, str] = {row.plan_id: row.salt for row in found}
+
+    def salt_of(entry: AuditEntry) -> str:
+        fresh = secrets.token_hex(_SALT_BYTES)
+        return known.setdefault(entry.plan_id, fresh) if entry.comparable and entry.plan_id else fresh
+
+    return salt_of

@@ -107,6 +107,11 @@ class Sql:
         known = compiled(statement, self._dialect)
         self._driver.execute(known.text, known.bind(values))
 
+    def run_many(self, statement: ClauseElement, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Run a statement once for each of several sets of values."""
+        known = compiled(statement, self._dialect)
+        self._driver.executemany(known.text, map(known.bind, rows))
+
     def run_for_each(self, statement: ClauseElement, objects: Iterable[Any]) -> None:
         """Run a statement once for each object, whose attributes are its values."""
         known = compiled(statement, self._dialect)

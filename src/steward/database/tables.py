@@ -309,9 +309,15 @@ audit_records = Table(
     Column("commitment", String(64)),
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
-    Index("ix_audit_records_source", "workspace_id", "source", unique=True),
     Index("ix_audit_records_plan", "workspace_id", "plan_id", "sequence"),
     Index("ix_audit_records_kind", "workspace_id", "kind", "sequence"),
+    Index(
+        "ix_audit_records_actor",
+        "workspace_id",
+        "actor_id",
+        "sequence",
+        sqlite_where=text("actor_id IS NOT NULL"),
+    ),
 )
 
 # What may have to be erased one day, apart from the chain: a record goes on to be sound without it.
@@ -334,6 +340,7 @@ audit_heads = Table(
     # Up to where the chain is signed, and by how many checkpoints.
     Column("sealed", BigInteger, nullable=False),
     Column("checkpoints", BigInteger, nullable=False),
+    Index("ix_audit_heads_unsealed", "workspace_id", sqlite_where=text("sequence > sealed")),
 )
 
 audit_checkpoints = Table(

@@ -11,6 +11,7 @@ from steward.bootstrap import Application
 from steward.web import (
     actions,
     approvals,
+    audit,
     events,
     health,
     jobs,
@@ -53,7 +54,21 @@ def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
     api.state.rate_limiter = RateLimiter(app.settings.rate_limits, app.clock)
     problems.install(api)
     openapi.install(api)
-    for room in (plans, approvals, jobs, events, actions, workspaces, members, keys, sessions, policies, usage, health):
+    for room in (
+        plans,
+        approvals,
+        jobs,
+        events,
+        actions,
+        workspaces,
+        members,
+        keys,
+        sessions,
+        policies,
+        audit,
+        usage,
+        health,
+    ):
         api.include_router(room.router)
     # the one added last stands outermost
     api.add_middleware(BodyLimit, limit_bytes=app.settings.body_limit_bytes, timeout_s=limits.body_timeout_s)

@@ -121,6 +121,7 @@ Decider = Annotated[Principal, Security(_scoped, scopes=[Scope.DECIDE.value])]
 Admin = Annotated[Principal, Security(_scoped, scopes=[Scope.ADMIN.value])]
 Operator = Annotated[Principal, Security(_scoped, scopes=[OPERATOR])]
 AdminOrOperator = Annotated[Principal, Security(_scoped, scopes=[ADMIN_OR_OPERATOR])]
+Auditor = Annotated[Principal, Security(_scoped, scopes=[Scope.AUDIT.value])]
 
 
 def _plan_id(plan_id: Annotated[str, Path(description="`plan_…`")]) -> str:

@@ -47,12 +47,14 @@ async def alive() -> Response:
     responses=public_answers(answers.Ready, 503),
 )
 async def ready(request: Request, services: Services) -> Response:
-    """Asks the store, for at most two seconds."""
+    """Asks the store, for at most two seconds. An audit that cannot be written shows here, and counts where it is required."""
     checks = [
         {"name": "store", "ok": await _store_answers(services)},
         {"name": "serving", "ok": not request.app.state.stopping.is_set()},
+        {"name": "audit", "ok": services.recorder.well},
     ]
-    if not all(check["ok"] for check in checks):
+    needed = [check for check in checks if check["name"] != "audit" or services.recorder.required]
+    if not all(check["ok"] for check in needed):
         raise NotReady(facts={"checks": checks}, retry_after_s=1)
     return json_answer({"status": "ready", "checks": checks})
 

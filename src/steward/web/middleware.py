@@ -19,9 +19,8 @@ from steward.errors import BodyTooLarge, StewardError
 from steward.ids import IdFactory
 from steward.telemetry import Telemetry
 from steward.web.problems import BodyTooSlow, problem, unforeseen
-from steward.web.request_facts import RequestFacts, facts_of, keep_facts
+from steward.web.request_facts import RequestFacts, facts_of, keep_facts, route_of
 
-UNMATCHED: Final = "unmatched"
 _LENGTH_DIGITS: Final = 20
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 SECURITY_HEADERS: Final = {
@@ -70,9 +69,9 @@ class Envelope:
             try:
                 await self._app(scope, receive, marked)
             except ClientDisconnect:
-                _log.info("The client went away.", action="client_gone", route=_route(scope))
+                _log.info("The client went away.", action="client_gone", route=route_of(scope))
             except Exception:  # noqa: BLE001 - the last door: whatever it is, the client gets a plain 500
-                _log.exception("A request failed.", action="request_failed", route=_route(scope))
+                _log.exception("A request failed.", action="request_failed", route=route_of(scope))
                 if not status:
                     await unforeseen(facts.request_id)(scope, receive, marked)
             finally:
@@ -81,7 +80,7 @@ class Envelope:
     def _count(self, scope: Scope, facts: RequestFacts, status: int, seconds: float) -> None:
         """Count and log an answer as it begins: a stream that stays open for hours is no slow answer."""
         workspace_id = facts.principal.workspace_id if facts.principal else None
-        route = _route(scope)
+        route = route_of(scope)
         self._telemetry.http_request(scope["method"], route, status, seconds)
         if facts.decision is not None:
             self._telemetry.security_decision(facts.decision, workspace_id)
@@ -93,11 +92,6 @@ class Envelope:
             status=status,
             duration_ms=round(seconds * 1000, 1),
         )
-
-
-def _route(scope: Scope) -> str:
-    """Return the template of the matched route; one value for all that match none."""
-    return getattr(scope.get("route"), "path", None) or UNMATCHED
 
 
 class BodyLimit:

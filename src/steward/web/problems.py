@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from steward.bootstrap import Application
+from steward.doors import Refusal
 from steward.errors import (
     BadRequest,
     FieldProblem,
@@ -28,7 +29,7 @@ from steward.errors import (
     Unauthenticated,
 )
 from steward.web.rate_limits import RateLimiter
-from steward.web.request_facts import facts_of
+from steward.web.request_facts import facts_of, route_of
 
 MEDIA_TYPE: Final = "application/problem+json"
 _MAX_ERRORS: Final = 20
@@ -124,6 +125,8 @@ async def _refusal(request: Request, error: Exception) -> Response:
         facts.decision = "denied"
     if isinstance(error, Unauthenticated):
         error = _failed_login(request, error)
+    if isinstance(error, Unauthenticated | Forbidden):  # beyond the limit of failed logins nothing more is recorded
+        request.app.state.steward.doors.refused(_refused(request, error))
     if isinstance(error, RateLimited):
         application: Application = request.app.state.steward
         application.telemetry.rate_limited(str(error.facts.get("rule")))
@@ -136,6 +139,22 @@ def _failed_login(request: Request, error: Unauthenticated) -> StewardError:
     verdict = limiter.failed_login(request.client.host if request.client else None)
     facts_of(request.scope).headers.update(verdict.headers)
     return verdict.refused or error
+
+
+def _refused(request: Request, error: StewardError) -> Refusal:
+    """Return what is recorded of a request that was turned away."""
+    facts = facts_of(request.scope)
+    return Refusal(
+        principal=facts.principal,
+        code=error.stable_code,
+        status=int(error.status),
+        method=request.method[:_MAX_SEGMENT_CHARS],
+        route=route_of(request.scope),
+        request_id=facts.request_id,
+        address="" if request.client is None else request.client.host,
+        rule=error.facts.get("rule"),
+        scope=error.facts.get("scope"),
+    )
 
 
 async def _does_not_fit(request: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ from starlette.types import Scope
 
 from steward.identity import Principal
 
+UNMATCHED: Final = "unmatched"
 _KEY: Final = "steward.facts"
 
 
@@ -20,6 +21,11 @@ class RequestFacts:
     """``allowed`` or ``denied`` once a door that asks for a credential has decided."""
     headers: dict[str, str] = field(default_factory=dict)
     """What the answer is to carry, whichever it will be."""
+
+
+def route_of(scope: Scope) -> str:
+    """Return the template of the matched route; one value for all that match none."""
+    return getattr(scope.get("route"), "path", None) or UNMATCHED
 
 
 def keep_facts(scope: Scope, facts: RequestFacts) -> None:

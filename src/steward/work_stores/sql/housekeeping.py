@@ -34,7 +34,7 @@ def sweep(work: Work) -> Swept:
     return Swept(leases_lost=len(lost), approvals_expired=len(approvals), drafts_expired=len(drafts))
 
 
-def purge(work: Work, retention_ms: int) -> int:
+def purge(work: Work, retention_ms: int, archived: int | None) -> int:
     """Delete a bounded number of plans that ended long enough ago, with all that belongs to them."""
     work.sql.run(limit_statements.FORGET_ALL_STARTS, {"now": work.now})
     forget_old(work)
@@ -45,6 +45,9 @@ def purge(work: Work, retention_ms: int) -> int:
         *work.sql.scalars(statements.STALE_DRAFTS, stale),
     ]
     plans = list(dict.fromkeys(plans))
+    if archived is not None:
+        unread = set(work.sql.scalars(statements.UNREAD_PLANS, {"plans": encode(plans), "archived": archived}))
+        plans = [plan_id for plan_id in plans if plan_id not in unread]
     if not plans:
         return 0
     gone = {"plans": encode(plans)}

@@ -1,5 +1,6 @@
 """Reads: one thing by id, pages walked down an index, and the event log. All inside one workspace."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from steward.approval import Approval, ApprovalStatus
@@ -9,7 +10,17 @@ from steward.job import Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.work_store import ApprovalPage, EventPage, JobPage, PlanPage
 from steward.work_stores.sql import statements
-from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow, load, read_event, shown_job, to_approval, to_plan
+from steward.work_stores.sql.rows import (
+    ApprovalRow,
+    JobRow,
+    PlanRow,
+    encode,
+    load,
+    read_event,
+    shown_job,
+    to_approval,
+    to_plan,
+)
 
 _NEWEST: Final = "~"
 """Sorts after every id."""
@@ -19,6 +30,13 @@ def get_plan(sql: Sql, workspace_id: str, plan_id: str, now: int) -> PlanRecord 
     """Return one plan."""
     found = sql.first(statements.PLAN, {"w": workspace_id, "plan_id": plan_id})
     return None if found is None else to_plan(load(PlanRow, found), now)
+
+
+def plans(sql: Sql, plan_ids: Sequence[str], now: int) -> tuple[PlanRecord, ...]:
+    """Return some plans, of whatever workspace."""
+    return tuple(
+        to_plan(load(PlanRow, found), now) for found in sql.all(statements.PLANS_BY_ID, {"ids": encode(plan_ids)})
+    )
 
 
 def get_job(sql: Sql, workspace_id: str, job_id: str) -> Job | None:

@@ -183,6 +183,9 @@ ADD_PLAN = insert(plans)
 PLAN = select(plans).where(plans.c.workspace_id == W, plans.c.plan_id == bindparam("plan_id"))
 """One plan of a workspace."""
 
+PLANS_BY_ID = select(plans).where(among(plans.c.plan_id, "ids"))
+"""Some plans, for the installation's own readers."""
+
 START_PLAN = (
     update(plans)
     .where(plans.c.plan_id == bindparam("key"))
@@ -363,6 +366,13 @@ RAISE_FLOOR = (
     .values(event_floor=bindparam("floor"))
 )
 """Remember how far a workspace's log no longer reaches back."""
+
+UNREAD_PLANS = (
+    select(events.c.plan_id)
+    .where(among(events.c.plan_id, "plans"), events.c.position > bindparam("archived"))
+    .distinct()
+)
+"""Which of some plans have an event that the archiver has not read."""
 
 LAST_EVENTS_OF_PLANS = (
     select(events.c.workspace_id, func.max(events.c.sequence).label("last"))

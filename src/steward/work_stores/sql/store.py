@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
+import structlog
 from sqlalchemy import Connection
 
 from steward.approval import Approval, ApprovalStatus, Verdict
@@ -59,9 +60,10 @@ class _Engine:
 
     async def change(self, verb: Callable[[Work], T]) -> T:
         """Run a verb in one transaction; once it is committed tell the sinks and ring."""
+        request_id = structlog.contextvars.get_contextvars().get("request_id")
 
         def run(connection: Connection) -> tuple[T, Work]:
-            work = Work(connection, self.now)
+            work = Work(connection, self.now, request_id)
             answer = verb(work)
             work.flush()
             return answer, work
@@ -227,10 +229,10 @@ class SqlDispatcher:
         """Recover lost leases; expire approvals and drafts."""
         return await self._engine.change(housekeeping.sweep)
 
-    async def purge(self, retention_s: int) -> int:
+    async def purge(self, retention_s: int, *, archived: int | None = None) -> int:
         """Delete plans that ended long ago."""
         gone = 0
-        while batch := await self._engine.change(lambda work: housekeeping.purge(work, retention_s * 1000)):
+        while batch := await self._engine.change(lambda work: housekeeping.purge(work, retention_s * 1000, archived)):
             gone += batch
         return gone
 
@@ -245,6 +247,16 @@ class SqlDispatcher:
             lambda connection: Sql(connection).all(statements.ALL_EVENTS_AFTER, {"after": position, "limit": limit})
         )
         return tuple(read_event(row) for row in found)
+
+    def hear_events(self) -> AbstractContextManager[Listener]:
+        """Return a listener for events."""
+        return self._engine.bell.listen(EVENTS)
+
+    async def plans(self, plan_ids: Sequence[str]) -> tuple[PlanRecord, ...]:
+        """Return some plans."""
+        return await self._engine.database.read(
+            lambda connection: reading.plans(Sql(connection), plan_ids, self._engine.now)
+        )
 
     def listen(self) -> AbstractContextManager[Listener]:
         """Return a listener for ready jobs."""

@@ -43,7 +43,7 @@ def draft(work: Work, principal: Principal, plan: PlanRecord) -> None:
         plan.plan_id,
         None,
         principal.actor_id,
-        {"status": plan.status},
+        {"status": plan.status, "request_id": plan.request_id},
     )
     excess = work.sql.all(statements.EXCESS_DRAFTS, {"w": principal.workspace_id, "keep": MAX_DRAFTS})
     for old in excess:
@@ -89,7 +89,12 @@ def submit(work: Work, principal: Principal, submission: Submission) -> Submitte
         plan.plan_id,
         None,
         principal.actor_id,
-        {"status": status, "jobs": len(job_ids), "actions": [job.action_id for job in submission.jobs]},
+        {
+            "status": status,
+            "jobs": len(job_ids),
+            "actions": [job.action_id for job in submission.jobs],
+            "request_id": submission.plan.request_id,
+        },
     )
     if submission.approval is not None:
         _ask(work, principal, submission)

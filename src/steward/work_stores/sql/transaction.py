@@ -41,10 +41,11 @@ def _how_it_ended(statuses: set[str]) -> PlanStatus:
 class Work:
     """The rows, counts and events of one transaction."""
 
-    def __init__(self, connection: Connection, now: int) -> None:
-        """Begin on an open connection, at ``now`` milliseconds by the store's clock."""
+    def __init__(self, connection: Connection, now: int, request_id: str | None = None) -> None:
+        """Begin on an open connection, at ``now`` milliseconds by the store's clock, for a request if there is one."""
         self.sql = Sql(connection)
         self.now = now
+        self.request_id = request_id
         self.became_ready = False
         self.committed: list[EventRow] = []
         self.depths: dict[str, int] = {}
@@ -173,6 +174,8 @@ class Work:
         data: Mapping[str, Any],
     ) -> None:
         """Leave an event to be appended."""
+        if actor is not None and self.request_id is not None:
+            data = {"request_id": self.request_id, **data}
         self._events.append(EventRow(workspace_id, 0, event.value, self.now, actor, plan_id, job_id, encode(data)))
 
     def plan_ends_as(self, plan_id: str, status: PlanStatus) -> None:

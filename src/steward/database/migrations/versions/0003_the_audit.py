@@ -36,9 +36,15 @@ def _records() -> None:
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "sequence", name=op.f("pk_audit_records")),
     )
-    op.create_index("ix_audit_records_source", "audit_records", ["workspace_id", "source"], unique=True)
     op.create_index("ix_audit_records_plan", "audit_records", ["workspace_id", "plan_id", "sequence"], unique=False)
     op.create_index("ix_audit_records_kind", "audit_records", ["workspace_id", "kind", "sequence"], unique=False)
+    op.create_index(
+        "ix_audit_records_actor",
+        "audit_records",
+        ["workspace_id", "actor_id", "sequence"],
+        unique=False,
+        sqlite_where=sa.text("actor_id IS NOT NULL"),
+    )
     op.create_table(
         "audit_views",
         sa.Column("workspace_id", sa.String(length=32), nullable=False),
@@ -58,6 +64,13 @@ def _seals() -> None:
         sa.Column("sealed", sa.BigInteger(), nullable=False),
         sa.Column("checkpoints", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", name=op.f("pk_audit_heads")),
+    )
+    op.create_index(
+        "ix_audit_heads_unsealed",
+        "audit_heads",
+        ["workspace_id"],
+        unique=False,
+        sqlite_where=sa.text("sequence > sealed"),
     )
     op.create_table(
         "audit_checkpoints",

@@ -1,0 +1,51 @@
+"""The audit: a chain that nobody can change, and no effect without a record where that is asked for."""
+
+from typing import Final
+
+from guard.mutation import Mutation
+
+_CHECKING: Final = "src/steward/audit_logs/checking.py"
+_TAMPERING: Final = ("tests/security/test_chain_tampering.py",)
+
+AUDIT: Final = (
+    Mutation(
+        name="checkpoints-by-anybody",
+        removes="a checkpoint counts only with the signature of a key that is trusted",
+        file=_CHECKING,
+        find="    return public_key is not None and is_signed(",
+        put="    return True or is_signed(",
+        tests=(*_TAMPERING, "tests/audit/test_log.py"),
+    ),
+    Mutation(
+        name="keys-by-anybody",
+        removes="a public key counts only if one that is trusted vouches for it",
+        file="src/steward/audit_logs/keys.py",
+        find="    return named and is_signed(",
+        put="    return named or is_signed(",
+        tests=_TAMPERING,
+    ),
+    Mutation(
+        name="drop-without-looking",
+        removes="only records that are sound are dropped by the retention",
+        file="src/steward/audit_logs/dropping.py",
+        find="        if not is_whole(row) or",
+        put="        if False or",
+        tests=("tests/audit/test_log.py",),
+    ),
+    Mutation(
+        name="forget-before-archived",
+        removes="work is not forgotten before the audit has it",
+        file="src/steward/work_stores/sql/housekeeping.py",
+        find="    if archived is not None:",
+        put="    if False:",
+        tests=("tests/audit/test_archiver.py",),
+    ),
+    Mutation(
+        name="execute-without-the-audit",
+        removes="where the audit is required nothing is done without it",
+        file="src/steward/recorder.py",
+        find="            raise AuditUnavailable from error",
+        put="            return",
+        tests=("tests/audit/test_recorder.py",),
+    ),
+)

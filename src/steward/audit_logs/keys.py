@@ -1,0 +1,74 @@
+"""The audit's public keys: kept for good, and trusted only if a secret key that is given here vouches for them.
+
+Whoever can write to the database could add a key of their own and sign everything anew with it. So a row counts only if
+its key is derived from STEWARD_SECRET_KEY, or if a key that counts has signed it: at each start the primary key signs every
+other one that counts, and so vouches for those that are rotated away later.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from steward.database.engine import Database
+from steward.database.tables import audit_keys
+from steward.digest import canonical_json
+from steward.signing import is_signed, signing_key_id
+from steward.vault import Vault
+
+_put: Final = sqlite_insert(audit_keys)
+_PUT: Final = _put.on_conflict_do_update(
+    index_elements=["key_id"],
+    set_={"endorsed_by": _put.excluded.endorsed_by, "endorsement": _put.excluded.endorsement},
+)
+
+
+def _statement(public_key: str) -> bytes:
+    return canonical_json({"public_key": public_key, "type": "steward-audit-key"})
+
+
+def trusted_keys(connection: Connection, vault: Vault) -> dict[str, str]:
+    """Return key id to public key of those that count, the one that signs now first."""
+    trusted = dict(vault.public_keys)
+    left = [row for row in connection.execute(select(audit_keys)) if row.key_id not in trusted]
+    while True:
+        vouched = [row for row in left if row.endorsed_by in trusted and _vouched_for(row, trusted[row.endorsed_by])]
+        if not vouched:
+            return trusted
+        trusted.update({row.key_id: row.public_key for row in vouched})
+        left = [row for row in left if row.key_id not in trusted]
+
+
+def _vouched_for(row: Any, public_key: str) -> bool:
+    try:
+        named = signing_key_id(row.public_key) == row.key_id
+    except ValueError:
+        return False
+    return named and is_signed(_statement(row.public_key), row.endorsement or "", public_key)
+
+
+def keep_keys(database: Database, vault: Vault, now_ms: int) -> None:
+    """Keep the public keys of this start, the primary one vouching for the others. Usually there is nothing to write."""
+    primary = next(iter(vault.public_keys))
+
+    def missing(connection: Connection) -> list[dict[str, Any]]:
+        kept = {row.key_id: row for row in connection.execute(select(audit_keys))}
+        rows = []
+        for key_id, public_key in trusted_keys(connection, vault).items():
+            vouched = key_id == primary or (key_id in kept and kept[key_id].endorsed_by == primary)
+            if key_id in kept and vouched:
+                continue
+            endorsement = None if key_id == primary else vault.sign(_statement(public_key))
+            rows.append(
+                {
+                    "key_id": key_id,
+                    "public_key": public_key,
+                    "created_at": now_ms,
+                    "endorsed_by": None if key_id == primary else primary,
+                    "endorsement": endorsement,
+                }
+            )
+        return rows
+
+    if database.read_sync(missing):
+        database.run_sync(lambda connection: [connection.execute(_PUT, row) for row in missing(connection)])

@@ -1,0 +1,191 @@
+"""The audit log in the SQL database. Each verb is a plain function over one transaction; here they meet threads and time."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Connection, bindparam, select
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from steward.audit import AuditEntry, AuditKind, AuditVerdict, RecordedDecision
+from steward.audit_log import AuditPage
+from steward.audit_logs.checking import Check
+from steward.audit_logs.dropping import drop_old, workspaces_with_old
+from steward.audit_logs.exporting import evidence, rows_of_plan
+from steward.audit_logs.keys import keep_keys, trusted_keys
+from steward.audit_logs.rows import WITH_VIEWS, entry_of, record_of
+from steward.audit_logs.sealing import UNSEALED, seal
+from steward.chain import Checkpoint
+from steward.clock import Clock, milliseconds
+from steward.database.audit_chain import append
+from steward.database.engine import Database
+from steward.database.tables import audit_cursors, audit_records
+from steward.vault import Vault
+
+_log = structlog.get_logger("steward.audit")
+_WORK: Final = "work"
+_NEWEST: Final = 2**53
+_BATCH: Final = 500
+
+
+_PAGE: Final = (
+    WITH_VIEWS.where(audit_records.c.sequence < bindparam("before"))
+    .order_by(audit_records.c.sequence.desc())
+    .limit(bindparam("limit"))
+)
+_POSITION: Final = select(audit_cursors.c.position).where(audit_cursors.c.name == _WORK)
+_moved: Final = sqlite_insert(audit_cursors).values(name=_WORK, position=bindparam("upto"))
+_MOVE: Final = _moved.on_conflict_do_update(index_elements=["name"], set_={"position": _moved.excluded.position})
+_DECISIONS: Final = (
+    WITH_VIEWS.where(audit_records.c.kind == AuditKind.DECIDED)
+    .where(audit_records.c.at >= bindparam("since"), audit_records.c.sequence > bindparam("after"))
+    .order_by(audit_records.c.sequence)
+    .limit(_BATCH)
+)
+
+
+class SqlAuditLog:
+    """``AuditLog`` over SQL; see the contract for what each verb promises."""
+
+    def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
+        """Use an open, migrated database; keep this start's public keys in it."""
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        keep_keys(database, vault, self._now_ms)
+
+    @property
+    def _now_ms(self) -> int:
+        return milliseconds(self._clock.now())
+
+    async def append(self, entries: Sequence[AuditEntry]) -> None:
+        """Append, and sign what was appended."""
+
+        def run(connection: Connection) -> list[Checkpoint]:
+            append(connection, entries)
+            return seal(connection, self._vault, self._now_ms)
+
+        await self._database.write(run, _tell)
+
+    async def position(self) -> int:
+        """Return how far events have been archived."""
+        return await self._database.read(lambda connection: connection.execute(_POSITION).scalar() or 0)
+
+    async def archive(self, entries: Sequence[AuditEntry], *, after: int, upto: int) -> bool:
+        """Append and move the position, if nobody else has."""
+
+        def run(connection: Connection) -> list[Checkpoint] | None:
+            if (connection.execute(_POSITION).scalar() or 0) != after:
+                return None
+            append(connection, entries)
+            connection.execute(_MOVE, {"upto": upto})
+            return seal(connection, self._vault, self._now_ms)
+
+        return await self._database.write(run, _tell) is not None
+
+    async def seal(self) -> int:
+        """Sign what others appended in transactions of their own."""
+        if await self._database.read(lambda connection: connection.execute(UNSEALED).first()) is None:
+            return 0
+        return len(await self._database.write(lambda connection: seal(connection, self._vault, self._now_ms), _tell))
+
+    async def query(
+        self,
+        workspace_id: str,
+        *,
+        limit: int,
+        before: int | None = None,
+        kind: str | None = None,
+        actor_id: str | None = None,
+        plan_id: str | None = None,
+    ) -> AuditPage:
+        """Return a page, newest first."""
+        filters = {"kind": kind, "actor_id": actor_id, "plan_id": plan_id}
+        given = {name: value for name, value in filters.items() if value is not None}
+        statement = _PAGE.where(*(audit_records.c[name] == bindparam(name) for name in given))
+        values = {"w": workspace_id, "before": before or _NEWEST, "limit": limit + 1, **given}
+        rows = await self._database.read(lambda connection: list(connection.execute(statement, values)))
+        page, more = rows[:limit], len(rows) > limit
+        return AuditPage(records=tuple(record_of(row) for row in page), next_before=page[-1].sequence if more else None)
+
+    async def decisions(self, workspace_id: str, since: datetime) -> AsyncIterator[RecordedDecision]:
+        """Iterate over recorded decisions, oldest first."""
+        values = {"w": workspace_id, "since": milliseconds(since), "after": 0}
+        while rows := await self._database.read(lambda connection: list(connection.execute(_DECISIONS, values))):
+            for row in rows:
+                for decision in _decisions(row):
+                    yield decision
+            values["after"] = rows[-1].sequence
+
+    async def verify(self, workspace_id: str, noted: tuple[int, str] | None = None) -> AuditVerdict:
+        """Check a whole chain, as it stands at one moment."""
+
+        def run(connection: Connection) -> AuditVerdict:
+            return Check(connection, workspace_id, trusted_keys(connection, self._vault), noted).run()
+
+        return await self._database.read(run)
+
+    async def public_keys(self) -> Mapping[str, str]:
+        """Return the keys that are trusted here."""
+        return await self._database.read(lambda connection: trusted_keys(connection, self._vault))
+
+    async def export(self, workspace_id: str, plan_id: str, *, by: str, request_id: str) -> Mapping[str, Any]:
+        """Record the export, then return the evidence, in which that is the last record."""
+        await self._database.read(lambda connection: rows_of_plan(connection, workspace_id, plan_id))
+        note = AuditEntry(
+            workspace_id=workspace_id,
+            kind=AuditKind.AUDIT_EXPORTED,
+            at=self._clock.now(),
+            actor_id=by,
+            plan_id=plan_id,
+            result="exported",
+            request_id=request_id,
+        )
+        await self.append([note])
+        return await self._database.read(
+            lambda connection: evidence(connection, workspace_id, plan_id, self._vault, self._now_ms)
+        )
+
+    async def purge(self, retention_s: int) -> int:
+        """Drop old records, a bounded number in one transaction."""
+        before = self._now_ms - retention_s * 1000
+        gone = 0
+        for workspace_id in await self._database.read(lambda connection: workspaces_with_old(connection, before)):
+            while dropped := await self._drop(workspace_id, before):
+                gone += dropped
+        return gone
+
+    async def _drop(self, workspace_id: str, before: int) -> int:
+        return await self._database.write(
+            lambda connection: drop_old(connection, workspace_id, before, self._vault, self._now_ms)
+        )
+
+
+def _tell(made: list[Checkpoint] | None) -> None:
+    """Say in the log how far chains are signed: a witness outside the database, for whoever keeps logs elsewhere."""
+    for checkpoint in made or ():
+        _log.info(
+            "A chain was signed.",
+            action="audit_signed",
+            workspace_id=checkpoint.workspace_id,
+            sequence=checkpoint.sequence,
+            hash=checkpoint.hash,
+        )
+
+
+def _decisions(row: Any) -> Iterator[RecordedDecision]:
+    entry = entry_of(row)
+    for decision in entry.facts["decisions"]:
+        yield RecordedDecision(
+            at=entry.at,
+            actor_id=entry.actor_id,
+            roles=tuple(entry.facts["roles"]),
+            plan_id=entry.plan_id,
+            step=decision["step"],
+            action_id=decision["action_id"],
+            effect=decision["effect"],
+            rule=decision["rule"],
+            version=entry.facts["version"],
+            facts=decision["facts"],
+        )

@@ -1,0 +1,178 @@
+"""Takes what happened to work into the audit: reads events after its position and appends what they tell, in one operation.
+
+It sleeps until the store's bell rings, and then lets a moment pass, so that a crowd of events costs few commits. Several
+processes may do it at once: whoever moves the position first has appended, the others find nothing left to do.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from steward.action import Catalogue
+from steward.audit import AuditEntry
+from steward.audit_log import AuditLog
+from steward.event import Event, EventType
+from steward.maintenance import Duty
+from steward.plan import PlanRecord
+from steward.recorder import Recorder
+from steward.work_store import Dispatcher
+
+_BATCH: Final = 500
+_BREATH_S: Final = 0.5
+"""How long events are left to gather."""
+_LONGEST_SLEEP_S: Final = 5.0
+"""How long a record of the directory may stay unsigned; a ring may be lost as well."""
+_REMEMBERED: Final = 10_000
+_PLANS: Final = frozenset({EventType.PLAN_DRAFTED, EventType.PLAN_SUBMITTED})
+_FACTS: Final = frozenset(
+    {
+        *("step_id", "attempt", "status", "error_code", "approval_id", "jobs", "actions", "held_for", "cause"),
+        *("children", "duration_ms"),
+    }
+)
+"""What is recorded of an event's data: words, numbers and ids, never values."""
+_UNTOLD: Final = frozenset({EventType.JOB_STARTED, EventType.JOB_RELEASED})
+_WORDS: Final = {
+    EventType.JOB_DISPATCHED: "dispatched",
+    EventType.JOB_RETRY_SCHEDULED: "will_retry",
+    EventType.JOB_RETRIED: "retried",
+    EventType.JOB_EXPANDED: "expanded",
+    EventType.JOB_CANCEL_REQUESTED: "cancel_requested",
+    EventType.APPROVAL_REQUESTED: "asked",
+    EventType.APPROVAL_EXPIRED: "expired",
+    EventType.PLAN_RESUMED: "resumed",
+}
+
+
+class _Asked(NamedTuple):
+    """Who had a plan executed, and in which request."""
+
+    actor_id: str | None
+    request_id: str | None
+
+
+class Archiver:
+    """Archives events in batches."""
+
+    def __init__(self, dispatcher: Dispatcher, log: AuditLog, catalogue: Catalogue, recorder: Recorder) -> None:
+        """Read from ``dispatcher`` and write to ``log``; ``recorder`` is told how it goes."""
+        self._dispatcher = dispatcher
+        self._log = log
+        self._catalogue = catalogue
+        self._recorder = recorder
+        self._asked: OrderedDict[str, _Asked] = OrderedDict()
+
+    async def turn(self) -> int:
+        """Archive all there is and sign what is unsigned; return how many events this process archived."""
+        try:
+            done = await self._archive()
+            await self._log.seal()
+        except Exception as error:
+            self._recorder.failed("archiver", error)
+            raise
+        self._recorder.succeeded("archiver")
+        return done
+
+    async def run(self) -> None:
+        """Take turns for ever, woken by the store."""
+        with self._dispatcher.hear_events() as listener:
+            while True:
+                await self.turn()
+                await asyncio.sleep(_BREATH_S)
+                await listener.wait(_LONGEST_SLEEP_S)
+
+    async def _archive(self) -> int:
+        done = 0
+        while True:
+            after = await self._log.position()
+            events = await self._dispatcher.events_after(after, limit=_BATCH)
+            if not events:
+                return done
+            entries = await self._entries(events)
+            if await self._log.archive(entries, after=after, upto=events[-1].position):
+                done += len(events)
+            if len(events) < _BATCH:
+                return done
+
+    async def _entries(self, events: Sequence[Event]) -> list[AuditEntry]:
+        ids = sorted({event.plan_id for event in events if event.type in _PLANS and event.plan_id})
+        plans = {plan.plan_id: plan for plan in await self._dispatcher.plans(ids)} if ids else {}
+        return [await self._entry(event, plans) for event in events if _is_told(event)]
+
+    async def _entry(self, event: Event, plans: Mapping[str, PlanRecord]) -> AuditEntry:
+        data = event.data
+        asked = await self._who_asked(event)
+        facts = {name: value for name, value in data.items() if name in _FACTS and value is not None}
+        if event.actor_id is None and asked.actor_id is not None:
+            facts["on_behalf_of"] = asked.actor_id
+        action_id = data.get("action_id")
+        plan = plans.get(event.plan_id or "") if event.type in _PLANS else None
+        return AuditEntry(
+            workspace_id=event.workspace_id,
+            kind=event.type,
+            at=event.at,
+            actor_id=event.actor_id,
+            acting_as=self._account(action_id),
+            action_id=action_id,
+            plan_id=event.plan_id,
+            job_id=event.job_id,
+            result=_WORDS.get(event.type) or str(data.get("error_code") or data.get("status") or ""),
+            rule=data.get("rule"),
+            request_id=data.get("request_id") or asked.request_id,
+            source=f"work/{event.position}",
+            facts=facts,
+            view=None if plan is None else plan_view(plan),
+            comparable=plan is not None,
+        )
+
+    def _account(self, action_id: object) -> str | None:
+        """Return the account in whose name an action is seen at its far end."""
+        action = self._catalogue.get(action_id) if isinstance(action_id, str) else None
+        return None if action is None else action.definition.acting_as
+
+    async def _who_asked(self, event: Event) -> _Asked:
+        """Return who had the event's plan executed, remembered or from the record of that."""
+        if event.plan_id is None or event.type is EventType.PLAN_DRAFTED:
+            return _Asked(None, None)
+        if event.type is EventType.PLAN_SUBMITTED:
+            return self._remember(event.plan_id, _Asked(event.actor_id, event.data.get("request_id")))
+        known = self._asked.get(event.plan_id)
+        if known is not None:
+            return known
+        page = await self._log.query(event.workspace_id, limit=1, kind=EventType.PLAN_SUBMITTED, plan_id=event.plan_id)
+        found = page.records[0].entry if page.records else None
+        return self._remember(
+            event.plan_id, _Asked(None, None) if found is None else _Asked(found.actor_id, found.request_id)
+        )
+
+    def _remember(self, plan_id: str, asked: _Asked) -> _Asked:
+        self._asked[plan_id] = asked
+        while len(self._asked) > _REMEMBERED:
+            self._asked.popitem(last=False)
+        return asked
+
+
+def plan_view(plan: PlanRecord) -> dict[str, Any]:
+    """Return what was shown of a plan, and so what was asked for: the same of a draft and of its execution."""
+    document = plan.document
+    steps = [
+        {name: step.get(name) for name in ("id", "action_id", "params", "depends_on", "acting_as")}
+        for step in document.get("steps", ())
+    ]
+    return {
+        "digest": plan.digest,
+        "prompt": document.get("prompt"),
+        "intent": document.get("intent"),
+        "steps": steps,
+    }
+
+
+def _is_told(event: Event) -> bool:
+    """Say whether an event is recorded: that a job became ready or was claimed says nothing that its outcome does not."""
+    return event.type not in _UNTOLD or "error_code" in event.data
+
+
+def archiver(dispatcher: Dispatcher, log: AuditLog, catalogue: Catalogue, recorder: Recorder) -> Duty:
+    """Return the duty."""
+    return Duty("archiver", 1.0, Archiver(dispatcher, log, catalogue, recorder).run)

@@ -1,0 +1,122 @@
+"""What use cases record by themselves: what was decided, and that an effect is about to happen."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from steward.audit import AuditEntry, AuditKind
+from steward.errors import AuditUnavailable
+from steward.identity import Principal
+from steward.job import Job, JobError, TryAgain, may_have_happened
+from steward.plan import PlanRecord
+from steward.plan_check import CheckedPlan
+from steward.planner import RefusedAction
+from steward.policy import Decision
+from steward.recorder import Recorder
+
+_WITHOUT_AUDIT: Final = timedelta(seconds=15)
+"""How long a write waits for an audit that is required and cannot be written."""
+_WEIGHT: Final = {"allow": 0, "ask": 1, "deny": 2}
+
+
+def decided(
+    principal: Principal,
+    decisions: Iterable[tuple[str, str, Decision]],
+    *,
+    version: str,
+    moment: Literal["draft", "submit", "dispatch"],
+    at: datetime,
+    plan_id: str,
+    request_id: str,
+    job_id: str | None = None,
+) -> AuditEntry:
+    """Return what policy said to steps (step id, action id, decision); the gravest gives the record its result and rule."""
+    listed = list(decisions)
+    gravest = max(listed, key=lambda item: _WEIGHT[item[2].effect])
+    return AuditEntry(
+        workspace_id=principal.workspace_id,
+        kind=AuditKind.DECIDED,
+        at=at,
+        actor_id=principal.actor_id,
+        action_id=gravest[1],
+        plan_id=plan_id,
+        job_id=job_id,
+        result=gravest[2].effect,
+        rule=gravest[2].rule,
+        request_id=request_id,
+        facts={
+            "moment": moment,
+            "version": version,
+            "roles": sorted(str(role) for role in principal.roles),
+            "decisions": [_said(*item) for item in listed],
+        },
+    )
+
+
+def plan_decided(
+    principal: Principal,
+    checked: CheckedPlan,
+    record: PlanRecord,
+    moment: Literal["draft", "submit"],
+    *,
+    at: datetime,
+    denied: Iterable[RefusedAction] = (),
+) -> tuple[AuditEntry, ...]:
+    """Return what policy said to a plan's steps, and to actions it did not let into the plan; none: nothing was decided."""
+    decisions = [(step.id, step.definition.id, step.decision) for step in checked.steps]
+    decisions += [("", refused.definition.id, refused.decision) for refused in denied]
+    if not decisions:
+        return ()
+    plan_id, request_id = record.plan_id, record.request_id
+    entry = decided(
+        principal, decisions, version=checked.version, moment=moment, at=at, plan_id=plan_id, request_id=request_id
+    )
+    return (entry,)
+
+
+def _said(step: str, action_id: str, decision: Decision) -> Mapping[str, Any]:
+    return {
+        "step": step,
+        "action_id": action_id,
+        "effect": decision.effect,
+        "rule": decision.rule,
+        "facts": dict(decision.facts),
+    }
+
+
+def job_decided(principal: Principal, job: Job, decision: Decision, version: str, at: datetime) -> AuditEntry:
+    """Return what policy said to a step that is about to run, with the values that it has now."""
+    return decided(
+        principal,
+        [(job.step_id, job.action_id, decision)],
+        version=version,
+        moment="dispatch",
+        at=at,
+        plan_id=job.plan_id,
+        job_id=job.job_id,
+        request_id=job.request_id,
+    )
+
+
+async def record_first(recorder: Recorder, job: Job, acting_as: str | None, now: datetime) -> TryAgain | None:
+    """Record that a write is about to have its effect; return what follows if that cannot be recorded."""
+    ahead = AuditEntry(
+        workspace_id=job.workspace_id,
+        kind=AuditKind.EFFECT_AHEAD,
+        at=now,
+        actor_id=None,
+        acting_as=acting_as,
+        action_id=job.action_id,
+        plan_id=job.plan_id,
+        job_id=job.job_id,
+        result="ahead",
+        request_id=job.request_id,
+        facts={"step_id": job.step_id, "attempt": job.attempts, "on_behalf_of": job.actor_id},
+    )
+    try:
+        await recorder.insist(ahead)
+    except AuditUnavailable as error:
+        missing = JobError(error.stable_code, error.detail, retryable=True)
+        doubtful = may_have_happened(job, provably_not_done=True)
+        return TryAgain(missing, now + _WITHOUT_AUDIT, doubtful=doubtful)
+    return None

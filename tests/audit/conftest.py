@@ -1,0 +1,50 @@
+"""An empty database with an audit log on it."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steward.audit import AuditEntry, AuditKind
+from steward.audit_logs.sql import SqlAuditLog
+from steward.database import Database
+from steward.database.migrate import upgrade
+from steward.vault import Vault
+from tests.conftest import FakeClock
+from tests.installation import SECRET
+
+MakeEntry = Callable[..., AuditEntry]
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """Return an empty, migrated database."""
+    opened = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    upgrade(opened)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def vault() -> Vault:
+    """Return the vault of these tests."""
+    return Vault([SECRET])
+
+
+@pytest.fixture
+def log(database: Database, vault: Vault, clock: FakeClock) -> SqlAuditLog:
+    """Return the audit log."""
+    return SqlAuditLog(database, vault, clock)
+
+
+@pytest.fixture
+def entry(clock: FakeClock) -> MakeEntry:
+    """Return what makes entries of now."""
+
+    def make(**more: Any) -> AuditEntry:
+        facts: dict[str, Any] = {"workspace_id": "acme", "kind": AuditKind.KEY_CREATED, "actor_id": "key_a"}
+        facts["at"] = clock.now()
+        return AuditEntry(**{**facts, **more})
+
+    return make

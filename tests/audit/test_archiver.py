@@ -1,0 +1,201 @@
+"""What happened to work, as the audit has it: who, as whom, what, why, with what result; once, and by however many processes."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steward.action import ActionFailed, RetryMode
+from steward.audit import AuditRecord
+from steward.job import JobStatus
+from steward.maintenance.archiver import Archiver
+from steward.maintenance.pruner import pruner
+from tests.conftest import FakeClock
+from tests.installation import Installation, installation, planned
+from tests.worker.deeds import Deeds, note
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def house(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Installation]:
+    """Return an empty installation."""
+    async with installation(tmp_path, clock=clock) as opened:
+        yield opened
+
+
+def archiver_of(house: Installation) -> Archiver:
+    """Return an archiver of an installation."""
+    app = house.app
+    return Archiver(app.engine.dispatcher, app.audit_log, app.catalogue, app.recorder)
+
+
+async def records(house: Installation, workspace_id: str = "acme", **filters: Any) -> list[AuditRecord]:
+    """Archive what there is and return the records, oldest first."""
+    await archiver_of(house).turn()
+    await house.app.recorder.written()
+    page = await house.app.audit_log.query(workspace_id, limit=100, **filters)
+    return list(reversed(page.records))
+
+
+async def test_the_life_of_a_plan_is_on_record(house: Installation) -> None:
+    """Decision, submission, attempt, dispatch and outcome, each with who asked, the request, and how it ended."""
+    house.add(Deeds().write("deeds.write", RetryMode.KEYED))
+    who = await house.member()
+    done = await house.submit(planned("deeds.write", text="hello"))
+    await house.run_until_settled(done.plan_id)
+    found = [record.entry for record in await records(house, plan_id=done.plan_id)]
+    assert {entry.kind for entry in found} == {
+        *("policy.decided", "plan.submitted", "job.dispatched", "job.completed", "plan.completed"),
+    }
+    assert {entry.request_id for entry in found} == {"req-test"}
+    by_kind = {entry.kind: entry for entry in found}
+    assert by_kind["plan.submitted"].actor_id == by_kind["policy.decided"].actor_id == who.actor_id
+    assert by_kind["job.completed"].actor_id is None
+    assert by_kind["job.completed"].facts["on_behalf_of"] == who.actor_id
+    assert by_kind["job.completed"].result == "completed"
+    assert by_kind["job.dispatched"].facts["attempt"] == 1
+    assert by_kind["policy.decided"].result == "allow"
+    assert by_kind["policy.decided"].rule
+    assert (await house.app.audit_log.verify("acme")).sound
+
+
+async def test_w99_w100_what_was_shown_and_what_was_run_have_the_same_identity_and_commitment(
+    house: Installation,
+) -> None:
+    """A preview and its execution name the same action, and their salted commitments over the parameters are equal."""
+    house.add(note([]))
+    shown = await house.app.orchestrator.preview(await house.member(), "deeds.note", {"text": "hello"}, "req-1")
+    await house.execute(shown["plan_id"])
+    other = await house.app.orchestrator.preview(await house.member(), "deeds.note", {"text": "hello"}, "req-1")
+    found = await records(house)
+    of_plan = [record for record in found if record.entry.plan_id == shown["plan_id"] and record.commitment]
+    assert [record.entry.kind for record in of_plan] == ["plan.drafted", "plan.submitted"]
+    assert of_plan[0].commitment == of_plan[1].commitment
+    steps = [record.entry.view["steps"] for record in of_plan]
+    assert steps[0] == steps[1]
+    assert [step["action_id"] for step in steps[0]] == ["deeds.note"]
+    (twin,) = [record for record in found if record.entry.plan_id == other["plan_id"] and record.commitment]
+    assert twin.commitment != of_plan[0].commitment, "the same parameters of another plan tell nothing"
+
+
+async def test_w99_w100_the_salt_is_found_again_when_the_draft_was_archived_long_before(house: Installation) -> None:
+    """Also if the execution is archived in a later turn, by another process."""
+    house.add(note([]))
+    shown = await house.app.orchestrator.preview(await house.member(), "deeds.note", {"text": "hello"}, "req-1")
+    await archiver_of(house).turn()
+    await house.execute(shown["plan_id"])
+    of_plan = [record for record in await records(house, plan_id=shown["plan_id"]) if record.commitment]
+    assert len({record.commitment for record in of_plan}) == 1
+    assert len(of_plan) == 2
+
+
+async def test_w100_failures_are_on_record_as_what_they_were(house: Installation) -> None:
+    """A failed attempt, its retry and the final failure carry the error's code; nothing is called a success."""
+    deeds = Deeds(fails=[ActionFailed("busy", "Later.", retryable=True, retry_after_s=0), ActionFailed("no", "Never.")])
+    house.add(deeds.write("deeds.write", RetryMode.KEYED))
+    done = await house.submit(planned("deeds.write", text="hello"))
+    (job,) = await house.run_until_settled(done.plan_id)
+    assert job.status is JobStatus.FAILED
+    found = [record.entry for record in await records(house, plan_id=done.plan_id)]
+    told = [(entry.kind, entry.result, entry.facts.get("error_code")) for entry in found if entry.job_id == job.job_id]
+    assert ("job.failed", "no", "no") in told
+    assert any(code == "busy" for _, _, code in told)
+    assert not any(result == "completed" for _, result, _ in told)
+
+
+async def test_w98_no_secret_and_no_address_stands_in_the_chain(house: Installation) -> None:
+    """Parameters are in the erasable view, redacted, and nowhere else; a secret not even there."""
+    house.add(note([]))
+    secret, address = "hunter2-hunter2", "ann.example@example.com"
+    done = await house.submit(planned("deeds.note", text=f"password: {secret}, for {address}"))
+    await house.run_until_settled(done.plan_id)
+    for record in await records(house):
+        entry = record.entry
+        permanent = str([getattr(entry, name) for name in entry.__slots__ if name != "view"])
+        assert secret not in permanent
+        assert address not in permanent
+        assert secret not in str(entry.view)
+    assert secret.encode() not in house.stored_bytes()
+
+
+async def test_people_are_on_record_with_their_requests(house: Installation) -> None:
+    """Whoever cancels is named, with the id of the request in which it happened."""
+    import structlog
+
+    house.add(note([]))
+    who = await house.member()
+    done = await house.submit(planned("deeds.note", text="a"))
+    with structlog.contextvars.bound_contextvars(request_id="req-cancel"):
+        await house.app.engine.open(who).cancel_plan(done.plan_id)
+    cancelled = [record.entry for record in await records(house, kind="job.cancelled")]
+    assert [(entry.actor_id, entry.request_id) for entry in cancelled] == [(who.actor_id, "req-cancel")]
+
+
+async def test_an_event_is_archived_once_by_archivers_that_race(house: Installation) -> None:
+    """Ten at the same moment: every event has one record, in the order of the events."""
+    house.add(note([]))
+    for n in range(5):
+        await house.submit(planned("deeds.note", text=str(n)))
+    await asyncio.gather(*(archiver_of(house).turn() for _ in range(10)))
+    sources = [record.entry.source for record in await records(house) if record.entry.source]
+    events = [f"work/{number}" for number in range(1, 6)]
+    assert sources == events
+    assert (await house.app.audit_log.verify("acme")).sound
+
+
+@pytest.mark.slow
+async def test_two_processes_archive_side_by_side(tmp_path: Path) -> None:
+    """Two others archive while this one makes work: at the end each event is on record once and the chain is sound."""
+    code = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from tests.installation import installation\n"
+        "from tests.audit.test_archiver import archiver_of\n"
+        "async def main():\n"
+        "    async with installation(Path(sys.argv[1])) as house:\n"
+        "        print('ready', flush=True)\n"
+        "        running = asyncio.create_task(archiver_of(house).run())\n"
+        "        await asyncio.to_thread(sys.stdin.readline)\n"
+        "        running.cancel()\n"
+        "asyncio.run(main())\n"
+    )
+    async with installation(tmp_path) as house:
+        house.add(note([]))
+        others = [
+            await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", code, str(tmp_path)), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            for _ in range(2)
+        ]
+        for other in others:
+            assert other.stdout is not None
+            while b"ready" not in await other.stdout.readline():
+                pass
+        for n in range(60):
+            await house.submit(planned("deeds.note", text=str(n)))
+        for other in others:
+            await other.communicate(b"\n")
+        found = await records(house, kind="plan.submitted")
+        assert len(found) == 60
+        assert len({record.entry.plan_id for record in found}) == 60
+        verdict = await house.app.audit_log.verify("acme")
+        assert verdict.sound, verdict
+
+
+async def test_work_is_not_forgotten_before_the_audit_has_it(house: Installation, clock: FakeClock) -> None:
+    """Ended plans past their retention stay until their events are archived, and go at the next round."""
+    house.add(note([]))
+    done = await house.submit(planned("deeds.note", text="a"))
+    await house.run_until_settled(done.plan_id)
+    clock.advance(40 * 24 * 3600)
+    duty = pruner(house.app.engine.dispatcher, 24 * 3600, house.app.audit_log)
+    assert await duty.run_once() == 0
+    assert len(await house.jobs(done.plan_id)) == 1
+    await archiver_of(house).turn()
+    assert await duty.run_once() == 1
+    assert [record.entry.kind for record in await records(house, kind="job.completed")] == ["job.completed"]

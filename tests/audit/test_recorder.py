@@ -1,0 +1,129 @@
+"""Recording never holds work up and never fails in silence; where it is required, nothing is done without it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from steward.action import RetryMode
+from steward.errors import AuditUnavailable
+from steward.job import JobStatus
+from tests.audit.conftest import MakeEntry
+from tests.conftest import FakeClock
+from tests.installation import Installation, installation, planned
+from tests.worker.deeds import Deeds, note
+
+pytestmark = pytest.mark.anyio
+REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON audit_records BEGIN SELECT RAISE(ABORT, 'no more room'); END"
+
+
+@pytest.fixture
+async def house(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Installation]:
+    """Return an installation that works without its audit."""
+    async with installation(tmp_path, clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def strict(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Installation]:
+    """Return an installation that does nothing without its audit."""
+    async with installation(tmp_path / "strict", clock=clock, env={"AUDIT_MODE": "required"}) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def broken_audit(house: Installation) -> AsyncIterator[None]:
+    """Let the database refuse every audit record while the block runs, and take everything else."""
+    database = house.app.database
+    await database.write(lambda connection: connection.execute(text(REFUSE)).close())
+    try:
+        yield
+    finally:
+        await database.write(lambda connection: connection.execute(text("DROP TRIGGER refuse")).close())
+
+
+def failures(house: Installation) -> float:
+    """Return how many failures the metrics tell of."""
+    lines = house.app.telemetry.render(None).decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("audit_failures_total{"))
+
+
+async def test_w101_a_failure_is_counted_and_what_waits_is_written_later(house: Installation) -> None:
+    """Work goes on, the metric grows, the recorder says that it is not well; afterwards nothing is missing."""
+    house.add(note([]))
+    await house.member()
+    async with broken_audit(house):
+        done = await house.submit(planned("deeds.note", text="a"))
+        jobs = await house.run_until_settled(done.plan_id)
+        assert [job.status for job in jobs] == [JobStatus.COMPLETED]
+        while not failures(house):
+            await house.app.database.ping()
+        assert not house.app.recorder.well
+    await house.app.recorder.written()
+    assert house.app.recorder.well
+    page = await house.app.audit_log.query("acme", limit=10, plan_id=done.plan_id)
+    assert [record.entry.kind for record in page.records] == ["policy.decided"]
+
+
+async def test_w101_where_the_audit_is_required_nothing_is_executed_without_it(strict: Installation) -> None:
+    """503, nothing submitted; as soon as the audit can be written again the same request goes through, on record first."""
+    strict.add(note([]))
+    who = await strict.member()
+    async with broken_audit(strict):
+        with pytest.raises(AuditUnavailable):
+            await strict.submit(planned("deeds.note", text="a"))
+        assert not (await strict.app.engine.open(who).list_plans(limit=5)).plans
+        assert failures(strict) == 1
+        assert not strict.app.recorder.well
+    done = await strict.submit(planned("deeds.note", text="a"))
+    page = await strict.app.audit_log.query("acme", limit=10, plan_id=done.plan_id)
+    assert [record.entry.kind for record in page.records] == ["policy.decided"]
+    assert strict.app.recorder.well
+
+
+async def test_w101_where_the_audit_is_required_no_write_has_its_effect_without_it(
+    strict: Installation, clock: FakeClock
+) -> None:
+    """A write that was submitted before waits, undispatched, and is done once it can be recorded first."""
+    deeds = Deeds()
+    strict.add(deeds.write("deeds.write", RetryMode.NONE))
+    done = await strict.submit(planned("deeds.write", text="a"))
+    async with broken_audit(strict):
+        (job,) = await strict.run_until_settled(done.plan_id)
+        assert (job.status, deeds.done) == (JobStatus.SCHEDULED, [])
+        assert job.error is not None
+        assert job.error.code == "audit_unavailable"
+        assert job.first_dispatched_at is None
+    clock.advance(60)
+    (job,) = await strict.run_until_settled(done.plan_id)
+    assert (job.status, len(deeds.done)) == (JobStatus.COMPLETED, 1)
+    page = await strict.app.audit_log.query("acme", limit=10, kind="effect.ahead")
+    (ahead,) = page.records
+    assert (ahead.entry.job_id, ahead.entry.facts["on_behalf_of"]) == (job.job_id, job.actor_id)
+
+
+async def test_what_cannot_be_kept_does_not_stand_in_the_way(house: Installation, entry: MakeEntry) -> None:
+    """An entry that JSON cannot hold is counted as a failure; those beside it are recorded."""
+    house.app.recorder.note(entry(), entry(facts={"n": 2**60}), entry())
+    await house.app.recorder.written()
+    assert len((await house.app.audit_log.query("acme", limit=10)).records) == 2
+    assert failures(house) == 1
+
+
+async def test_what_waits_at_the_end_is_written_before_the_database_is_closed(tmp_path: Path, entry: MakeEntry) -> None:
+    """A stop right after a note loses nothing."""
+    async with installation(tmp_path / "a") as house:
+        house.app.recorder.note(entry(), entry())
+    async with installation(tmp_path / "a") as house:
+        assert len((await house.app.audit_log.query("acme", limit=10)).records) == 2
+
+
+async def test_more_than_may_wait_is_lost_and_said(house: Installation, entry: MakeEntry) -> None:
+    """Memory is bounded; what is beyond is counted."""
+    from steward.recorder import MAX_WAITING
+
+    house.app.recorder.note(*[entry()] * MAX_WAITING)
+    house.app.recorder.note(entry(), entry())
+    assert failures(house) == 2

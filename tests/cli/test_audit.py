@@ -1,0 +1,77 @@
+"""``steward audit``: the record, its check, and evidence that needs no server."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Machine, Shell, environment, steward
+
+pytestmark = pytest.mark.slow
+
+
+def plan_on_record(beside: Shell) -> str:
+    """Run a sentence, and return its plan once its end is on record."""
+    plan_id = beside.json("run", "--yes", "write 'audited' to audited.txt")["plan_id"]
+    while not beside.json("audit", "list", "--plan", plan_id, "--kind", "plan.completed")["records"]:
+        pass  # the archiver is at most half a second behind
+    return plan_id
+
+
+def test_the_record_of_a_plan_is_listed(beside: Shell, up: Machine) -> None:
+    """As a table with who, what, result and rule, and as JSON."""
+    plan_id = plan_on_record(beside)
+    kinds = {record["kind"] for record in beside.json("audit", "list", "--plan", plan_id)["records"]}
+    assert {"policy.decided", "plan.drafted", "plan.submitted", "job.dispatched", "job.completed"} <= kinds
+    table = beside.steward("audit", "list", "--plan", plan_id)
+    assert table.code == 0
+    assert "plan.submitted" in table.out
+    assert "allow" in table.out
+
+
+def test_the_chain_is_checked(beside: Shell) -> None:
+    """It says up to where it is signed and what to note; what was noted is found again, and something else is not."""
+    plan_on_record(beside)
+    checked = beside.steward("audit", "verify")
+    assert checked.code == 0, checked.err
+    assert "--noted" in checked.out
+    verdict = beside.json("audit", "verify")
+    noted = f"{verdict['head']}:{verdict['hash']}"
+    assert beside.steward("audit", "verify", "--noted", noted).code == 0
+    wrong = beside.steward("audit", "verify", "--noted", f"{verdict['head']}:{'0' * 64}")
+    assert wrong.code == 1
+    assert "noted" in wrong.err
+
+
+def test_evidence_is_checked_without_a_server(beside: Shell, up: Machine, tmp_path: Path) -> None:
+    """On a machine that has only the file and the public key: exit 0 as it is, 1 once anything in it was changed."""
+    plan_id = plan_on_record(beside)
+    file = tmp_path / "evidence.json"
+    assert beside.steward("audit", "export", plan_id, "--output", str(file)).code == 0
+    key = next(key["public_key"] for key in beside.json("audit", "verify")["keys"] if key["signs"])
+    elsewhere = environment(tmp_path / "nowhere")
+    good = steward(elsewhere, "audit", "verify", "--file", str(file), "--public-key", key)
+    assert good.returncode == 0, good.stderr
+    assert plan_id in good.stdout
+    unkeyed = steward(elsewhere, "audit", "verify", "--file", str(file))
+    assert unkeyed.returncode == 0
+    assert key in unkeyed.stderr.replace("\n", "")
+    document = json.loads(file.read_text())
+    document["records"][0]["result"] = "deny"
+    file.write_text(json.dumps(document))
+    changed = steward(elsewhere, "audit", "verify", "--file", str(file), "--public-key", key)
+    assert changed.returncode == 1
+    assert f"Record {document['records'][0]['sequence']}" in changed.stderr
+    other = steward(elsewhere, "audit", "verify", "--file", str(file), "--public-key", "0" * 64, "--json")
+    assert other.returncode == 1
+    assert json.loads(other.stdout)["sound"] is False
+
+
+def test_wrong_usage_is_told(shell: Shell, tmp_path: Path) -> None:
+    """A file that is no JSON, and options that do not go together."""
+    (tmp_path / "note.txt").write_text("no evidence")
+    shell.use(environment(tmp_path))
+    assert shell.steward("audit", "verify", "--file", str(tmp_path / "note.txt")).code == 2
+    assert shell.steward("audit", "verify", "--public-key", "ab").code == 2
+    assert shell.steward("audit", "verify", "--file", "x.json", "--noted", "1:ab").code == 2
+    assert shell.steward("audit", "verify", "--file", str(tmp_path / "missing.json")).code == 1
