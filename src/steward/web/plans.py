@@ -56,7 +56,7 @@ class _PlanningCount:
     "/plan",
     operation_id="plans_create",
     summary="Turn a sentence into a checked plan",
-    responses=documented(answers.Plan, 429, 502, 504, body=True),
+    responses=documented(answers.Plan, 429, 502, 504, body=True, tenancy="workspace"),
 )
 async def create_plan(principal: Previewer, services: Services, request_id: RequestId, body: PlanBody) -> Response:
     """Nothing runs. A request that lacks something comes back with questions and no runnable step."""
@@ -71,7 +71,7 @@ async def create_plan(principal: Previewer, services: Services, request_id: Requ
     "/plans/{plan_id}/revise",
     operation_id="plans_revise",
     summary="Make a new plan from an old one",
-    responses=documented(answers.Plan, 404, 409, 429, 502, 504, body=True),
+    responses=documented(answers.Plan, 404, 409, 429, 502, 504, body=True, tenancy="workspace"),
 )
 async def revise_plan(
     principal: Previewer, services: Services, request_id: RequestId, plan_id: PlanId, body: ReviseBody
@@ -94,7 +94,7 @@ def _submitted(submitted: Submitted) -> Response:
     operation_id="plans_execute",
     summary="Execute a plan, or run actions",
     status_code=202,
-    responses=documented(answers.Submitted, 404, 409, 429, status=202, body=True),
+    responses=documented(answers.Submitted, 404, 409, 429, status=202, body=True, tenancy="workspace"),
 )
 async def execute(
     principal: Executor, services: Services, request_id: RequestId, key: IdempotencyKey, body: ExecuteBody
@@ -132,7 +132,10 @@ def _summary(plan: PlanRecord) -> dict[str, Any]:
 
 
 @router.get(
-    "/plans", operation_id="plans_list", summary="List plans, newest first", responses=documented(answers.PlanPage)
+    "/plans",
+    operation_id="plans_list",
+    summary="List plans, newest first",
+    responses=documented(answers.PlanPage, tenancy="workspace"),
 )
 async def list_plans(
     principal: Previewer,
@@ -160,7 +163,7 @@ async def list_plans(
     "/plans/{plan_id}",
     operation_id="plans_show",
     summary="Show a plan",
-    responses=documented(answers.PlanDetail, 404),
+    responses=documented(answers.PlanDetail, 404, tenancy="workspace"),
 )
 async def show_plan(principal: Previewer, services: Services, plan_id: PlanId) -> Response:
     """One plan with its steps, decisions, approval and jobs."""
@@ -171,7 +174,7 @@ async def show_plan(principal: Previewer, services: Services, plan_id: PlanId) -
     "/plans/{plan_id}/cancel",
     operation_id="plans_cancel",
     summary="Cancel a plan",
-    responses=documented(answers.PlanDetail, 404, 409, body=True),
+    responses=documented(answers.PlanDetail, 404, 409, body=True, tenancy="workspace"),
 )
 async def cancel_plan(principal: Executor, services: Services, plan_id: PlanId, _body: Body | None = None) -> Response:
     """Steps that have not started are cancelled; running ones are asked to stop."""
@@ -183,7 +186,7 @@ async def cancel_plan(principal: Executor, services: Services, plan_id: PlanId, 
     "/plans/{plan_id}/explain",
     operation_id="plans_explain",
     summary="Say why a plan is where it is",
-    responses=documented(answers.Explanation, 404),
+    responses=documented(answers.Explanation, 404, tenancy="workspace"),
 )
 async def explain_plan(principal: Previewer, services: Services, plan_id: PlanId) -> Response:
     """Why it is not running, or was refused, since when, and what would change that."""
