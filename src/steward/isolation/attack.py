@@ -7,7 +7,8 @@ has. Nothing of the other's may come back, and the two answers must be the same.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 from steward.identity import Role
 from steward.isolation.compare import difference
@@ -35,7 +36,7 @@ class Attack:
 
     victim: Tenant
     attacker: Tenant
-    requests: Mapping[str, Request]
+    requests: Mapping[str, Sequence[Request]]
     """What the attacker's own requests look like, by operation."""
     report: Report
     roles: Sequence[Role] = ROLES
@@ -76,9 +77,11 @@ class Attack:
                     unpublished, replace(request, operation=unpublished, body=None), slots[0], Role.ADMIN, 1
                 )
 
-    def _base(self, operation: Operation) -> Request | None:
-        """Return a request of the attacker's own for an operation, with no name in it that was used before."""
-        found = self.requests.get(operation.name) or next(self.attacker.forge.requests(operation), None)
+    def _base(self, operation: Operation, slot: Slot | None = None) -> Request | None:
+        """Return a request of the attacker's own, with no name in it that was used before, if it can be with the slot in it."""
+        known = self.requests.get(operation.name) or list(islice(self.attacker.forge.requests(operation), 1))
+        fitting = [request for request in known if slot and slot.path and _reaches(request.body, slot.path)]
+        found = next(iter([*fitting, *known]), None)
         if found is None and operation.path_names():  # it has nothing of its own there: the victim's will be put in
             found = Request(operation, in_path=dict.fromkeys(operation.path_names(), "none"))
         return None if found is None else fresh(replace(found, headers={}), self.attacker)
@@ -94,7 +97,7 @@ class Attack:
         tried = 0
         for role in self.roles:
             for slot in _slots_of(operation):
-                if (request := self._base(operation)) is not None:
+                if (request := self._base(operation, slot)) is not None:
                     most = _VALUES_OF_ADMIN if role is Role.ADMIN else 1
                     tried += await self._pair(operation, request, slot, role, most)
         return tried
@@ -161,6 +164,20 @@ class Attack:
         if answer.status == HTTPStatus.UNAUTHORIZED and role is not None:
             self.report.add(Kind.UNTRIED, operation.name, f"The audit's own key of role {role} was refused.")
         return answer
+
+
+def _reaches(body: Any, path: tuple[str | int, ...]) -> bool:
+    """Whether a body has a place."""
+    for part in path:
+        if isinstance(part, int):
+            if not isinstance(body, list) or len(body) <= part:
+                return False
+            body = body[part]
+        elif isinstance(body, Mapping) and part in body:
+            body = body[part]
+        else:
+            return False
+    return True
 
 
 def look(report: Report, victim: Tenant, door: str, text: str) -> None:

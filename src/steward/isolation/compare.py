@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from steward.isolation.tenant import Answer
-from steward.isolation.values import ID
+from steward.isolation.values import CANARY, ID
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _REQUEST: Final = re.compile(r"isolation-[a-z]-\d{8}")
@@ -48,6 +48,7 @@ def _apart(mine: str, theirs: str) -> str:
 def neutral(text: str) -> str:
     """Return a text with what is new in every answer taken out: ids, request ids, times, digests."""
     for pattern, word in (
+        (CANARY, "<canary>"),
         (_REQUEST, "<request>"),
         (_SECRET, "<key>"),
         (ID, "<id>"),

@@ -23,8 +23,8 @@ EVERYTHING: Final = "evt_0000000000000000"
 class Furnished:
     """What was tried and what was accepted."""
 
-    requests: dict[str, Request] = field(default_factory=dict)
-    """By operation: one that was accepted, else the last that was tried."""
+    requests: dict[str, list[Request]] = field(default_factory=dict)
+    """By operation: those that were accepted, else the last that was tried."""
     accepted: set[str] = field(default_factory=set)
     marked: set[str] = field(default_factory=set)
     """Fields (as ``operation slot``) that carried a canary in a request that was accepted."""
@@ -44,7 +44,7 @@ async def furnish(tenant: Tenant, operations: Sequence[Operation]) -> Furnished:
             await _read(tenant, operation, furnished)
     for operation in operations:
         if operation.method == "DELETE" and (found := next(tenant.forge.requests(operation), None)):
-            furnished.requests[operation.name] = found
+            furnished.requests[operation.name] = [found]
     return furnished
 
 
@@ -95,24 +95,34 @@ async def _post(tenant: Tenant, furnished: Furnished, path: str, body: Mapping[s
 
 
 async def _write(tenant: Tenant, operation: Operation, furnished: Furnished) -> None:
-    """Try the requests that may be accepted until one is."""
+    """Send every form of a request, at the newest of what there is in the path that takes one."""
+    taken: list[Request] = []
+    tried: Request | None = None
     for candidate in tenant.forge.requests(operation):
-        request = candidate
-        for _ in range(_MOST_REPAIRS):
-            furnished.requests[operation.name] = request
-            answer = await tenant.own(request)
-            if answer.good:
-                furnished.accepted.add(operation.name)
-                furnished.marked |= marks([request.body, dict(request.headers)], tenant)
-                return
-            request, before = _repaired(request, answer), request
-            if request == before:
-                break
+        if taken and candidate.in_path != taken[0].in_path:
+            break
+        tried = await _until_accepted(tenant, candidate, furnished, taken)
+    furnished.requests[operation.name] = taken or ([] if tried is None else [tried])
+    furnished.accepted.update([operation.name] if taken else [])
+
+
+async def _until_accepted(tenant: Tenant, request: Request, furnished: Furnished, taken: list[Request]) -> Request:
+    """Send a request, each time without what it was refused for; return the last form."""
+    for _ in range(_MOST_REPAIRS):
+        answer = await tenant.own(request)
+        if answer.good:
+            taken.append(request)
+            furnished.marked |= marks([request.body, dict(request.headers)], tenant)
+            break
+        request, before = _repaired(request, answer), request
+        if request == before:
+            break
+    return request
 
 
 async def _read(tenant: Tenant, operation: Operation, furnished: Furnished) -> None:
     for request in tenant.forge.requests(operation):
-        furnished.requests[operation.name] = request
+        furnished.requests[operation.name] = [request]
         if operation.streams:
             answer = await tenant.own(replace(request, headers={"Last-Event-ID": EVERYTHING}))
             for line in answer.text.splitlines():

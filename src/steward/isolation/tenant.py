@@ -18,7 +18,7 @@ ROLES: Final = (Role.ADMIN, Role.DEVELOPER, Role.APPROVER, Role.AUDITOR, Role.VI
 """Every role of a workspace, the mightiest first."""
 REQUEST_ID: Final = "isolation-{tag}-{number:08}"
 _TIMEOUT_S: Final = 30.0
-_QUIET_S: Final = 0.1
+_QUIET_S: Final = 0.05
 """How long a stream has to be quiet for what it had to say to be over, in seconds."""
 _MOST_WAITS: Final = 20
 _LONGEST_WAIT_S: Final = 60.0
