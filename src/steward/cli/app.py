@@ -9,6 +9,7 @@ from steward.cli import (
     actions,
     approvals,
     doctor,
+    isolation_audit,
     jobs,
     keys,
     members,
@@ -55,6 +56,7 @@ app.add_typer(members.app, name="members", rich_help_panel=_MANAGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_MANAGE)
 app.add_typer(policies.app, name="policy", rich_help_panel=_MANAGE)
 app.command("doctor", rich_help_panel=_MANAGE)(doctor.doctor)
+app.command("isolation-audit", rich_help_panel=_MANAGE)(isolation_audit.isolation_audit)
 app.command("version", rich_help_panel=_MANAGE)(version.version)
 
 

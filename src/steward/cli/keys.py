@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.cli.options import AsJson, KeyId, duration, group
+from steward.cli.options import AsJson, KeyId, about, duration, group
 from steward.identity import Role
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ ExpiresIn = Annotated[
 
 
 @app.command("create")
+@about("installation")
 def create(
     *,
     workspace: Annotated[str, typer.Option("--workspace", "-w", help="The workspace it acts in.")],
@@ -102,6 +103,7 @@ def _hand_out(key: "ApiKey", token: str, *, as_json: bool) -> None:
 
 
 @app.command("list")
+@about("installation")
 def list_keys(
     *,
     workspace: Annotated[str | None, typer.Option("--workspace", "-w", help="Only keys of this workspace.")] = None,

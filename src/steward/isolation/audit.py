@@ -15,7 +15,7 @@ from steward.clock import SystemClock
 from steward.database.engine import Database
 from steward.directories.sql import SqlDirectory
 from steward.errors import Conflict
-from steward.identity import Role, scopes_of
+from steward.identity import Role
 from steward.ids import IdFactory
 from steward.isolation import special
 from steward.isolation.attack import NAMES, Attack, look
@@ -25,9 +25,11 @@ from steward.isolation.furnish import Furnished, furnish
 from steward.isolation.report import DoorKind, Kind, Report
 from steward.isolation.rows import changed, stored
 from steward.isolation.tenant import ROLES, CannotAudit, Tenant
+from steward.isolation.values import Strangers
 
 VICTIM: Final = "isolation-audit-a"
 ATTACKER: Final = "isolation-audit-b"
+_BY: Final = "isolation-audit"
 _VALID: Final = timedelta(hours=6)
 _MOST_CHANGES_TOLD: Final = 10
 Progress = Callable[[str, float], None]
@@ -49,8 +51,8 @@ class Target:
     commands: "Commands | None" = None
 
 
-Commands = Callable[[str, Tenant, Tenant, Report], None]
-"""Attacks the command line: address, victim, attacker, report."""
+Commands = Callable[[str, Tenant, Tenant, Strangers, Report], None]
+"""Attacks the command line of the server at an address, where the victim's values and their strangers are known."""
 
 
 @dataclass
@@ -80,7 +82,7 @@ class _Run:
         await special.credentials(self.victim, self.attacker, attack.strangers, self.report)
         if self.target.commands is not None:
             self.progress("the command line", 0.9)
-            self.target.commands(self.target.url, self.victim, self.attacker, self.report)
+            self.target.commands(self.target.url, self.victim, self.attacker, attack.strangers, self.report)
         await special.metrics(self.victim, self.attacker, self.target.metrics_token, self.report)
         self._compare(before, await self._stored())
 
@@ -91,7 +93,7 @@ class _Run:
         async with AsyncExitStack() as listening:
             for operation in streams:
                 for role in self.target.roles:
-                    if self._may(operation, role):
+                    if operation.open_to(role):
                         lines = await listening.enter_async_context(self.attacker.listening(operation.path, role))
                         heard.append((operation.path, lines))
             done = await furnish(self.victim, self.operations)
@@ -103,12 +105,6 @@ class _Run:
             if strange := [line for line in lines if line.startswith("event:")]:
                 text = f"It carried {len(strange)} events while only the other workspace worked."
                 self.report.add(Kind.CANARY, path, text)
-
-    @staticmethod
-    def _may(operation: Operation, role: Role) -> bool:
-        """Whether a role has the scopes of an operation."""
-        needed = {scope for item in operation.about.get("security", ()) for scopes in item.values() for scope in scopes}
-        return needed <= {scope.value for scope in scopes_of(frozenset({role}))}
 
     async def _stored(self) -> Mapping[str, str]:
         return await stored(self.target.database, self.target.files, self.victim.workspace_id)
@@ -202,13 +198,13 @@ async def _keys(target: Target) -> AsyncIterator[Mapping[str, Mapping[Role, str]
     try:
         for workspace_id in (VICTIM, ATTACKER):
             with suppress(Conflict):  # there since an earlier audit
-                await directory.create_workspace(workspace_id, "Isolation audit")
+                await directory.create_workspace(workspace_id, "Isolation audit", by=_BY)
             for role in ROLES:
                 key, token = mint_key(ids, clock, workspace_id, role, "isolation audit", _VALID)
-                await directory.add_key(key)
+                await directory.add_key(key, by=_BY)
                 made.append(key.key_id)
                 tokens.setdefault(workspace_id, {})[role] = token
         yield tokens
     finally:
         for key_id in made:
-            await directory.revoke_key(key_id)
+            await directory.revoke_key(key_id, by=_BY)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from steward.identity import Role, scopes_of
 from steward.tenancy import TENANCIES, TENANCY_KEY
 
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete", "head", "options"})
@@ -125,6 +126,11 @@ class Operation:
     def body_required(self) -> bool:
         """Whether a request without a body is refused."""
         return bool(self.about.get("requestBody", {}).get("required"))
+
+    def open_to(self, role: Role) -> bool:
+        """Whether a role has the scopes that it needs."""
+        needed = {scope for item in self.about.get("security", ()) for scopes in item.values() for scope in scopes}
+        return needed <= {scope.value for scope in scopes_of(frozenset({role}))}
 
     def parameters(self) -> Iterator[Slot]:
         """Yield the slots outside the body."""

@@ -16,6 +16,8 @@ from steward.isolation.values import CANARY
 
 _MOST_REPAIRS: Final = 6
 _WAIT_MS: Final = 10_000
+DOUBT: Final = "isolation.doubt"
+"""Ends without anybody knowing how; an installation of the audit's own has it."""
 EVERYTHING: Final = "evt_0000000000000000"
 
 
@@ -68,9 +70,11 @@ async def work(tenant: Tenant, furnished: Furnished) -> None:
     ]
     for step in steps:
         step["client_request_id"] = canary(execute + "actions/0/client_request_id")
+    doubt = {"action_id": DOUBT, "params": {"text": canary(execute + "actions/0/params")}}
     missing = {"action_id": "file.read", "params": {"path": f"{canary(execute + 'actions/0/params')}.txt"}}
     await post("/ai/execute", {"actions": steps})
     await post("/ai/execute", {"actions": [missing]})
+    await post("/ai/execute", {"actions": [doubt]})  # refused where there is no such action
     await post("/ai/execute", {"actions": [steps[2] | {"client_request_id": canary("")}], "run_at": FAR_OFF})
     if drafts[0].good:
         await post("/ai/execute", {"plan_id": drafts[0].document["plan_id"]})
