@@ -68,7 +68,7 @@ def attack_commands(url: str, victim: Tenant, attacker: Tenant, strangers: Stran
                 door.attacks += 1
                 report.compared += 1
                 look(report, victim, name, mine)
-                if _without(mine, foreign) != _without(theirs, unknown):
+                if foreign != unknown and _without(mine, foreign) != _without(theirs, unknown):
                     report.add(Kind.TELLS, name, "It says of a foreign value what it does not say of an unknown one.")
 
 

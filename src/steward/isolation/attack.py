@@ -161,6 +161,10 @@ class Attack:
         self.victim.canaries.burn(repr(request))
         answer = await self.attacker.send(request, role)
         look(self.report, self.victim, operation.name, answer.everything)
+        if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.report.add(
+                Kind.UNTRIED, operation.name, "A request was answered with 500, so nothing can be said of it."
+            )
         if answer.status == HTTPStatus.UNAUTHORIZED and role is not None:
             self.report.add(Kind.UNTRIED, operation.name, f"The audit's own key of role {role} was refused.")
         return answer
