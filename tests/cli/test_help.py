@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import steward.cli
 from steward.cli.app import app
+from steward.cli.isolation_commands import commands
 
 COMMANDS = [
     *("up", "serve", "worker", "plan", "run", "doctor", "isolation-audit"),
@@ -25,6 +28,21 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     shown = CliRunner().invoke(app, [*command.split(), "--help"])
     assert shown.exit_code == 0
     assert f"Example: steward {command}" in " ".join(shown.output.split())
+
+
+def test_every_command_declares_whose_things_it_is_about() -> None:
+    """One of the four words; those that speak to a server with a key are about the caller's workspace or shared."""
+    declared = {" ".join(words): tenancy for words, _, tenancy in commands()}
+    assert None not in declared.values(), declared
+    speaking = {
+        f"{path.stem} "
+        for path in Path(steward.cli.__file__).parent.glob("*.py")
+        if "Client.here()" in path.read_text()
+    }
+    assert speaking >= {"jobs ", "plans ", "actions "}
+    for name, tenancy in declared.items():
+        if name.partition(" ")[0] + " " in speaking and name != "doctor":
+            assert tenancy in {"workspace", "shared"}, name
 
 
 def test_what_is_not_built_yet_is_not_in_the_help() -> None:
