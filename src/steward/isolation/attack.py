@@ -55,8 +55,8 @@ class Attack:
             case "shared":
                 door.attacks += await self._same(operation) + await self._slots(operation)
             case _:
-                await self._as_the_caller(operation)
-                door.attacks += await self._slots(operation)
+                asked = await self._as_the_caller(operation)
+                door.attacks += await self._slots(operation) or (0 if list(_slots_of(operation)) else asked)
                 missing = [name for name in operation.path_names() if not self._values(Slot("path", name, {}), 1)]
                 if missing:
                     door.attacks, door.why_not = 0, f"Nothing of the other's is known for {', '.join(missing)}."
@@ -86,12 +86,15 @@ class Attack:
             found = Request(operation, in_path=dict.fromkeys(operation.path_names(), "none"))
         return None if found is None else fresh(replace(found, headers={}), self.attacker)
 
-    async def _as_the_caller(self, operation: Operation) -> None:
-        """Send what is right: its answer must hold nothing of the other's."""
+    async def _as_the_caller(self, operation: Operation) -> int:
+        """Send what is right, if it changes nothing or takes nothing: its answer must hold nothing of the other's."""
+        sent = 0
         for role in self.roles:
-            request = self._base(operation)
-            if operation.reads and request is not None:
+            request = self._base(operation) or (None if operation.path_names() else Request(operation))
+            if request is not None and (operation.reads or not list(_slots_of(operation))):
                 await self._send(operation, request, role)
+                sent += 1
+        return sent
 
     async def _slots(self, operation: Operation) -> int:
         tried = 0
@@ -165,7 +168,7 @@ class Attack:
             self.report.add(
                 Kind.UNTRIED, operation.name, "A request was answered with 500, so nothing can be said of it."
             )
-        if answer.status == HTTPStatus.UNAUTHORIZED and role is not None:
+        if answer.status == HTTPStatus.UNAUTHORIZED and role is not None and operation.about.get("security"):
             self.report.add(Kind.UNTRIED, operation.name, f"The audit's own key of role {role} was refused.")
         return answer
 

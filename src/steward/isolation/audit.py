@@ -124,9 +124,9 @@ async def audit(target: Target, progress: Progress = lambda _what, _share: None)
     """Attack an installation and return what was found; raises ``CannotAudit`` where that is not possible."""
     began = time.monotonic()
     start = target.log.stat().st_size if target.log is not None else 0
-    async with httpx2.AsyncClient(base_url=target.url, trust_env=False) as http, _keys(target) as tokens:
-        victim = Tenant("a", VICTIM, tokens[VICTIM], http)
-        attacker = Tenant("b", ATTACKER, tokens[ATTACKER], http)
+    async with _keys(target) as tokens, _client(target) as one, _client(target) as other:
+        victim = Tenant("a", VICTIM, tokens[VICTIM], one)
+        attacker = Tenant("b", ATTACKER, tokens[ATTACKER], other)
         operations = await _operations(attacker)
         report = Report(target.url, (VICTIM, ATTACKER))
         for operation in operations:
@@ -141,6 +141,10 @@ async def audit(target: Target, progress: Progress = lambda _what, _share: None)
     report.seconds = time.monotonic() - began
     report.close()
     return report
+
+
+def _client(target: Target) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(base_url=target.url, trust_env=False)
 
 
 async def _operations(tenant: Tenant) -> list[Operation]:
@@ -161,7 +165,7 @@ def _announce(report: Report, operation: Operation) -> None:
     if operation.streams:
         report.door(DoorKind.STREAM, operation.path, operation.tenancy)
     for slot in (*operation.parameters(), *operation.fields()):
-        if (kind := NAMES.get(slot.name.lower())) is not None:
+        if operation.tenancy != "installation" and (kind := NAMES.get(slot.name.lower())) is not None:
             report.door(kind, f"{slot.name} of {operation.name}", operation.tenancy)
 
 

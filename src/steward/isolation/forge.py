@@ -83,13 +83,19 @@ class Forge:
 
     def _paths(self, operation: Operation) -> Iterator[dict[str, str]]:
         """Yield what may stand in the path: the newest of each, then the last of them older and older."""
-        choices = [(slot.name, self._all_own(slot)) for slot in operation.needed() if slot.place == "path"]
+        choices = [(slot.name, self._in_path(operation, slot)) for slot in operation.needed() if slot.place == "path"]
         if all(values for _, values in choices):
             newest = {name: values[0] for name, values in choices}
             yield newest
             if choices:
                 name, values = choices[-1]
                 yield from ({**newest, name: older} for older in values[1:_PATHS])
+
+    def _in_path(self, operation: Operation, slot: Slot) -> list[str]:
+        """Return what may stand in a path: what is there; where a request makes what it names, a new name before it."""
+        known = self._all_own(slot)
+        made = operation.method == "PUT" and not slot.prefixes
+        return [self._canaries.new(f"{operation.name} {slot}"), *known] if made else known
 
     def _all_own(self, slot: Slot) -> list[str]:
         """Return the workspace's own values that belong in a slot."""
@@ -171,7 +177,7 @@ class Forge:
 def kinds_of(slot: Slot) -> list[str]:
     """Return the kinds of values that belong in a slot, the surest first."""
     named = [*slot.prefixes, slot.name.removesuffix("_id")] if slot.name.endswith("_id") else [*slot.prefixes]
-    kinds = [slot.name, *named]
+    kinds = [slot.name, *named] if slot.place != "path" else [f"{slot.name}_id", slot.name, *named]
     if slot.name == "cursor":
         kinds.append("next_cursor")
     if slot.name.lower() == "last-event-id":

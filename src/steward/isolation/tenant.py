@@ -102,6 +102,7 @@ class Tenant:
                 raise CannotAudit(
                     f"The server stopped answering at {method} {path} ({type(error).__name__})."
                 ) from error
+            self.http.cookies.clear()  # a session that was opened on the way is nobody's credential here
             if response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
                 return _answer(response)
             pause = min(float(response.headers.get("retry-after", "1")), _LONGEST_WAIT_S)
