@@ -52,6 +52,7 @@ def create(
 
 
 @app.command("rotate")
+@about("installation")
 def rotate(
     key_id: KeyId,
     *,
@@ -138,6 +139,7 @@ def list_keys(
 
 
 @app.command("role")
+@about("installation")
 def change_role(
     key_id: KeyId,
     role: Annotated[Role, typer.Argument(metavar="ROLE", help="viewer, developer, approver, auditor or admin.")],
@@ -156,6 +158,7 @@ def change_role(
 
 
 @app.command("revoke")
+@about("installation")
 def revoke(key_id: KeyId, *, as_json: AsJson = False) -> None:
     """Revoke a key for good; a fifth of a second later every process refuses it.
 

@@ -61,6 +61,7 @@ def list_workspaces(*, as_json: AsJson = False) -> None:
 
 
 @app.command("show")
+@about("installation")
 def show_workspace(workspace_id: WorkspaceId, *, as_json: AsJson = False) -> None:
     """Show a workspace with its settings.
 
@@ -84,6 +85,7 @@ def show_workspace(workspace_id: WorkspaceId, *, as_json: AsJson = False) -> Non
 
 
 @app.command("settings")
+@about("installation")
 def change_settings(
     workspace_id: WorkspaceId,
     *,

@@ -9,4 +9,4 @@ from steward.actions import Content, action
 @action("isolation.doubt", effect="write", retry="none")
 def doubt(text: Annotated[str, Content]) -> None:
     """End without anybody knowing whether it happened, so that there is something for a person to settle."""
-    raise OutcomeUnknown("no_answer", f"Nobody answered {len(text)} characters.")
+    raise OutcomeUnknown("cannot_tell", f"Nobody answered {len(text)} characters.")

@@ -1,0 +1,167 @@
+"""Keys, members and policies of one workspace are nothing to another, also where both use the same names."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steward.authenticators.api_key import mint_key
+from steward.database.engine import Database
+from steward.database.migrate import upgrade
+from steward.directories.sql import SqlDirectory
+from steward.directory import ApiKey, WorkspacePolicy
+from steward.errors import NotFound
+from steward.identity import Role
+from steward.ids import IdFactory
+from tests.conftest import FakeClock
+
+pytestmark = pytest.mark.anyio
+ANN = "ann@example.com"
+
+
+@pytest.fixture
+async def directory(tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqlDirectory]:
+    """Return a directory with the workspaces acme and beta."""
+    database = Database(f"sqlite:///{tmp_path}/steward.db")
+    upgrade(database)
+    opened = SqlDirectory(database, clock)
+    for workspace_id in ("acme", "beta"):
+        await opened.create_workspace(workspace_id, workspace_id, by="test")
+    yield opened
+    await database.aclose()
+
+
+def minted(clock: FakeClock, workspace_id: str) -> ApiKey:
+    """Return a new key."""
+    return mint_key(IdFactory(clock), clock, workspace_id, Role.DEVELOPER, "office", None)[0]
+
+
+def policy(clock: FakeClock, workspace_id: str, text: str) -> WorkspacePolicy:
+    """Return a policy called night."""
+    return WorkspacePolicy(
+        workspace_id=workspace_id, name="night", text=text, changed_by="test", changed_at=clock.now()
+    )
+
+
+async def told(awaited: Any) -> tuple[str, str]:
+    """Return what a refusal says."""
+    with pytest.raises(NotFound) as caught:
+        await awaited
+    return caught.value.stable_code, caught.value.detail
+
+
+# -- keys -------------------------------------------------------------------------------------------------------------
+
+
+async def test_keys_are_listed_by_workspace(directory: SqlDirectory, clock: FakeClock) -> None:
+    """Each workspace's list has its own keys and no other."""
+    mine, theirs = minted(clock, "acme"), minted(clock, "beta")
+    for key in (mine, theirs):
+        await directory.add_key(key, by="test")
+    assert [key.key_id for key in await directory.list_keys("acme")] == [mine.key_id]
+    assert [key.key_id for key in await directory.list_keys("beta")] == [theirs.key_id]
+
+
+async def test_a_foreign_key_is_changed_by_nobody(directory: SqlDirectory, clock: FakeClock) -> None:
+    """Revoking, demoting and replacing it from another workspace says what is said of a key that nobody has."""
+    theirs = minted(clock, "acme")
+    await directory.add_key(theirs, by="test")
+    answers = set()
+    for key_id in (theirs.key_id, f"key_{'z' * 24}"):
+        answers |= {
+            await told(directory.revoke_key(key_id, by="intruder", workspace_id="beta")),
+            await told(directory.change_key_role(key_id, Role.VIEWER, by="intruder", workspace_id="beta")),
+            await told(directory.replace_key(key_id, minted(clock, "beta"), timedelta(0), by="intruder")),
+        }
+    assert len(answers) == 1
+    assert await directory.get_key(theirs.key_id) == theirs
+    assert await directory.list_keys("beta") == ()
+
+
+async def test_a_key_is_nobody_in_another_workspace(directory: SqlDirectory, clock: FakeClock) -> None:
+    """Asked who a key is now, the directory knows it in its own workspace only."""
+    mine = minted(clock, "acme")
+    await directory.add_key(mine, by="test")
+    assert await directory.principal_of("acme", mine.key_id) == mine.principal
+    assert await directory.principal_of("beta", mine.key_id) is None
+
+
+# -- members ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_same_person_is_two_members(directory: SqlDirectory) -> None:
+    """Roles, name and state of a person in one workspace are not those in another."""
+    await directory.set_member("acme", ANN, by="test", name="Ann of acme", roles=frozenset({Role.ADMIN}))
+    await directory.set_member("beta", ANN, by="test", name="Ann of beta", roles=frozenset({Role.VIEWER}))
+    await directory.set_member("beta", ANN, by="test", disabled=True)
+    mine, theirs = await directory.get_member("acme", ANN), await directory.get_member("beta", ANN)
+    assert mine is not None
+    assert theirs is not None
+    assert (mine.workspace_id, mine.name, mine.roles, mine.disabled_at) == ("acme", "Ann of acme", {Role.ADMIN}, None)
+    assert (theirs.workspace_id, theirs.name, theirs.roles) == ("beta", "Ann of beta", {Role.VIEWER})
+    assert await directory.principal_of("acme", ANN) == mine.principal
+
+
+async def test_members_are_listed_by_workspace(directory: SqlDirectory) -> None:
+    """Each workspace's list has its own members and no other."""
+    await directory.set_member("acme", ANN, by="test")
+    await directory.set_member("beta", "bob@example.com", by="test")
+    assert [member.actor_id for member in await directory.list_members("acme")] == [ANN]
+    assert [member.actor_id for member in await directory.list_members("beta")] == ["bob@example.com"]
+
+
+async def test_a_foreign_member_is_unknown(directory: SqlDirectory) -> None:
+    """Who is a member elsewhere is nobody here, and cannot be removed from here."""
+    await directory.set_member("acme", ANN, by="test")
+    before = await directory.get_member("acme", ANN)
+    assert await directory.get_member("beta", ANN) is None
+    assert await directory.principal_of("beta", ANN) is None
+    assert await told(directory.remove_member("beta", ANN, by="intruder")) == await told(
+        directory.remove_member("beta", "nobody@example.com", by="intruder")
+    )
+    assert await directory.get_member("acme", ANN) == before
+
+
+async def test_removing_a_member_leaves_the_namesake(directory: SqlDirectory) -> None:
+    """Forgetting a person in one workspace forgets nobody in another."""
+    for workspace_id in ("acme", "beta"):
+        await directory.set_member(workspace_id, ANN, by="test", roles=frozenset({Role.VIEWER}))
+    await directory.remove_member("beta", ANN, by="test")
+    assert await directory.get_member("acme", ANN) is not None
+    assert [member.actor_id for member in await directory.list_members("acme")] == [ANN]
+
+
+# -- policies ---------------------------------------------------------------------------------------------------------
+
+
+async def test_policies_of_one_name_are_two(directory: SqlDirectory, clock: FakeClock) -> None:
+    """Saving a policy in one workspace replaces none in another."""
+    await directory.put_policy(policy(clock, "acme", "of acme"))
+    await directory.put_policy(policy(clock, "beta", "of beta"))
+    assert [found.text for found in await directory.list_policies("acme")] == ["of acme"]
+    assert [found.text for found in await directory.list_policies("beta")] == ["of beta"]
+
+
+async def test_policies_are_listed_by_workspace(directory: SqlDirectory, clock: FakeClock) -> None:
+    """A workspace without policies has none, whatever others have."""
+    await directory.put_policy(policy(clock, "acme", "of acme"))
+    assert await directory.list_policies("beta") == ()
+
+
+async def test_a_foreign_policy_cannot_be_removed(directory: SqlDirectory, clock: FakeClock) -> None:
+    """Removing it from another workspace says what is said of a policy that nobody has."""
+    await directory.put_policy(policy(clock, "acme", "of acme"))
+    foreign = await told(directory.remove_policy("beta", "night", by="intruder"))
+    assert foreign == await told(directory.remove_policy("beta", "nobody", by="intruder"))
+    assert [found.text for found in await directory.list_policies("acme")] == ["of acme"]
+
+
+async def test_removing_a_policy_leaves_the_namesake(directory: SqlDirectory, clock: FakeClock) -> None:
+    """Of two policies with one name, one goes."""
+    for workspace_id in ("acme", "beta"):
+        await directory.put_policy(policy(clock, workspace_id, f"of {workspace_id}"))
+    await directory.remove_policy("beta", "night", by="test")
+    assert [found.text for found in await directory.list_policies("acme")] == ["of acme"]
+    assert await directory.list_policies("beta") == ()
