@@ -24,7 +24,7 @@ _FLAGS: Final = frozenset({"as_json", "yes"})
 _IDS: Final[Mapping[str, tuple[str, ...]]] = {
     "PLAN": ("plan",),
     "JOB": ("job",),
-    "APPROVAL": ("apr",),
+    "APPROVAL": ("appr", "apr"),
     "KEY": ("key",),
     "WORKSPACE": ("workspace_id",),
     "ACTOR": ("actor_id",),

@@ -11,16 +11,17 @@ from typing import Final
 import httpx2
 
 from steward.authenticators.api_key import mint_key
-from steward.clock import SystemClock
+from steward.clock import Clock, SystemClock
 from steward.database.engine import Database
 from steward.directories.sql import SqlDirectory
+from steward.directory import Directory, WorkspacePolicy
 from steward.errors import Conflict
 from steward.identity import Role
 from steward.ids import IdFactory
 from steward.isolation import special
 from steward.isolation.attack import NAMES, Attack, look
 from steward.isolation.description import Description, Operation, Slot
-from steward.isolation.forge import ALTERNATIVES, EXAMPLES
+from steward.isolation.forge import ALTERNATIVES, ASKS, EXAMPLES
 from steward.isolation.furnish import Furnished, furnish
 from steward.isolation.report import DoorKind, Kind, Report
 from steward.isolation.rows import changed, stored
@@ -29,6 +30,8 @@ from steward.isolation.values import Strangers
 
 VICTIM: Final = "isolation-audit-a"
 ATTACKER: Final = "isolation-audit-b"
+ASKING: Final = "isolation_audit"
+"""The policy of both workspaces."""
 _BY: Final = "isolation-audit"
 _VALID: Final = timedelta(hours=6)
 _MOST_CHANGES_TOLD: Final = 10
@@ -79,6 +82,7 @@ class _Run:
         self.progress("other methods, files, keys, metrics", 0.8)
         await attack.other_methods(self.operations)
         await special.files(self.victim, self.attacker, attack.strangers, self.report)
+        await special.approvals(self.victim, self.attacker, attack.strangers, self.report)
         await special.credentials(self.victim, self.attacker, attack.strangers, self.report)
         if self.target.commands is not None:
             self.progress("the command line", 0.9)
@@ -187,9 +191,17 @@ def _count(run: _Run, report: Report) -> None:
 
 def _takes_a_canary(slot: Slot) -> bool:
     """Whether a field is the client's own to fill, and not the name of something that is there."""
-    names_something = slot.name in EXAMPLES or slot.name in ALTERNATIVES or slot.name == "depends_on"
+    names_something = slot.name in EXAMPLES or slot.name in ALTERNATIVES or slot.name in {"depends_on", "digest"}
     names_something |= slot.name.endswith("_id") and slot.name != "client_request_id"
     return not slot.is_fixed and not names_something
+
+
+async def _twin(directory: Directory, clock: Clock, workspace_id: str) -> None:
+    """Make a workspace in which one action waits for a person, so that there are approvals."""
+    with suppress(Conflict):  # there since an earlier audit
+        await directory.create_workspace(workspace_id, "Isolation audit", by=_BY)
+    policy = WorkspacePolicy(workspace_id=workspace_id, name=ASKING, text=ASKS, changed_by=_BY, changed_at=clock.now())
+    await directory.put_policy(policy)
 
 
 @asynccontextmanager
@@ -201,8 +213,7 @@ async def _keys(target: Target) -> AsyncIterator[Mapping[str, Mapping[Role, str]
     made: list[str] = []
     try:
         for workspace_id in (VICTIM, ATTACKER):
-            with suppress(Conflict):  # there since an earlier audit
-                await directory.create_workspace(workspace_id, "Isolation audit", by=_BY)
+            await _twin(directory, clock, workspace_id)
             for role in ROLES:
                 key, token = mint_key(ids, clock, workspace_id, role, "isolation audit", _VALID)
                 await directory.add_key(key, by=_BY)

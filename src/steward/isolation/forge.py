@@ -13,6 +13,8 @@ FAR_OFF: Final = "2199-01-01T00:00:00Z"
 _PATHS: Final = 8
 CALLERS_OWN: Final = frozenset({"workspace_id", "actor_id"})
 """What a client may repeat but never choose; left out unless it is the point of an attack."""
+ASKS: Final = 'forbid (principal, action == Action::"http.get:unattended", resource);'
+"""A policy: this one action waits for a person. Nothing of it is ever sent, since its address is refused."""
 EXAMPLES: Final[Mapping[str, Any]] = {
     "action_id": "compute",
     "time_zone": "Europe/Paris",

@@ -1,9 +1,10 @@
 """Fills a workspace: work in many states first, then whatever the description lets a client write, a canary in each field."""
 
+import asyncio
 import copy
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
@@ -11,13 +12,17 @@ from typing import Any, Final
 
 from steward.isolation.description import Operation
 from steward.isolation.forge import FAR_OFF, Request
-from steward.isolation.tenant import Answer, Tenant
+from steward.isolation.tenant import Answer, CannotAudit, Tenant
 from steward.isolation.values import CANARY
 
 _MOST_REPAIRS: Final = 6
 _WAIT_MS: Final = 10_000
+_MOST_LOOKS: Final = 150
+_LOOK_S: Final = 0.1
 DOUBT: Final = "isolation.doubt"
 """Ends without anybody knowing how; an installation of the audit's own has it."""
+NOWHERE: Final = "http://127.0.0.1:9/"
+"""An address that no action may reach."""
 EVERYTHING: Final = "evt_0000000000000000"
 
 
@@ -47,6 +52,7 @@ async def furnish(tenant: Tenant, operations: Sequence[Operation]) -> Furnished:
     for operation in operations:
         if operation.method == "DELETE" and (found := next(tenant.forge.requests(operation), None)):
             furnished.requests[operation.name] = [found]
+    await at_rest(tenant)
     return furnished
 
 
@@ -66,22 +72,59 @@ async def work(tenant: Tenant, furnished: Furnished) -> None:
     steps = [
         {**written, "id": "write", "description": canary(execute + "actions/0/description")},
         {"id": "read", "action_id": "file.read", "params": {"path": path}, "depends_on": ["write"]},
-        {"action_id": "compute", "params": {"value": canary(execute + "actions/0/params")}},
+        {
+            "id": canary(execute + "actions/0/id"),
+            "action_id": "compute",
+            "params": {"value": canary(execute + "actions/0/params")},
+        },
     ]
     for step in steps:
         step["client_request_id"] = canary(execute + "actions/0/client_request_id")
-    doubt = {"action_id": DOUBT, "params": {"text": canary(execute + "actions/0/params")}}
     missing = {"action_id": "file.read", "params": {"path": f"{canary(execute + 'actions/0/params')}.txt"}}
     await post("/ai/execute", {"actions": steps})
     await post("/ai/execute", {"actions": [missing]})
-    await post("/ai/execute", {"actions": [doubt]})  # refused where there is no such action
     await post("/ai/execute", {"actions": [steps[2] | {"client_request_id": canary("")}], "run_at": FAR_OFF})
     if drafts[0].good:
         await post("/ai/execute", {"plan_id": drafts[0].document["plan_id"]})
+    if drafts[2].good:
+        answers = {"prompt": canary("POST /ai/plans/{plan_id}/revise body:answers")}
+        await post(f"/ai/plans/{drafts[2].document['plan_id']}/revise", {"answers": answers})
     preview = await post("/actions/preview", {**missing, "params": {"path": path}})
     if preview.good:
         await post("/actions/execute", {"preview_id": preview.document["plan_id"], "wait_ms": _WAIT_MS})
     await post("/ai/plan", {"prompt": f"write '{canary(plan + 'prompt')}' to {path}"})
+    await _decisions(tenant, post)
+
+
+async def _decisions(tenant: Tenant, post: Callable[..., Awaitable[Answer]]) -> None:
+    """Let something wait for a person, and something else be decided; the same with what nobody knows the end of."""
+    canary, execute = tenant.canaries.new, "POST /ai/execute body:actions/0/params"
+    for word in ("approve", "reject", None):
+        asked = {"action_id": "http.get", "params": {"url": f"{NOWHERE}{canary(execute)}"}}
+        held = await post("/ai/execute", {"actions": [asked]})
+        approval_id = (held.document or {}).get("approval_id") if held.good else None
+        if word and approval_id:
+            shown = await tenant.call("GET", f"/ai/approvals/{approval_id}")
+            comment = canary(f"POST /ai/approvals/{{approval_id}}/{word} body:comment")
+            await post(f"/ai/approvals/{approval_id}/{word}", {"digest": shown.document["digest"], "comment": comment})
+    for settle in (True, False):
+        doubt = {"action_id": DOUBT, "params": {"text": canary(execute)}}
+        done = await post("/ai/execute", {"actions": [doubt]})  # refused where there is no such action
+        if done.good:
+            await at_rest(tenant)
+        if done.good and settle:
+            note = canary("POST /ai/jobs/{job_id}/resolve body:note")
+            await post(f"/ai/jobs/{done.document['job_ids'][0]}/resolve", {"outcome": "failed", "note": note})
+
+
+async def at_rest(tenant: Tenant) -> None:
+    """Return once nothing of a workspace is about to change by itself."""
+    for _ in range(_MOST_LOOKS):
+        moving = [await tenant.call("GET", "/ai/jobs", params={"status": status}) for status in ("pending", "running")]
+        if not any(answer.document["jobs"] for answer in moving):
+            return
+        await asyncio.sleep(_LOOK_S)
+    raise CannotAudit("The work of the audit is not done: start a worker ('steward up' or 'steward worker').")
 
 
 async def _post(tenant: Tenant, furnished: Furnished, path: str, body: Mapping[str, Any]) -> Answer:

@@ -12,6 +12,7 @@ from steward.isolation.tenant import Answer, Tenant
 from steward.isolation.values import ID, Strangers
 from steward.telemetry import LABELS
 
+_DECIDED: Final = 3
 _WAIT_MS: Final = 10_000
 _LABEL: Final = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"')
 
@@ -37,6 +38,22 @@ async def files(victim: Tenant, attacker: Tenant, strangers: Strangers, report: 
         listed = await _run(attacker, "file.list", {"path": path})
         if name in listed.text:
             report.add(Kind.CANARY, door.name, "A list of files shows one of the other workspace.")
+
+
+async def approvals(victim: Tenant, attacker: Tenant, strangers: Strangers, report: Report) -> None:
+    """Decide what waits for the other's yes, with the very digest that was shown there."""
+    for approval_id in victim.holdings.of("appr")[:_DECIDED]:
+        shown = await victim.call("GET", f"/ai/approvals/{approval_id}")
+        body = {"digest": str((shown.document or {}).get("digest", "")), "comment": "yes"}
+        for word in ("approve", "reject"):
+            name = f"POST /ai/approvals/{{approval_id}}/{word}"
+            stranger = strangers.of(approval_id)
+            foreign = await attacker.call("POST", f"/ai/approvals/{approval_id}/{word}", json=body)
+            unknown = await attacker.call("POST", f"/ai/approvals/{stranger}/{word}", json=body)
+            report.compared += 1
+            look(report, victim, name, foreign.everything)
+            if told := difference(foreign, approval_id, unknown, stranger):
+                report.add(Kind.TELLS, name, f"With the other's own digest: {told}.")
 
 
 async def _run(tenant: Tenant, action_id: str, params: dict[str, Any]) -> Answer:
