@@ -66,6 +66,8 @@ class Forge:
         """Take what the workspace holds, and where its canaries come from."""
         self._holdings = holdings
         self._canaries = canaries
+        self._by_example = False
+        """Whether texts are made of the examples of their fields, with a canary as a comment."""
 
     def requests(self, operation: Operation) -> Iterator[Request]:
         """Yield requests that may be accepted, the most telling first; none if a part of the path is not known."""
@@ -114,6 +116,9 @@ class Forge:
         needed = frozenset(schema.get("required", ()))
         optional = [name for name in schema.get("properties", {}) if name not in needed | CALLERS_OWN | ALTERNATIVES]
         yield self._object(operation, schema, (), needed | frozenset(optional))
+        self._by_example = True
+        yield self._object(operation, schema, (), needed | frozenset(optional))
+        self._by_example = False
         for name in optional:
             yield self._object(operation, schema, (), needed | {name})
         for example in schema.get("examples", ()):
@@ -168,6 +173,8 @@ class Forge:
         if slot.name.endswith("_id") and (own := self._own(slot)):
             return own
         canary = self._canaries.new(f"{operation.name} {slot}")
+        if self._by_example and schema.get("examples") and not slot.is_handle:
+            return f"{schema['examples'][0]} // {canary}"
         pattern = schema.get("pattern")
         for candidate in (canary, f"{canary}@example.com", f"{canary}.example.com"):
             if pattern is None or re.search(pattern, candidate):
