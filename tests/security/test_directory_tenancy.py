@@ -102,6 +102,10 @@ async def test_the_same_person_is_two_members(directory: SqlDirectory) -> None:
     assert (mine.workspace_id, mine.name, mine.roles, mine.disabled_at) == ("acme", "Ann of acme", {Role.ADMIN}, None)
     assert (theirs.workspace_id, theirs.name, theirs.roles) == ("beta", "Ann of beta", {Role.VIEWER})
     assert await directory.principal_of("acme", ANN) == mine.principal
+    assert (list(await directory.list_members("acme")), list(await directory.list_members("beta"))) == (
+        [mine],
+        [theirs],
+    )
 
 
 async def test_members_are_listed_by_workspace(directory: SqlDirectory) -> None:
@@ -117,6 +121,7 @@ async def test_a_foreign_member_is_unknown(directory: SqlDirectory) -> None:
     await directory.set_member("acme", ANN, by="test")
     before = await directory.get_member("acme", ANN)
     assert await directory.get_member("beta", ANN) is None
+    assert await directory.list_members("beta") == ()
     assert await directory.principal_of("beta", ANN) is None
     assert await told(directory.remove_member("beta", ANN, by="intruder")) == await told(
         directory.remove_member("beta", "nobody@example.com", by="intruder")

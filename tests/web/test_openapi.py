@@ -8,8 +8,8 @@ from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator
 
 from steward.identity import Scope
-from steward.web.dependencies import ADMIN_OR_OPERATOR, OPERATOR
 from steward.tenancy import TENANCIES, TENANCY_KEY
+from steward.web.dependencies import ADMIN_OR_OPERATOR, OPERATOR
 from steward.web.secured_route import SecuredRoute
 from tests.web.house import House
 

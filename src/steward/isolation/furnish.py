@@ -93,6 +93,13 @@ async def work(tenant: Tenant, furnished: Furnished) -> None:
     if preview.good:
         await post("/actions/execute", {"preview_id": preview.document["plan_id"], "wait_ms": _WAIT_MS})
     await post("/ai/plan", {"prompt": f"write '{canary(plan + 'prompt')}' to {path}"})
+    place = "PUT /workspaces/{workspace}/settings body:settings/"
+    settings = {
+        "own_domains": [f"{canary(place + 'own_domains/0')}.example"],
+        "caps": {f"{canary(place + 'caps')}.*": {"max_running": 9}},
+        "budgets": {"messages_out": {"limit": 9, "window_s": 60}},
+    }
+    await post(f"/workspaces/{tenant.workspace_id}/settings", {"settings": settings}, method="PUT")
     await _decisions(tenant, post)
 
 
@@ -127,11 +134,13 @@ async def at_rest(tenant: Tenant) -> None:
     raise CannotAudit("The work of the audit is not done: start a worker ('steward up' or 'steward worker').")
 
 
-async def _post(tenant: Tenant, furnished: Furnished, path: str, body: Mapping[str, Any]) -> Answer:
+async def _post(
+    tenant: Tenant, furnished: Furnished, path: str, body: Mapping[str, Any], method: str = "POST"
+) -> Answer:
     headers = (
         {"Idempotency-Key": tenant.canaries.new(f"POST {path} header:Idempotency-Key")} if "execute" in path else {}
     )
-    answer = await tenant.call("POST", path, json=body, more_headers=headers)
+    answer = await tenant.call(method, path, json=body, more_headers=headers)
     if answer.good:
         tenant.holdings.learn(answer.document)
         tenant.holdings.learn(dict(body))

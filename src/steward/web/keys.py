@@ -36,7 +36,12 @@ def _validity(seconds: int | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
 
 
-@router.get("", operation_id="keys_list", summary="List keys, oldest first", responses=documented(answers.KeyPage, tenancy="workspace"))
+@router.get(
+    "",
+    operation_id="keys_list",
+    summary="List keys, oldest first",
+    responses=documented(answers.KeyPage, tenancy="workspace"),
+)
 async def list_keys(
     principal: Admin, services: Services, *, limit: Limit = DEFAULT_PAGE, cursor: Cursor = None
 ) -> Response:

@@ -29,7 +29,12 @@ def _member_id(member: Annotated[str, Path(description="The token's `sub`.")]) -
 MemberId = Annotated[str, Depends(_member_id)]
 
 
-@router.get("", operation_id="members_list", summary="List members", responses=documented(answers.MemberPage, tenancy="workspace"))
+@router.get(
+    "",
+    operation_id="members_list",
+    summary="List members",
+    responses=documented(answers.MemberPage, tenancy="workspace"),
+)
 async def list_members(
     principal: Admin, services: Services, *, limit: Limit = DEFAULT_PAGE, cursor: Cursor = None
 ) -> Response:

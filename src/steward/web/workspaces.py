@@ -56,7 +56,12 @@ async def create_workspace(principal: Operator, services: Services, body: Worksp
     return json_answer(workspace_detail(made), HTTPStatus.CREATED)
 
 
-@router.get("", operation_id="workspaces_list", summary="List workspaces", responses=documented(answers.WorkspacePage, tenancy="installation"))
+@router.get(
+    "",
+    operation_id="workspaces_list",
+    summary="List workspaces",
+    responses=documented(answers.WorkspacePage, tenancy="installation"),
+)
 async def list_workspaces(
     principal: Operator, services: Services, *, limit: Limit = DEFAULT_PAGE, cursor: Cursor = None
 ) -> Response:
