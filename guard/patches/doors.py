@@ -69,4 +69,12 @@ DOORS: Final = (
         put="    if False:\n",
         tests=("tests/web/test_errors.py",),
     ),
+    Mutation(
+        name="cursor-of-any-filter",
+        removes="a cursor is bound to its filters",
+        file="src/steward/web/cursors.py",
+        find='if payload.get("l") != listing or payload.get("f") != dict(filters):',
+        put='if payload.get("l") != listing:',
+        tests=("tests/web/test_jobs.py",),
+    ),
 )

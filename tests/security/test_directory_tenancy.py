@@ -15,10 +15,12 @@ from steward.directory import ApiKey, WorkspacePolicy
 from steward.errors import NotFound
 from steward.identity import Role
 from steward.ids import IdFactory
+from steward.workspace import WorkspaceSettings
 from tests.conftest import FakeClock
 
 pytestmark = pytest.mark.anyio
 ANN = "ann@example.com"
+NOBODYS = f"key_{'z' * 24}"
 
 
 @pytest.fixture
@@ -64,18 +66,31 @@ async def test_keys_are_listed_by_workspace(directory: SqlDirectory, clock: Fake
     assert [key.key_id for key in await directory.list_keys("beta")] == [theirs.key_id]
 
 
-async def test_a_foreign_key_is_changed_by_nobody(directory: SqlDirectory, clock: FakeClock) -> None:
-    """Revoking, demoting and replacing it from another workspace says what is said of a key that nobody has."""
+async def test_a_foreign_key_cannot_be_revoked(directory: SqlDirectory, clock: FakeClock) -> None:
+    """From another workspace it is a key that nobody has, and goes on as it was."""
     theirs = minted(clock, "acme")
     await directory.add_key(theirs, by="test")
-    answers = set()
-    for key_id in (theirs.key_id, f"key_{'z' * 24}"):
-        answers |= {
-            await told(directory.revoke_key(key_id, by="intruder", workspace_id="beta")),
-            await told(directory.change_key_role(key_id, Role.VIEWER, by="intruder", workspace_id="beta")),
-            await told(directory.replace_key(key_id, minted(clock, "beta"), timedelta(0), by="intruder")),
-        }
-    assert len(answers) == 1
+    foreign = await told(directory.revoke_key(theirs.key_id, by="intruder", workspace_id="beta"))
+    assert foreign == await told(directory.revoke_key(NOBODYS, by="intruder", workspace_id="beta"))
+    assert await directory.get_key(theirs.key_id) == theirs
+
+
+async def test_a_foreign_key_cannot_be_given_another_role(directory: SqlDirectory, clock: FakeClock) -> None:
+    """From another workspace it is a key that nobody has, and may what it might."""
+    theirs = minted(clock, "acme")
+    await directory.add_key(theirs, by="test")
+    foreign = await told(directory.change_key_role(theirs.key_id, Role.ADMIN, by="intruder", workspace_id="beta"))
+    assert foreign == await told(directory.change_key_role(NOBODYS, Role.ADMIN, by="intruder", workspace_id="beta"))
+    assert await directory.get_key(theirs.key_id) == theirs
+
+
+async def test_a_foreign_key_cannot_be_replaced(directory: SqlDirectory, clock: FakeClock) -> None:
+    """No key of one workspace takes over from one of another, and none is made on the way."""
+    theirs = minted(clock, "acme")
+    await directory.add_key(theirs, by="test")
+    for key_id in (theirs.key_id, NOBODYS):
+        answer = await told(directory.replace_key(key_id, minted(clock, "beta"), timedelta(0), by="intruder"))
+        assert answer == await told(directory.revoke_key(NOBODYS, by="intruder", workspace_id="beta"))
     assert await directory.get_key(theirs.key_id) == theirs
     assert await directory.list_keys("beta") == ()
 
@@ -170,3 +185,29 @@ async def test_removing_a_policy_leaves_the_namesake(directory: SqlDirectory, cl
     await directory.remove_policy("beta", "night", by="test")
     assert [found.text for found in await directory.list_policies("acme")] == ["of acme"]
     assert await directory.list_policies("beta") == ()
+
+
+# -- settings ---------------------------------------------------------------------------------------------------------
+
+
+async def test_settings_of_a_workspace_are_not_anothers(directory: SqlDirectory) -> None:
+    """What is set for one is not set for another."""
+    await directory.change_settings("acme", WorkspaceSettings(own_domains=("acme.example",)), by="test")
+    beta = await directory.get_workspace("beta")
+    assert beta is not None
+    assert beta.settings == WorkspaceSettings()
+
+
+async def test_settings_of_two_workspaces_stay_two(directory: SqlDirectory) -> None:
+    """Each keeps its own, in whatever order they are set."""
+    for workspace_id in ("acme", "beta"):
+        settings = WorkspaceSettings(own_domains=(f"{workspace_id}.example",))
+        assert (await directory.change_settings(workspace_id, settings, by="test")).settings == settings
+    listed = {found.workspace_id: found.settings.own_domains for found in await directory.list_workspaces()}
+    assert listed == {"acme": ("acme.example",), "beta": ("beta.example",)}
+
+
+async def test_settings_of_an_unknown_workspace_change_nobodys(directory: SqlDirectory) -> None:
+    """Where there is no such workspace, nothing is set anywhere."""
+    await told(directory.change_settings("gamma", WorkspaceSettings(own_domains=("gamma.example",)), by="test"))
+    assert {found.settings.own_domains for found in await directory.list_workspaces()} == {()}

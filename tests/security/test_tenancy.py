@@ -9,19 +9,22 @@ from typing import Any
 import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from steward.action import ActionFailed
 from steward.actions.workspace_files import WorkspaceFiles
 from steward.authenticators.api_key import mint_key
 from steward.clock import SystemClock
+from steward.database.tables import plans
 from steward.errors import Invalid, StewardError
 from steward.event import Event
 from steward.identity import Principal, Role
 from steward.ids import IdFactory
 from steward.telemetry import LABELS, Telemetry
+from steward.vault import SealBroken, Vault
 from steward.workspace import canonical_workspace_id
-from tests.web.house import House, assert_problem, echo, open_house
+from tests.web.house import SECRET, House, assert_problem, echo, open_house
 
 pytestmark = pytest.mark.anyio
 BAD_IDS = [
@@ -175,6 +178,30 @@ async def test_the_log_of_a_request_names_its_own_workspace_and_nothing_it_asked
         assert secret not in text
 
 
+# -- what is sealed and signed ----------------------------------------------------------------------------------------
+
+
+def test_what_is_sealed_opens_in_its_own_workspace_only() -> None:
+    """Bytes that are copied into another workspace's row do not open there, whatever they are sealed for."""
+    vault = Vault([SECRET])
+    sealed = vault.seal({"text": "hush"}, workspace_id="acme", purpose="params")
+    assert vault.unseal(sealed, workspace_id="acme", purpose="params") == {"text": "hush"}
+    for workspace_id in ("beta", "acme/params", "", "acm"):
+        with pytest.raises(SealBroken):
+            vault.unseal(sealed, workspace_id=workspace_id, purpose="params")
+
+
+async def test_a_plan_that_is_moved_to_another_workspace_does_not_run(house: House) -> None:
+    """Somebody who can write to the database, but has no secret key, cannot let one workspace run another's plan."""
+    owner, stranger = await house.client("acme"), await house.client("beta")
+    plan_id = (await owner.post("/ai/plan", json={"prompt": "echo hush-hush"})).json()["plan_id"]
+    move = update(plans).where(plans.c.plan_id == plan_id).values(workspace_id="beta")
+    await house.app.database.write(lambda connection: connection.execute(move))
+    answer = await stranger.post("/ai/execute", json={"plan_id": plan_id})
+    assert_problem(answer, 409, "seal_broken")
+    assert (await stranger.get("/ai/jobs")).json()["jobs"] == []
+
+
 # -- names, places and events -----------------------------------------------------------------------------------------
 
 
@@ -217,24 +244,32 @@ async def test_event_ids_say_nothing_of_others(house: House) -> None:
     assert len(mine) < len(await events_of(house, "acme"))
 
 
+async def test_a_stream_from_the_beginning_is_ones_own(house: House) -> None:
+    """Whoever asks for everything that is kept hears everything of the own workspace, and nothing else."""
+    heard, own = await _heard(house, "evt_0000000000000000", "plan.submitted")
+    assert set(re.findall(r"plan_[0-9a-z]{24}", heard)) == own
+
+
 async def test_a_foreign_event_id_shows_nothing_of_its_owner(house: House) -> None:
-    """Going on from the end of a busier log, or from the beginning, a workspace hears its own events only."""
+    """Going on from the end of a busier log, a workspace is told of a gap in its own."""
+    heard, own = await _heard(house, "evt_0000000000000006", "gap")
+    assert set(re.findall(r"plan_[0-9a-z]{24}", heard)) <= own
+
+
+async def _heard(house: House, after: str, until: str) -> tuple[str, set[str | None]]:
+    """Return what a quiet workspace hears after an event, beside a busy one, and its own plans."""
     busy, quiet = await house.client("acme"), await house.client("beta")
     for _ in range(5):
         await busy.post("/ai/execute", json={"actions": [echo("hush-hush")]})
     await quiet.post("/ai/execute", json={"actions": [echo()]})
-    theirs, token = await events_of(house, "acme"), await house.key("beta")
-    own = {event.plan_id for event in await events_of(house, "beta")}
-    async with house.served() as (_, address):
-        for after in ("evt_0000000000000000", theirs[-1].event_id):
-            headers = {"Authorization": f"Bearer {token}", "Last-Event-ID": after}
-            async with httpx2.AsyncClient(base_url=address, headers=headers) as client:
-                heard = await heard_until(client, "plan.submitted" if after.endswith("0" * 16) else "gap")
-            assert "hush-hush" not in heard
-            assert not {event.plan_id for event in theirs if event.plan_id} & set(
-                re.findall(r"plan_[0-9a-z]{24}", heard)
-            )
-            assert set(re.findall(r"plan_[0-9a-z]{24}", heard)) <= own
+    theirs = await events_of(house, "acme")
+    assert theirs[-1].event_id >= "evt_0000000000000005"
+    headers = {"Authorization": f"Bearer {await house.key('beta')}", "Last-Event-ID": after}
+    async with house.served() as (_, address), httpx2.AsyncClient(base_url=address, headers=headers) as client:
+        heard = await heard_until(client, until)
+    assert "hush-hush" not in heard
+    assert not {event.plan_id for event in theirs if event.plan_id} & set(re.findall(r"plan_[0-9a-z]{24}", heard))
+    return heard, {event.plan_id for event in await events_of(house, "beta")}
 
 
 async def events_of(house: House, workspace_id: str) -> tuple[Event, ...]:
