@@ -103,6 +103,27 @@ async def test_a_key_is_nobody_in_another_workspace(directory: SqlDirectory, clo
     assert await directory.principal_of("beta", mine.key_id) is None
 
 
+async def test_a_rotated_key_is_nobody_in_another_workspace(directory: SqlDirectory, clock: FakeClock) -> None:
+    """Nor is it its successor there."""
+    old, new = minted(clock, "acme"), minted(clock, "acme")
+    await directory.add_key(old, by="test")
+    await directory.replace_key(old.key_id, new, timedelta(0), by="test")
+    clock.advance(1)
+    found = await directory.principal_of("acme", old.key_id)
+    assert found is not None
+    assert found.workspace_id == "acme"
+    assert await directory.principal_of("beta", old.key_id) is None
+    assert await directory.principal_of("beta", new.key_id) is None
+
+
+async def test_a_key_does_not_stand_for_its_namesake(directory: SqlDirectory, clock: FakeClock) -> None:
+    """A job that names a key of another workspace as its actor is nobody's, whatever that key may do at home."""
+    for role in (Role.ADMIN, Role.VIEWER):
+        key = mint_key(IdFactory(clock), clock, "acme", role, "office", None)[0]
+        await directory.add_key(key, by="test")
+        assert [await directory.principal_of(where, key.key_id) for where in ("beta", "gamma", "system")] == [None] * 3
+
+
 # -- members ----------------------------------------------------------------------------------------------------------
 
 
