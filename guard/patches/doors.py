@@ -101,4 +101,12 @@ DOORS: Final = (
         put="        for item, who in asked:\n",
         tests=("tests/web/test_rate_limits.py",),
     ),
+    Mutation(
+        name="cursor-of-any-filter",
+        removes="a cursor is bound to its filters",
+        file="src/steward/web/cursors.py",
+        find='if payload.get("l") != listing or payload.get("f") != dict(filters):',
+        put='if payload.get("l") != listing:',
+        tests=("tests/web/test_jobs.py",),
+    ),
 )

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from steward.event import Event, EventType
 from steward.ids import is_word
+from steward.tenancy import Tenancy
 from steward.workspace import canonical_workspace_id
 
 UNSCOPED: Final = "unscoped"
@@ -20,6 +21,21 @@ OTHER: Final = "other"
 MAX_WORKSPACE_LABELS: Final = 200
 """Distinct workspaces that get a label of their own when no allowlist says which."""
 MAX_REASONS: Final = 200
+_PLAIN: Final = (
+    "status",
+    "provider",
+    "action",
+    "reason",
+    "result",
+    "direction",
+    "method",
+    "endpoint",
+    "status_code",
+    "le",
+)
+_INSTALLATION: Final[Tenancy] = "installation"
+LABELS: Final[Mapping[str, Tenancy]] = {**dict.fromkeys(_PLAIN, _INSTALLATION), "workspace_id": "workspace"}
+"""Whose things each label may hold; the isolation audit looks."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _HTTP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from steward.cli.options import AsJson, group
+from steward.cli.options import AsJson, about, group
 
 WorkspaceId = Annotated[str, typer.Argument(metavar="WORKSPACE", help="Id of a workspace.")]
 _MAX_CHARS: Final = 1_000_000
@@ -14,6 +14,7 @@ app = group("Manage workspaces. Works on this machine's database.")
 
 
 @app.command("create")
+@about("installation")
 def create(
     workspace_id: Annotated[str, typer.Argument(metavar="WORKSPACE", help="1 to 32 of a-z, 0-9, _ and -.")],
     *,
@@ -41,6 +42,7 @@ def create(
 
 
 @app.command("list")
+@about("installation")
 def list_workspaces(*, as_json: AsJson = False) -> None:
     """List the workspaces.
 
@@ -59,6 +61,7 @@ def list_workspaces(*, as_json: AsJson = False) -> None:
 
 
 @app.command("show")
+@about("installation")
 def show_workspace(workspace_id: WorkspaceId, *, as_json: AsJson = False) -> None:
     """Show a workspace with its settings.
 
@@ -82,6 +85,7 @@ def show_workspace(workspace_id: WorkspaceId, *, as_json: AsJson = False) -> Non
 
 
 @app.command("settings")
+@about("installation")
 def change_settings(
     workspace_id: WorkspaceId,
     *,

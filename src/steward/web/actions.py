@@ -42,7 +42,12 @@ def _description(definition: ActionDefinition) -> dict[str, Any]:
     }
 
 
-@router.get("", operation_id="actions_list", summary="List the actions", responses=documented(answers.ActionList))
+@router.get(
+    "",
+    operation_id="actions_list",
+    summary="List the actions",
+    responses=documented(answers.ActionList, tenancy="shared"),
+)
 async def list_actions(_principal: Previewer, services: Services, request_id: RequestId) -> Response:
     """Every action of the catalogue, also those that a setting keeps disabled, and why."""
     described = [_description(definition) for definition in services.catalogue.definitions()]
@@ -53,7 +58,7 @@ async def list_actions(_principal: Previewer, services: Services, request_id: Re
     "/preview",
     operation_id="actions_preview",
     summary="Preview one action",
-    responses=documented(answers.Plan, body=True),
+    responses=documented(answers.Plan, body=True, tenancy="workspace"),
     openapi_extra=limited(RateRule.PREVIEW),
 )
 async def preview_action(
@@ -69,7 +74,7 @@ async def preview_action(
     operation_id="actions_execute",
     summary="Run a previewed action and wait for it",
     responses={
-        **documented(answers.JobDetail, 404, 409, 502, 504, body=True),
+        **documented(answers.JobDetail, 404, 409, 502, 504, body=True, tenancy="workspace"),
         202: {"model": answers.JobDetail, "description": "It still runs; ask for the job."},
     },
     openapi_extra=limited(RateRule.EXECUTE),

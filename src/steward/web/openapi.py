@@ -1,4 +1,8 @@
-"""How the API describes itself: every route says which problems it may answer, all in the one problem schema."""
+"""How the API describes itself: every route says whose things it is about, and which problems it may answer.
+
+``tenancy`` has no default: a route that is documented without it does not start. The isolation audit attacks each route
+by what it declares.
+"""
 
 import importlib.metadata
 from collections.abc import Mapping
@@ -10,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from steward.tenancy import TENANCY_KEY, Tenancy
 from steward.web.answers import Problem, StreamedEvent
 from steward.web.problems import MEDIA_TYPE
 from steward.web.rate_limits import rule_of
@@ -48,9 +53,12 @@ Send `Authorization: Bearer <api key>`. Every error is `application/problem+json
 Responses = dict[int | str, dict[str, Any]]
 
 
-def answers(model: type[BaseModel] | None, *problems: int, status: int = 200, body: bool = False) -> Responses:
+def answers(
+    model: type[BaseModel] | None, *problems: int, tenancy: Tenancy, status: int = 200, body: bool = False
+) -> Responses:
     """Return what a secured route documents: its answer, its own ``problems``, and those that any such route may have."""
-    documented = public_answers(model, *_ALWAYS, *(_WITH_BODY if body else ()), *problems, status=status)
+    more = _WITH_BODY if body else ()
+    documented = public_answers(model, *_ALWAYS, *more, *problems, tenancy=tenancy, status=status)
     for response in documented.values():
         response["headers"] = {"X-Request-ID": _TEXT}
     documented[HTTPStatus.UNAUTHORIZED]["headers"] |= {"WWW-Authenticate": _TEXT, **_RATE_LIMIT}
@@ -61,9 +69,11 @@ def answers(model: type[BaseModel] | None, *problems: int, status: int = 200, bo
     return documented
 
 
-def public_answers(model: type[BaseModel] | None, *problems: int, status: int = 200) -> Responses:
+def public_answers(
+    model: type[BaseModel] | None, *problems: int, tenancy: Tenancy = "public", status: int = 200
+) -> Responses:
     """Return what a route without a credential documents."""
-    good: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    good: dict[str, Any] = {"description": HTTPStatus(status).phrase, TENANCY_KEY: tenancy}
     if model is not None:
         good["model"] = model
     documented: Responses = {status: good}
@@ -77,7 +87,7 @@ def public_answers(model: type[BaseModel] | None, *problems: int, status: int = 
 
 def event_stream(*problems: int) -> Responses:
     """Return what the stream of events documents."""
-    documented = answers(None, *problems)
+    documented = answers(None, *problems, tenancy="workspace")
     documented[200]["content"] = {
         "text/event-stream": {"schema": {"$ref": _REF.format(model=StreamedEvent.__name__)}},
     }
@@ -106,7 +116,16 @@ def install(api: FastAPI) -> None:
             )
             document["components"].setdefault("schemas", {}).update(schemas["$defs"])
             _say_where_limited(document)
+            _declare_tenancy(document)
             api.openapi_schema = document
         return api.openapi_schema
 
     api.openapi = describe  # type: ignore[method-assign] - FastAPI's documented way to extend the description
+
+
+def _declare_tenancy(document: Mapping[str, Any]) -> None:
+    """Put each operation's tenancy where readers of a description look for it: beside its operation id."""
+    for operation in (operation for item in document["paths"].values() for operation in item.values()):
+        for response in operation["responses"].values():
+            if TENANCY_KEY in response:
+                operation[TENANCY_KEY] = response.pop(TENANCY_KEY)

@@ -59,7 +59,7 @@ class _PlanningCount:
     "/plan",
     operation_id="plans_create",
     summary="Turn a sentence into a checked plan",
-    responses=documented(answers.Plan, 502, 504, body=True),
+    responses=documented(answers.Plan, 502, 504, body=True, tenancy="workspace"),
     openapi_extra=limited(RateRule.PLAN),
 )
 async def create_plan(principal: Previewer, services: Services, request_id: RequestId, body: PlanBody) -> Response:
@@ -75,7 +75,7 @@ async def create_plan(principal: Previewer, services: Services, request_id: Requ
     "/plans/{plan_id}/revise",
     operation_id="plans_revise",
     summary="Make a new plan from an old one",
-    responses=documented(answers.Plan, 404, 409, 502, 504, body=True),
+    responses=documented(answers.Plan, 404, 409, 502, 504, body=True, tenancy="workspace"),
     openapi_extra=limited(RateRule.PLAN),
 )
 async def revise_plan(
@@ -99,7 +99,7 @@ def _submitted(submitted: Submitted) -> Response:
     operation_id="plans_execute",
     summary="Execute a plan, or run actions",
     status_code=202,
-    responses=documented(answers.Submitted, 404, 409, status=202, body=True),
+    responses=documented(answers.Submitted, 404, 409, status=202, body=True, tenancy="workspace"),
     openapi_extra=limited(RateRule.EXECUTE),
 )
 async def execute(
@@ -138,7 +138,10 @@ def _summary(plan: PlanRecord) -> dict[str, Any]:
 
 
 @router.get(
-    "/plans", operation_id="plans_list", summary="List plans, newest first", responses=documented(answers.PlanPage)
+    "/plans",
+    operation_id="plans_list",
+    summary="List plans, newest first",
+    responses=documented(answers.PlanPage, tenancy="workspace"),
 )
 async def list_plans(
     principal: Previewer,
@@ -166,7 +169,7 @@ async def list_plans(
     "/plans/{plan_id}",
     operation_id="plans_show",
     summary="Show a plan",
-    responses=documented(answers.PlanDetail, 404),
+    responses=documented(answers.PlanDetail, 404, tenancy="workspace"),
 )
 async def show_plan(principal: Previewer, services: Services, plan_id: PlanId) -> Response:
     """One plan with its steps, decisions, approval and jobs."""
@@ -177,7 +180,7 @@ async def show_plan(principal: Previewer, services: Services, plan_id: PlanId) -
     "/plans/{plan_id}/cancel",
     operation_id="plans_cancel",
     summary="Cancel a plan",
-    responses=documented(answers.PlanDetail, 404, 409, body=True),
+    responses=documented(answers.PlanDetail, 404, 409, body=True, tenancy="workspace"),
 )
 async def cancel_plan(principal: Executor, services: Services, plan_id: PlanId, _body: Body | None = None) -> Response:
     """Steps that have not started are cancelled; running ones are asked to stop."""
@@ -189,7 +192,7 @@ async def cancel_plan(principal: Executor, services: Services, plan_id: PlanId, 
     "/plans/{plan_id}/explain",
     operation_id="plans_explain",
     summary="Say why a plan is where it is",
-    responses=documented(answers.Explanation, 404),
+    responses=documented(answers.Explanation, 404, tenancy="workspace"),
 )
 async def explain_plan(principal: Previewer, services: Services, plan_id: PlanId) -> Response:
     """Why it is not running, or was refused, since when, and what would change that."""
