@@ -93,6 +93,8 @@ def after_call(context: schemathesis.HookContext, case: schemathesis.Case, respo
     if response.status_code not in {200, 202} or case.method != "POST":
         return
     answer = response.json()
+    if "plan_id" not in answer:
+        return
     _seen["plan_id"].append(answer["plan_id"])
     _seen["job_id"] += answer.get("job_ids", [])
     if case.path == "/actions/preview":

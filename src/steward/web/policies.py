@@ -55,29 +55,6 @@ async def default_rules(principal: Admin, services: Services, request_id: Reques
     return json_answer({"rules": rules, "request_id": request_id})
 
 
-@router.put(
-    "/{name}",
-    operation_id="policies_put",
-    summary="Keep a policy",
-    responses=documented(answers.Policy, 404, body=True, tenancy="workspace"),
-)
-async def put_policy(principal: Admin, services: Services, name: PolicyName, body: PolicyBody) -> Response:
-    """Checked before it is kept; in force in every process within 200 ms. It can only forbid."""
-    return json_answer(_view(await services.policy_desk.put(principal, name, body.text)))
-
-
-@router.delete(
-    "/{name}",
-    operation_id="policies_remove",
-    summary="Remove a policy",
-    responses=documented(answers.PolicyRemoved, 404, body=True, tenancy="workspace"),
-)
-async def remove_policy(principal: Admin, services: Services, name: PolicyName) -> Response:
-    """What it forbade is decided by the other rules within 200 ms."""
-    await services.policy_desk.remove(principal, name)
-    return json_answer({"name": name, "removed": True})
-
-
 @router.post(
     "/check",
     operation_id="policies_check",
@@ -122,3 +99,26 @@ async def diff(principal: Admin, services: Services, request_id: RequestId, body
             "request_id": request_id,
         }
     )
+
+
+@router.put(
+    "/{name}",
+    operation_id="policies_put",
+    summary="Keep a policy",
+    responses=documented(answers.Policy, 404, body=True, tenancy="workspace"),
+)
+async def put_policy(principal: Admin, services: Services, name: PolicyName, body: PolicyBody) -> Response:
+    """Checked before it is kept; in force in every process within 200 ms. It can only forbid."""
+    return json_answer(_view(await services.policy_desk.put(principal, name, body.text)))
+
+
+@router.delete(
+    "/{name}",
+    operation_id="policies_remove",
+    summary="Remove a policy",
+    responses=documented(answers.PolicyRemoved, 404, body=True, tenancy="workspace"),
+)
+async def remove_policy(principal: Admin, services: Services, name: PolicyName) -> Response:
+    """What it forbade is decided by the other rules within 200 ms."""
+    await services.policy_desk.remove(principal, name)
+    return json_answer({"name": name, "removed": True})
