@@ -16,6 +16,7 @@ from pathlib import Path
 import auditing
 import authentication
 import drain
+import isolation
 import listing
 import machine
 import pickup
@@ -31,9 +32,8 @@ from rich.table import Table
 def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     """Yield every figure, each measured in a folder of its own."""
     scale = 10 if quick else 1
-    homes = {
-        name: folder / name for name in ("store", "drain", "pickup", "auditing", "listing", "authentication", "machine")
-    }
+    names = ("store", "drain", "pickup", "auditing", "listing", "authentication", "isolation", "machine")
+    homes = {name: folder / name for name in names}
     for home in homes.values():
         home.mkdir()
     yield from policy.measure(scale)
@@ -43,6 +43,7 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     yield from uvloop.run(auditing.measure(homes["auditing"], 3_000 // scale, 7))
     yield from uvloop.run(listing.measure(homes["listing"], 10_000 // scale, 1_000_000 // scale))
     yield from uvloop.run(authentication.measure(homes["authentication"], 10, 100_000 // scale))
+    yield from uvloop.run(isolation.measure(homes["isolation"], 1_000 // scale))
     yield from machine.measure(homes["machine"], 10.0 / scale)
 
 

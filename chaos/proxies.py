@@ -18,10 +18,12 @@ from chaos.points import Point, Trap, labels_in
 from steward.action import Action, ActionContext, ActionDefinition, Effect, ProbeAnswer
 from steward.actions import ActionCatalogue
 from steward.bootstrap import Application
+from steward.caps import NO_CAPS, Caps
 from steward.identity import Principal
 from steward.job import Completed, Expanded, Job, NewJob
 from steward.orchestrator import Orchestrator
 from steward.plan_check import step_digests
+from steward.spending import NO_SPENDING, Spending
 from steward.submission import sealed_params, sealed_result
 from steward.work_store import (
     Answer,
@@ -104,18 +106,20 @@ class TrappedDispatcher:
         """Pass on what has no point of its own."""
         return getattr(self._inner, name)
 
-    async def claim(self, worker_id: str, *, limit: int) -> Claimed:
+    async def claim(self, worker_id: str, *, limit: int, caps: Mapping[str, Caps] = NO_CAPS) -> Claimed:
         """Claim."""
-        claimed = await self._inner.claim(worker_id, limit=limit)
+        claimed = await self._inner.claim(worker_id, limit=limit, caps=caps)
         self._jobs |= {lease.job.job_id: lease.job for lease in claimed.leases}
         self._perhaps(Point.AFTER_CLAIM, [lease.job.job_id for lease in claimed.leases])
         return claimed
 
-    async def dispatch(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
+    async def dispatch(
+        self, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending] = NO_SPENDING
+    ) -> tuple[Answer, ...]:
         """Write dispatch records."""
         job_ids = [ref.job_id for ref in refs]
         self._perhaps(Point.BEFORE_DISPATCH, job_ids)
-        answers = await self._noted("dispatch", job_ids, self._inner.dispatch(refs))
+        answers = await self._noted("dispatch", job_ids, self._inner.dispatch(refs, spends))
         self._perhaps(Point.AFTER_DISPATCH, job_ids)
         return answers
 

@@ -52,6 +52,10 @@ class AskingPolicies:
         """Return the rules that come with Steward; the test's are none of them."""
         return self.base.defaults()
 
+    def require_optional(self, names: Collection[str], pointer: str) -> None:
+        """Refuse what the other policies refuse."""
+        self.base.require_optional(names, pointer)
+
     def forget(self, workspace_id: str) -> None:
         """Let the other policies read a workspace's rules anew."""
         self.base.forget(workspace_id)

@@ -17,6 +17,7 @@ from steward.directory import ApiKey
 from steward.errors import Conflict, Invalid, NotFound
 from steward.identity import Role, Scope
 from steward.ids import IdFactory
+from steward.workspace import Cap, WorkspaceSettings
 from tests.conftest import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -198,3 +199,24 @@ async def test_the_principal_of_an_actor_is_who_it_is_now(
     await database.write(lambda db: db.execute(delete(workspaces)).close())
     clock.advance(0.2)
     assert await directory.principal_of("acme", key.key_id) is None
+
+
+async def test_caps_are_found_among_any_number_of_workspaces(
+    directory: SqlDirectory, url: str, clock: FakeClock
+) -> None:
+    """Only those that have some; a change counts here at once, and elsewhere within a fifth of a second."""
+    for name in ("acme", "beta", "gamma"):
+        await directory.create_workspace(name, name, by="somebody")
+    assert await directory.list_caps() == {}
+    other = Database(url)
+    elsewhere = SqlDirectory(other, clock)
+    assert await elsewhere.list_caps() == {}
+    caps = {"email.*": Cap(max_running=3)}
+    await directory.change_settings("acme", WorkspaceSettings(caps=caps), by="somebody")
+    await directory.change_settings("beta", WorkspaceSettings(own_domains=("beta.example",)), by="somebody")
+    assert await directory.list_caps() == {"acme": caps}
+    clock.advance(0.2)
+    assert await elsewhere.list_caps() == {"acme": caps}
+    await directory.change_settings("acme", WorkspaceSettings(), by="somebody")
+    assert await directory.list_caps() == {}
+    await other.aclose()

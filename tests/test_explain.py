@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from steward.caps import Activity, Room, Start
 from steward.clock import rfc3339
 from steward.explain import explain_job, explain_plan
 from steward.job import HeldFor, JobError, JobStatus
 from steward.plan import PlanRecord, PlanStatus
+from steward.workspace import Cap
 from tests.test_job_rules import EARLIER, NOW, job
 
 S, P = JobStatus, PlanStatus
@@ -119,3 +121,16 @@ def test_a_draft_says_when_it_expires() -> None:
     """That is its next change."""
     assert explain_plan(plan(P.DRAFT), [], NOW)["next_change_at"] == rfc3339(LATER)
     assert explain_plan(plan(P.COMPLETED), [], NOW)["next_change_at"] is None
+
+
+def test_a_ready_job_that_a_cap_keeps_names_the_rule() -> None:
+    """Asked as the claim asks: the rule, when it has room by itself, and who can change it."""
+    started = (Start("email.send", LATER, 3),)
+    room = Room({"email.*": Cap(per_minute=3)}, Activity(started=started), NOW)
+    told = explain_job(job(status=S.PENDING, action_id="email.send"), [], NOW, room=room)
+    assert told["reason"]["code"] == "capped"
+    assert "at most 3 jobs of 'email.*' may start in a minute" in told["reason"]["text"]
+    assert told["next_change_at"] == rfc3339(LATER)
+    assert "admin" in told["who"]
+    other = explain_job(job(status=S.PENDING, action_id="file.read"), [], NOW, room=room)
+    assert other["reason"]["code"] == "no_free_worker"

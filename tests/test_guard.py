@@ -1,6 +1,8 @@
 """The guard itself: each of its patches still fits the code, and it can tell what was noticed from what was not."""
 
+import re
 from collections import Counter
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,16 @@ from guard.patches.tenants import TENANTS
 from guard.run import copy_of, imported_from, judge, main
 
 ROOT = Path(__file__).parent.parent
+_FILTER = re.compile(r"workspace_id\"?\)? (?:== (?:W|bindparam\(\"w\"\)|workspace_id)|!= workspace_id|not in \{None)\b")
+"""How a row is held to somebody's workspace."""
+_READ_BEFORE = "return row if row.workspace_id == workspace_id else None"
+"""Of a row that the same operation has read within its workspace already."""
+FILTERED = [
+    file
+    for folder in ("work_stores/sql", "directories/sql", "audit_logs", "database", "policies")
+    for file in sorted((ROOT / "src" / "steward" / folder).glob("*.py"))
+    if _FILTER.search(file.read_text())
+]
 HARMLESS = Mutation(
     name="a-word-in-a-docstring",
     removes="nothing",
@@ -32,10 +44,27 @@ def test_a_patch_fits_the_code_and_names_tests_that_exist(mutation: Mutation) ->
 
 
 def test_the_protections_are_many_and_each_has_a_name() -> None:
-    """At least twenty; those between tenants are tested three times over, save where only one test can tell."""
+    """At least twenty, and every one of those between tenants has to be missed by three tests."""
     assert len(MUTATIONS) >= 20
     assert max(Counter(mutation.name for mutation in MUTATIONS).values()) == 1
-    assert sum(mutation.at_least >= 3 for mutation in TENANTS) >= 8
+    assert [mutation.name for mutation in TENANTS if mutation.at_least < 3] == []
+
+
+def filters(file: Path) -> dict[int, str]:
+    """Return the lines of a file that compare a workspace, by number."""
+    return {number: line for number, line in enumerate(file.read_text().splitlines()) if _FILTER.search(line)}
+
+
+@pytest.mark.parametrize("file", FILTERED, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_workspace_filter_is_under_guard(file: Path) -> None:
+    """Each line that compares a workspace is taken away by at least one mutation."""
+    name, lines = str(file.relative_to(ROOT)), file.read_text().splitlines()
+    guarded: set[int] = set()
+    for mutation in (mutation for mutation in MUTATIONS if mutation.file == name):
+        matcher = SequenceMatcher(None, lines, mutation.applied(ROOT).splitlines(), autojunk=False)
+        for kind, start, end, _, _ in matcher.get_opcodes():
+            guarded |= set(range(start, end)) if kind != "equal" else set()
+    assert {line.strip() for number, line in filters(file).items() if number not in guarded} <= {_READ_BEFORE}
 
 
 @pytest.mark.parametrize(("find", "put"), [("not in the file", "x"), ("e", "x"), ("def sha256_of", "def sha256_of")])

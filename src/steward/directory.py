@@ -3,11 +3,13 @@
 Every change is noted in the audit in the same transaction, so what takes ``by`` records who did it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
+from steward.caps import Caps
 from steward.identity import Principal, Role, Scope, scopes_of
 from steward.workspace import Workspace, WorkspaceSettings
 
@@ -116,6 +118,10 @@ class Directory(Protocol):
 
     async def get_workspace(self, workspace_id: str) -> Workspace | None:
         """Return one workspace."""
+        ...
+
+    async def list_caps(self) -> Mapping[str, Caps]:
+        """Return the caps of every workspace that has some, as far behind as a single look-up."""
         ...
 
     async def change_settings(self, workspace_id: str, settings: WorkspaceSettings, *, by: str) -> Workspace:

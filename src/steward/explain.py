@@ -1,7 +1,8 @@
 """Why a job is not running, or a plan was refused: exactly one primary reason, when it may change, and who can change it.
 
 Whatever keeps a job from being claimed is a state of its own, so the state and what is stored beside it (the error, the
-sentence, the time) are the explanation; nothing is guessed.
+sentence, the time) are the explanation; but for its workspace's caps, which are asked as the claim asks them. Nothing is
+guessed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from steward.approval import Approval, ApprovalStatus
+from steward.caps import ENDLESS, Room
 from steward.job import HeldFor, Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.views import time_view
@@ -65,30 +67,25 @@ def _awaiting(status: str, approval: Approval) -> dict[str, Any]:
 
 
 def explain_job(
-    job: Job, plan_jobs: Sequence[Job], now: datetime, approvals: Sequence[Approval] = ()
+    job: Job, plan_jobs: Sequence[Job], now: datetime, approvals: Sequence[Approval] = (), *, room: Room = ENDLESS
 ) -> dict[str, Any]:
     """Return ``{status, reason: {code, text}, since, next_change_at, who}`` for a job.
 
     ``approvals`` are those of its plan; of a job that waits for one its ``approval_id`` is told too.
+    ``room`` is what its workspace's caps leave, which is asked here as the claim asks it.
     """
     status = job.status
     since = job.finished_at or job.started_at or job.enqueued_at
     if status is JobStatus.HELD:
-        drift = job.held_for is HeldFor.DRIFT
-        asked = [one for one in approvals if one.status is ApprovalStatus.PENDING and one.job_id in {None, job.job_id}]
-        if asked and not drift:
-            return _awaiting(status, asked[0])
-        code = "drifted" if drift else "awaiting_approval"
-        who = "anyone who may execute: cancel it and make the plan again" if drift else "an approver"
-        return _explanation(status, code, job.reason or "It waits for a person.", since=since, change=None, who=who)
+        return _held(job, approvals, since)
     if status is JobStatus.WAITING:
         return _waiting(job, plan_jobs)
     if status is JobStatus.SCHEDULED:
-        why = "its next attempt" if job.attempts else "its start"
-        error = "" if job.error is None else f" The last attempt said: {job.error.detail}"
-        text = f"It waits for {why}.{error}"
-        change = max(job.not_before, now) if job.not_before else None
-        return _explanation(status, "not_yet_due", text, since=since, change=change, who="the clock")
+        return _scheduled(job, now, since)
+    if status is JobStatus.PENDING and (rule := room.capped(job.action_id)) is not None:
+        who = "an admin of the workspace: raise the cap"
+        text = f"It is ready, but capped. {rule.sentence}"
+        return _explanation(status, "capped", text, since=since, change=rule.until, who=who)
     code, text = _SENTENCES[status]
     if job.error is not None and status in {JobStatus.FAILED, JobStatus.UNKNOWN}:
         code, text = job.error.code, f"{job.error.detail} {text}"
@@ -96,6 +93,26 @@ def explain_job(
         text = job.reason
     change = job.lease_until if status is JobStatus.RUNNING else None
     return _explanation(status, code, text, since=since, change=change, who=_WHO.get(status))
+
+
+def _held(job: Job, approvals: Sequence[Approval], since: datetime) -> dict[str, Any]:
+    drift = job.held_for is HeldFor.DRIFT
+    asked = [one for one in approvals if one.status is ApprovalStatus.PENDING and one.job_id in {None, job.job_id}]
+    if asked and not drift:
+        return _awaiting(job.status, asked[0])
+    code = "drifted" if drift else "awaiting_approval"
+    who = "anyone who may execute: cancel it and make the plan again" if drift else "an approver"
+    return _explanation(job.status, code, job.reason or "It waits for a person.", since=since, change=None, who=who)
+
+
+def _scheduled(job: Job, now: datetime, since: datetime) -> dict[str, Any]:
+    code, who = "not_yet_due", "the clock"
+    error = "" if job.error is None else f" The last attempt said: {job.error.detail}"
+    text = f"It waits for {'its next attempt' if job.attempts else 'its start'}.{error}"
+    if job.error is not None and job.error.code == "budget_exceeded":
+        code, text, who = job.error.code, job.error.detail, "the clock, or an admin of the workspace: raise the budget"
+    change = max(job.not_before, now) if job.not_before else None
+    return _explanation(job.status, code, text, since=since, change=change, who=who)
 
 
 def _waiting(job: Job, plan_jobs: Sequence[Job]) -> dict[str, Any]:
@@ -124,7 +141,7 @@ _PLAN_SENTENCES: Final[Mapping[PlanStatus, tuple[str, str, str | None]]] = {
 
 
 def explain_plan(
-    plan: PlanRecord, jobs: Sequence[Job], now: datetime, approvals: Sequence[Approval] = ()
+    plan: PlanRecord, jobs: Sequence[Job], now: datetime, approvals: Sequence[Approval] = (), *, room: Room = ENDLESS
 ) -> dict[str, Any]:
     """Return the same shape for a plan; a denied step comes first, then the step that holds it up."""
     denied = [step for step in plan.document["steps"] if step["decision"]["effect"] == "deny"]
@@ -137,7 +154,7 @@ def explain_plan(
     if plan.status in {PlanStatus.RUNNING, PlanStatus.FAILED}:
         blocking = next((job for job in jobs if job.status is _worst(jobs)), None)
         if blocking is not None:
-            inner = explain_job(blocking, jobs, now, approvals)
+            inner = explain_job(blocking, jobs, now, approvals, room=room)
             inner["reason"]["text"] = f"Step {blocking.step_id}: {inner['reason']['text']}"
             return {**inner, "status": plan.status, "step": blocking.step_id}
     own = [one for one in approvals if one.approval_id == plan.approval_id]

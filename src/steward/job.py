@@ -102,7 +102,7 @@ class Attempt:
     dispatched_at: datetime | None
     finished_at: datetime
     outcome: str
-    """``completed``, ``failed``, ``retry``, ``unknown``, ``skipped``, ``cancelled``, ``held``, ``lease_lost``, ``handed_back``."""
+    """``completed``, ``failed``, ``retry``, ``unknown``, ``skipped``, ``cancelled``, ``held``, ``lease_lost``, ``handed_back``, ``deferred``."""
     error: JobError | None = None
 
 
@@ -246,13 +246,21 @@ class HandedBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Deferred:
+    """It may not have its effect yet: it comes back at ``not_before`` as if never claimed (the attempt does not count)."""
+
+    error: JobError
+    not_before: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Expanded:
     """The step became these children; it waits for them and is then claimed again to gather their results."""
 
     children: tuple[NewJob, ...]
 
 
-Outcome = Completed | Failed | TryAgain | Unknown | Skipped | Cancelled | HandedBack | Expanded
+Outcome = Completed | Failed | TryAgain | Unknown | Skipped | Cancelled | HandedBack | Deferred | Expanded
 
 
 def backoff_s(attempt: int, jitter: float | None = None) -> float:

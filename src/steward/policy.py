@@ -133,6 +133,10 @@ class Policies(Protocol):
         """Return the rules that come with Steward, in the order in which they speak."""
         ...
 
+    def require_optional(self, names: Collection[str], pointer: str) -> None:
+        """Raise ``Invalid``, at ``pointer``, unless every name is that of a rule that a workspace may switch on."""
+        ...
+
     def forget(self, workspace_id: str) -> None:
         """Read a workspace's rules anew when they are next asked for."""
         ...

@@ -23,7 +23,8 @@ _MAX_AMOUNT: Final = 2**53 - 1
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|[0-9a-f:.]{2,45}")
 _NOT_IN_AN_ADDRESS: Final = re.compile(r"[\s,;:<>()\[\]\"\\@\x00-\x1f\x7f]")
 _NOT_IN_A_URL: Final = re.compile(r"[\s\\\x00-\x1f\x7f]")
-_DOT_ALIKES: Final = re.compile("[\u3002\uff0e\uff61]")
+DOT_ALIKES: Final = re.compile("[\u3002\uff0e\uff61]")
+"""What some programs read as a dot in the name of a host."""
 _LABELS: Final = frozenset(Label)
 
 
@@ -124,7 +125,7 @@ def _host(text: str) -> str | None:
 
 
 def _ascii_name(name: str) -> str | None:
-    if _DOT_ALIKES.search(name):
+    if DOT_ALIKES.search(name):
         return None
     try:
         # Strict IDNA 2008, no mapping: a look-alike keeps a name of its own, and what is not a name has none.

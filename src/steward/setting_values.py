@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from steward.rate_limit import RateLimit, RateLimits, RateRule
 from steward.workspace import canonical_workspace_id
 
 MIN_SECRET_CHARS: Final = 32
@@ -32,6 +33,15 @@ PUBLIC_KEY_ALGORITHMS: Final = (
     *("ES256", "ES384", "ES512", "Ed25519"),
 )
 SECRET_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
+
+
+_RATE: Final = re.compile(rf"({'|'.join(RateRule)})=(?:off|([1-9][0-9]{{0,7}})/(second|minute|hour|day))")
+_WINDOW_S: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+RATES: Final = (
+    "plan=12000/minute,execute=12000/minute,preview=12000/minute,workspace_plan=12000/minute,"
+    "workspace_execute=12000/minute,workspace_preview=12000/minute,failed_logins=1000/minute"
+)
+"""Bounds on abuse, far above use."""
 _MODULE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -220,3 +230,26 @@ def jwt_problem(
         kind = "JWT_JWKS" if secret is None else "JWT_SECRET"
         return f"JWT_ALGORITHMS: with {kind} only {', '.join(fitting)} can be used."
     return None
+
+
+def rate_limits(text: str) -> RateLimits:
+    """Return the rules that are on: those of ``text``, and the rest as in ``RATES``; ``off`` alone means none."""
+    if text.strip() == "off":
+        return {}
+    rules = _rates(RATES) | _rates(text)
+    return {rule: limit for rule, limit in rules.items() if limit is not None}
+
+
+def _rates(text: str) -> dict[RateRule, RateLimit | None]:
+    rates: dict[RateRule, RateLimit | None] = {}
+    for position, item in enumerate(items(text), start=1):
+        match = _RATE.fullmatch(item)
+        if match is None:
+            raise ValueError(
+                f"entry {position} is not 'rule=number/second' (or minute, hour, day; number up to 99999999) or 'rule=off'; "
+                f"rules are {', '.join(RateRule)}"
+            )
+        if match[1] in rates:
+            raise ValueError(f"entry {position} names a rule for the second time")
+        rates[RateRule(match[1])] = RateLimit(int(match[2]), _WINDOW_S[match[3]]) if match[2] else None
+    return rates

@@ -23,6 +23,7 @@ from pydantic_settings import (
 from steward import setting_values as values
 from steward.errors import ConfigurationError
 from steward.private_file import place_private, read_private
+from steward.rate_limit import RateLimits
 from steward.work_store import MIN_RETENTION_S, RETENTION_S
 
 KEY_FILE: Final = "secret.key"
@@ -176,6 +177,13 @@ class Settings(BaseSettings):
     )
     body_limit_bytes: int = _setting(
         "STEWARD_BODY_LIMIT_BYTES", 1024 * 1024, "Largest request body in bytes.", ge=1024, le=100 * 1024 * 1024
+    )
+    rate_limits: Annotated[RateLimits, NoDecode, _reads(values.rate_limits)] = _setting(
+        "STEWARD_RATE_LIMITS",
+        values.RATES,
+        "Requests that may be made, by rule: 'plan=60/minute,preview=off', with second, minute, hour or day. What is not named "
+        "stays as it is; 'off' alone switches all off. Each process counts for itself.",
+        validate_default=True,
     )
 
     @classmethod

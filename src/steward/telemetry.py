@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from steward.event import Event, EventType
 from steward.ids import is_word
+from steward.tenancy import Tenancy
 from steward.workspace import canonical_workspace_id
 
 UNSCOPED: Final = "unscoped"
@@ -20,6 +21,21 @@ OTHER: Final = "other"
 MAX_WORKSPACE_LABELS: Final = 200
 """Distinct workspaces that get a label of their own when no allowlist says which."""
 MAX_REASONS: Final = 200
+_PLAIN: Final = (
+    "status",
+    "provider",
+    "action",
+    "reason",
+    "result",
+    "direction",
+    "method",
+    "endpoint",
+    "status_code",
+    "le",
+)
+_INSTALLATION: Final[Tenancy] = "installation"
+LABELS: Final[Mapping[str, Tenancy]] = {**dict.fromkeys(_PLAIN, _INSTALLATION), "workspace_id": "workspace"}
+"""Whose things each label may hold; the isolation audit looks."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _HTTP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -104,6 +120,7 @@ class Telemetry:
         self._decisions = self._counter(
             "security_decisions_total", "Requests let in or turned away.", "result", "workspace_id"
         )
+        self._rate_limited = self._counter("http_rate_limited_total", "Requests that were one too many.", "rule")
         self._planner = self._counter("ai_planner_requests_total", "Plans asked for.", "status")
         self._planner_seconds = self._histogram(
             "ai_planner_duration_seconds", "Duration of planning.", _PLANNER_BUCKETS
@@ -159,6 +176,10 @@ class Telemetry:
     def security_decision(self, result: str, workspace_id: str | None) -> None:
         """Take note that a request was ``allowed`` or ``denied``."""
         self._decisions.labels(result, self._workspace.of(workspace_id)).inc()
+
+    def rate_limited(self, rule: str) -> None:
+        """Take note that a request was one too many. ``rule`` is one of the rules' names."""
+        self._rate_limited.labels(rule).inc()
 
     def planner_request(self, status: str, seconds: float, tokens_in: int = 0, tokens_out: int = 0) -> None:
         """Take note of one plan asked for: ``ok``, ``refused`` (bad input) or ``error``."""

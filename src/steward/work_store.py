@@ -3,9 +3,8 @@
 Every verb is one atomic operation that also appends its events; after an error nothing has changed. Deadlines are judged
 by the engine's own clock. All ids are checked for shape by the caller. A ``WorkStore`` is opened *for a principal* and
 has no method that takes a workspace: what belongs to another workspace does not exist for it. The ``Dispatcher`` is the
-installation's own face, for workers and maintenance.
-
-Resending is safe: submit is idempotent by plan id and by idempotency claims, settle and dispatch by job and fence.
+installation's own face, for workers and maintenance. Resending is safe: submit is idempotent by plan id and by idempotency
+claims, settle and dispatch by job and fence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +14,12 @@ from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
 from steward.approval import Approval, ApprovalStatus, Verdict
+from steward.caps import NO_BUDGETS, NO_CAPS, Activity, Budgets, Caps
 from steward.event import Event
 from steward.identity import Principal
 from steward.job import HeldFor, Job, JobStatus, NewJob, Outcome
 from steward.plan import PlanRecord, PlanStatus
+from steward.spending import NO_SPENDING, Spending
 from steward.work_pages import ApprovalPage, EventPage, JobPage, PlanPage
 
 MAX_PAGE: Final = 100
@@ -111,10 +112,11 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The lease is not (any longer) good, so nothing was written. ``reason``: ``fence``, ``cancelled`` or ``budget``."""
+    """It may not go on, and nothing was written. ``retry_at``: when a ``budget`` may have room; None: never."""
 
     reason: Literal["fence", "cancelled", "budget"]
     detail: str = ""
+    retry_at: datetime | None = None
 
 
 Answer = Granted | Refused
@@ -272,6 +274,10 @@ class WorkStore(Protocol):
         """Return up to ``limit`` events after ``event_id``, oldest first; None: only ``last_event_id``, the newest there is."""
         ...
 
+    async def activity(self, budgets: Budgets = NO_BUDGETS) -> Activity:
+        """Return what caps and these budgets count now: what runs, what started within the last minute, what is used."""
+        ...
+
     def listen(self) -> AbstractContextManager[Listener]:
         """Return a listener that hears of new events (perhaps also other workspaces': a ring is only a hint)."""
         ...
@@ -280,8 +286,12 @@ class WorkStore(Protocol):
 class Dispatcher(Protocol):
     """The installation's face: hands out work, takes it back, keeps house."""
 
-    async def claim(self, worker_id: str, *, limit: int) -> Claimed:
+    async def claim(self, worker_id: str, *, limit: int, caps: Mapping[str, Caps] = NO_CAPS) -> Claimed:
         """Take up to ``limit`` ready jobs, fairly between workspaces, oldest first within one.
+
+        ``caps``, by workspace, are never overstepped, whoever else claims: what runs and what started is counted in the
+        same operation. A job that a cap keeps stays ``pending`` and is passed over, and nobody else waits for it; when
+        one of its workspace ends, listeners are woken, and ``next_at`` covers the end of a minute.
 
         Due scheduled jobs become ready first. Each claimed job: ``running``, fence + 1, attempts + 1, a lease of
         ``LEASE_S``, ``dispatched_at`` cleared, ``started_at`` set on the first. A workspace that was served goes to the
@@ -289,13 +299,16 @@ class Dispatcher(Protocol):
         """
         ...
 
-    async def dispatch(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
+    async def dispatch(
+        self, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending] = NO_SPENDING
+    ) -> tuple[Answer, ...]:
         """Record, just before it, that the effect may now happen. Only a granted lease may go on to have one.
 
-        Refused: ``fence`` when the lease is not current or has run out, ``cancelled`` when a cancel was asked for.
-        Sets ``dispatched_at``, and ``first_dispatched_at`` unless it is set and the job is ``keyed`` (a ``probe`` or
-        ``none`` job is dispatched again only once earlier doubt is settled); extends the lease, appends
-        ``job.dispatched``. Again with the same fence: granted again, nothing changes.
+        Refused: ``fence`` when the lease is not current or has run out, ``cancelled`` when a cancel was asked for,
+        ``budget`` when what the effect ``spends`` does not fit into its workspace's budgets: it is reserved in the same
+        operation, from all of them or none, and never more than there is. Sets ``dispatched_at``, and
+        ``first_dispatched_at`` unless it is set and the job is ``keyed`` (a ``probe`` or ``none`` job is dispatched again
+        only once earlier doubt is settled); extends the lease, appends ``job.dispatched``. Again: granted, nothing changes.
         """
         ...
 
@@ -307,10 +320,10 @@ class Dispatcher(Protocol):
         """End attempts. A stale fence is refused and changes nothing; each settlement stands alone.
 
         The current fence counts even when its lease has run out, as long as no sweep took it; the same settlement again
-        is granted again. ``TryAgain`` makes the job ``scheduled`` (``pending`` if its time has come), ``HandedBack``
-        ``pending`` with attempts - 1; either of a job whose cancel was asked for makes it ``cancelled`` instead, or
-        ``unknown`` if doubtful. An attempt that ended without doubt (``Failed``, ``TryAgain`` not ``doubtful``)
-        clears the ``first_dispatched_at`` that it set itself.
+        is granted again. ``TryAgain`` makes the job ``scheduled`` (``pending`` if its time has come), ``Deferred`` too
+        and ``HandedBack`` ``pending``, both with attempts - 1; any of a job whose cancel was asked for makes it
+        ``cancelled`` instead, or ``unknown`` if doubtful. An attempt that ended without doubt (``Failed``, ``TryAgain``
+        not ``doubtful``) clears the ``first_dispatched_at`` that it set itself; what it had reserved is given back.
 
         Completed releases the dependents whose every dependency is completed; failed and cancelled cancel the dependents,
         skipped skips them, transitively; unknown leaves them waiting. Parameters are dropped on completed, skipped and

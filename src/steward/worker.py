@@ -100,7 +100,8 @@ class Worker:
     async def _claim(self, free: int) -> Claimed | None:
         """Return what was claimed; None when the store is away (what it had granted comes back when the leases end)."""
         try:
-            return await self._rooms.dispatcher.claim(self._worker_id, limit=free)
+            caps = await self._rooms.directory.list_caps()
+            return await self._rooms.dispatcher.claim(self._worker_id, limit=free, caps=caps)
         except StoreUnavailable:
             _log.warning("The store is away; trying again.", action="claim_failed", worker_id=self._worker_id)
             return None

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from steward.errors import Invalid
 
-_WORKSPACE_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+WORKSPACE_ID: Final = r"[a-z0-9][a-z0-9_-]{0,31}"
+"""The shape of a workspace's id, for published schemas; everybody else asks ``canonical_workspace_id``."""
+_WORKSPACE_ID: Final = re.compile(WORKSPACE_ID)
 SYSTEM_WORKSPACE: Final = "system"
 """Reserved for operators of the installation; it never holds work."""
 
@@ -36,6 +38,10 @@ def require_workspace_id(value: object) -> str:
     return workspace_id
 
 
+MAX_WINDOW_S: Final = 31 * 24 * 3600
+"""The longest window of a budget."""
+
+
 class Cap(BaseModel):
     """How much of something may run: at the same time, and in a minute. None: no limit."""
 
@@ -53,7 +59,7 @@ class Budget(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     limit: Annotated[int, Field(ge=0, le=10_000_000)]
-    window_s: Annotated[int, Field(ge=1, le=31 * 24 * 3600)]
+    window_s: Annotated[int, Field(ge=1, le=MAX_WINDOW_S)]
 
 
 BudgetName = Literal["messages_out", "outside_recipients", "webhook_calls"]

@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import steward.cli
 from steward.cli.app import app
+from steward.cli.isolation_commands import commands
 
 COMMANDS = [
-    *("up", "serve", "worker", "plan", "run", "doctor"),
+    *("up", "serve", "worker", "plan", "run", "doctor", "isolation-audit"),
     *("plans list", "plans show", "plans cancel"),
     *("jobs list", "jobs show", "jobs explain", "jobs cancel", "jobs retry", "jobs resolve"),
     *("approvals list", "approvals show", "approvals approve", "approvals reject"),
@@ -27,10 +30,25 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     assert f"Example: steward {command}" in " ".join(shown.output.split())
 
 
+def test_every_command_declares_whose_things_it_is_about() -> None:
+    """One of the four words; those that speak to a server with a key are about the caller's workspace or shared."""
+    declared = {" ".join(words): tenancy for words, _, tenancy in commands()}
+    assert None not in declared.values(), declared
+    speaking = {
+        f"{path.stem} "
+        for path in Path(steward.cli.__file__).parent.glob("*.py")
+        if "Client.here()" in path.read_text()
+    }
+    assert speaking >= {"jobs ", "plans ", "actions "}
+    for name, tenancy in declared.items():
+        if name.partition(" ")[0] + " " in speaking and name != "doctor":
+            assert tenancy in {"workspace", "shared"}, name
+
+
 def test_what_is_not_built_yet_is_not_in_the_help() -> None:
     """A command that would not work is absent, and calling it is a usage error."""
     shown = CliRunner().invoke(app, ["--help"]).output
-    for word in ("approvals", "audit", "policy", "schema", "rollout", "isolation-audit", "connections"):
+    for word in ("audit", "schema", "rollout", "connections"):
         assert f"│ {word} " not in shown
         assert CliRunner().invoke(app, [word]).exit_code == 2
 

@@ -99,6 +99,9 @@ def test_w56_up_in_production_needs_a_secret_key(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "STEWARD_SECRET_KEY" in ended.stderr
     assert not (tmp_path / "secret.key").exists()
+    looked = steward(environment(tmp_path, STEWARD_ENV="production"), "doctor", "--json")
+    found = {finding["check"]: finding for finding in json.loads(looked.stdout)["findings"]}
+    assert (looked.returncode, found["secret key"]["level"]) == (1, "fail")
 
 
 def test_a_revoked_local_key_is_replaced_at_the_next_start(tmp_path: Path, started: list[Process]) -> None:

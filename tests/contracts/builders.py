@@ -9,6 +9,7 @@ from typing import Any
 
 from steward.action import Effect, RetryMode
 from steward.approval import Approval, ApprovalStatus
+from steward.caps import NO_CAPS, Caps
 from steward.event import Event, EventType, event_id
 from steward.identity import Principal, Role, Scope
 from steward.ids import IdFactory
@@ -193,9 +194,11 @@ class World:
         """Submit jobs as a plan of their own and return what became of it."""
         return await self.engine.open(who).submit(self.submission(*jobs, who=who, **options))
 
-    async def claim(self, limit: int = 1000, worker_id: str = "worker-1") -> tuple[Lease, ...]:
+    async def claim(
+        self, limit: int = 1000, worker_id: str = "worker-1", caps: Mapping[str, Caps] = NO_CAPS
+    ) -> tuple[Lease, ...]:
         """Claim, remember the leases, and return the new ones."""
-        claimed = await self.dispatcher.claim(worker_id, limit=limit)
+        claimed = await self.dispatcher.claim(worker_id, limit=limit, caps=caps)
         self.leases |= {lease.job.job_id: lease for lease in claimed.leases}
         return claimed.leases
 

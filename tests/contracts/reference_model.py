@@ -4,6 +4,7 @@ It is told what the walk did and keeps what the store must show. Where the contr
 claim takes) the walk tells the model what the engine chose, and the model checks that it was allowed.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -160,12 +161,22 @@ class Model:
 
     # Workers.
 
-    def claim(self, taken: Iterable[str], limit: int) -> None:
-        """Take note of what a claim gave out; it must have been ready, and as much as there was."""
+    def claim(self, taken: Iterable[str], limit: int, cap: int | None = None) -> None:
+        """Take note of what a claim gave out: it must have been ready, and as much as there was.
+
+        ``cap``: how many of each workspace may run.
+        """
         chosen, ready = list(taken), self.ready()
         assert len(set(chosen)) == len(chosen)
         assert set(chosen) <= ready
-        assert len(chosen) == min(limit, len(ready))
+        may_start = Counter(self.jobs[job_id].workspace for job_id in ready)
+        if cap is not None:
+            running = Counter(job.workspace for job in self.in_state(S.RUNNING))
+            may_start = Counter({name: min(n, max(cap - running[name], 0)) for name, n in may_start.items()})
+            assert all(
+                n <= may_start[name] for name, n in Counter(self.jobs[each].workspace for each in chosen).items()
+            )
+        assert len(chosen) == min(limit, may_start.total())
         for job in self.in_state(S.SCHEDULED):
             if job.is_due(self.now):
                 job.status = S.PENDING
@@ -209,6 +220,13 @@ class Model:
             job.leave(S.SCHEDULED if late else S.PENDING)
         else:
             self._end(job, end)
+
+    def defer(self, job: ModelJob, not_before: datetime) -> None:
+        """Put an attempt off that had no effect and does not count."""
+        if job.cancel_requested:
+            return self._end(job, S.UNKNOWN if job.is_doubtful() else S.CANCELLED)
+        job.left, job.not_before = job.left + 1, not_before
+        return job.leave(S.SCHEDULED)
 
     def expand(self, job: ModelJob, children: list[ModelJob]) -> None:
         """Put children in place; the job waits for them."""

@@ -10,9 +10,21 @@ from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from steward.approval import Verdict
 from steward.identity import Principal
-from steward.job import LEASE_S, Cancelled, Expanded, HandedBack, HeldFor, JobStatus, Outcome, Skipped
+from steward.job import (
+    LEASE_S,
+    Cancelled,
+    Deferred,
+    Expanded,
+    HandedBack,
+    HeldFor,
+    JobError,
+    JobStatus,
+    Outcome,
+    Skipped,
+)
 from steward.plan import PlanStatus
 from steward.work_store import MIN_RETENTION_S, Granted, LeaseRef, Refused
+from steward.workspace import Cap
 from tests.contracts.backends import BACKENDS
 from tests.contracts.builders import ALPHA, again, done, doubt, failure, request_claim
 from tests.contracts.reference_records import ModelJob, ModelPlan
@@ -127,11 +139,12 @@ class RandomHistory(Walk):
 
     # Workers.
 
-    @rule(limit=st.sampled_from([1, 2, 5]))
-    def claim(self, limit: int) -> None:
-        """Claim; the model checks that what came was ready and all there was."""
-        leases = self.call(self.world.claim(limit=limit))
-        self.model.claim([lease.job.job_id for lease in leases], limit)
+    @rule(limit=st.sampled_from([1, 2, 5]), cap=st.sampled_from([None, 1, 2]))
+    def claim(self, limit: int, cap: int | None) -> None:
+        """Claim, perhaps within caps; the model checks that what came was ready and all there was."""
+        caps = {} if cap is None else {who: {"*": Cap(max_running=cap)} for who in PEOPLE}
+        leases = self.call(self.world.claim(limit=limit, caps=caps))
+        self.model.claim([lease.job.job_id for lease in leases], limit, cap)
         for lease in leases:
             who, needs = PEOPLE[lease.job.workspace_id], self.model.jobs[lease.job.job_id].needs
             assert set(lease.inputs_sealed) == {self.call(self.world.job_of(need, who)).step_id for need in needs}
@@ -141,7 +154,7 @@ class RandomHistory(Walk):
     @rule(data=st.data(), slow=st.sampled_from([False, False, False, True]))
     def work(self, data: st.DataObject, slow: bool) -> None:
         """Claim all there is; dispatch and end, in all sorts of ways, most of what runs; perhaps too slowly."""
-        self.claim(50)
+        self.claim(50, None)
         if slow:
             self._pass(SLOW_S)
         for job in self.model.in_state(S.RUNNING):
@@ -160,12 +173,16 @@ class RandomHistory(Walk):
 
     def _settle(self, data: st.DataObject, job: ModelJob, how: str) -> None:
         dispatched = job.dispatched_at is not None
-        if (how == "back" and dispatched) or (how == "expand" and (job.cancel_requested or job.expanded)):
+        if (how in {"back", "defer"} and dispatched) or (how == "expand" and (job.cancel_requested or job.expanded)):
             how = "done"
         doubtful = how == "again" and dispatched and data.draw(st.booleans(), label="doubtful")
         later = self.world.at(data.draw(st.sampled_from([2.5, 100.5]), label="backoff")) if how == "again" else None
         if how == "expand":
             return self._expand(data, job)
+        if how == "defer":
+            outcome = Deferred(JobError("budget_exceeded", "Not yet."), self.world.at(50.5))
+            assert isinstance(self.call(self.world.settle(_ref(job), outcome)), Granted)
+            return self.model.defer(job, self.world.at(50.5))
         plain: dict[str, tuple[Outcome, JobStatus]] = {
             "done": (done({"n": 1}, b"r"), S.COMPLETED),
             "failed": (failure(), S.FAILED),

@@ -60,6 +60,7 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> sche
         return case
     body: Any = case.body
     _own(case.query)
+    _own(case.path_parameters)
     _own(body)
     _known(case.path_parameters)
     _known(body)

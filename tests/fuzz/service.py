@@ -16,6 +16,7 @@ import httpx2
 from hypothesis import HealthCheck, settings
 
 from steward.identity import Role
+from steward.rate_limit import RateRule
 from tests.asking import Asking
 from tests.web.house import open_house
 
@@ -25,6 +26,10 @@ NO_NETWORK: Final = "http.get,webhook.post"
 """Made-up requests must not leave this machine."""
 ASKS: Final = "may I"
 """The text for which ``sample.count`` asks."""
+
+
+RATES: Final = ",".join(f"{rule}=99999999/minute" for rule in RateRule)
+"""The limits are there, and never reached."""
 _START_S: Final = 30.0
 
 
@@ -97,7 +102,7 @@ class _Runner:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         async with (
-            open_house(self._home, asking=self._asking, ACTION_DENYLIST=NO_NETWORK) as house,
+            open_house(self._home, asking=self._asking, ACTION_DENYLIST=NO_NETWORK, STEWARD_RATE_LIMITS=RATES) as house,
             house.worker(),
             house.served() as (_, address),
         ):

@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,7 @@ from steward.errors import Forbidden, Unauthenticated
 from steward.identity import Role, Scope
 from tests.conftest import FakeClock
 from tests.security.issuer import Issuer
+from tests.security.issuer import settings as settings_of
 from tests.web.house import House, assert_problem, echo, open_house
 
 pytestmark = pytest.mark.anyio
@@ -201,3 +203,36 @@ async def test_w58_everything_but_health_needs_a_credential(house: House) -> Non
             assert answer.status_code == (200 if path in open_paths else 401), (method, path)
     for path in ("/dev/outbox", "/api/plan", "/oauth/google/authorize", "/admin", "/debug"):
         assert (await client.get(path)).status_code == 404
+
+
+async def test_w59_no_credential_reaches_the_log(
+    tmp_path: Path, clock: FakeClock, provider: Issuer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Good and bad ones of every kind, where they belong and where they do not: the log repeats none of them."""
+    env: dict[str, Any] = settings_of(provider, STEWARD_ENV="production")
+    async with open_house(tmp_path, clock=clock, **env) as house:
+        key, token = await house.key(role=Role.ADMIN), provider.token()
+        client = await house.client_with(None)
+        principal = await house.app.authenticator.authenticate(key)
+        assert principal is not None
+        code = await house.app.sessions.issue_code(principal)
+        opened = await client.post("/session", json={"code": code})
+        handle = opened.cookies["steward_session"]
+        made = (await client.post("/keys", json={"role": "viewer"}, headers={"Authorization": f"Bearer {key}"})).json()[
+            "key"
+        ]
+        provider.answer(500, "")
+        secrets = [key.rsplit("_", 1)[1], token.rsplit(".", 1)[1], code, handle, made.rsplit("_", 1)[1]]
+        for secret in (key, token, token[:-3] + "AAA", handle, code):
+            for headers in (
+                {"Authorization": f"Bearer {secret}"},
+                {"Authorization": secret, "X-Request-ID": f"{secret} x"},
+                {"Cookie": f"steward_session={secret}"},
+            ):
+                await client.get("/ai/jobs", headers=headers, params={"api_key": secret})
+            await client.post("/session", json={"code": secret})
+            await client.get(f"/{secret}")
+    written = capfd.readouterr()
+    assert "request_answered" in written.out
+    for secret in secrets:
+        assert secret not in written.out + written.err

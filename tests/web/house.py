@@ -50,11 +50,13 @@ class House:
         """Return a client with a key of its own, in front of the API without a network between."""
         return await self.client_with(await self.key(workspace_id, role))
 
-    async def client_with(self, token: str | None) -> httpx2.AsyncClient:
-        """Return a client that presents ``token``."""
+    async def client_with(self, token: str | None, address: str = "127.0.0.1") -> httpx2.AsyncClient:
+        """Return a client at ``address`` that presents ``token``."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         client = httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=self.api), base_url="http://steward.test", headers=headers
+            transport=httpx2.ASGITransport(app=self.api, client=(address, 50_000)),
+            base_url="http://steward.test",
+            headers=headers,
         )
         return await self.rooms.enter_async_context(client)
 

@@ -66,11 +66,11 @@ async def test_settings_are_replaced_by_the_own_admin(house: House) -> None:
     first = {"own_domains": ["acme.example"], "caps": {"email.*": {"per_minute": 10}}, "budgets": {}}
     answer = await admin.put("/workspaces/acme/settings", json={"settings": first})
     assert answer.json()["settings"]["caps"] == {"email.*": {"max_running": None, "per_minute": 10}}
-    answer = await admin.put("/workspaces/acme/settings", json={"settings": {"rules": ["inside_only"]}})
-    assert answer.json()["settings"] == {"own_domains": [], "rules": ["inside_only"], "caps": {}, "budgets": {}}
+    answer = await admin.put("/workspaces/acme/settings", json={"settings": {"rules": ["reads_only"]}})
+    assert answer.json()["settings"] == {"own_domains": [], "rules": ["reads_only"], "caps": {}, "budgets": {}}
     workspace = await house.app.directory.get_workspace("acme")
     assert workspace is not None
-    assert workspace.settings.rules == ("inside_only",)
+    assert workspace.settings.rules == ("reads_only",)
     for odd in (
         {"own_domains": ["Acme.example"]},
         {"own_domains": ["a.example"] * 101},

@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator
 
 from steward.identity import Scope
+from steward.tenancy import TENANCIES, TENANCY_KEY
 from steward.web.dependencies import ADMIN_OR_OPERATOR, OPERATOR
 from steward.web.secured_route import SecuredRoute
 from tests.web.house import House
@@ -51,6 +52,7 @@ BUILT = {
     ("get", "/workspaces"): "workspaces_list",
     ("post", "/workspaces"): "workspaces_create",
     ("get", "/workspaces/{workspace}"): "workspaces_show",
+    ("get", "/workspaces/{workspace}/usage"): "workspaces_usage",
     ("put", "/workspaces/{workspace}/settings"): "workspaces_set",
     ("post", "/workspaces/{workspace}/keys"): "workspaces_key",
     ("get", "/members"): "members_list",
@@ -101,6 +103,14 @@ async def test_every_operation_states_its_credential_or_is_public(house: House) 
         assert set(requirement) == {"bearer"}
         assert requirement["bearer"]
         assert set(requirement["bearer"]) <= {*(scope.value for scope in Scope), OPERATOR, ADMIN_OR_OPERATOR}
+
+
+async def test_every_operation_declares_whose_things_it_is_about(house: House) -> None:
+    """One of the four words, public exactly where no credential is asked for, and nothing of it inside the answers."""
+    for (_, path), operation in operations(await description(house)).items():
+        assert operation[TENANCY_KEY] in TENANCIES, path
+        assert (operation[TENANCY_KEY] == "public") == (path in PUBLIC), path
+        assert not any(TENANCY_KEY in answer for answer in operation["responses"].values()), path
 
 
 async def test_every_route_that_is_not_public_stands_behind_the_doors(house: House) -> None:

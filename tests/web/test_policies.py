@@ -121,6 +121,21 @@ async def test_a_text_that_cannot_be_used_is_refused_with_its_place(house: House
     assert_problem(await admin.put("/policies/odd", json=foreign), 403, "workspace_mismatch")
 
 
+async def test_settings_cannot_name_a_rule_that_there_is_not(house: House) -> None:
+    """It would deny everything; so the change is refused, with the names that there are."""
+    admin = await house.client(role=Role.ADMIN)
+    for name in ("rule_of_tomorrow", "members_run_actions"):
+        answer = await admin.put("/workspaces/acme/settings", json={"settings": {"rules": [name]}})
+        problem = assert_problem(answer, 422, "unknown_rule")
+        assert problem["errors"][0]["pointer"] == "/settings/rules"
+        assert "internal_recipients_only" in problem["detail"]
+    assert (await admin.put("/workspaces/acme/settings", json={"settings": {"rules": ["reads_only"]}})).is_success
+    checked = await admin.post(
+        "/policies/check", json={"action_id": "file.write", "params": {"path": "a", "text": "b"}}
+    )
+    assert checked.json()["decision"]["rule"] == "reads_only"
+
+
 async def test_the_default_rules_say_whether_they_are_on(house: House) -> None:
     """In the order in which they speak; an optional one is on where the settings name it."""
     admin = await house.client(role=Role.ADMIN)

@@ -178,6 +178,7 @@ async def test_a_code_works_once_within_minutes(tmp_path: Path, clock: FakeClock
         ({"json": {"code": "x" * 65}}, 422, "invalid"),
         ({"json": {"code": "wrong"}}, 401, "unauthenticated"),
         ({"json": {"code": "wrong", "key": "x"}}, 422, "invalid"),
+        ({"json": {"code": "wrong", "workspace_id": "acme"}}, 422, "invalid"),
         (
             {"content": b'{"code": "a", "code": "b"}', "headers": {"Content-Type": "application/json"}},
             422,

@@ -13,6 +13,7 @@ import idna
 
 from steward.action import ActionFailed
 from steward.actions.base import ONE_LINE, invalid, require_one_line
+from steward.policy_facts import DOT_ALIKES
 
 MAX_ADDRESS_CHARS: Final = 254
 _MAX_LOCAL_BYTES: Final = 64
@@ -20,7 +21,6 @@ _ATOM: Final = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+)*"
 )
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_DOT_ALIKES: Final = re.compile("[\u3002\uff0e\uff61]")
 _SENDER: Final = re.compile(r'"?(?P<name>[^<>"]*?)"?\s*<(?P<address>[^<>]+)>')
 
 ADDRESS_PATTERN: Final = (
@@ -48,7 +48,7 @@ class MailAddress:
 
 def _ascii_domain(domain: str) -> str | None:
     """Return the domain in lower-case ASCII, None if it is no public-looking domain name."""
-    if _DOT_ALIKES.search(domain):
+    if DOT_ALIKES.search(domain):
         return None
     try:
         # Strict IDNA 2008, no mapping: full-width and other compatibility letters are refused, not guessed at.

@@ -171,7 +171,7 @@ class WebhookPost(BuiltinAction):
         },
         output_labels={"status": Label.SYSTEM, "response": Label.UNTRUSTED},
         primary_output="response",
-        groups=frozenset({"external"}),
+        groups=frozenset({"external", "webhook"}),
         timeout_s=30.0,
         sentences=("notify {url:url} (saying|with|that) {payload:message}", "post {payload:message} to {url:url}"),
     )

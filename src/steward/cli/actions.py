@@ -5,12 +5,13 @@ from typing import Annotated
 import typer
 
 from steward.cli.exits import CommandFailed
-from steward.cli.options import AsJson, group
+from steward.cli.options import AsJson, about, group
 
 app = group("See what can be done here.")
 
 
 @app.command("list")
+@about("shared")
 def list_actions(*, as_json: AsJson = False) -> None:
     """List the catalogue.
 
@@ -37,6 +38,7 @@ def list_actions(*, as_json: AsJson = False) -> None:
 
 
 @app.command("show")
+@about("shared")
 def show(
     action_id: Annotated[str, typer.Argument(metavar="ACTION", help="Id of an action, e.g. email.send.")],
     *,

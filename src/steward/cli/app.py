@@ -10,6 +10,7 @@ from steward.cli import (
     approvals,
     audit,
     doctor,
+    isolation_audit,
     jobs,
     keys,
     members,
@@ -57,6 +58,7 @@ app.add_typer(keys.app, name="keys", rich_help_panel=_MANAGE)
 app.add_typer(audit.app, name="audit", rich_help_panel=_MANAGE)
 app.add_typer(policies.app, name="policy", rich_help_panel=_MANAGE)
 app.command("doctor", rich_help_panel=_MANAGE)(doctor.doctor)
+app.command("isolation-audit", rich_help_panel=_MANAGE)(isolation_audit.isolation_audit)
 app.command("version", rich_help_panel=_MANAGE)(version.version)
 
 

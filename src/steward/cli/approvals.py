@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from steward.cli.options import All, AsJson, Cursor, Limit, group
+from steward.cli.options import All, AsJson, Cursor, Limit, about, group
 
 if TYPE_CHECKING:
     from steward.cli.client import Client
@@ -29,6 +29,7 @@ class Status(StrEnum):
 
 
 @app.command("list")
+@about("workspace")
 def list_approvals(
     *,
     limit: Limit = 20,
@@ -67,6 +68,7 @@ def list_approvals(
 
 
 @app.command("show")
+@about("workspace")
 def show(approval_id: ApprovalId, *, as_json: AsJson = False) -> None:
     """Show what would happen, which rule asks, who may approve it and until when.
 
@@ -84,6 +86,7 @@ def show(approval_id: ApprovalId, *, as_json: AsJson = False) -> None:
 
 
 @app.command("approve")
+@about("workspace")
 def approve(
     approval_id: ApprovalId,
     *,
@@ -108,6 +111,7 @@ def approve(
 
 
 @app.command("reject")
+@about("workspace")
 def reject(approval_id: ApprovalId, *, comment: Comment = None, as_json: AsJson = False) -> None:
     """Reject it: what waits for it is cancelled.
 

@@ -75,8 +75,11 @@ def _home(home: Path) -> Finding:
 
 def _secret_key(settings: "Settings") -> Finding:
     from steward.private_file import read_private
-    from steward.settings import KEY_FILE
+    from steward.settings import KEY_FILE, PRODUCTION
 
+    if settings.env in PRODUCTION and not settings.secret_keys:
+        sentence = "STEWARD_SECRET_KEY is not set, and STEWARD_ENV says that this is production: nothing starts."
+        return Finding("secret key", "fail", sentence, "Set it, for example to 'openssl rand -base64 48'.")
     path = settings.home / KEY_FILE
     try:
         kept = (read_private(path) or "").strip()

@@ -3,9 +3,10 @@
 import typer
 
 from steward.cli.exits import ExitCode
-from steward.cli.options import AsJson
+from steward.cli.options import AsJson, about
 
 
+@about("installation")
 def doctor(*, as_json: AsJson = False) -> None:
     """Look at the settings, the data, the mail server and the running server. Changes nothing; exits 1 if something fails.
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from steward.cli.options import All, AsJson, Cursor, JobId, Limit, group
+from steward.cli.options import All, AsJson, Cursor, JobId, Limit, about, group
 
 app = group("Look at jobs, and cancel, retry or resolve them.")
 
@@ -19,6 +19,7 @@ class Outcome(StrEnum):
 
 
 @app.command("list")
+@about("workspace")
 def list_jobs(
     *,
     limit: Limit = 20,
@@ -45,6 +46,7 @@ def list_jobs(
 
 
 @app.command("show")
+@about("workspace")
 def show(job_id: JobId, *, as_json: AsJson = False) -> None:
     """Show one job with its attempts.
 
@@ -57,6 +59,7 @@ def show(job_id: JobId, *, as_json: AsJson = False) -> None:
 
 
 @app.command("explain")
+@about("workspace")
 def explain(job_id: JobId, *, as_json: AsJson = False) -> None:
     """Say why a job is where it is, and what would change that.
 
@@ -81,6 +84,7 @@ def explain(job_id: JobId, *, as_json: AsJson = False) -> None:
 
 
 @app.command("cancel")
+@about("workspace")
 def cancel(job_id: JobId, *, as_json: AsJson = False) -> None:
     """Cancel a job that has not had its effect, and the steps that need it.
 
@@ -90,6 +94,7 @@ def cancel(job_id: JobId, *, as_json: AsJson = False) -> None:
 
 
 @app.command("retry")
+@about("workspace")
 def retry(job_id: JobId, *, as_json: AsJson = False) -> None:
     """Try a failed job again, with the steps that its failure cancelled.
 
@@ -99,6 +104,7 @@ def retry(job_id: JobId, *, as_json: AsJson = False) -> None:
 
 
 @app.command("resolve")
+@about("workspace")
 def resolve(
     job_id: JobId,
     *,

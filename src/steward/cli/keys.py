@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.cli.options import AsJson, KeyId, duration, group
+from steward.cli.options import AsJson, KeyId, about, duration, group
 from steward.identity import Role
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ ExpiresIn = Annotated[
 
 
 @app.command("create")
+@about("installation")
 def create(
     *,
     workspace: Annotated[str, typer.Option("--workspace", "-w", help="The workspace it acts in.")],
@@ -51,6 +52,7 @@ def create(
 
 
 @app.command("rotate")
+@about("installation")
 def rotate(
     key_id: KeyId,
     *,
@@ -102,6 +104,7 @@ def _hand_out(key: "ApiKey", token: str, *, as_json: bool) -> None:
 
 
 @app.command("list")
+@about("installation")
 def list_keys(
     *,
     workspace: Annotated[str | None, typer.Option("--workspace", "-w", help="Only keys of this workspace.")] = None,
@@ -136,6 +139,7 @@ def list_keys(
 
 
 @app.command("role")
+@about("installation")
 def change_role(
     key_id: KeyId,
     role: Annotated[Role, typer.Argument(metavar="ROLE", help="viewer, developer, approver, auditor or admin.")],
@@ -154,6 +158,7 @@ def change_role(
 
 
 @app.command("revoke")
+@about("installation")
 def revoke(key_id: KeyId, *, as_json: AsJson = False) -> None:
     """Revoke a key for good; a fifth of a second later every process refuses it.
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from steward.cli.options import AsJson, Workspace, group
+from steward.cli.options import AsJson, Workspace, about, group
 from steward.identity import Role
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ MemberId = Annotated[str, typer.Argument(metavar="MEMBER", help="The 'sub' of th
 
 
 @app.command("list")
+@about("installation")
 def list_members(*, workspace: Workspace, as_json: AsJson = False) -> None:
     """List the members of a workspace.
 
@@ -45,6 +46,7 @@ def list_members(*, workspace: Workspace, as_json: AsJson = False) -> None:
 
 
 @app.command("set")
+@about("installation")
 def set_member(
     member_id: MemberId,
     *,
@@ -66,6 +68,7 @@ def set_member(
 
 
 @app.command("disable")
+@about("installation")
 def disable(member_id: MemberId, *, workspace: Workspace, as_json: AsJson = False) -> None:
     """Keep a member out, whatever token it brings; what it asked for and has not been started fails.
 
@@ -75,6 +78,7 @@ def disable(member_id: MemberId, *, workspace: Workspace, as_json: AsJson = Fals
 
 
 @app.command("remove")
+@about("installation")
 def remove(member_id: MemberId, *, workspace: Workspace, as_json: AsJson = False) -> None:
     """Forget a member. A later token makes it anew; 'disable' keeps somebody out.
 

@@ -1,11 +1,15 @@
 """Options that several commands share, so that they read the same everywhere."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import typer
 
+from steward.tenancy import Tenancy
+
+Command = TypeVar("Command", bound=Callable[..., None])
 _DURATION: Final = re.compile(r"([1-9]\d{0,5})([smhdw])", re.ASCII)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -32,3 +36,17 @@ def duration(text: str | None, option: str) -> timedelta | None:
     if match is None:
         raise typer.BadParameter("a duration is a number and s, m, h, d or w, for example 30d.", param_hint=option)
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def about(tenancy: Tenancy) -> Callable[[Command], Command]:
+    """Declare whose things a command is about; the isolation audit attacks it by that, and fails without.
+
+    ``workspace`` and ``shared`` commands speak to a server with the caller's key; ``installation`` ones work on this
+    machine, where being there is the credential.
+    """
+
+    def declare(command: Command) -> Command:
+        command.__dict__["tenancy"] = tenancy
+        return command
+
+    return declare

@@ -4,12 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
-from steward.cli.options import All, AsJson, Cursor, Limit, PlanId, group
+from steward.cli.options import All, AsJson, Cursor, Limit, PlanId, about, group
 
 app = group("Look at plans, and cancel them.")
 
 
 @app.command("list")
+@about("workspace")
 def list_plans(
     *,
     limit: Limit = 20,
@@ -39,6 +40,7 @@ def list_plans(
 
 
 @app.command("show")
+@about("workspace")
 def show(plan_id: PlanId, *, as_json: AsJson = False) -> None:
     """Show a plan: its steps, decisions and jobs.
 
@@ -58,6 +60,7 @@ def show(plan_id: PlanId, *, as_json: AsJson = False) -> None:
 
 
 @app.command("cancel")
+@about("workspace")
 def cancel(plan_id: PlanId, *, as_json: AsJson = False) -> None:
     """Cancel what has not started, and ask what runs to stop.
 

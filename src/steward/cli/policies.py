@@ -10,16 +10,17 @@ from typing import Annotated, Any, Final
 import typer
 
 from steward.cli.exits import CommandFailed, ExitCode
-from steward.cli.options import AsJson, group
+from steward.cli.options import AsJson, about, group
+from steward.ids import is_word
 
 app = group("Look at policies, narrow what may run, and try a change on the past.")
 _BACK: Final = re.compile(r"([1-9]\d{0,4})([hd])", re.ASCII)
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a policy of the workspace's own.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="A file with the policy in Cedar; '-' reads standard input.")]
 
 
 @app.command("list")
+@about("workspace")
 def list_policies(*, as_json: AsJson = False) -> None:
     """List the workspace's own policies and the rules that come with Steward.
 
@@ -41,6 +42,7 @@ def list_policies(*, as_json: AsJson = False) -> None:
 
 
 @app.command("show")
+@about("workspace")
 def show(name: Name, *, as_json: AsJson = False) -> None:
     """Print the text of one of the workspace's own policies.
 
@@ -60,6 +62,7 @@ def show(name: Name, *, as_json: AsJson = False) -> None:
 
 
 @app.command("put")
+@about("workspace")
 def put(name: Name, file: File, *, as_json: AsJson = False) -> None:
     """Keep a policy under a name, in place of one there. It is checked first, and can only forbid.
 
@@ -79,6 +82,7 @@ def put(name: Name, file: File, *, as_json: AsJson = False) -> None:
 
 
 @app.command("remove")
+@about("workspace")
 def remove(name: Name, *, as_json: AsJson = False) -> None:
     """Remove one of the workspace's own policies.
 
@@ -97,6 +101,7 @@ def remove(name: Name, *, as_json: AsJson = False) -> None:
 
 
 @app.command("check")
+@about("workspace")
 def check(
     action_id: Annotated[str, typer.Argument(metavar="ACTION", help="Id of an action, e.g. email.send.")],
     *,
@@ -133,6 +138,7 @@ def check(
 
 
 @app.command("diff")
+@about("workspace")
 def diff(
     file: Annotated[
         str | None, typer.Argument(metavar="[FILE]", help="A policy in Cedar; '-' reads standard input.")
@@ -177,7 +183,7 @@ def diff(
 
 
 def _named(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not is_word(name):
         raise CommandFailed("A policy's name is a-z, 0-9 and '_', starting with a letter.", code=ExitCode.USAGE)
 
 
@@ -186,7 +192,7 @@ def _name_of(file: str, name: str | None) -> dict[str, str]:
     stem = name or Path(file).stem
     if name is not None:
         _named(name)
-    return {"name": stem} if _NAME.fullmatch(stem) else {}
+    return {"name": stem} if is_word(stem) else {}
 
 
 def _text(file: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from steward.cli.exits import CommandFailed, ExitCode
-from steward.cli.options import AsJson
+from steward.cli.options import AsJson, about
 from steward.cli.terminal import confirm, on_a_terminal
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ TimeZone = Annotated[
 ]
 
 
+@about("workspace")
 def plan(sentence: Sentence, *, answer: Answer = None, time_zone: TimeZone = None, as_json: AsJson = False) -> None:
     """Turn a sentence into a checked plan and show it. Nothing runs.
 
@@ -48,6 +49,7 @@ def plan(sentence: Sentence, *, answer: Answer = None, time_zone: TimeZone = Non
         say(f"Run it with: steward run --plan {document['plan_id']}")
 
 
+@about("workspace")
 def run(
     sentence: Annotated[
         str | None, typer.Argument(metavar="SENTENCE", help="What you want done, in your words.")

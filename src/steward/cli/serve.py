@@ -4,11 +4,14 @@ from typing import Annotated
 
 import typer
 
+from steward.cli.options import about
+
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")]
 Concurrency = Annotated[int, typer.Option(min=1, max=1000, help="Steps to work on at the same time.")]
 
 
+@about("installation")
 def serve(*, host: Host = "127.0.0.1", port: Port = 8440) -> None:
     """Serve the API only. STEWARD_SECRET_KEY must be set.
 
@@ -19,6 +22,7 @@ def serve(*, host: Host = "127.0.0.1", port: Port = 8440) -> None:
     run_loop(_serve(host, port))
 
 
+@about("installation")
 def worker(*, concurrency: Concurrency = 16) -> None:
     """Work only: carry out what others submit. STEWARD_SECRET_KEY must be the server's.
 

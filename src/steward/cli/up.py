@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from steward.cli.options import about
 from steward.cli.serve import Concurrency, Host, Port
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_WORKSPACE: Final = "default"
 
 
+@about("installation")
 def up(*, host: Host = "127.0.0.1", port: Port = 8440, concurrency: Concurrency = 16) -> None:
     """Start the API and a worker on this machine.
 

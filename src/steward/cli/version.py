@@ -2,9 +2,10 @@
 
 import sys
 
-from steward.cli.options import AsJson
+from steward.cli.options import AsJson, about
 
 
+@about("public")
 def version(*, as_json: AsJson = False) -> None:
     """Print the version of this Steward."""
     from importlib.metadata import version as installed

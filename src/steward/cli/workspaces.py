@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from steward.cli.options import AsJson, group
+from steward.cli.options import AsJson, about, group
 
 WorkspaceId = Annotated[str, typer.Argument(metavar="WORKSPACE", help="Id of a workspace.")]
 _MAX_CHARS: Final = 1_000_000
@@ -14,6 +14,7 @@ app = group("Manage workspaces. Works on this machine's database.")
 
 
 @app.command("create")
+@about("installation")
 def create(
     workspace_id: Annotated[str, typer.Argument(metavar="WORKSPACE", help="1 to 32 of a-z, 0-9, _ and -.")],
     *,
@@ -41,6 +42,7 @@ def create(
 
 
 @app.command("list")
+@about("installation")
 def list_workspaces(*, as_json: AsJson = False) -> None:
     """List the workspaces.
 
@@ -59,6 +61,7 @@ def list_workspaces(*, as_json: AsJson = False) -> None:
 
 
 @app.command("show")
+@about("installation")
 def show_workspace(workspace_id: WorkspaceId, *, as_json: AsJson = False) -> None:
     """Show a workspace with its settings.
 
@@ -82,6 +85,7 @@ def show_workspace(workspace_id: WorkspaceId, *, as_json: AsJson = False) -> Non
 
 
 @app.command("settings")
+@about("installation")
 def change_settings(
     workspace_id: WorkspaceId,
     *,
@@ -99,6 +103,7 @@ def change_settings(
     from steward.cli.render import print_json, say
     from steward.directory import LOCAL_ACTOR
     from steward.directory_views import workspace_detail
+    from steward.policies.cedar_rules import require_optional
     from steward.workspace import WorkspaceSettings
 
     text = sys.stdin.read(_MAX_CHARS) if str(file) == "-" else file.read_text(encoding="utf-8")
@@ -112,6 +117,7 @@ def change_settings(
             "'steward workspaces show --json' prints settings in the right form.",
             ExitCode.USAGE,
         ) from error
+    require_optional(settings.rules, "/rules")
     changed = with_directory(lambda directory, _: directory.change_settings(workspace_id, settings, by=LOCAL_ACTOR))
     if as_json:
         print_json(workspace_detail(changed))

@@ -14,7 +14,7 @@ from steward.database.engine import Database
 from steward.database.tables import metadata
 from steward.errors import ConfigurationError
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 _version: Final = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 """Alembic's own table, as Alembic makes it."""
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"

@@ -13,7 +13,7 @@ from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
-from sqlalchemy import ClauseElement, ColumnElement, Connection, Dialect, bindparam, func, select
+from sqlalchemy import ClauseElement, ColumnElement, Connection, Dialect, Select, bindparam, func, select
 from sqlalchemy.sql.compiler import SQLCompiler
 
 CACHED_STATEMENTS: Final = 512
@@ -21,9 +21,14 @@ CACHED_STATEMENTS: Final = 512
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
+def given(name: str) -> Select[Any]:
+    """Return the texts in the JSON list given as ``name``."""
+    return select(func.json_each(bindparam(name)).table_valued("value").c.value)
+
+
 def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """Return the condition that ``column`` is one of the texts in the JSON list given as ``name``."""
-    return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
+    return column.in_(given(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ workspaces = Table(
     Column("name", Text, nullable=False),
     Column("created_at", _Time, nullable=False),
     Column("settings", Text, nullable=False, server_default="{}"),
+    # The few that say something, so that those with caps are found among any number.
+    Index("ix_workspaces_set", "workspace_id", sqlite_where=text("settings != '{}'")),
 )
 
 api_keys = Table(
@@ -99,7 +101,44 @@ queues = Table(
     Column("event_floor", BigInteger, nullable=False),
     # When it was last served, as a count and never a clock: least recently served goes first.
     Column("turn", BigInteger, nullable=False),
+    # Whether the last claim left ready jobs to it because of a cap, so that a job that ends has to ring.
+    Column("capped", Boolean, nullable=False, server_default=false()),
     Index("ix_queues_ready", "turn", sqlite_where=text("depth > 0")),
+)
+
+starts = Table(
+    "starts",
+    metadata,
+    Column("workspace_id", _Workspace, primary_key=True),
+    Column("until", _Time, primary_key=True, autoincrement=False),
+    Column("action_id", String(100), primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+
+spendings = Table(
+    "spendings",
+    metadata,
+    Column("workspace_id", _Workspace, primary_key=True),
+    Column("budget", String(32), primary_key=True),
+    # What counts once: a job's effect, or a recipient (its keyed hash, never the address).
+    Column("unit", String(64), primary_key=True),
+    Column("job_id", _Id, primary_key=True),
+    Column("fence", Integer, primary_key=True, autoincrement=False),
+    Column("at", _Time, nullable=False),
+    Index("ix_spendings_oldest", "workspace_id", "budget", "at"),
+    Index("ix_spendings_job", "job_id", "fence"),
+)
+
+spent = Table(
+    "spent",
+    metadata,
+    Column("workspace_id", _Workspace, primary_key=True),
+    Column("budget", String(32), primary_key=True),
+    # Distinct units in spendings; kept in step so that a dispatch need not count them.
+    Column("total", Integer, nullable=False),
+    # The reservation whose end the last job that was put off waits for, and how many wait for others of that moment.
+    Column("promised_at", _Time, nullable=False),
+    Column("promised", Integer, nullable=False),
 )
 
 plans = Table(
@@ -180,6 +219,8 @@ jobs = Table(
     Index("ix_jobs_newest", "workspace_id", "job_id"),
     Index("ix_jobs_status", "workspace_id", "status", "job_id"),
     Index("ix_jobs_plan", "plan_id", "position"),
+    # For workspaces with caps, whose oldest jobs may have to wait while others go on.
+    Index("ix_jobs_ready", "workspace_id", "action_id", "job_id", sqlite_where=text("status = 'pending'")),
     Index(
         "ix_jobs_due",
         "not_before",

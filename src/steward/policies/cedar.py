@@ -26,6 +26,8 @@ from steward.workspace import canonical_workspace_id
 
 UNREADABLE: Final = "policy_unreadable"
 _ACTORS: Final = 256
+_ANSWERS: Final = 512
+"""Questions of a workspace whose answers are remembered: the rules of this object never change, so neither do they."""
 _SOMEBODY: Final = frozenset({Role.DEVELOPER})
 
 
@@ -68,6 +70,7 @@ class CedarPolicy:
         self._policies: PolicySet = policy_set(rules)
         self._ask_twice = any(rule.tells_twins_apart for rule in rules)
         self._entities_of = lru_cache(_ACTORS)(self._entities)
+        self._answer_to = lru_cache(_ANSWERS)(self._ask_cedar)
 
     @property
     def version(self) -> str:
@@ -113,8 +116,11 @@ class CedarPolicy:
 
     def _narrowed(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Ask | Deny | None:
         """Return what the rules make of an action that the lists allow; None: they leave it allowed."""
+        return self._answer_to(principal, action_id, json.dumps(facts))
+
+    def _ask_cedar(self, principal: Principal, action_id: str, context: str) -> Ask | Deny | None:
+        """Ask; the answer depends on nothing but the actor with roles and scopes, the action, and the facts as JSON."""
         names = (action_id, twin(action_id)) if self._ask_twice else (action_id,)
-        context = json.dumps(facts)
         requests = [
             {
                 "principal": {"type": "Actor", "id": principal.actor_id},

@@ -13,9 +13,9 @@ from cachetools import LRUCache, TTLCache
 
 from steward.action import Catalogue
 from steward.directory import Directory, WorkspacePolicy
-from steward.errors import FieldProblem, Invalid
+from steward.errors import Invalid
 from steward.policies.cedar import CedarPolicy, Ground, UnreadablePolicy
-from steward.policies.cedar_rules import default_rules
+from steward.policies.cedar_rules import default_rules, require_optional
 from steward.policies.cedar_schema import Language
 from steward.policies.cedar_text import MAX_TEXTS, rules_of, with_room
 from steward.policies.lists import ListPolicy
@@ -57,13 +57,7 @@ class CedarPolicies:
 
         Raises ``Invalid``, with the place, for what no workspace may have.
         """
-        known = {rule.name for rule in self.defaults() if rule.optional}
-        if unknown := sorted(set(switch_on) - known):
-            raise Invalid(
-                f"There is no optional rule '{unknown[0][:64]}'; there are {', '.join(sorted(known))}.",
-                errors=[FieldProblem("/switch_on", "no such rule")],
-                code="unknown_rule",
-            )
+        self.require_optional(switch_on, "/switch_on")
         schema = self._speak().schema
         for name, text in texts.items():
             await with_room(rules_of, workspace_id, name, text, schema)
@@ -81,6 +75,10 @@ class CedarPolicies:
     def defaults(self) -> tuple[DefaultRule, ...]:
         """Return the rules that come with Steward, in the order in which they speak."""
         return tuple(rule.document() for rule in default_rules())
+
+    def require_optional(self, names: Collection[str], pointer: str) -> None:
+        """Raise ``Invalid``, at ``pointer``, unless every name is that of a rule that a workspace may switch on."""
+        require_optional(names, pointer)
 
     def forget(self, workspace_id: str) -> None:
         """Read a workspace's policies anew when they are next asked for."""

@@ -1,12 +1,13 @@
 """One rule: a Cedar policy, with what people are told about it. And the rules that come with Steward."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
 from cedarpy import PolicySet, pst
 
+from steward.errors import FieldProblem, Invalid
 from steward.identity import Role
 from steward.policies.cedar_schema import is_twin, packaged
 from steward.policy import DefaultRule
@@ -90,6 +91,17 @@ def policy_set(rules: list[Rule]) -> PolicySet:
 def default_text() -> list[str]:
     """Return the files of the rules that come with Steward."""
     return [packaged(name) for name in DEFAULT_FILES]
+
+
+def require_optional(names: Collection[str], pointer: str) -> None:
+    """Raise ``Invalid``, at ``pointer``, unless every name is that of a rule that a workspace may switch on."""
+    known = {rule.name for rule in default_rules() if rule.optional}
+    if unknown := sorted(set(names) - known):
+        raise Invalid(
+            f"There is no optional rule '{unknown[0][:64]}'; there are {', '.join(sorted(known))}.",
+            errors=[FieldProblem(pointer, "no such rule")],
+            code="unknown_rule",
+        )
 
 
 @cache

@@ -11,12 +11,14 @@ from starlette.responses import Response
 from steward.action import ActionDefinition
 from steward.errors import FarEndFailed, FarEndTimedOut
 from steward.job import FINAL, Job, JobStatus
+from steward.rate_limit import RateRule
 from steward.views import job_view
 from steward.web import answers
 from steward.web.bodies import PreviewBody, RunPreviewBody
 from steward.web.dependencies import Executor, IdempotencyKey, Previewer, RequestId, Services, known_shape
 from steward.web.json_answer import json_answer
 from steward.web.openapi import answers as documented
+from steward.web.rate_limits import limited
 from steward.web.secured_route import SecuredRoute
 
 router = APIRouter(prefix="/actions", tags=["actions"], route_class=SecuredRoute)
@@ -40,7 +42,12 @@ def _description(definition: ActionDefinition) -> dict[str, Any]:
     }
 
 
-@router.get("", operation_id="actions_list", summary="List the actions", responses=documented(answers.ActionList))
+@router.get(
+    "",
+    operation_id="actions_list",
+    summary="List the actions",
+    responses=documented(answers.ActionList, tenancy="shared"),
+)
 async def list_actions(_principal: Previewer, services: Services, request_id: RequestId) -> Response:
     """Every action of the catalogue, also those that a setting keeps disabled, and why."""
     described = [_description(definition) for definition in services.catalogue.definitions()]
@@ -51,7 +58,8 @@ async def list_actions(_principal: Previewer, services: Services, request_id: Re
     "/preview",
     operation_id="actions_preview",
     summary="Preview one action",
-    responses=documented(answers.Plan, body=True),
+    responses=documented(answers.Plan, body=True, tenancy="workspace"),
+    openapi_extra=limited(RateRule.PREVIEW),
 )
 async def preview_action(
     principal: Previewer, services: Services, request_id: RequestId, body: PreviewBody
@@ -66,9 +74,10 @@ async def preview_action(
     operation_id="actions_execute",
     summary="Run a previewed action and wait for it",
     responses={
-        **documented(answers.JobDetail, 404, 409, 429, 502, 504, body=True),
+        **documented(answers.JobDetail, 404, 409, 502, 504, body=True, tenancy="workspace"),
         202: {"model": answers.JobDetail, "description": "It still runs; ask for the job."},
     },
+    openapi_extra=limited(RateRule.EXECUTE),
 )
 async def execute_preview(
     request: Request,

@@ -22,9 +22,11 @@ from steward.web import (
     policies,
     problems,
     sessions,
+    usage,
     workspaces,
 )
 from steward.web.middleware import BodyLimit, Envelope
+from steward.web.rate_limits import RateLimiter
 
 BODY_TIMEOUT_S: Final = 30.0
 STREAMS_PER_WORKSPACE: Final = 64
@@ -49,9 +51,24 @@ def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
     api.state.steward = app
     api.state.stopping = asyncio.Event()
     api.state.streams = events.StreamLimit(limits.streams_per_workspace)
+    api.state.rate_limiter = RateLimiter(app.settings.rate_limits, app.clock)
     problems.install(api)
     openapi.install(api)
-    for room in (plans, approvals, jobs, events, actions, workspaces, members, keys, sessions, policies, audit, health):
+    for room in (
+        plans,
+        approvals,
+        jobs,
+        events,
+        actions,
+        workspaces,
+        members,
+        keys,
+        sessions,
+        policies,
+        audit,
+        usage,
+        health,
+    ):
         api.include_router(room.router)
     # the one added last stands outermost
     api.add_middleware(BodyLimit, limit_bytes=app.settings.body_limit_bytes, timeout_s=limits.body_timeout_s)

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/ai/approvals", tags=["approvals"], route_class=Secur
     "",
     operation_id="approvals_list",
     summary="List approvals, newest first",
-    responses=documented(answers.ApprovalPage),
+    responses=documented(answers.ApprovalPage, tenancy="workspace"),
 )
 async def list_approvals(
     principal: Decider,
@@ -61,7 +61,7 @@ async def _shown(store: WorkStore, approval: Approval | None) -> Response:
     "/{approval_id}",
     operation_id="approvals_show",
     summary="Show an approval",
-    responses=documented(answers.ApprovalDetail, 404),
+    responses=documented(answers.ApprovalDetail, 404, tenancy="workspace"),
 )
 async def show_approval(principal: Decider, services: Services, approval_id: ApprovalId) -> Response:
     """What is decided about: the steps as they would run, redacted, the rule that asks, who asked, until when."""
@@ -73,7 +73,7 @@ async def show_approval(principal: Decider, services: Services, approval_id: App
     "/{approval_id}/approve",
     operation_id="approvals_approve",
     summary="Approve what was shown",
-    responses=documented(answers.ApprovalDetail, 404, 409, body=True),
+    responses=documented(answers.ApprovalDetail, 404, 409, body=True, tenancy="workspace"),
 )
 async def approve(principal: Decider, services: Services, approval_id: ApprovalId, body: DecisionBody) -> Response:
     """What was held for it goes on, all at once and once. A repeat of one's own decision answers as the first time."""
@@ -85,7 +85,7 @@ async def approve(principal: Decider, services: Services, approval_id: ApprovalI
     "/{approval_id}/reject",
     operation_id="approvals_reject",
     summary="Reject what was shown",
-    responses=documented(answers.ApprovalDetail, 404, 409, body=True),
+    responses=documented(answers.ApprovalDetail, 404, 409, body=True, tenancy="workspace"),
 )
 async def reject(principal: Decider, services: Services, approval_id: ApprovalId, body: DecisionBody) -> Response:
     """What was held for it is cancelled. A repeat of one's own decision answers as the first time."""

@@ -32,7 +32,10 @@ _Noted = Annotated[
 
 
 @router.get(
-    "", operation_id="audit_list", summary="List records, newest first", responses=documented(answers.AuditPage)
+    "",
+    operation_id="audit_list",
+    summary="List records, newest first",
+    responses=documented(answers.AuditPage, tenancy="workspace"),
 )
 async def list_records(
     principal: Auditor,
@@ -94,7 +97,7 @@ def _record(record: AuditRecord) -> dict[str, Any]:
     "/verify",
     operation_id="audit_verify",
     summary="Check the workspace's chain",
-    responses=documented(answers.AuditVerdict),
+    responses=documented(answers.AuditVerdict, tenancy="workspace"),
 )
 async def verify(principal: Auditor, services: Services, noted: _Noted = None) -> Response:
     """Every hash, every checkpoint. A chain that is not sound is an answer, too: `sound` says so, `first_bad` where."""
@@ -115,7 +118,7 @@ async def verify(principal: Auditor, services: Services, noted: _Noted = None) -
     "/export",
     operation_id="audit_export",
     summary="Take away the evidence of one plan",
-    responses=documented(answers.Evidence, 404),
+    responses=documented(answers.Evidence, 404, tenancy="workspace"),
 )
 async def export(
     principal: Auditor,

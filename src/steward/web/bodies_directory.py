@@ -2,11 +2,11 @@
 
 from typing import Annotated, Final, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from steward.display_name import MAX_NAME_CHARS
 from steward.web.bodies import Body
-from steward.workspace import WorkspaceSettings
+from steward.workspace import WORKSPACE_ID, WorkspaceSettings
 
 _MAX_VALIDITY_S: Final = 3660 * 24 * 3600
 _MAX_OVERLAP_S: Final = 30 * 24 * 3600
@@ -27,7 +27,7 @@ class WorkspaceBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"id": "acme", "name": "Acme Ltd"}]})
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="1 to 32 of `a-z 0-9 _ -`.")]
+    id: Annotated[str, Field(pattern=f"^{WORKSPACE_ID}$", description="1 to 32 of `a-z 0-9 _ -`.")]
     name: Annotated[Name | None, Field(description="The id unless given.")] = None
 
 
@@ -79,7 +79,9 @@ class MemberBody(Body):
         return self
 
 
-class SessionBody(Body):
-    """A one-time code to open a session with."""
+class SessionBody(BaseModel):
+    """A one-time code to open a session with. It alone says who it is, so nothing else does."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     code: Annotated[str, Field(min_length=1, max_length=64, description="As `steward up` prints it.")]

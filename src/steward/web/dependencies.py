@@ -16,6 +16,8 @@ from steward.bootstrap import Application
 from steward.errors import BadRequest, Forbidden, MissingScope, NotFound, Unauthenticated
 from steward.identity import Principal, Scope
 from steward.ids import is_id
+from steward.rate_limit import RateRule
+from steward.web.rate_limits import RateLimiter
 from steward.web.request_facts import facts_of
 from steward.web.session_cookie import require_same_origin, session_handle
 from steward.work_store import WorkStore
@@ -72,6 +74,15 @@ async def authenticated(request: Request) -> Principal:
 OPERATOR: Final = "operator"
 ADMIN_OR_OPERATOR: Final = "admin or operator"
 """Both stand where other routes name a scope: running the installation is a role, and no scope stands for it."""
+
+
+def count_request(request: Request, rule: RateRule, principal: Principal) -> None:
+    """Count this request; raise ``RateLimited`` if there were too many. Either way its answer says what is left."""
+    limiter: RateLimiter = request.app.state.rate_limiter
+    verdict = limiter.request(rule, principal)
+    facts_of(request.scope).headers.update(verdict.headers)
+    if verdict.refused is not None:
+        raise verdict.refused
 
 
 async def _scoped(

@@ -136,7 +136,7 @@ def _document(event: Event) -> dict[str, Any]:
     operation_id="events_stream",
     summary="Follow what happens",
     response_class=EventSourceResponse,
-    responses=event_stream(404, 429),
+    responses=event_stream(404),
 )
 async def stream_events(
     request: Request,

@@ -85,7 +85,11 @@ async def version() -> Response:
     response_class=Response,
     responses={
         **public_answers(None, 401),
-        200: {"description": "Prometheus' text form.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        200: {
+            **public_answers(None)[200],
+            "description": "Prometheus' text form.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
     },
 )
 async def metrics(request: Request, services: Services) -> Response:

@@ -12,6 +12,7 @@ from steward.errors import BadRequest, NotFound
 from steward.identity import Principal
 from steward.ids import is_id
 from steward.job import Job, JobStatus
+from steward.usage import room_of
 from steward.views import job_view
 from steward.web import answers
 from steward.web.bodies import Body, ResolveBody
@@ -34,7 +35,12 @@ def _plan_filter(plan_id: str | None) -> str | None:
     return plan_id
 
 
-@router.get("", operation_id="jobs_list", summary="List jobs, newest first", responses=documented(answers.JobPage))
+@router.get(
+    "",
+    operation_id="jobs_list",
+    summary="List jobs, newest first",
+    responses=documented(answers.JobPage, tenancy="workspace"),
+)
 async def list_jobs(
     principal: Previewer,
     services: Services,
@@ -74,7 +80,12 @@ def _detail(job: Job) -> Response:
     return json_answer(view)
 
 
-@router.get("/{job_id}", operation_id="jobs_show", summary="Show a job", responses=documented(answers.JobDetail, 404))
+@router.get(
+    "/{job_id}",
+    operation_id="jobs_show",
+    summary="Show a job",
+    responses=documented(answers.JobDetail, 404, tenancy="workspace"),
+)
 async def show_job(principal: Previewer, services: Services, job_id: JobId) -> Response:
     """One job with its attempts."""
     return _detail(await _job(services, principal, job_id))
@@ -84,21 +95,22 @@ async def show_job(principal: Previewer, services: Services, job_id: JobId) -> R
     "/{job_id}/explain",
     operation_id="jobs_explain",
     summary="Say why a job is where it is",
-    responses=documented(answers.Explanation, 404),
+    responses=documented(answers.Explanation, 404, tenancy="workspace"),
 )
 async def explain_job(principal: Previewer, services: Services, job_id: JobId) -> Response:
     """Why it is not running, or how it ended, since when, and what would change that."""
     job = await _job(services, principal, job_id)
-    store = work_of(services, principal)
+    store, now = work_of(services, principal), services.clock.now()
     plan_jobs, approvals = await store.plan_jobs(job.plan_id), await store.plan_approvals(job.plan_id)
-    return json_answer(explain.explain_job(job, plan_jobs, services.clock.now(), approvals))
+    room = await room_of(services.directory, store, now)
+    return json_answer(explain.explain_job(job, plan_jobs, now, approvals, room=room))
 
 
 @router.post(
     "/{job_id}/cancel",
     operation_id="jobs_cancel",
     summary="Cancel a job",
-    responses=documented(answers.JobDetail, 404, 409, body=True),
+    responses=documented(answers.JobDetail, 404, 409, body=True, tenancy="workspace"),
 )
 async def cancel_job(principal: Executor, services: Services, job_id: JobId, _body: Body | None = None) -> Response:
     """A job that has not started is cancelled with the steps that need it; a running one is asked to stop."""
@@ -109,7 +121,7 @@ async def cancel_job(principal: Executor, services: Services, job_id: JobId, _bo
     "/{job_id}/retry",
     operation_id="jobs_retry",
     summary="Try a failed job again",
-    responses=documented(answers.JobDetail, 404, 409, body=True),
+    responses=documented(answers.JobDetail, 404, 409, body=True, tenancy="workspace"),
 )
 async def retry_job(principal: Executor, services: Services, job_id: JobId, _body: Body | None = None) -> Response:
     """The job gets a fresh budget of attempts, and the steps that its failure cancelled come back."""
@@ -120,7 +132,7 @@ async def retry_job(principal: Executor, services: Services, job_id: JobId, _bod
     "/{job_id}/resolve",
     operation_id="jobs_resolve",
     summary="Settle an unknown outcome by hand",
-    responses=documented(answers.JobDetail, 404, 409, body=True),
+    responses=documented(answers.JobDetail, 404, 409, body=True, tenancy="workspace"),
 )
 async def resolve_job(principal: Executor, services: Services, job_id: JobId, body: ResolveBody) -> Response:
     """Say what really happened; the plan goes on from there."""

@@ -36,7 +36,12 @@ def _validity(seconds: int | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
 
 
-@router.get("", operation_id="keys_list", summary="List keys, oldest first", responses=documented(answers.KeyPage))
+@router.get(
+    "",
+    operation_id="keys_list",
+    summary="List keys, oldest first",
+    responses=documented(answers.KeyPage, tenancy="workspace"),
+)
 async def list_keys(
     principal: Admin, services: Services, *, limit: Limit = DEFAULT_PAGE, cursor: Cursor = None
 ) -> Response:
@@ -61,7 +66,7 @@ async def list_keys(
     operation_id="keys_create",
     summary="Make a key",
     status_code=HTTPStatus.CREATED,
-    responses=documented(answers.NewKey, status=201, body=True),
+    responses=documented(answers.NewKey, status=201, body=True, tenancy="workspace"),
 )
 async def create_key(principal: Admin, services: Services, body: KeyBody) -> Response:
     """`key` is shown this once and kept nowhere."""
@@ -83,7 +88,7 @@ async def create_key(principal: Admin, services: Services, body: KeyBody) -> Res
     operation_id="keys_rotate",
     summary="Replace a key by a new one",
     status_code=HTTPStatus.CREATED,
-    responses=documented(answers.RotatedKey, 404, 409, status=201, body=True),
+    responses=documented(answers.RotatedKey, 404, 409, status=201, body=True, tenancy="workspace"),
 )
 async def rotate_key(principal: Admin, services: Services, key_id: KeyId, body: RotateBody | None = None) -> Response:
     """The new one has the same role and name; the old one goes on working for `overlap_s`, and what it asked for goes on."""
@@ -101,7 +106,7 @@ async def rotate_key(principal: Admin, services: Services, key_id: KeyId, body: 
     "/{key_id}/role",
     operation_id="keys_role",
     summary="Give a key another role",
-    responses=documented(answers.Key, 404, 409, body=True),
+    responses=documented(answers.Key, 404, 409, body=True, tenancy="workspace"),
 )
 async def change_role(principal: Admin, services: Services, key_id: KeyId, body: RoleBody) -> Response:
     """It holds from the next request on, and for what the key has asked for and has not been started."""
@@ -115,7 +120,7 @@ async def change_role(principal: Admin, services: Services, key_id: KeyId, body:
     "/{key_id}",
     operation_id="keys_revoke",
     summary="Revoke a key",
-    responses=documented(answers.Key, 404, body=True),
+    responses=documented(answers.Key, 404, body=True, tenancy="workspace"),
 )
 async def revoke_key(principal: Admin, services: Services, key_id: KeyId) -> Response:
     """For good, in every process within 200 ms; what it asked for and has not been started fails."""

@@ -29,7 +29,12 @@ def _member_id(member: Annotated[str, Path(description="The token's `sub`.")]) -
 MemberId = Annotated[str, Depends(_member_id)]
 
 
-@router.get("", operation_id="members_list", summary="List members", responses=documented(answers.MemberPage))
+@router.get(
+    "",
+    operation_id="members_list",
+    summary="List members",
+    responses=documented(answers.MemberPage, tenancy="workspace"),
+)
 async def list_members(
     principal: Admin, services: Services, *, limit: Limit = DEFAULT_PAGE, cursor: Cursor = None
 ) -> Response:
@@ -53,7 +58,7 @@ async def list_members(
     "/{member}",
     operation_id="members_set",
     summary="Settle a member",
-    responses=documented(answers.Member, 404, body=True),
+    responses=documented(answers.Member, 404, body=True, tenancy="workspace"),
 )
 async def set_member(principal: Admin, services: Services, member: MemberId, body: MemberBody) -> Response:
     """Makes the member if need be. Roles that are set here hold, whatever its token says beyond them."""
@@ -72,7 +77,7 @@ async def set_member(principal: Admin, services: Services, member: MemberId, bod
     "/{member}",
     operation_id="members_remove",
     summary="Forget a member",
-    responses=documented(answers.Removed, 404, body=True),
+    responses=documented(answers.Removed, 404, body=True, tenancy="workspace"),
 )
 async def remove_member(principal: Admin, services: Services, member: MemberId) -> Response:
     """A later token makes it anew: to keep somebody out, disable the member instead."""

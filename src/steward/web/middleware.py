@@ -61,7 +61,7 @@ class Envelope:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers.update({**SECURITY_HEADERS, "X-Request-ID": facts.request_id})
+                headers.update({**SECURITY_HEADERS, "X-Request-ID": facts.request_id, **facts.headers})
                 self._count(scope, facts, status, time.perf_counter() - began)
             await send(message)
 

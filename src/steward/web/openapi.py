@@ -1,4 +1,8 @@
-"""How the API describes itself: every route says which problems it may answer, all in the one problem schema."""
+"""How the API describes itself: every route says whose things it is about, and which problems it may answer.
+
+``tenancy`` has no default: a route that is documented without it does not start. The isolation audit attacks each route
+by what it declares.
+"""
 
 import importlib.metadata
 from collections.abc import Mapping
@@ -10,8 +14,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from steward.tenancy import TENANCY_KEY, Tenancy
 from steward.web.answers import Problem, StreamedEvent
 from steward.web.problems import MEDIA_TYPE
+from steward.web.rate_limits import rule_of
 
 VERSION: Final = importlib.metadata.version("steward")
 _REF: Final = "#/components/schemas/{model}"
@@ -31,28 +37,43 @@ _MEANING: Final = {
     503: "The store is unavailable.",
     504: "The far end did not answer in time.",
 }
-_ALWAYS: Final = (400, 401, 403, 422, 500, 503)
+_ALWAYS: Final = (400, 401, 403, 422, 429, 500, 503)
 _WITH_BODY: Final = (408, 413)
+_TEXT: Final = {"schema": {"type": "string"}}
+_RATE_LIMIT: Final = {
+    "RateLimit-Policy": {"description": "Each rule: `q` requests in `w` seconds.", **_TEXT},
+    "RateLimit": {"description": "By each rule, `r` requests are left for the next `t` seconds.", **_TEXT},
+}
 DESCRIPTION: Final = """Plain language becomes a checked plan, a preview, and durable work, never done twice.
 
 Send `Authorization: Bearer <api key>`. Every error is `application/problem+json` with a stable `code` and the
-`request_id` that stands in the header `X-Request-ID` of every answer."""
+`request_id` that stands in the header `X-Request-ID` of every answer. Routes with `x-rate-limit` say in the headers
+`RateLimit` and `RateLimit-Policy` how many requests are left."""
 
 Responses = dict[int | str, dict[str, Any]]
 
 
-def answers(model: type[BaseModel] | None, *problems: int, status: int = 200, body: bool = False) -> Responses:
+def answers(
+    model: type[BaseModel] | None, *problems: int, tenancy: Tenancy, status: int = 200, body: bool = False
+) -> Responses:
     """Return what a secured route documents: its answer, its own ``problems``, and those that any such route may have."""
-    documented = public_answers(model, *_ALWAYS, *(_WITH_BODY if body else ()), *problems, status=status)
+    more = _WITH_BODY if body else ()
+    documented = public_answers(model, *_ALWAYS, *more, *problems, tenancy=tenancy, status=status)
     for response in documented.values():
-        response["headers"] = {"X-Request-ID": {"schema": {"type": "string"}}}
-    documented[HTTPStatus.UNAUTHORIZED]["headers"]["WWW-Authenticate"] = {"schema": {"type": "string"}}
+        response["headers"] = {"X-Request-ID": _TEXT}
+    documented[HTTPStatus.UNAUTHORIZED]["headers"] |= {"WWW-Authenticate": _TEXT, **_RATE_LIMIT}
+    documented[HTTPStatus.TOO_MANY_REQUESTS]["headers"] |= {
+        "Retry-After": {"schema": {"type": "integer"}},
+        **_RATE_LIMIT,
+    }
     return documented
 
 
-def public_answers(model: type[BaseModel] | None, *problems: int, status: int = 200) -> Responses:
+def public_answers(
+    model: type[BaseModel] | None, *problems: int, tenancy: Tenancy = "public", status: int = 200
+) -> Responses:
     """Return what a route without a credential documents."""
-    good: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    good: dict[str, Any] = {"description": HTTPStatus(status).phrase, TENANCY_KEY: tenancy}
     if model is not None:
         good["model"] = model
     documented: Responses = {status: good}
@@ -66,11 +87,20 @@ def public_answers(model: type[BaseModel] | None, *problems: int, status: int = 
 
 def event_stream(*problems: int) -> Responses:
     """Return what the stream of events documents."""
-    documented = answers(None, *problems)
+    documented = answers(None, *problems, tenancy="workspace")
     documented[200]["content"] = {
         "text/event-stream": {"schema": {"$ref": _REF.format(model=StreamedEvent.__name__)}},
     }
     return documented
+
+
+def _say_where_limited(document: Mapping[str, Any]) -> None:
+    """Document the headers of limited routes, which stand on every one of their answers."""
+    for item in document["paths"].values():
+        for operation in item.values():
+            if rule_of(operation) is not None:
+                for response in operation["responses"].values():
+                    response["headers"] = {**response.get("headers", {}), **_RATE_LIMIT}
 
 
 def install(api: FastAPI) -> None:
@@ -85,7 +115,17 @@ def install(api: FastAPI) -> None:
                 [(Problem, "serialization"), (StreamedEvent, "serialization")], ref_template=_REF
             )
             document["components"].setdefault("schemas", {}).update(schemas["$defs"])
+            _say_where_limited(document)
+            _declare_tenancy(document)
             api.openapi_schema = document
         return api.openapi_schema
 
     api.openapi = describe  # type: ignore[method-assign] - FastAPI's documented way to extend the description
+
+
+def _declare_tenancy(document: Mapping[str, Any]) -> None:
+    """Put each operation's tenancy where readers of a description look for it: beside its operation id."""
+    for operation in (operation for item in document["paths"].values() for operation in item.values()):
+        for response in operation["responses"].values():
+            if TENANCY_KEY in response:
+                operation[TENANCY_KEY] = response.pop(TENANCY_KEY)

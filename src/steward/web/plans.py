@@ -11,7 +11,9 @@ from steward import explain
 from steward.clock import rfc3339
 from steward.errors import NotFound, StewardError
 from steward.plan import PlanRecord, PlanStatus
+from steward.rate_limit import RateRule
 from steward.telemetry import Telemetry
+from steward.usage import room_of
 from steward.web import answers
 from steward.web.bodies import Body, ExecuteBody, PlanBody, ReviseBody
 from steward.web.cursors import next_cursor, position
@@ -28,6 +30,7 @@ from steward.web.dependencies import (
 from steward.web.jobs import DEFAULT_PAGE, Cursor, Limit
 from steward.web.json_answer import json_answer
 from steward.web.openapi import answers as documented
+from steward.web.rate_limits import limited
 from steward.web.secured_route import SecuredRoute
 from steward.work_store import Submitted
 
@@ -56,7 +59,8 @@ class _PlanningCount:
     "/plan",
     operation_id="plans_create",
     summary="Turn a sentence into a checked plan",
-    responses=documented(answers.Plan, 429, 502, 504, body=True),
+    responses=documented(answers.Plan, 502, 504, body=True, tenancy="workspace"),
+    openapi_extra=limited(RateRule.PLAN),
 )
 async def create_plan(principal: Previewer, services: Services, request_id: RequestId, body: PlanBody) -> Response:
     """Nothing runs. A request that lacks something comes back with questions and no runnable step."""
@@ -71,7 +75,8 @@ async def create_plan(principal: Previewer, services: Services, request_id: Requ
     "/plans/{plan_id}/revise",
     operation_id="plans_revise",
     summary="Make a new plan from an old one",
-    responses=documented(answers.Plan, 404, 409, 429, 502, 504, body=True),
+    responses=documented(answers.Plan, 404, 409, 502, 504, body=True, tenancy="workspace"),
+    openapi_extra=limited(RateRule.PLAN),
 )
 async def revise_plan(
     principal: Previewer, services: Services, request_id: RequestId, plan_id: PlanId, body: ReviseBody
@@ -94,7 +99,8 @@ def _submitted(submitted: Submitted) -> Response:
     operation_id="plans_execute",
     summary="Execute a plan, or run actions",
     status_code=202,
-    responses=documented(answers.Submitted, 404, 409, 429, status=202, body=True),
+    responses=documented(answers.Submitted, 404, 409, status=202, body=True, tenancy="workspace"),
+    openapi_extra=limited(RateRule.EXECUTE),
 )
 async def execute(
     principal: Executor, services: Services, request_id: RequestId, key: IdempotencyKey, body: ExecuteBody
@@ -132,7 +138,10 @@ def _summary(plan: PlanRecord) -> dict[str, Any]:
 
 
 @router.get(
-    "/plans", operation_id="plans_list", summary="List plans, newest first", responses=documented(answers.PlanPage)
+    "/plans",
+    operation_id="plans_list",
+    summary="List plans, newest first",
+    responses=documented(answers.PlanPage, tenancy="workspace"),
 )
 async def list_plans(
     principal: Previewer,
@@ -160,7 +169,7 @@ async def list_plans(
     "/plans/{plan_id}",
     operation_id="plans_show",
     summary="Show a plan",
-    responses=documented(answers.PlanDetail, 404),
+    responses=documented(answers.PlanDetail, 404, tenancy="workspace"),
 )
 async def show_plan(principal: Previewer, services: Services, plan_id: PlanId) -> Response:
     """One plan with its steps, decisions, approval and jobs."""
@@ -171,7 +180,7 @@ async def show_plan(principal: Previewer, services: Services, plan_id: PlanId) -
     "/plans/{plan_id}/cancel",
     operation_id="plans_cancel",
     summary="Cancel a plan",
-    responses=documented(answers.PlanDetail, 404, 409, body=True),
+    responses=documented(answers.PlanDetail, 404, 409, body=True, tenancy="workspace"),
 )
 async def cancel_plan(principal: Executor, services: Services, plan_id: PlanId, _body: Body | None = None) -> Response:
     """Steps that have not started are cancelled; running ones are asked to stop."""
@@ -183,7 +192,7 @@ async def cancel_plan(principal: Executor, services: Services, plan_id: PlanId, 
     "/plans/{plan_id}/explain",
     operation_id="plans_explain",
     summary="Say why a plan is where it is",
-    responses=documented(answers.Explanation, 404),
+    responses=documented(answers.Explanation, 404, tenancy="workspace"),
 )
 async def explain_plan(principal: Previewer, services: Services, plan_id: PlanId) -> Response:
     """Why it is not running, or was refused, since when, and what would change that."""
@@ -192,4 +201,6 @@ async def explain_plan(principal: Previewer, services: Services, plan_id: PlanId
     if plan is None:
         raise NotFound
     jobs, approvals = await store.plan_jobs(plan_id), await store.plan_approvals(plan_id)
-    return json_answer(explain.explain_plan(plan, jobs, services.clock.now(), approvals))
+    now = services.clock.now()
+    room = await room_of(services.directory, store, now)
+    return json_answer(explain.explain_plan(plan, jobs, now, approvals, room=room))

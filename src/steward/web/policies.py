@@ -30,7 +30,12 @@ def _view(policy: WorkspacePolicy) -> dict[str, Any]:
     }
 
 
-@router.get("", operation_id="policies_list", summary="List own policies", responses=documented(answers.PolicyList))
+@router.get(
+    "",
+    operation_id="policies_list",
+    summary="List own policies",
+    responses=documented(answers.PolicyList, tenancy="workspace"),
+)
 async def list_policies(principal: Admin, services: Services, request_id: RequestId) -> Response:
     """The workspace's own policies; those that come with Steward are under `/policies/default`."""
     desk = services.policy_desk
@@ -42,7 +47,7 @@ async def list_policies(principal: Admin, services: Services, request_id: Reques
     "/default",
     operation_id="policies_default",
     summary="List the rules that come with Steward",
-    responses=documented(answers.DefaultRules),
+    responses=documented(answers.DefaultRules, tenancy="workspace"),
 )
 async def default_rules(principal: Admin, services: Services, request_id: RequestId) -> Response:
     """An optional rule is on in a workspace whose settings name it under `rules`."""
@@ -54,7 +59,7 @@ async def default_rules(principal: Admin, services: Services, request_id: Reques
     "/{name}",
     operation_id="policies_put",
     summary="Keep a policy",
-    responses=documented(answers.Policy, 404, body=True),
+    responses=documented(answers.Policy, 404, body=True, tenancy="workspace"),
 )
 async def put_policy(principal: Admin, services: Services, name: PolicyName, body: PolicyBody) -> Response:
     """Checked before it is kept; in force in every process within 200 ms. It can only forbid."""
@@ -65,7 +70,7 @@ async def put_policy(principal: Admin, services: Services, name: PolicyName, bod
     "/{name}",
     operation_id="policies_remove",
     summary="Remove a policy",
-    responses=documented(answers.PolicyRemoved, 404, body=True),
+    responses=documented(answers.PolicyRemoved, 404, body=True, tenancy="workspace"),
 )
 async def remove_policy(principal: Admin, services: Services, name: PolicyName) -> Response:
     """What it forbade is decided by the other rules within 200 ms."""
@@ -77,7 +82,7 @@ async def remove_policy(principal: Admin, services: Services, name: PolicyName) 
     "/check",
     operation_id="policies_check",
     summary="Ask what would be decided",
-    responses=documented(answers.PolicyCheck, body=True),
+    responses=documented(answers.PolicyCheck, body=True, tenancy="workspace"),
 )
 async def check(principal: Admin, services: Services, request_id: RequestId, body: PolicyCheckBody) -> Response:
     """Which rule decides this call if you make it, and why. Nothing is kept and nothing runs."""
@@ -102,7 +107,7 @@ def _explained(decision: Decision) -> dict[str, Any]:
     "/diff",
     operation_id="policies_diff",
     summary="Try a policy on the past",
-    responses=documented(answers.PolicyDiff, body=True),
+    responses=documented(answers.PolicyDiff, body=True, tenancy="workspace"),
 )
 async def diff(principal: Admin, services: Services, request_id: RequestId, body: PolicyDiffBody) -> Response:
     """What would have been decided otherwise with this policy: recorded decisions, made again. Nothing is changed."""

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from steward.bootstrap import Application
 from steward.doors import Refusal
 from steward.errors import (
     BadRequest,
@@ -27,6 +28,7 @@ from steward.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
+from steward.web.rate_limits import RateLimiter
 from steward.web.request_facts import facts_of, route_of
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -121,8 +123,22 @@ async def _refusal(request: Request, error: Exception) -> Response:
         error = NotFound()
     if isinstance(error, Unauthenticated | Forbidden):
         facts.decision = "denied"
+    if isinstance(error, Unauthenticated):
+        error = _failed_login(request, error)
+    if isinstance(error, Unauthenticated | Forbidden):  # beyond the limit of failed logins nothing more is recorded
         request.app.state.steward.doors.refused(_refused(request, error))
+    if isinstance(error, RateLimited):
+        application: Application = request.app.state.steward
+        application.telemetry.rate_limited(str(error.facts.get("rule")))
     return problem(error, facts.request_id)
+
+
+def _failed_login(request: Request, error: Unauthenticated) -> StewardError:
+    """Return ``error``, or what takes its place when there were too many like it from the same address."""
+    limiter: RateLimiter = request.app.state.rate_limiter
+    verdict = limiter.failed_login(request.client.host if request.client else None)
+    facts_of(request.scope).headers.update(verdict.headers)
+    return verdict.refused or error
 
 
 def _refused(request: Request, error: StewardError) -> Refusal:

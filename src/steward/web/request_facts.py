@@ -1,6 +1,6 @@
 """What is known about the request under way, kept beside it for the log line, the metrics and the problem documents."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.types import Scope
@@ -19,6 +19,8 @@ class RequestFacts:
     principal: Principal | None = None
     decision: str | None = None
     """``allowed`` or ``denied`` once a door that asks for a credential has decided."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """What the answer is to carry, whichever it will be."""
 
 
 def route_of(scope: Scope) -> str:

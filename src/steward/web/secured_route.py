@@ -1,7 +1,7 @@
 """The route that everything but health, metrics and the session is made of: nothing is read before the credential.
 
-In this order: authenticate; check the query (own workspace and actor, no repeated and no unknown parameter); read the
-body within the limits; check that it is JSON and that it names no other workspace or actor. What is left, scope and
+In this order: authenticate; count the request, if the route is limited; check the query (own workspace and actor, no
+repeated and no unknown parameter); read the body within the limits; check that it is JSON and that it names no other workspace or actor. What is left, scope and
 schema, FastAPI does.
 """
 
@@ -15,8 +15,9 @@ from starlette.responses import Response
 
 from steward.errors import BadRequest, FieldProblem, Invalid, NotYourWorkspace
 from steward.identity import Principal
-from steward.web.dependencies import authenticated
+from steward.web.dependencies import authenticated, count_request
 from steward.web.problems import pointer
+from steward.web.rate_limits import rule_of
 from steward.web.strict_request import StrictRequest
 
 _OWN: Final = ("workspace_id", "actor_id")
@@ -49,8 +50,12 @@ class SecuredRoute(StrictRoute):
     """A route behind a credential."""
 
     async def admit(self, request: Request) -> Principal:
-        """Return whom the credential stands for; raise ``Unauthenticated`` or ``Forbidden`` otherwise."""
-        return await authenticated(request)
+        """Return whom the credential stands for; raise ``Unauthenticated``, ``Forbidden`` or ``RateLimited`` otherwise."""
+        principal = await authenticated(request)
+        rule = rule_of(self.openapi_extra)
+        if rule is not None:
+            count_request(request, rule, principal)
+        return principal
 
 
 def _query_names(dependant: Dependant) -> Iterator[str]:
@@ -84,7 +89,9 @@ async def _check_body(request: StrictRequest, principal: Principal | None, *, ta
 
 def _check_own(values: Any, principal: Principal | None) -> None:
     """Refuse a workspace or actor that is not the credential's own; what is no text is left to the schema."""
+    if principal is None:
+        return
     for name in _OWN:
         claimed = values.get(name)
-        if principal is not None and isinstance(claimed, str) and claimed != getattr(principal, name):
+        if isinstance(claimed, str) and claimed != getattr(principal, name):
             raise NotYourWorkspace(f"'{name}' is not the credential's own.")

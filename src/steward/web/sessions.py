@@ -22,7 +22,7 @@ router = APIRouter(prefix="/session", tags=["session"], route_class=StrictRoute)
     "",
     operation_id="session_open",
     summary="Open a session",
-    responses=documented(answers.Session, body=True),
+    responses=documented(answers.Session, body=True, tenancy="workspace"),
 )
 async def open_session(request: Request, services: Services, body: SessionBody | None = None) -> Response:
     """For a browser: the API key in `Authorization`, or a one-time code in the body, becomes an HttpOnly cookie.
@@ -62,7 +62,7 @@ async def _opened(request: Request, services: Application, body: SessionBody | N
     "",
     operation_id="session_end",
     summary="End the session",
-    responses=documented(answers.Ended, body=True),
+    responses=documented(answers.Ended, body=True, tenancy="workspace"),
 )
 async def end_session(request: Request, services: Services) -> Response:
     """The cookie is worth nothing from then on, wherever a copy of it is."""

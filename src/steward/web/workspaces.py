@@ -48,7 +48,7 @@ Reachable = Annotated[Workspace, Depends(_reachable)]
     operation_id="workspaces_create",
     summary="Make a workspace",
     status_code=HTTPStatus.CREATED,
-    responses=documented(answers.WorkspaceDetail, 409, status=201, body=True),
+    responses=documented(answers.WorkspaceDetail, 409, status=201, body=True, tenancy="installation"),
 )
 async def create_workspace(principal: Operator, services: Services, body: WorkspaceBody) -> Response:
     """It is empty; make its first key next."""
@@ -56,7 +56,12 @@ async def create_workspace(principal: Operator, services: Services, body: Worksp
     return json_answer(workspace_detail(made), HTTPStatus.CREATED)
 
 
-@router.get("", operation_id="workspaces_list", summary="List workspaces", responses=documented(answers.WorkspacePage))
+@router.get(
+    "",
+    operation_id="workspaces_list",
+    summary="List workspaces",
+    responses=documented(answers.WorkspacePage, tenancy="installation"),
+)
 async def list_workspaces(
     principal: Operator, services: Services, *, limit: Limit = DEFAULT_PAGE, cursor: Cursor = None
 ) -> Response:
@@ -79,7 +84,7 @@ async def list_workspaces(
     "/{workspace}",
     operation_id="workspaces_show",
     summary="Show a workspace",
-    responses=documented(answers.WorkspaceDetail, 404),
+    responses=documented(answers.WorkspaceDetail, 404, tenancy="workspace"),
 )
 async def show_workspace(workspace: Reachable) -> Response:
     """With its settings; an admin sees the own one."""
@@ -90,12 +95,13 @@ async def show_workspace(workspace: Reachable) -> Response:
     "/{workspace}/settings",
     operation_id="workspaces_set",
     summary="Replace a workspace's settings",
-    responses=documented(answers.WorkspaceDetail, 404, body=True),
+    responses=documented(answers.WorkspaceDetail, 404, body=True, tenancy="workspace"),
 )
 async def change_settings(
     principal: AdminOrOperator, services: Services, workspace: Reachable, body: SettingsBody
 ) -> Response:
     """They only ever narrow what the installation allows."""
+    services.policies.require_optional(body.settings.rules, "/settings/rules")
     changed = await services.directory.change_settings(workspace.workspace_id, body.settings, by=principal.actor_id)
     return json_answer(workspace_detail(changed))
 
@@ -105,7 +111,7 @@ async def change_settings(
     operation_id="workspaces_key",
     summary="Make a key in any workspace",
     status_code=HTTPStatus.CREATED,
-    responses=documented(answers.NewKey, 404, status=201, body=True),
+    responses=documented(answers.NewKey, 404, status=201, body=True, tenancy="installation"),
 )
 async def create_key(principal: Operator, services: Services, workspace: Reachable, body: KeyBody) -> Response:
     """The first one, usually an admin's, who then makes the others."""

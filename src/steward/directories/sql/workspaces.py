@@ -1,10 +1,12 @@
 """The tenants and what their admins set for them. The reserved workspace exists without a row."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, literal_column, select, update
 
 from steward.audit import AuditKind
+from steward.caps import Caps
 from steward.clock import from_milliseconds
 from steward.database.tables import workspaces
 from steward.directories.sql.shelf import Shelf, note, workspace_row
@@ -13,6 +15,10 @@ from steward.errors import Conflict, Invalid, NotFound
 from steward.workspace import SYSTEM_WORKSPACE, Workspace, WorkspaceSettings, require_workspace_id
 
 _SYSTEM: Final = Workspace(SYSTEM_WORKSPACE, "Operators of this installation", from_milliseconds(0))
+
+_CAPPED: Final = select(workspaces).where(
+    literal_column("workspaces.settings != '{}'"), func.json_extract(workspaces.c.settings, "$.caps").is_not(None)
+)
 
 
 class Workspaces(Shelf):
@@ -53,6 +59,14 @@ class Workspaces(Shelf):
 
         return await self._memory.recall(("workspace", workspace_id), read)
 
+    async def list_caps(self) -> Mapping[str, Caps]:
+        """Return the caps of every workspace that has some."""
+
+        def read(connection: Connection) -> Mapping[str, Caps]:
+            return {row.workspace_id: _workspace(row).settings.caps for row in connection.execute(_CAPPED)}
+
+        return await self._memory.recall(("caps",), lambda: self._database.read(read)) or {}
+
     async def change_settings(self, workspace_id: str, settings: WorkspaceSettings, *, by: str) -> Workspace:
         """Replace a workspace's settings; ``NotFound`` (``unknown_workspace``) if there is no such workspace."""
         text = settings.model_dump_json(exclude_defaults=True)
@@ -70,8 +84,11 @@ class Workspaces(Shelf):
             note(connection, entry)
             return connection.execute(select(workspaces).where(mine)).one()
 
-        row = await self._database.write(change, lambda _: self._memory.forget("workspace", workspace_id))
-        return _workspace(row)
+        def forget(_row: object) -> None:
+            self._memory.forget("workspace", workspace_id)
+            self._memory.forget("caps")
+
+        return _workspace(await self._database.write(change, forget))
 
 
 def _workspace(row: Row[Any]) -> Workspace:

@@ -1,11 +1,12 @@
 """The dispatcher's verbs on leases: claim, dispatch, renew, settle, hold.
 
-Whatever keeps a job from being claimed (a needed step, a person, a time, another worker) is a state of its own. So the
-claim looks for one state, ``pending``, and ``explain`` reads the state: the two cannot drift apart.
+Whatever keeps a job from being claimed (a needed step, a person, a time, another worker) is a state of its own, but for its
+workspace's caps, whose condition stands in ``steward.caps``. So the claim looks for one state, ``pending``, and asks the
+caps; ``explain`` reads the state and asks the same caps: the two cannot drift apart.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -13,11 +14,15 @@ from pydantic_core import from_json
 
 from steward.action import RetryMode
 from steward.approval import Approval
+from steward.caps import Caps
 from steward.clock import from_milliseconds
 from steward.event import EventType
 from steward.job import LEASE_S, HeldFor, JobStatus
+from steward.spending import Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Refused, Settlement, WorkStore
 from steward.work_stores.sql import statements
+from steward.work_stores.sql.budgets import reserve
+from steward.work_stores.sql.capped import within_caps
 from steward.work_stores.sql.rows import JobRow, approval_row, encode, to_job
 from steward.work_stores.sql.transaction import Work
 from steward.work_stores.sql.transitions import OUTCOME_WORDS, apply
@@ -29,27 +34,29 @@ _LEASE_MS: Final = round(timedelta(seconds=LEASE_S) / timedelta(milliseconds=1))
 Opener = Callable[[JobRow], WorkStore]
 
 
-def claim(work: Work, worker_id: str, limit: int, opener: Opener) -> Claimed:
-    """Take up to ``limit`` ready jobs, a fair share from each workspace that has some."""
+def claim(work: Work, worker_id: str, limit: int, opener: Opener, caps: Mapping[str, Caps]) -> Claimed:
+    """Take up to ``limit`` ready jobs, a fair share from each workspace that has some and may start more."""
     _promote_due(work)
     taken: list[JobRow] = []
+    capped: dict[str, int | None] = {}
     while len(taken) < limit:
-        line = work.sql.all(statements.READY_QUEUES, {"limit": limit - len(taken)})
+        line = _line(work, limit - len(taken), capped)
         if not line:
             break
         for workspace_id, share in _deal(line, limit - len(taken)):
-            taken += _take(work, workspace_id, share, worker_id)
+            taken += _take(work, workspace_id, share, worker_id, caps.get(workspace_id), capped)
         work.flush()
     leases = _leases(work, taken, opener)
-    next_at = min(
-        (
-            moment
-            for statement in (statements.NEXT_DUE, statements.NEXT_LEASE_END)
-            if (moment := work.sql.scalar(statement)) is not None
-        ),
-        default=None,
-    )
+    moments = (*map(work.sql.scalar, (statements.NEXT_DUE, statements.NEXT_LEASE_END)), *capped.values())
+    next_at = min((moment for moment in moments if moment is not None), default=None)
     return Claimed(leases=leases, next_at=None if next_at is None else from_milliseconds(next_at))
+
+
+def _line(work: Work, limit: int, but: Collection[str]) -> list[Any]:
+    """Return the workspaces with ready jobs, least recently served first, without those whose caps leave nothing."""
+    if not but:
+        return work.sql.all(statements.READY_QUEUES, {"limit": limit})
+    return work.sql.all(statements.OTHER_READY_QUEUES, {"limit": limit, "but": encode(list(but))})
 
 
 def _promote_due(work: Work) -> None:
@@ -79,10 +86,17 @@ def _deal(line: Sequence[Any], limit: int) -> list[tuple[str, int]]:
     return [(workspace_id, shares[workspace_id]) for workspace_id in (*waiting, *served_out)]
 
 
-def _take(work: Work, workspace_id: str, share: int, worker_id: str) -> list[JobRow]:
-    """Claim a workspace's oldest ready jobs and send it to the end of the line."""
-    found = work.sql.all(statements.READY_JOBS, {"w": workspace_id, "limit": share})
-    rows = work.adopt(found)
+def _take(  # noqa: PLR0917 - a workspace's share, and what limits it
+    work: Work, workspace_id: str, share: int, worker_id: str, caps: Caps | None, capped: dict[str, int | None]
+) -> list[JobRow]:
+    """Claim a workspace's oldest ready jobs that its caps allow, and send it to the end of the line.
+
+    Where they allow less than its share it goes into ``capped``, with the time at which they will allow more.
+    """
+    if caps:
+        rows = work.adopt(within_caps(work, workspace_id, share, caps, capped))
+    else:
+        rows = work.adopt(work.sql.all(statements.READY_JOBS, {"w": workspace_id, "limit": share}))
     for row in rows:
         row.fence += 1
         row.attempts += 1
@@ -91,8 +105,8 @@ def _take(work: Work, workspace_id: str, share: int, worker_id: str) -> list[Job
         row.not_before = None
         row.started_at = row.started_at or work.now
     turn = (work.sql.scalar(statements.LAST_TURN) or 0) + 1
-    work.sql.run(statements.SET_TURN, {"key": workspace_id, "new_turn": turn})
-    if not rows:  # the count was wrong: mend it rather than come back for ever
+    work.sql.run(statements.SET_TURN, {"key": workspace_id, "new_turn": turn, "now_capped": workspace_id in capped})
+    if not rows and workspace_id not in capped:  # the count was wrong: mend it rather than come back for ever
         work.sql.run(statements.SET_DEPTH, {"key": workspace_id, "new_depth": 0})
     return rows
 
@@ -132,8 +146,8 @@ def _leased(work: Work, ref: LeaseRef) -> JobRow | None:
     return row if row.status == JobStatus.RUNNING else None
 
 
-def dispatch(work: Work, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
-    """Write the dispatch records of good leases."""
+def dispatch(work: Work, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending]) -> tuple[Answer, ...]:
+    """Write the dispatch records of good leases whose effects their workspaces' budgets have room for."""
     answers: list[Answer] = []
     work.jobs_by_id(ref.job_id for ref in refs)
     for ref in refs:
@@ -144,6 +158,8 @@ def dispatch(work: Work, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
             answers.append(Granted(to_job(row)))
         elif row.cancel_requested:
             answers.append(Refused("cancelled"))
+        elif ref in spends and (refused := reserve(work, row, spends[ref])) is not None:
+            answers.append(refused)
         else:
             row.dispatched_at, row.lease_until = work.now, work.now + _LEASE_MS
             if row.first_dispatched_at is None or row.retry != RetryMode.KEYED:

@@ -7,7 +7,8 @@ from steward.clock import from_milliseconds
 from steward.job import after_lost_lease
 from steward.plan import PlanStatus
 from steward.work_store import Swept
-from steward.work_stores.sql import statements
+from steward.work_stores.sql import limit_statements, statements
+from steward.work_stores.sql.budgets import forget_old
 from steward.work_stores.sql.control import close_approval, turn_down
 from steward.work_stores.sql.rows import ApprovalRow, encode, load, to_job
 from steward.work_stores.sql.transaction import Work
@@ -35,6 +36,8 @@ def sweep(work: Work) -> Swept:
 
 def purge(work: Work, retention_ms: int, archived: int | None) -> int:
     """Delete a bounded number of plans that ended long enough ago, with all that belongs to them."""
+    work.sql.run(limit_statements.FORGET_ALL_STARTS, {"now": work.now})
+    forget_old(work)
     ended = {"before": work.now - max(retention_ms, _DAY_MS), "limit": _BATCH}
     stale = {"before": work.now - _DAY_MS, "limit": _BATCH}
     plans = [

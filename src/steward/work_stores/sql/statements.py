@@ -1,4 +1,5 @@
-"""Every SQL statement of the work store, by name, each with its purpose. No other module of the engine spells SQL.
+"""Every SQL statement of the work store, by name, each with its purpose. No other module of the engine spells SQL, but for
+``limit_statements``, which has those of caps and budgets.
 
 All take named parameters (``:w`` workspace, ``:now`` milliseconds). Statements on behalf of a principal always filter by
 workspace; the dispatcher's find rows by job id and check the workspace of the lease.
@@ -10,7 +11,7 @@ from sqlalchemy import Update, and_, bindparam, case, delete, func, insert, lite
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from steward.approval import ApprovalStatus
-from steward.database.sql import among
+from steward.database.sql import among, given
 from steward.database.tables import approvals, events, idempotency, jobs, plans, queues
 from steward.job import JobStatus
 from steward.plan import PlanStatus
@@ -97,6 +98,25 @@ READY_JOBS = (
 )
 """A workspace's ready jobs, oldest first."""
 
+_PENDING = jobs.c.status == literal_column(f"'{JobStatus.PENDING}'")
+READY_ACTIONS = select(jobs.c.action_id).where(_PENDING, jobs.c.workspace_id == W).distinct()
+"""Which actions a workspace has ready jobs of."""
+
+READY_JOBS_OF_ACTION = (
+    select(jobs)
+    .where(_PENDING, jobs.c.workspace_id == W, jobs.c.action_id == bindparam("action_id"))
+    .order_by(jobs.c.job_id)
+    .limit(_PAGE)
+)
+"""A workspace's ready jobs of one action, oldest first."""
+
+RUNNING_BY_ACTION = (
+    select(jobs.c.action_id, func.count().label("number"))
+    .where(jobs.c.workspace_id == W, jobs.c.status == JobStatus.RUNNING)
+    .group_by(jobs.c.action_id)
+)
+"""How many jobs of each action a workspace has running."""
+
 LOST_LEASES = (
     select(jobs)
     .where(jobs.c.status == literal_column(f"'{JobStatus.RUNNING}'"), jobs.c.lease_until <= bindparam("now"))
@@ -122,7 +142,7 @@ BUMP_QUEUE = _bump.on_conflict_do_update(
         "depth": queues.c.depth + _bump.excluded.depth,
         "event_sequence": queues.c.event_sequence + _bump.excluded.event_sequence,
     },
-).returning(queues.c.depth, queues.c.event_sequence)
+).returning(queues.c.depth, queues.c.event_sequence, queues.c.capped)
 """Change a workspace's ready count and take numbers for its events; also makes the row."""
 
 READY_QUEUES = (
@@ -133,11 +153,18 @@ READY_QUEUES = (
 )
 """Workspaces that have ready jobs, least recently served first."""
 
+OTHER_READY_QUEUES = READY_QUEUES.where(queues.c.workspace_id.not_in(given("but")))
+"""The same, without some that have nothing to give."""
+
 LAST_TURN = select(func.max(queues.c.turn)).where(literal_column("queues.depth > 0"))
 """The newest turn among those in line."""
 
-SET_TURN = update(queues).where(queues.c.workspace_id == bindparam("key")).values(turn=bindparam("new_turn"))
-"""Send a workspace to the end of the line."""
+SET_TURN = (
+    update(queues)
+    .where(queues.c.workspace_id == bindparam("key"))
+    .values(turn=bindparam("new_turn"), capped=bindparam("now_capped"))
+)
+"""Send a workspace to the end of the line, and say whether a cap kept some of its jobs."""
 
 SET_DEPTH = update(queues).where(queues.c.workspace_id == bindparam("key")).values(depth=bindparam("new_depth"))
 """Mend a ready count."""

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Connection
 
 from steward.approval import Approval, ApprovalStatus, Verdict
+from steward.caps import NO_BUDGETS, NO_CAPS, Activity, Budgets, Caps
 from steward.clock import Clock, milliseconds
 from steward.database import Database, Doorbell
 from steward.database.migrate import upgrade
@@ -19,6 +20,7 @@ from steward.identity import Principal
 from steward.ids import IdFactory
 from steward.job import HeldFor, Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
+from steward.spending import NO_SPENDING, Spending
 from steward.work_store import (
     Answer,
     ApprovalPage,
@@ -34,7 +36,7 @@ from steward.work_store import (
     Submitted,
     Swept,
 )
-from steward.work_stores.sql import claim, control, housekeeping, reading, statements, submit
+from steward.work_stores.sql import capped, claim, control, housekeeping, reading, statements, submit
 from steward.work_stores.sql.rows import JobRow, read_event
 from steward.work_stores.sql.transaction import Work
 
@@ -181,6 +183,10 @@ class SqlWorkStore:
         """Return events after one of them."""
         return await self._read(reading.events_after, event_id, limit=limit, plan_id=plan_id)
 
+    async def activity(self, budgets: Budgets = NO_BUDGETS) -> Activity:
+        """Return what caps and these budgets count now."""
+        return await self._read(capped.activity, self._engine.now, budgets)
+
     def listen(self) -> AbstractContextManager[Listener]:
         """Return a listener for new events."""
         return self._engine.bell.listen(EVENTS, self._workspace)
@@ -197,13 +203,15 @@ class SqlDispatcher:
         actor = Principal(row.actor_id, row.workspace_id, frozenset(), frozenset())
         return SqlWorkStore(self._engine, actor)
 
-    async def claim(self, worker_id: str, *, limit: int) -> Claimed:
-        """Take ready jobs, fairly between workspaces."""
-        return await self._engine.change(lambda work: claim.claim(work, worker_id, limit, self._open_for))
+    async def claim(self, worker_id: str, *, limit: int, caps: Mapping[str, Caps] = NO_CAPS) -> Claimed:
+        """Take ready jobs, fairly between workspaces and within their caps."""
+        return await self._engine.change(lambda work: claim.claim(work, worker_id, limit, self._open_for, caps))
 
-    async def dispatch(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
-        """Record that effects may now happen."""
-        return await self._engine.change(lambda work: claim.dispatch(work, refs))
+    async def dispatch(
+        self, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending] = NO_SPENDING
+    ) -> tuple[Answer, ...]:
+        """Record that effects may now happen, and reserve what they take."""
+        return await self._engine.change(lambda work: claim.dispatch(work, refs, spends))
 
     async def renew(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
         """Extend leases."""

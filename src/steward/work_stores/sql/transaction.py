@@ -54,6 +54,7 @@ class Work:
         self._new: list[JobRow] = []
         self._dirty: dict[str, JobRow] = {}
         self._depth: defaultdict[str, int] = defaultdict(int)
+        self._made_room: set[str] = set()
         self._open: defaultdict[str, int] = defaultdict(int)
         self._plan_workspace: dict[str, str] = {}
         self._ends_as: dict[str, PlanStatus] = {}
@@ -121,6 +122,7 @@ class Work:
         if before is JobStatus.RUNNING:
             row.worker_id = row.lease_until = row.claimed_at = row.dispatched_at = None
             row.cancel_requested = False
+            self._made_room.add(row.workspace_id)
         if status is not JobStatus.HELD:
             row.held_for = None
         self._depth[row.workspace_id] += (status is JobStatus.PENDING) - (before is JobStatus.PENDING)
@@ -269,7 +271,8 @@ class Work:
             after = self.sql.one(statements.BUMP_QUEUE, {"w": workspace_id, "depth": delta, "events": count})
             following[workspace_id] = after.event_sequence - count
             self.depths[workspace_id] = after.depth
-            self.became_ready = self.became_ready or (delta > 0 and after.depth > 0)
+            may_start = delta > 0 or (after.capped and workspace_id in self._made_room)
+            self.became_ready = self.became_ready or (may_start and after.depth > 0)
         self._depth.clear()
         for event in self._events:
             following[event.workspace_id] += 1

@@ -10,6 +10,7 @@ from steward.event import EventType
 from steward.job import (
     Cancelled,
     Completed,
+    Deferred,
     Expanded,
     Failed,
     HandedBack,
@@ -24,6 +25,7 @@ from steward.job import (
 from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
 from steward.redaction import redact_text
 from steward.work_stores.sql import statements
+from steward.work_stores.sql.budgets import give_back
 from steward.work_stores.sql.rows import JobRow, PlanRow, encode, to_job
 from steward.work_stores.sql.submit import first_status, new_job_row
 from steward.work_stores.sql.transaction import Work
@@ -37,6 +39,7 @@ OUTCOME_WORDS: Final[dict[type[Any], str]] = {
     Skipped: "skipped",
     Cancelled: "cancelled",
     HandedBack: "handed_back",
+    Deferred: "deferred",
     Expanded: "expanded",
 }
 
@@ -46,7 +49,7 @@ def apply(work: Work, row: JobRow, outcome: Outcome, *, word: str | None = None)
     outcome = _heed_cancel(row, outcome)
     error = getattr(outcome, "error", None)
     work.end_attempt(row, word or OUTCOME_WORDS[type(outcome)], error)
-    _settle_doubt(row, outcome)
+    _settle_doubt(work, row, outcome)
     facts = {} if error is None else {"error_code": error.code}
     match outcome:
         case Completed():
@@ -56,7 +59,8 @@ def apply(work: Work, row: JobRow, outcome: Outcome, *, word: str | None = None)
             release_dependents(work, row)
         case Failed():
             fail(work, row, outcome.error)
-        case TryAgain():
+        case TryAgain() | Deferred():
+            row.attempts -= isinstance(outcome, Deferred)
             _try_again(work, row, outcome, facts)
         case Unknown():
             row.error = encode(outcome.error.as_dict())
@@ -78,7 +82,7 @@ def apply(work: Work, row: JobRow, outcome: Outcome, *, word: str | None = None)
 
 def _heed_cancel(row: JobRow, outcome: Outcome) -> Outcome:
     """Return what a cancel that was asked for makes of an outcome that would have gone on."""
-    if not row.cancel_requested or not isinstance(outcome, (TryAgain, HandedBack, Expanded)):
+    if not row.cancel_requested or not isinstance(outcome, (TryAgain, HandedBack, Deferred, Expanded)):
         return outcome
     doubtful = (
         outcome.doubtful if isinstance(outcome, TryAgain) else may_have_happened(to_job(row), provably_not_done=True)
@@ -89,14 +93,16 @@ def _heed_cancel(row: JobRow, outcome: Outcome) -> Outcome:
     return Unknown(outcome.error if isinstance(outcome, TryAgain) else doubt)
 
 
-def _settle_doubt(row: JobRow, outcome: Outcome) -> None:
-    """Forget a dispatch that turned out to have had no effect, unless an earlier one is still in doubt."""
+def _settle_doubt(work: Work, row: JobRow, outcome: Outcome) -> None:
+    """Forget a dispatch that turned out to have had no effect, and what it spent, unless an earlier one is in doubt."""
     certain = isinstance(outcome, (Failed, HandedBack)) or (isinstance(outcome, TryAgain) and not outcome.doubtful)
     if certain and row.first_dispatched_at == row.dispatched_at:
         row.first_dispatched_at = None
+        if row.dispatched_at is not None:
+            give_back(work, row)
 
 
-def _try_again(work: Work, row: JobRow, outcome: TryAgain, facts: dict[str, Any]) -> None:
+def _try_again(work: Work, row: JobRow, outcome: TryAgain | Deferred, facts: dict[str, Any]) -> None:
     row.error = encode(outcome.error.as_dict())
     row.not_before = milliseconds(outcome.not_before)
     if row.not_before <= work.now:

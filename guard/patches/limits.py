@@ -1,0 +1,77 @@
+"""What keeps a workspace within the caps and budgets that it set."""
+
+from typing import Final
+
+from guard.mutation import Mutation
+
+_CAPPED: Final = "src/steward/work_stores/sql/capped.py"
+_CLAIM: Final = "src/steward/work_stores/sql/claim.py"
+_CAPS: Final = ("tests/contracts/test_caps.py",)
+_BUDGETS: Final = ("tests/contracts/test_budgets.py",)
+
+LIMITS: Final = (
+    Mutation(
+        name="caps-not-asked",
+        removes="a claim takes no more than a workspace's caps allow",
+        file=_CLAIM,
+        find="    if caps:\n",
+        put="    if False:\n",
+        tests=_CAPS,
+    ),
+    Mutation(
+        name="worker-without-caps",
+        removes="the worker claims with the caps that workspaces set",
+        file="src/steward/worker.py",
+        find="limit=free, caps=caps)",
+        put="limit=free)",
+        tests=("tests/worker/test_limits.py",),
+    ),
+    Mutation(
+        name="starts-not-remembered",
+        removes="what was started within a minute is counted",
+        file=_CAPPED,
+        find="    if room.counts_starts:\n",
+        put="    if False:\n",
+        tests=_CAPS,
+    ),
+    Mutation(
+        name="nobody-woken",
+        removes="a job that ends wakes whoever a cap keeps waiting",
+        file="src/steward/work_stores/sql/transaction.py",
+        find="(after.capped and workspace_id in self._made_room)",
+        put="False",
+        tests=_CAPS,
+    ),
+    Mutation(
+        name="budget-not-reserved",
+        removes="an effect goes on only within its workspace's budgets",
+        file=_CLAIM,
+        find="        elif ref in spends and (refused := reserve(work, row, spends[ref])) is not None:\n",
+        put="        elif ref in spends and (refused := None) is not None:\n",
+        tests=(*_BUDGETS, "tests/worker/test_limits.py"),
+    ),
+    Mutation(
+        name="budget-back-in-doubt",
+        removes="what may have happened stays spent",
+        file="src/steward/work_stores/sql/transitions.py",
+        find="    if certain and row.first_dispatched_at == row.dispatched_at:\n",
+        put="    if row.first_dispatched_at == row.dispatched_at:\n",
+        tests=_BUDGETS,
+    ),
+    Mutation(
+        name="budget-never-back",
+        removes="what provably did not happen is given back",
+        file="src/steward/work_stores/sql/transitions.py",
+        find="            give_back(work, row)\n",
+        put="            pass\n",
+        tests=_BUDGETS,
+    ),
+    Mutation(
+        name="usage-of-any-workspace",
+        removes="a workspace's usage is shown to its own credentials only",
+        file="src/steward/web/usage.py",
+        find="    if workspace != principal.workspace_id:\n",
+        put="    if False:\n",
+        tests=("tests/web/test_usage.py",),
+    ),
+)
