@@ -145,6 +145,17 @@ def build_telemetry(settings: Settings) -> Telemetry:
     )
 
 
+def _open_database(settings: Settings, at_the_end: AsyncExitStack) -> tuple[Database, Doorbell]:
+    """Return the database at this version's schema, and its bell; both are closed at the end."""
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    bell = Doorbell(settings.home / "bells")
+    at_the_end.callback(bell.close)
+    database = Database(settings.database_url)
+    at_the_end.push_async_callback(database.aclose)
+    upgrade(database)
+    return database, bell
+
+
 @asynccontextmanager
 async def open_application(
     settings: Settings, *, clock: Clock | None = None, around_policies: Callable[[Policies], Policies] | None = None
@@ -161,13 +172,8 @@ async def open_application(
     catalogue = build_catalogue(settings, clock)
     lists = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
     telemetry, planner = build_telemetry(settings), SentencePlanner()
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as at_the_end:
-        bell = Doorbell(settings.home / "bells")
-        at_the_end.callback(bell.close)
-        database = Database(settings.database_url)
-        at_the_end.push_async_callback(database.aclose)
-        upgrade(database)
+        database, bell = _open_database(settings, at_the_end)
         engine = SqlWorkEngine(database, bell, clock, (telemetry,))
         directory = SqlDirectory(database, clock)
         audit_log = SqlAuditLog(database, vault, clock)

@@ -54,7 +54,7 @@ async def test_w102_what_was_asked_for_is_on_record(house: House) -> None:
         ("plan.submitted", "req-execute"),
         ("job.cancelled", "req-cancel"),
     } <= told
-    actors = {record["actor_id"] for record in found if record["kind"] != "plan.cancelled"}
+    actors = {record["actor_id"] for record in found if record["kind"].startswith(("plan.", "job.", "policy."))}
     assert len(actors - {None}) == 1
 
 
@@ -70,7 +70,7 @@ async def test_w102_who_was_turned_away_is_on_record(house: House) -> None:
     ]
     assert found[1]["facts"]["scope"] == "actions:execute"
     assert all(record["actor_id"] for record in found)
-    assert await records(house, "rival") == []
+    assert await records(house, "rival", kind="request.denied") == []
 
 
 async def test_w102_failed_logins_are_on_record_with_the_operator(house: House) -> None:
@@ -78,7 +78,7 @@ async def test_w102_failed_logins_are_on_record_with_the_operator(house: House) 
     stranger = await house.client_with("stw_aaaaaaaaaaaaaaaaaaaaaaaaaa_" + "b" * 52)
     for _ in range(20):
         assert (await stranger.get("/ai/jobs")).status_code == 401
-    assert await records(house) == []
+    assert await records(house, kind="login.failed") == []
     found = await records(house, "system", kind="login.failed")
     assert len(found) == 3, "the rest of the minute is one number"
     assert found[0]["result"] == "unauthenticated"
@@ -107,7 +107,8 @@ async def test_an_auditor_reads_the_audit_and_nothing_else(house: House) -> None
         assert_problem(await developer.get(path), 403, "missing_scope")
     await archived(house)
     shown = (await auditor.get("/audit")).json()
-    assert {record["kind"] for record in shown["records"]} == {"request.denied"}
+    kinds = {record["kind"] for record in shown["records"]}
+    assert kinds == {"workspace.created", "key.created", "request.denied"}
 
 
 async def test_w103_a_walk_shows_every_record_once_and_says_when_it_ends(house: House) -> None:
@@ -115,18 +116,18 @@ async def test_w103_a_walk_shows_every_record_once_and_says_when_it_ends(house: 
     client = await house.client()
     for n in range(3):
         await executed(client, str(n))
-    everything = [record["sequence"] for record in await records(house)]
-    assert len(everything) == 6
+    everything = [record["sequence"] for record in await records(house, kind="plan.submitted")]
+    assert len(everything) == 3
     auditor = await house.client(role=Role.AUDITOR)
     seen: list[int] = []
-    cursor = None
+    query = {"limit": 1, "kind": "plan.submitted"}
     for page in range(3):
-        answer = (await auditor.get("/audit", params={"limit": 2, **({"cursor": cursor} if cursor else {})})).json()
+        answer = (await auditor.get("/audit", params=query)).json()
         seen += [record["sequence"] for record in answer["records"]]
-        cursor = answer["next_cursor"]
+        query["cursor"] = answer["next_cursor"]
         await executed(client, f"during {page}")
         await archived(house)
-    assert (seen, cursor) == (everything, None)
+    assert (seen, query["cursor"]) == (everything, None)
     cursor = (await auditor.get("/audit?limit=2")).json()["next_cursor"]
     assert_problem(await auditor.get(f"/audit?cursor={cursor}&kind=plan.submitted"), 400, "invalid_cursor")
     other = await house.client("rival", Role.AUDITOR)
@@ -145,15 +146,16 @@ async def test_the_chain_is_checked_and_a_change_is_named(house: House) -> None:
     """200 either way: whether it is sound is the answer. What was noted earlier must still be there."""
     client = await house.client()
     await executed(client)
-    await archived(house)
     auditor = await house.client(role=Role.AUDITOR)
+    await archived(house)
     good = (await auditor.get("/audit/verify")).json()
-    assert (good["sound"], good["records"], good["sealed"], good["first_bad"]) == (True, 2, 2, None)
+    assert (good["sound"], good["first_bad"]) == (True, None)
+    assert good["records"] == good["head"] == good["sealed"]
     assert [key["signs"] for key in good["keys"]] == [True]
     noted = f"{good['head']}:{good['hash']}"
     assert (await auditor.get("/audit/verify", params={"noted": noted})).json()["sound"]
-    assert not (await auditor.get("/audit/verify", params={"noted": f"9:{'0' * 64}"})).json()["sound"]
-    change = text("UPDATE audit_records SET result = 'else' WHERE sequence = 2")
+    assert not (await auditor.get("/audit/verify", params={"noted": f"99:{'0' * 64}"})).json()["sound"]
+    change = text("UPDATE audit_records SET result = 'else' WHERE workspace_id = 'acme' AND sequence = 2")
     await house.app.database.write(lambda connection: connection.execute(change).close())
     bad = (await auditor.get("/audit/verify")).json()
     assert (bad["sound"], bad["first_bad"]) == (False, 2)
@@ -195,7 +197,7 @@ async def test_evidence_of_a_foreign_plan_is_as_unknown_as_of_none(house: House)
     ]
     assert {answer.status_code for answer in answers} == {404}
     assert len({answer.content for answer in answers}) == 1
-    assert await records(house) == []
+    assert await records(house, kind="audit.exported") == []
 
 
 async def test_w101_an_audit_that_cannot_be_written_is_seen_from_outside(house: House) -> None:
