@@ -93,9 +93,7 @@ def after_call(context: schemathesis.HookContext, case: schemathesis.Case, respo
     if response.status_code not in {200, 202} or case.method != "POST":
         return
     answer = response.json()
-    if "plan_id" not in answer:
-        return
-    _seen["plan_id"].append(answer["plan_id"])
+    _seen["plan_id"] += [answer["plan_id"]] if "plan_id" in answer else []
     _seen["job_id"] += answer.get("job_ids", [])
     if case.path == "/actions/preview":
         _seen["preview_id"].append(answer["plan_id"])

@@ -228,3 +228,18 @@ async def test_operators_have_no_door_into_a_tenant(house: House) -> None:
     client = await house.client("system", Role.OPERATOR)
     document = assert_problem(await client.get("/ai/jobs"), 403, "missing_scope")
     assert document["scope"] == "actions:preview"
+
+
+async def test_a_method_that_is_not_taken_is_answered_with_those_that_are(house: House) -> None:
+    """All of them, also where several routes share a path (RFC 9110, 10.2.1)."""
+    client = await house.client()
+    for path, methods in (
+        ("/keys", {"GET", "POST"}),
+        (f"/keys/key_{'0' * 24}", {"DELETE"}),
+        ("/members/alice", {"PUT", "DELETE"}),
+        ("/session", {"POST", "DELETE"}),
+        ("/ai/jobs", {"GET"}),
+    ):
+        answer = await client.patch(path)
+        assert_problem(answer, 405, "method_not_allowed")
+        assert set(answer.headers["allow"].split(", ")) - {"HEAD"} == methods

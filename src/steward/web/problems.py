@@ -4,7 +4,8 @@ Steward's own errors, FastAPI's validation errors and the router's 404 and 405 a
 answered by ``unforeseen`` from the outermost middleware. A problem never repeats what was sent: values may be secrets.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from steward.bootstrap import Application
 from steward.doors import Refusal
@@ -35,6 +37,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 _MAX_ERRORS: Final = 20
 _MAX_SEGMENT_CHARS: Final = 64
 _RETRY_LATER_S: Final = 1
+_compiled: Final = functools.cache(compile_path)
 _ROUTER_DETAILS: Final = {404: "There is nothing at this path.", 405: "This path does not take this method."}
 _log = structlog.get_logger("steward.web")
 
@@ -170,7 +173,17 @@ async def _router_refusal(request: Request, error: Exception) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_").replace("-", "_")
     detail = _ROUTER_DETAILS.get(error.status_code, phrase)
-    return _document(error.status_code, phrase, code, detail, facts_of(request.scope).request_id, headers=error.headers)
+    headers = dict(error.headers or {})
+    if "Allow" in headers:
+        headers["Allow"] = ", ".join(sorted({*headers["Allow"].split(", "), *_methods_at(request)}))
+    return _document(error.status_code, phrase, code, detail, facts_of(request.scope).request_id, headers=headers)
+
+
+def _methods_at(request: Request) -> Iterator[str]:
+    """Yield the methods of every route at this path: the router names those of the first one only."""
+    for template, operations in request.app.openapi()["paths"].items():
+        if _compiled(template)[0].match(request.url.path):
+            yield from (method.upper() for method in operations)
 
 
 def install(api: FastAPI) -> None:
