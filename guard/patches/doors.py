@@ -73,8 +73,8 @@ DOORS: Final = (
         name="limited-routes-not-counted",
         removes="a route that costs something is limited",
         file="src/steward/web/secured_route.py",
-        find="            if limited_by is not None:\n",
-        put="            if False:\n",
+        find="        if rule is not None:\n",
+        put="        if False:\n",
         tests=("tests/web/test_rate_limits.py",),
     ),
     Mutation(
