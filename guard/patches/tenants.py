@@ -27,9 +27,31 @@ _EVENTS: Final = (
 
 _COUNTS: Final = ("tests/contracts/test_tenancy.py", "tests/contracts/test_tenancy_counts.py")
 _LINE: Final = (*_COUNTS, "tests/contracts/test_claim.py")
-_STREAMS: Final = ("tests/web/test_events.py", "tests/security/test_tenancy.py")
-_SHAPES: Final = ("tests/web/test_credentials.py", "tests/web/test_approvals.py", "tests/security/test_tenancy.py")
-_SEALS: Final = ("tests/test_vault.py", "tests/security/test_tenancy.py")
+_STREAMS: Final = (
+    "tests/web/test_events.py::test_another_workspaces_events_do_not_show",
+    "tests/security/test_tenancy.py::test_a_stream_from_the_beginning_is_ones_own",
+    "tests/security/test_tenancy.py::test_a_foreign_event_id_shows_nothing_of_its_owner",
+)
+_SHAPES: Final = (
+    "tests/web/test_credentials.py::test_w48_foreign_unknown_and_malformed_are_the_same_answer",
+    "tests/security/test_tenancy.py::test_what_is_no_id_of_a_job_is_unknown",
+    "tests/security/test_tenancy.py::test_what_is_no_id_of_a_plan_is_unknown",
+)
+_SEALS: Final = (
+    "tests/test_vault.py::test_sealed_for_one_workspace_and_purpose_opens_nowhere_else",
+    "tests/security/test_tenancy.py::test_what_is_sealed_opens_in_its_own_workspace_only",
+    "tests/security/test_tenancy.py::test_a_plan_that_is_moved_to_another_workspace_does_not_run",
+)
+_CURSORS: Final = (
+    "tests/test_vault.py::test_a_cursor_of_another_workspace_or_key_is_refused",
+    "tests/web/test_jobs.py::test_w41_a_cursor_that_was_not_given_out_is_refused",
+    "tests/security/test_tenancy.py::test_a_foreign_cursor_is_a_wrong_one",
+)
+_NAMED: Final = (
+    "tests/web/test_credentials.py::test_w46_a_workspace_or_actor_that_is_not_the_callers_is_refused",
+    "tests/security/test_tenancy.py::test_w46_a_query_in_anothers_name_is_refused",
+    "tests/security/test_tenancy.py::test_w46_a_body_in_anothers_name_is_refused",
+)
 _MEMBERS: Final = ("tests/security/test_directory_tenancy.py",)
 _DIRECTORY: Final = "src/steward/directories/sql"
 _FOLDERS: Final = ("tests/security/test_tenancy.py", "tests/actions/test_files.py")
@@ -159,7 +181,7 @@ TENANTS: Final = (
         file="src/steward/web/secured_route.py",
         find="if principal is not None and isinstance(claimed, str) and claimed != getattr(principal, name):",
         put="if principal is not None and not isinstance(claimed, str | None):",
-        tests=("tests/web/test_credentials.py", "tests/security/test_tenancy.py"),
+        tests=_NAMED,
         at_least=3,
     ),
     Mutation(
@@ -168,7 +190,7 @@ TENANTS: Final = (
         file=_VAULT,
         find='return hmac.new(keys.cursor, workspace_id.encode() + b"\\0" + body, hashlib.sha256)',
         put='return hmac.new(keys.cursor, b"\\0" + body, hashlib.sha256)',
-        tests=("tests/test_vault.py", "tests/web/test_jobs.py", "tests/security/test_tenancy.py"),
+        tests=_CURSORS,
         at_least=3,
     ),
     Mutation(

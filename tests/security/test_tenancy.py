@@ -84,6 +84,52 @@ def _list(files: WorkspaceFiles, workspace_id: str) -> Any:
     return files.entries(workspace_id, "")
 
 
+# -- ids and names in a request ---------------------------------------------------------------------------------------
+
+
+async def unknown_alike(house: House, path: str, *ids: str) -> None:
+    """Check that a path answers for each of these ids as for one that nobody has."""
+    client = await house.client("acme")
+    documents = [assert_problem(await client.get(path.format(each)), 404, "not_found") for each in ids]
+    for document in documents:
+        del document["request_id"]
+    assert all(document == documents[0] for document in documents)
+
+
+async def test_what_is_no_id_of_a_job_is_unknown(house: House) -> None:
+    """Too short, too long, of another kind, in capitals, with a newline: there is no such job."""
+    nobodys = f"job_{'z' * 24}"
+    wrong = ("job_", "x", f"{nobodys}z", nobodys.upper(), f"plan_{'z' * 24}", f"{nobodys}%0A", f"{nobodys}%00")
+    await unknown_alike(house, "/ai/jobs/{}", nobodys, *wrong)
+
+
+async def test_what_is_no_id_of_a_plan_is_unknown(house: House) -> None:
+    """Too short, too long, of another kind, in capitals, with a newline: there is no such plan."""
+    nobodys = f"plan_{'z' * 24}"
+    wrong = ("plan_", "x", f"{nobodys}z", nobodys.upper(), f"job_{'z' * 24}", f"{nobodys}%0A", f"{nobodys}%00")
+    await unknown_alike(house, "/ai/plans/{}", nobodys, *wrong)
+
+
+@pytest.mark.parametrize("name", ["workspace_id", "actor_id"])
+async def test_w46_a_query_in_anothers_name_is_refused(house: House, name: str) -> None:
+    """The same 403 for a workspace or actor that is there and for one that is not."""
+    await house.client("beta")
+    client = await house.client("acme")
+    for value in ("beta", "nobody"):
+        assert_problem(await client.get("/ai/jobs", params={name: value}), 403, "workspace_mismatch")
+
+
+@pytest.mark.parametrize("name", ["workspace_id", "actor_id"])
+async def test_w46_a_body_in_anothers_name_is_refused(house: House, name: str) -> None:
+    """The same 403 for a workspace or actor that is there and for one that is not, and nothing is made."""
+    stranger, client = await house.client("beta"), await house.client("acme")
+    for value in ("beta", "nobody"):
+        answer = await client.post("/ai/execute", json={"actions": [echo()], name: value})
+        assert_problem(answer, 403, "workspace_mismatch")
+    for each in (stranger, client):
+        assert (await each.get("/ai/jobs")).json()["jobs"] == []
+
+
 # -- files ------------------------------------------------------------------------------------------------------------
 
 

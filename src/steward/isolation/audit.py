@@ -111,7 +111,8 @@ class _Run:
                 self.report.add(Kind.CANARY, path, text)
 
     async def _stored(self) -> Mapping[str, str]:
-        return await stored(self.target.database, self.target.files, self.victim.workspace_id)
+        own = self.victim.holdings.tools | {_BY}
+        return await stored(self.target.database, self.target.files, self.victim.workspace_id, own)
 
     def _compare(self, before: Mapping[str, str], after: Mapping[str, str]) -> None:
         self.report.rows = len(before)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
@@ -11,13 +12,18 @@ from steward.database.engine import Database
 
 _MOVES: Final = frozenset({"last_used_at", "last_seen_at", "turn"})
 """Columns that follow the workspace's own reading, or whose turn it is in the queue."""
+_OF_RECORD: Final = "audit_"
 Stored = Mapping[str, str]
 """A digest of each row and file, by table and key, or by path."""
 
 
-async def stored(database: Database, files: Path, workspace_id: str) -> Stored:
-    """Return a digest of every row of a workspace in any table that names one, and of every file in its folder."""
-    rows = await database.read(lambda connection: _rows(connection, workspace_id))
+async def stored(database: Database, files: Path, workspace_id: str, actors: AbstractSet[str]) -> Stored:
+    """Return a digest of every row of a workspace in any table that names one, and of every file in its folder.
+
+    The record of what happened follows the workspace's own work, sometimes a minute later, so of that only what is not
+    about its own ``actors`` counts.
+    """
+    rows = await database.read(lambda connection: _rows(connection, workspace_id, actors))
     return {**rows, **_files(files / workspace_id)}
 
 
@@ -30,15 +36,18 @@ def changed(before: Stored, after: Stored) -> list[str]:
     )
 
 
-def _rows(connection: Connection, workspace_id: str) -> dict[str, str]:
+def _rows(connection: Connection, workspace_id: str, actors: AbstractSet[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     tables = MetaData()
     tables.reflect(connection)
     for table in tables.sorted_tables:
-        if "workspace_id" not in table.c:
+        of_record = table.name.startswith(_OF_RECORD)
+        if "workspace_id" not in table.c or (of_record and "actor_id" not in table.c):
             continue
         keys = [column.name for column in table.primary_key] or [column.name for column in table.c]
         for row in connection.execute(select(table).where(table.c.workspace_id == workspace_id)).mappings():
+            if of_record and row["actor_id"] in actors | {None}:
+                continue
             key = "/".join(str(row[name]) for name in keys)
             kept = {name: value for name, value in row.items() if name not in _MOVES}
             found[f"{table.name} {key}"] = hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()
