@@ -17,7 +17,10 @@ IDENTITY: Final = (
         file="src/steward/directories/sql/memory.py",
         find="        self._kept.pop(key, None)\n",
         put="",
-        tests=(_KEYS,),
+        tests=(
+            f"{_KEYS}::test_w54_a_revoked_key_never_gets_in_again",
+            f"{_KEYS}::test_w54_demotion_disabling_and_settings_hold_at_once_here",
+        ),
         at_least=2,
     ),
     Mutation(
@@ -26,7 +29,7 @@ IDENTITY: Final = (
         file="src/steward/directories/sql/memory.py",
         find="        self._elapsed += passed if passed >= 0 else TTL_S\n",
         put="        self._elapsed += passed\n",
-        tests=(_KEYS,),
+        tests=(f"{_KEYS}::test_a_clock_that_goes_back_keeps_no_key_alive",),
     ),
     Mutation(
         name="rotation-raises",
@@ -42,7 +45,7 @@ IDENTITY: Final = (
         file="src/steward/directories/sql/keys.py",
         find="    if row is None or workspace_id not in {None, row.workspace_id}:\n",
         put="    if row is None:\n",
-        tests=(_MANAGEMENT, _CHANGES),
+        tests=(f"{_MANAGEMENT}::test_w48_a_foreign_workspace_or_key_is_unknown", _CHANGES),
         at_least=2,
     ),
     Mutation(
@@ -51,7 +54,7 @@ IDENTITY: Final = (
         file="src/steward/web/workspaces.py",
         find="    within = principal.is_operator or workspace == principal.workspace_id\n",
         put="    within = True\n",
-        tests=(_MANAGEMENT,),
+        tests=(f"{_MANAGEMENT}::test_w48_a_foreign_workspace_or_key_is_unknown",),
     ),
     Mutation(
         name="token-of-another-audience",
@@ -59,7 +62,7 @@ IDENTITY: Final = (
         file="src/steward/authenticators/jwt.py",
         find='            aud={"essential": True, "values": list(self._rules.audiences)},\n',
         put="",
-        tests=(_TOKENS,),
+        tests=(f"{_TOKENS}::test_w56_issuer_audience_and_times_are_checked",),
     ),
     Mutation(
         name="token-of-another-issuer",
@@ -67,7 +70,7 @@ IDENTITY: Final = (
         file="src/steward/authenticators/jwt.py",
         find='            iss={"essential": True, "value": self._rules.issuer},\n',
         put="",
-        tests=(_TOKENS,),
+        tests=(f"{_TOKENS}::test_w56_issuer_audience_and_times_are_checked",),
     ),
     Mutation(
         name="token-without-end",
@@ -75,7 +78,7 @@ IDENTITY: Final = (
         file="src/steward/authenticators/jwt.py",
         find='            exp={"essential": True},\n',
         put="",
-        tests=(_TOKENS,),
+        tests=(f"{_TOKENS}::test_w56_issuer_audience_and_times_are_checked",),
     ),
     Mutation(
         name="secret-in-a-key-set",
@@ -83,7 +86,7 @@ IDENTITY: Final = (
         file="src/steward/authenticators/signing_keys.py",
         find='        if not isinstance(item, dict) or not _is_strong(item) or item.get("use", "sig") != "sig":\n',
         put="        if not isinstance(item, dict):\n",
-        tests=(_TOKENS,),
+        tests=(f"{_TOKENS}::test_a_key_set_holds_no_surprises",),
     ),
     Mutation(
         name="token-beyond-pinned-roles",
@@ -91,7 +94,7 @@ IDENTITY: Final = (
         file="src/steward/directories/sql/members.py",
         find="                return replace(known, scopes=scopes_of(known.roles) & granted, last_seen_at=now)\n",
         put="                return replace(known, scopes=granted, last_seen_at=now)\n",
-        tests=(_TOKENS,),
+        tests=(f"{_TOKENS}::test_an_admin_settles_what_a_token_may_do", _CHANGES),
     ),
     Mutation(
         name="session-from-another-page",
@@ -99,7 +102,10 @@ IDENTITY: Final = (
         file="src/steward/web/dependencies.py",
         find="            require_same_origin(request)\n",
         put="",
-        tests=(_SESSIONS,),
+        tests=(
+            f"{_SESSIONS}::test_a_session_changes_nothing_for_another_page",
+            f"{_SESSIONS}::test_a_session_shows_nothing_to_another_page",
+        ),
         at_least=2,
     ),
     Mutation(
@@ -108,7 +114,7 @@ IDENTITY: Final = (
         file="src/steward/directories/sql/tickets.py",
         find="            connection.execute(delete(tickets).where(*mine))\n",
         put="",
-        tests=(_SESSIONS,),
+        tests=(f"{_SESSIONS}::test_a_code_works_once_within_minutes", _CHANGES),
         at_least=2,
     ),
 )

@@ -180,10 +180,11 @@ async def _router_refusal(request: Request, error: Exception) -> Response:
 
 
 def _methods_at(request: Request) -> Iterator[str]:
-    """Yield the methods of every route at this path: the router names those of the first one only."""
-    for template, operations in request.app.openapi()["paths"].items():
-        if _compiled(template)[0].match(request.url.path):
-            yield from (method.upper() for method in operations)
+    """Yield the methods of every route that is described at this path: the router names those of the first one only."""
+    described, path = request.app.openapi()["paths"], request.url.path
+    matching = [template for template in described if _compiled(template)[0].match(path)]
+    for template in [path] if path in matching else matching[:1]:
+        yield from (method.upper() for method in described[template])
 
 
 def install(api: FastAPI) -> None:
