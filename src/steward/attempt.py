@@ -7,7 +7,7 @@ effect, and only a granted lease goes on to have one.
 
 import asyncio
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -21,7 +21,6 @@ from steward.action import (
     ActionDefinition,
     ActionFailed,
     CannotTell,
-    Catalogue,
     Effect,
     Happened,
     OutcomeUnknown,
@@ -30,12 +29,9 @@ from steward.action import (
     StillRunning,
 )
 from steward.approval import Approval
-from steward.clock import Clock
-from steward.directory import Directory
 from steward.errors import Invalid, StoreUnavailable
 from steward.expression import resolve
 from steward.identity import Principal, Scope
-from steward.ids import IdFactory
 from steward.job import (
     Cancelled,
     Completed,
@@ -52,17 +48,16 @@ from steward.job import (
 )
 from steward.plan import MAX_RESULT_BYTES
 from steward.plan_check import destinations, schema_problems, step_digests
-from steward.policy import Allow, Ask, Deny, Policies
+from steward.policy import Allow, Ask, Deny
 from steward.recorded import job_decided, record_first
-from steward.recorder import Recorder
 from steward.redaction import mask, mask_text, redact, redact_text, texts_in
+from steward.rooms import Rooms
 from steward.spending import Spending, spending_of
 from steward.step_approval import Changed, StepNow
 from steward.submission import sealed_params, sealed_result
-from steward.together import Together
 from steward.usage import settings_of
-from steward.vault import SealBroken, Vault
-from steward.work_store import Answer, Dispatcher, Lease, LeaseRef, Refused
+from steward.vault import SealBroken
+from steward.work_store import Lease, Refused
 
 _log = structlog.get_logger("steward.worker")
 _MAX_DETAIL_CHARS: Final = 500
@@ -93,30 +88,6 @@ def _refused(answer: Refused) -> Outcome | LeaseLost:
         error = JobError("budget_exceeded", answer.detail)
         return Failed(error) if answer.retry_at is None else Deferred(error, answer.retry_at)
     return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rooms:
-    """What attempts need; the same for all of them."""
-
-    dispatcher: Dispatcher
-    catalogue: Catalogue
-    policies: Policies
-    directory: Directory
-    vault: Vault
-    clock: Clock
-    recorder: Recorder
-    ids: IdFactory
-    dispatch: Together[tuple[LeaseRef, Spending | None], Answer] = field(init=False)
-    """The dispatcher's verb for one attempt; those that are due at the same moment share a call."""
-
-    def __post_init__(self) -> None:
-        """Gather dispatches."""
-        object.__setattr__(self, "dispatch", Together(self._dispatch_all))
-
-    async def _dispatch_all(self, asked: Sequence[tuple[LeaseRef, Spending | None]]) -> Sequence[Answer]:
-        spends = {ref: spending for ref, spending in asked if spending is not None}
-        return await self.dispatcher.dispatch([ref for ref, _ in asked], spends)
 
 
 @dataclass(slots=True)

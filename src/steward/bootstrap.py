@@ -9,7 +9,6 @@ from prometheus_client import CollectorRegistry
 from steward.actions import ActionCatalogue, load_modules
 from steward.actions.builtin import builtin_actions
 from steward.actions.discovery import load_entry_points
-from steward.attempt import Rooms
 from steward.audit_log import AuditLog
 from steward.audit_logs.sql import SqlAuditLog
 from steward.authenticator import Authenticator
@@ -38,6 +37,7 @@ from steward.policies.lists import ListPolicy
 from steward.policy import Policies
 from steward.policy_desk import PolicyDesk
 from steward.recorder import Recorder
+from steward.rooms import Rooms
 from steward.settings import Settings
 from steward.telemetry import Telemetry
 from steward.vault import Vault

@@ -13,9 +13,10 @@ from typing import Final
 import stamina
 import structlog
 
-from steward.attempt import Attempt, Held, LeaseLost, Rooms
+from steward.attempt import Attempt, Held, LeaseLost
 from steward.errors import StoreUnavailable
 from steward.job import HEARTBEAT_S, LEASE_S, Outcome
+from steward.rooms import Rooms
 from steward.together import Together
 from steward.work_store import Answer, Claimed, Granted, Lease, Listener, Refused, Settlement
 
