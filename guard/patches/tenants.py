@@ -38,7 +38,7 @@ _SHAPES: Final = (
     "tests/security/test_tenancy.py::test_what_is_no_id_of_a_plan_is_unknown",
 )
 _SEALS: Final = (
-    "tests/test_vault.py::test_sealed_for_one_workspace_and_purpose_opens_nowhere_else",
+    "tests/test_vault.py::test_w49_sealed_bytes_moved_elsewhere_do_not_open",
     "tests/security/test_tenancy.py::test_what_is_sealed_opens_in_its_own_workspace_only",
     "tests/security/test_tenancy.py::test_a_plan_that_is_moved_to_another_workspace_does_not_run",
 )

@@ -32,6 +32,7 @@ _PLAIN: Final = (
     "endpoint",
     "status_code",
     "le",
+    "rule",
 )
 _INSTALLATION: Final[Tenancy] = "installation"
 LABELS: Final[Mapping[str, Tenancy]] = {**dict.fromkeys(_PLAIN, _INSTALLATION), "workspace_id": "workspace"}

@@ -327,7 +327,7 @@ async def events_of(house: House, workspace_id: str) -> tuple[Event, ...]:
 async def heard_until(client: httpx2.AsyncClient, kind: str) -> str:
     """Return what a stream says up to an event of a kind."""
     heard: list[str] = []
-    async with client.stream("GET", "/ai/events", timeout=20) as answer:
+    async with client.stream("GET", "/ai/events", timeout=5) as answer:
         assert answer.status_code == 200
         async for line in answer.aiter_lines():
             heard.append(line)

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from steward.cli.exits import CommandFailed, ExitCode
-from steward.cli.options import All, AsJson, Cursor, Limit, PlanId, group
+from steward.cli.options import All, AsJson, Cursor, Limit, PlanId, about, group
 
 app = group("Read the audit, check it, and take away the evidence of a plan.")
 _VERIFY_TIMEOUT_S = 600.0
 
 
 @app.command("list")
+@about("workspace")
 def list_records(
     *,
     limit: Limit = 20,
@@ -46,6 +47,7 @@ def list_records(
 
 
 @app.command("verify")
+@about("workspace")
 def verify(
     *,
     file: Annotated[
@@ -76,6 +78,7 @@ def verify(
 
 
 @app.command("export")
+@about("workspace")
 def export(
     plan_id: PlanId,
     *,
