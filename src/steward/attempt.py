@@ -52,7 +52,7 @@ from steward.job import (
 )
 from steward.plan import MAX_RESULT_BYTES
 from steward.plan_check import destinations, schema_problems, step_digests
-from steward.policy import Allow, Ask, Deny, Policies
+from steward.policy import Ask, Deny, Policies
 from steward.recorded import job_decided, record_first
 from steward.recorder import Recorder
 from steward.redaction import mask, mask_text, redact, redact_text, texts_in
@@ -241,9 +241,7 @@ class Attempt:
             destinations(definition, params),
             {"labels": self.job.labels, "resolved": True},
         )
-        if not isinstance(decision, Allow):  # that it was allowed is recorded by what follows
-            now = self.rooms.clock.now()
-            self.rooms.recorder.note(job_decided(principal, self.job, decision, policy.version, now))
+        self.rooms.recorder.note(*job_decided(principal, self.job, decision, policy.version, self.rooms.clock.now()))
         if isinstance(decision, Deny):
             return Failed(JobError("policy_denied", f"{decision.reason} (rule {decision.rule})"))
         return await self._ask(definition, params, decision) if isinstance(decision, Ask) else None
@@ -283,10 +281,8 @@ class Attempt:
             known = await self._probe(action, params, context)
             if known is not None:
                 return known
-        if definition.effect is Effect.WRITE and self.rooms.recorder.required:
-            unrecorded = await record_first(self.rooms.recorder, self.job, definition.acting_as, self.rooms.clock.now())
-            if unrecorded is not None:
-                return unrecorded
+        if unrecorded := await record_first(self.rooms.recorder, self.job, definition, self.rooms.clock.now()):
+            return unrecorded
         if definition.effect is Effect.WRITE:
             answer = await self.rooms.dispatch((self.lease.ref, await self._spending(definition, params)))
             if isinstance(answer, Refused):
