@@ -222,8 +222,9 @@ class Attempt:
         )
         if self.job.digest not in digests and not self.job.expanded:
             what = "definition" if definition.definition_hash != self.job.definition_hash else "parameters"
-            reason = f"The {what} of {definition.id} changed after this plan was checked."
-            return await self._hold(HeldFor.DRIFT, reason)
+            return await self._hold(
+                HeldFor.DRIFT, f"The {what} of {definition.id} changed after this plan was checked."
+            )
         return None
 
     async def _judge(
