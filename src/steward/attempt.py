@@ -236,12 +236,8 @@ class Attempt:
             said = "; ".join(f"{problem.pointer}: {problem.detail}" for problem in problems[:3])
             return Failed(JobError("invalid_params", f"With the values from earlier steps: {said}"))
         policy = await self.rooms.policies.of(self.job.workspace_id)
-        decision = policy.decide(
-            principal,
-            definition.id,
-            destinations(definition, params),
-            {"labels": self.job.labels, "resolved": True},
-        )
+        context = {"labels": self.job.labels, "resolved": True}
+        decision = policy.decide(principal, definition.id, destinations(definition, params), context)
         self.rooms.recorder.note(*job_decided(principal, self.job, decision, policy.version, self.rooms.clock.now()))
         if isinstance(decision, Deny):
             return Failed(JobError("policy_denied", f"{decision.reason} (rule {decision.rule})"))
