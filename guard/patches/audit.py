@@ -48,4 +48,28 @@ AUDIT: Final = (
         put="            return",
         tests=("tests/audit/test_recorder.py",),
     ),
+    Mutation(
+        name="records-of-any-workspace",
+        removes="records are read of one workspace",
+        file="src/steward/audit_logs/rows.py",
+        find="    .where(audit_records.c.workspace_id == W)",
+        put="    .where(W == W)",
+        tests=("tests/audit/test_log.py",),
+    ),
+    Mutation(
+        name="checkpoints-of-any-workspace",
+        removes="checkpoints are read of one workspace",
+        file="src/steward/audit_logs/rows.py",
+        find="audit_checkpoints.c.workspace_id == W",
+        put="W == W",
+        tests=_TAMPERING,
+    ),
+    Mutation(
+        name="head-of-any-workspace",
+        removes="the end of a chain is that of one workspace",
+        file="src/steward/audit_logs/rows.py",
+        find="audit_heads.c.workspace_id == W",
+        put="W == W",
+        tests=_TAMPERING,
+    ),
 )

@@ -48,7 +48,7 @@ from steward.job import (
 )
 from steward.plan import MAX_RESULT_BYTES
 from steward.plan_check import destinations, schema_problems, step_digests
-from steward.policy import Allow, Ask, Deny
+from steward.policy import Ask, Deny
 from steward.recorded import job_decided, record_first
 from steward.redaction import mask, mask_text, redact, redact_text, texts_in
 from steward.rooms import Rooms
@@ -193,8 +193,9 @@ class Attempt:
         )
         if self.job.digest not in digests and not self.job.expanded:
             what = "definition" if definition.definition_hash != self.job.definition_hash else "parameters"
-            reason = f"The {what} of {definition.id} changed after this plan was checked."
-            return await self._hold(HeldFor.DRIFT, reason)
+            return await self._hold(
+                HeldFor.DRIFT, f"The {what} of {definition.id} changed after this plan was checked."
+            )
         return None
 
     async def _judge(
@@ -206,15 +207,9 @@ class Attempt:
             said = "; ".join(f"{problem.pointer}: {problem.detail}" for problem in problems[:3])
             return Failed(JobError("invalid_params", f"With the values from earlier steps: {said}"))
         policy = await self.rooms.policies.of(self.job.workspace_id)
-        decision = policy.decide(
-            principal,
-            definition.id,
-            destinations(definition, params),
-            {"labels": self.job.labels, "resolved": True},
-        )
-        if not isinstance(decision, Allow):  # that it was allowed is recorded by what follows
-            now = self.rooms.clock.now()
-            self.rooms.recorder.note(job_decided(principal, self.job, decision, policy.version, now))
+        context = {"labels": self.job.labels, "resolved": True}
+        decision = policy.decide(principal, definition.id, destinations(definition, params), context)
+        self.rooms.recorder.note(*job_decided(principal, self.job, decision, policy.version, self.rooms.clock.now()))
         if isinstance(decision, Deny):
             return Failed(JobError("policy_denied", f"{decision.reason} (rule {decision.rule})"))
         return await self._ask(definition, params, decision) if isinstance(decision, Ask) else None
@@ -254,10 +249,8 @@ class Attempt:
             known = await self._probe(action, params, context)
             if known is not None:
                 return known
-        if definition.effect is Effect.WRITE and self.rooms.recorder.required:
-            unrecorded = await record_first(self.rooms.recorder, self.job, definition.acting_as, self.rooms.clock.now())
-            if unrecorded is not None:
-                return unrecorded
+        if unrecorded := await record_first(self.rooms.recorder, self.job, definition, self.rooms.clock.now()):
+            return unrecorded
         if definition.effect is Effect.WRITE:
             answer = await self.rooms.dispatch((self.lease.ref, await self._spending(definition, params)))
             if isinstance(answer, Refused):

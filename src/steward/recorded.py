@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
+from steward.action import ActionDefinition, Effect
 from steward.audit import AuditEntry, AuditKind
 from steward.errors import AuditUnavailable
 from steward.identity import Principal
@@ -11,7 +12,7 @@ from steward.job import Job, JobError, TryAgain, may_have_happened
 from steward.plan import PlanRecord
 from steward.plan_check import CheckedPlan
 from steward.planner import RefusedAction
-from steward.policy import Decision
+from steward.policy import Allow, Decision
 from steward.recorder import Recorder
 
 _WITHOUT_AUDIT: Final = timedelta(seconds=15)
@@ -84,9 +85,13 @@ def _said(step: str, action_id: str, decision: Decision) -> Mapping[str, Any]:
     }
 
 
-def job_decided(principal: Principal, job: Job, decision: Decision, version: str, at: datetime) -> AuditEntry:
-    """Return what policy said to a step that is about to run, with the values that it has now."""
-    return decided(
+def job_decided(
+    principal: Principal, job: Job, decision: Decision, version: str, at: datetime
+) -> tuple[AuditEntry, ...]:
+    """Return what policy said to a step that is about to run; that it was allowed is recorded by what follows."""
+    if isinstance(decision, Allow):
+        return ()
+    entry = decided(
         principal,
         [(job.step_id, job.action_id, decision)],
         version=version,
@@ -96,16 +101,19 @@ def job_decided(principal: Principal, job: Job, decision: Decision, version: str
         job_id=job.job_id,
         request_id=job.request_id,
     )
+    return (entry,)
 
 
-async def record_first(recorder: Recorder, job: Job, acting_as: str | None, now: datetime) -> TryAgain | None:
-    """Record that a write is about to have its effect; return what follows if that cannot be recorded."""
+async def record_first(recorder: Recorder, job: Job, definition: ActionDefinition, now: datetime) -> TryAgain | None:
+    """Where the audit is required, record that a write is about to have its effect; return what follows if that fails."""
+    if not recorder.required or definition.effect is not Effect.WRITE:
+        return None
     ahead = AuditEntry(
         workspace_id=job.workspace_id,
         kind=AuditKind.EFFECT_AHEAD,
         at=now,
         actor_id=None,
-        acting_as=acting_as,
+        acting_as=definition.acting_as,
         action_id=job.action_id,
         plan_id=job.plan_id,
         job_id=job.job_id,
