@@ -6,6 +6,8 @@ from guard.mutation import Mutation
 
 _CAPPED: Final = "src/steward/work_stores/sql/capped.py"
 _CLAIM: Final = "src/steward/work_stores/sql/claim.py"
+_SQL: Final = "src/steward/work_stores/sql/statements.py"
+_LIMIT_SQL: Final = "src/steward/work_stores/sql/limit_statements.py"
 _CAPS: Final = ("tests/contracts/test_caps.py",)
 _BUDGETS: Final = ("tests/contracts/test_budgets.py",)
 
@@ -73,5 +75,45 @@ LIMITS: Final = (
         find="    if workspace != principal.workspace_id:\n",
         put="    if False:\n",
         tests=("tests/web/test_usage.py",),
+    ),
+    Mutation(
+        name="starts-of-everybody",
+        removes="starts of other workspaces are not counted",
+        file=_LIMIT_SQL,
+        find="_OWN = starts.c.workspace_id == W",
+        put="_OWN = starts.c.until > 0",
+        tests=_CAPS,
+    ),
+    Mutation(
+        name="budget-of-everybody",
+        removes="what others reserved is not counted",
+        file=_LIMIT_SQL,
+        find='(spendings.c.workspace_id == W, spendings.c.budget == bindparam("b"))',
+        put='(spendings.c.budget == bindparam("b"),)',
+        tests=_BUDGETS,
+    ),
+    Mutation(
+        name="spent-by-everybody",
+        removes="what others spent is not counted",
+        file=_LIMIT_SQL,
+        find='(spent.c.workspace_id == W, spent.c.budget == bindparam("b"))',
+        put='(spent.c.budget == bindparam("b"),)',
+        tests=_BUDGETS,
+    ),
+    Mutation(
+        name="running-of-everybody",
+        removes="running jobs of other workspaces are not counted",
+        file=_SQL,
+        find=".where(jobs.c.workspace_id == W, jobs.c.status == JobStatus.RUNNING)",
+        put=".where(jobs.c.status == JobStatus.RUNNING)",
+        tests=_CAPS,
+    ),
+    Mutation(
+        name="capped-jobs-of-everybody",
+        removes="a capped workspace is dealt its own jobs only",
+        file=_SQL,
+        find="_READY_HERE = (_PENDING, jobs.c.workspace_id == W)",
+        put="_READY_HERE = (_PENDING,)",
+        tests=_CAPS,
     ),
 )

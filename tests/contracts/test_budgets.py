@@ -149,6 +149,13 @@ async def test_budgets_are_the_workspaces_own(world: World) -> None:
     assert isinstance(await send(world, mail(1)), Refused)
 
 
+async def test_whom_others_wrote_to_is_not_known_here(world: World) -> None:
+    """The same recipient counts in each workspace that writes to them."""
+    assert isinstance(await spend(world, await lease_one(world, who=BETA), to("ann", limit=1)), Granted)
+    assert isinstance(await send(world, to("ann", limit=1)), Granted)
+    assert isinstance(await send(world, to("ben", limit=1)), Refused)
+
+
 async def test_dispatching_again_spends_once(world: World) -> None:
     """A worker that lost the answer asks again with the same lease."""
     lease = await lease_one(world)

@@ -21,10 +21,11 @@ COUNT_STARTS = _count.on_conflict_do_update(
 )
 """Remember how many jobs of an action were claimed within one second."""
 
-STARTS = select(starts).where(starts.c.workspace_id == W, starts.c.until > bindparam("now")).order_by(starts.c.until)
+_OWN = starts.c.workspace_id == W
+STARTS = select(starts).where(_OWN, starts.c.until > bindparam("now")).order_by(starts.c.until)
 """What a workspace started within the last minute, the soonest to be forgotten first."""
 
-FORGET_STARTS = delete(starts).where(starts.c.workspace_id == W, starts.c.until <= bindparam("now"))
+FORGET_STARTS = delete(starts).where(_OWN, starts.c.until <= bindparam("now"))
 """Forget what no longer counts."""
 
 FORGET_ALL_STARTS = delete(starts).where(starts.c.until <= bindparam("now"))

@@ -99,14 +99,12 @@ READY_JOBS = (
 """A workspace's ready jobs, oldest first."""
 
 _PENDING = jobs.c.status == literal_column(f"'{JobStatus.PENDING}'")
-READY_ACTIONS = select(jobs.c.action_id).where(_PENDING, jobs.c.workspace_id == W).distinct()
+_READY_HERE = (_PENDING, jobs.c.workspace_id == W)
+READY_ACTIONS = select(jobs.c.action_id).where(*_READY_HERE).distinct()
 """Which actions a workspace has ready jobs of."""
 
 READY_JOBS_OF_ACTION = (
-    select(jobs)
-    .where(_PENDING, jobs.c.workspace_id == W, jobs.c.action_id == bindparam("action_id"))
-    .order_by(jobs.c.job_id)
-    .limit(_PAGE)
+    select(jobs).where(*_READY_HERE, jobs.c.action_id == bindparam("action_id")).order_by(jobs.c.job_id).limit(_PAGE)
 )
 """A workspace's ready jobs of one action, oldest first."""
 
