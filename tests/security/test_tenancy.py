@@ -195,6 +195,15 @@ async def test_w50_metrics_show_no_content_and_no_id_of_a_workspace(house: House
     assert "workspace_id" in labels
 
 
+def test_every_label_of_every_metric_is_declared() -> None:
+    """A label that nothing has been counted under yet is declared, too: the audit can only see those in use."""
+    registry = CollectorRegistry()
+    Telemetry(registry, workspace_label=True)
+    names = {name for metric in registry._collector_to_names for name in getattr(metric, "_labelnames", ())}
+    assert "workspace_id" in names
+    assert names <= set(LABELS)
+
+
 def _labels(line: str) -> list[str]:
     return line[line.index("{") + 1 : line.rindex("}")].split(",")
 
