@@ -26,6 +26,7 @@ NOT_YET = {
     "READY_ACTIONS = select(jobs.c.action_id).where(_PENDING, jobs.c.workspace_id == W).distinct()",
     '.where(_PENDING, jobs.c.workspace_id == W, jobs.c.action_id == bindparam("action_id"))',
     ".where(jobs.c.workspace_id == W, jobs.c.status == JobStatus.RUNNING)",
+    '.where(_SCHEDULED, jobs.c.workspace_id == W, jobs.c.not_before <= bindparam("now"))',
 }
 """Filters whose mutation is still to be written. This list only ever gets shorter."""
 FILTERED = [

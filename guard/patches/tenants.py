@@ -240,15 +240,6 @@ TENANTS: Final = (
         at_least=3,
     ),
     Mutation(
-        name="due-jobs-of-any-workspace",
-        removes="what falls due is taken workspace by workspace",
-        file=_STATEMENTS,
-        find='.where(_SCHEDULED, jobs.c.workspace_id == W, jobs.c.not_before <= bindparam("now"))',
-        put='.where(_SCHEDULED, jobs.c.not_before <= bindparam("now"))',
-        tests=_LINE,
-        at_least=3,
-    ),
-    Mutation(
         name="ready-jobs-of-any-workspace",
         removes="a claim takes a workspace's share from its own jobs",
         file=_STATEMENTS,

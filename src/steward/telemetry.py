@@ -33,6 +33,7 @@ _PLAIN: Final = (
     "status_code",
     "le",
     "rule",
+    "where",
 )
 _INSTALLATION: Final[Tenancy] = "installation"
 LABELS: Final[Mapping[str, Tenancy]] = {**dict.fromkeys(_PLAIN, _INSTALLATION), "workspace_id": "workspace"}

@@ -92,10 +92,17 @@ async def test_drafts_of_others_take_no_room(world: World) -> None:
         await world.beta.draft(world.plan(who=BETA))
     assert (await world.plan_of(first.plan_id)).status is PlanStatus.DRAFT
     assert EventType.PLAN_EXPIRED not in [event.type for event in await world.log(ALPHA)]
-    second = world.plan()
-    await world.alpha.draft(second)
+
+
+async def test_a_draft_more_is_kept_beside_the_full_allowance_of_others(world: World) -> None:
+    """The first draft of a workspace stays when its second comes, though another workspace has as many as it may."""
+    first = world.plan()
+    await world.alpha.draft(first)
+    for _ in range(MAX_DRAFTS):
+        await world.beta.draft(world.plan(who=BETA))
+    await world.alpha.draft(world.plan())
     assert (await world.plan_of(first.plan_id)).status is PlanStatus.DRAFT
-    assert EventType.PLAN_EXPIRED not in [event.type for event in await world.log(ALPHA)]
+    assert len((await world.alpha.list_plans(limit=10, status=PlanStatus.DRAFT)).plans) == len(["first", "second"])
 
 
 # -- the line ---------------------------------------------------------------------------------------------------------
