@@ -5,19 +5,22 @@ from datetime import UTC, datetime, timedelta
 import hypothesis
 import pytest
 
-from tests.honesty import pytest_fixture_setup, pytest_pyfunc_call
+from tests import honesty
 from tests.lanes import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary
 
 __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
-    "pytest_fixture_setup",
-    "pytest_pyfunc_call",
     "pytest_terminal_summary",
 ]
 
 hypothesis.settings.register_profile("busy-machine", deadline=None)  # how long an example takes says nothing about it
 hypothesis.settings.load_profile("busy-machine")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch every fixture: what is made for a whole session is none of a folder's hooks' business."""
+    config.pluginmanager.register(honesty, "honesty")
 
 
 class FakeClock:

@@ -16,16 +16,6 @@ _FILTER = re.compile(r"workspace_id\"?\)? (?:== (?:W|bindparam\(\"w\"\)|workspac
 """How a row is held to somebody's workspace."""
 NOT_YET = {
     "return row if row.workspace_id == workspace_id else None",
-    ".where(audit_records.c.workspace_id == W)",
-    "HEAD: Final = select(audit_heads).where(audit_heads.c.workspace_id == W)",
-    '.where(audit_checkpoints.c.workspace_id == W, audit_checkpoints.c.purpose == bindparam("purpose"))',
-    'STARTS = select(starts).where(starts.c.workspace_id == W, starts.c.until > bindparam("now")).order_by(starts.c.until)',
-    'FORGET_STARTS = delete(starts).where(starts.c.workspace_id == W, starts.c.until <= bindparam("now"))',
-    '_BUDGET = (spendings.c.workspace_id == W, spendings.c.budget == bindparam("b"))',
-    '_SPENT = (spent.c.workspace_id == W, spent.c.budget == bindparam("b"))',
-    "READY_ACTIONS = select(jobs.c.action_id).where(_PENDING, jobs.c.workspace_id == W).distinct()",
-    '.where(_PENDING, jobs.c.workspace_id == W, jobs.c.action_id == bindparam("action_id"))',
-    ".where(jobs.c.workspace_id == W, jobs.c.status == JobStatus.RUNNING)",
     '.where(_SCHEDULED, jobs.c.workspace_id == W, jobs.c.not_before <= bindparam("now"))',
 }
 """Filters whose mutation is still to be written. This list only ever gets shorter."""
@@ -111,4 +101,4 @@ def test_what_is_noticed_is_told_from_what_is_not() -> None:
     assert not copy.exists()
     assert not survived.caught, survived.output
     assert caught.caught, caught.output
-    assert all("test_vault" in test for test in caught.caught_by)
+    assert {test.partition("::")[0] for test in caught.caught_by} <= {test.partition("::")[0] for test in real.tests}

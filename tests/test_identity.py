@@ -10,7 +10,7 @@ TABLE = {
     Role.APPROVER: {"actions:preview", "approvals:decide"},
     Role.AUDITOR: {"audit:read"},
     Role.ADMIN: {str(scope) for scope in Scope},
-    Role.OPERATOR: set(),
+    Role.OPERATOR: {"audit:read"},  # of the installation's own chain
 }
 
 
