@@ -28,7 +28,7 @@ from guard.patches import MUTATIONS
 
 ROOT: Final = Path(__file__).parent.parent
 _NEEDED: Final = ("src", "tests", "chaos", "demo", "docs", "guard", "bench")
-_LIMIT_S: Final = 120
+_LIMIT_S: Final = 300
 _FAILED: Final = re.compile(r"^FAILED ([^\s\[]+::[^\s\[]+)", re.MULTILINE)
 _ALL_PASSED: Final = 0
 _SOME_FAILED: Final = (1, 2)
@@ -80,18 +80,20 @@ def imported_from(copy: Path) -> Path:
     return Path(said.stdout.strip())
 
 
-def _pytest(copy: Path, tests: Sequence[str], *, first_only: bool) -> subprocess.CompletedProcess[str]:
+def _pytest(
+    copy: Path, tests: Sequence[str], *, first_only: bool, limit_s: int = _LIMIT_S
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb=line", "-rfE"]
     command += ["--timeout=30", *(["-x"] if first_only else []), *tests]
     return subprocess.run(
-        command, cwd=copy, env=_environment(copy), capture_output=True, text=True, check=False, timeout=_LIMIT_S
+        command, cwd=copy, env=_environment(copy), capture_output=True, text=True, check=False, timeout=limit_s
     )
 
 
 def unharmed(copy: Path, mutations: Sequence[Mutation]) -> str | None:
     """Return None if every test that is to notice something passes without any mutation, else what pytest said."""
     tests = sorted({test for mutation in mutations for test in mutation.tests})
-    ran = _pytest(copy, tests, first_only=True)
+    ran = _pytest(copy, tests, first_only=True, limit_s=_LIMIT_S * len(tests))
     return None if ran.returncode == _ALL_PASSED else ran.stdout[-3000:] + ran.stderr[-1000:]
 
 
