@@ -113,6 +113,16 @@ async def test_a_plan_filter_narrows_and_still_moves_on(world: World, limit: int
         assert last == everything[-1].event_id
 
 
+async def test_w47_another_workspaces_plan_is_a_filter_that_lets_nothing_through(world: World) -> None:
+    """Whoever narrows the own log to a foreign plan sees nothing of it, and ends where the own log ends."""
+    foreign = await world.submit(world.job("s1"), world.job("s2"))
+    await world.submit(who=BETA)
+    store = world.engine.open(BETA)
+    own = await store.events_after(None, limit=1)
+    page = await store.events_after(event_id(0), limit=100, plan_id=foreign.plan_id)
+    assert (page.events, page.last_event_id) == ((), own.last_event_id)
+
+
 async def test_workspaces_count_for_themselves(world: World) -> None:
     """What happens in one workspace neither shows nor leaves holes in another's numbers."""
     await _history(world)
