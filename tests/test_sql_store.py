@@ -41,7 +41,7 @@ LIMITING = (
 
 VALUES = {
     **dict.fromkeys(("w", "job_id", "plan_id", "approval_id", "status", "action_id", "b"), "x"),
-    **dict.fromkeys(("after", "before", "now", "limit", "keep", "since", "n"), 1),
+    **dict.fromkeys(("after", "before", "settled", "now", "limit", "keep", "since", "n"), 1),
     **dict.fromkeys(("ids", "keys", "but", "units"), '["x"]'),
 }
 

@@ -110,4 +110,3 @@ class Doorbell(Bell):
                     os.unlink(name, dir_fd=self._directory)
             except OSError:  # it has rings enough waiting for it, or it has just gone
                 continue
-

@@ -3,6 +3,8 @@
 Times are whole milliseconds since 1970-01-01 UTC; JSON is text in UTF-8; what is sealed is bytes.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -14,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
     false,
     text,
 )
@@ -25,6 +28,12 @@ metadata = MetaData(
 _Id = String(64)
 _Workspace = String(32)
 _Time = BigInteger
+
+
+def _where(condition: TextClause) -> dict[str, Any]:
+    """Return the option of an index that holds only some of the rows."""
+    return {"sqlite_where": condition, "postgresql_where": condition}
+
 
 workspaces = Table(
     "workspaces",
@@ -103,7 +112,7 @@ queues = Table(
     Column("turn", BigInteger, nullable=False),
     # Whether the last claim left ready jobs to it because of a cap, so that a job that ends has to ring.
     Column("capped", Boolean, nullable=False, server_default=false()),
-    Index("ix_queues_ready", "turn", sqlite_where=text("depth > 0")),
+    Index("ix_queues_ready", "turn", **_where(text("depth > 0"))),
 )
 
 starts = Table(
@@ -161,8 +170,8 @@ plans = Table(
     Column("open_jobs", Integer, nullable=False),
     Index("ix_plans_newest", "workspace_id", "plan_id"),
     Index("ix_plans_status", "workspace_id", "status", "plan_id"),
-    Index("ix_plans_expiry", "expires_at", sqlite_where=text("expires_at IS NOT NULL")),
-    Index("ix_plans_finished", "finished_at", sqlite_where=text("finished_at IS NOT NULL")),
+    Index("ix_plans_expiry", "expires_at", **_where(text("expires_at IS NOT NULL"))),
+    Index("ix_plans_finished", "finished_at", **_where(text("finished_at IS NOT NULL"))),
 )
 
 jobs = Table(
@@ -225,13 +234,13 @@ jobs = Table(
         "ix_jobs_due",
         "not_before",
         "workspace_id",
-        sqlite_where=text("status = 'scheduled'"),
+        **_where(text("status = 'scheduled'")),
     ),
-    Index("ix_jobs_due_here", "workspace_id", "not_before", sqlite_where=text("status = 'scheduled'")),
+    Index("ix_jobs_due_here", "workspace_id", "not_before", **_where(text("status = 'scheduled'"))),
     Index(
         "ix_jobs_leased",
         "lease_until",
-        sqlite_where=text("status = 'running'"),
+        **_where(text("status = 'running'")),
     ),
 )
 
@@ -257,7 +266,7 @@ approvals = Table(
     Column("approver_role", String(16)),
     Index("ix_approvals_inbox", "workspace_id", "status", "approval_id"),
     Index("ix_approvals_plan", "plan_id"),
-    Index("ix_approvals_expiry", "expires_at", sqlite_where=text("status = 'pending'")),
+    Index("ix_approvals_expiry", "expires_at", **_where(text("status = 'pending'"))),
 )
 
 idempotency = Table(
