@@ -155,9 +155,7 @@ class Database:
     def _commit(self, group: list[_Unit]) -> None:
         """Run a group in one transaction and tell everybody how it went."""
         try:
-            if all(unit.since < self._away[self._write_engine] for unit in group):
-                raise StoreUnavailable
-            self._in_turns(self._write_engine, group[0].whose, lambda connection: self._run_all(connection, group))
+            self._run_group(group)
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing is committed and everybody must be told
             told = self.kind.told(error)
             for unit in group:
@@ -168,6 +166,11 @@ class Database:
                 loop.call_soon_threadsafe(_tell, mine)
             except RuntimeError:  # that loop is closed: nobody waits there any more
                 continue
+
+    def _run_group(self, group: list[_Unit]) -> None:
+        if all(unit.since < self._away[self._write_engine] for unit in group):
+            raise StoreUnavailable
+        self._in_turns(self._write_engine, group[0].whose, lambda connection: self._run_all(connection, group))
 
     def _run_all(self, connection: Connection, group: list[_Unit]) -> None:
         driver: Any = connection.connection.driver_connection

@@ -53,6 +53,7 @@ class Notices(Bell):
         os.close(self._nudge)
 
     def _attend(self, topic: str) -> None:
+        del topic  # they all come on one channel
         self._begin()
         self._hearing.wait(_AGAIN_S)  # who listens from now on hears what is told from now on
 

@@ -6,7 +6,7 @@ in all processes. A tenant's transaction runs as the role ``steward_app``, for w
 """
 
 from collections.abc import Hashable
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 import sqlalchemy
@@ -39,7 +39,7 @@ _CONNECT: Final[dict[str, Any]] = {
 _ON_CONNECT: Final = (
     f"SET lock_timeout = {_WAIT_MS}; SET statement_timeout = {_STATEMENT_MS}; "
     f"SET idle_in_transaction_session_timeout = {_FORGOTTEN_MS}"
-)
+).encode()
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})
@@ -58,7 +58,7 @@ def connect_alone(url: str) -> psycopg.Connection[Any]:
     return psycopg.connect(plain, **_CONNECT)
 
 
-def _cause(error: BaseException) -> BaseException | None:
+def _cause(error: BaseException) -> psycopg.Error | None:
     """Return the driver's error; None if it is not one."""
     found = error.orig if isinstance(error, DBAPIError) else error
     return found if isinstance(found, psycopg.Error) else None
@@ -75,7 +75,7 @@ class Postgres(Kind):
         self.read_engine = self._engine(url, readers, _READ)
 
     @staticmethod
-    def _engine(url: str, size: int, begin: str) -> Engine:
+    def _engine(url: str, size: int, begin: LiteralString) -> Engine:
         engine = sqlalchemy.create_engine(
             driver_url(url),
             pool_size=size,
@@ -125,9 +125,8 @@ class Postgres(Kind):
 
     def is_over(self, connection: Connection, error: Exception) -> bool:
         """Say whether the connection is gone, or the server has chosen this transaction to end a conflict."""
-        if isinstance(cause := _cause(error), psycopg.Error) and cause.sqlstate in _GIVEN_UP:
-            return True
-        return _is_broken(connection)
+        cause = _cause(error)
+        return (cause is not None and cause.sqlstate in _GIVEN_UP) or _is_broken(connection)
 
     def discard(self, engine: Engine, connection: Connection) -> None:
         """Let go of a broken connection, and of the others in the pool, which met the same end."""
@@ -150,7 +149,7 @@ def _is_broken(connection: Connection) -> bool:
     return driver is None or driver.closed
 
 
-def _beginning(begin: str, whose: Whose) -> sql.Composed:
+def _beginning(begin: LiteralString, whose: Whose) -> sql.Composed:
     """Return what opens a transaction, in one message."""
     parts: list[sql.Composable] = [sql.SQL(begin)]
     if whose.patient:
