@@ -52,6 +52,9 @@ def _same_clock(connection: Any) -> Finding:
     apart = abs((there - datetime.now(UTC)).total_seconds())
     if apart > _CLOCK_SKEW_S:
         return Finding(
-            "server clock", "fail", f"It is {apart:.1f} s from this machine's.", "Set both clocks (NTP); leases need it."
+            "server clock",
+            "fail",
+            f"It is {apart:.1f} s from this machine's.",
+            "Set both clocks (NTP); leases need it.",
         )
     return Finding("server clock", "ok", "It agrees with this machine's.")
