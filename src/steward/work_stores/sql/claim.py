@@ -20,7 +20,7 @@ from steward.event import EventType
 from steward.job import LEASE_S, HeldFor, JobStatus
 from steward.spending import Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Refused, Settlement, WorkStore
-from steward.work_stores.sql import statements
+from steward.work_stores.sql import statements, turn_statements
 from steward.work_stores.sql.budgets import reserve
 from steward.work_stores.sql.capped import within_caps
 from steward.work_stores.sql.rows import JobRow, approval_row, encode, to_job
@@ -49,7 +49,9 @@ def claim(work: Work, worker_id: str, limit: int, opener: Opener, caps: Mapping[
         work.flush()
     leases = _leases(work, taken, opener)
     if not taken and not work.sql.one_writer:
-        passed_over = passed_over or work.sql.first(statements.MORE_READY, {"but": encode(list(capped))}) is not None
+        passed_over = (
+            passed_over or work.sql.first(turn_statements.MORE_READY, {"but": encode(list(capped))}) is not None
+        )
     if not taken and passed_over:  # others are at those workspaces: their turn takes no time
         return Claimed(leases=(), next_at=from_milliseconds(work.now + _IN_OTHER_HANDS_MS))
     moments = (*map(work.sql.scalar, (statements.NEXT_DUE, statements.NEXT_LEASE_END)), *capped.values())
@@ -115,8 +117,10 @@ def _take(  # noqa: PLR0917 - a workspace's share, and what limits it
         row.worker_id, row.claimed_at, row.lease_until = worker_id, work.now, work.now + _LEASE_MS
         row.not_before = None
         row.started_at = row.started_at or work.now
-    turn = (work.sql.scalar(statements.LAST_TURN) or 0) + 1
-    work.sql.run(statements.SET_TURN, {"key": workspace_id, "new_turn": turn, "now_capped": workspace_id in capped})
+    turn = (work.sql.scalar(turn_statements.LAST_TURN) or 0) + 1
+    work.sql.run(
+        turn_statements.SET_TURN, {"key": workspace_id, "new_turn": turn, "now_capped": workspace_id in capped}
+    )
     if not rows and workspace_id not in capped:  # the count was wrong: mend it rather than come back for ever
         work.sql.run(statements.SET_DEPTH, {"key": workspace_id, "new_depth": 0})
     return rows

@@ -166,39 +166,8 @@ READY_QUEUES = (
 )
 """Workspaces that have ready jobs, least recently served first; those in others' hands at this moment are passed over."""
 
-MORE_READY = (
-    select(queues.c.workspace_id)
-    .where(literal_column("queues.depth > 0"), not_(among(queues.c.workspace_id, "but")))
-    .limit(1)
-)
-"""Whether any other workspace has ready jobs, in whoever's hands it is."""
-
-LOCK_QUEUES = select(queues.c.workspace_id).where(among(queues.c.workspace_id, "workspaces"))
-LOCK_QUEUES = LOCK_QUEUES.order_by(queues.c.workspace_id).with_for_update()
-"""Wait for one's turn in some workspaces. Everybody takes them in this order, so nobody waits in a circle."""
-
-LOCK_FREE_QUEUES = LOCK_QUEUES.with_for_update(skip_locked=True)
-"""The same, without waiting: those that nobody else is at."""
-
-MAKE_QUEUE = (
-    upsert(queues)
-    .values(workspace_id=W, depth=0, event_sequence=0, event_floor=0, turn=0)
-    .on_conflict_do_nothing(index_elements=["workspace_id"])
-)
-"""Give a new workspace its row, to be locked."""
-
 OTHER_READY_QUEUES = READY_QUEUES.where(not_(among(queues.c.workspace_id, "but")))
 """The same, without some that have nothing to give."""
-
-LAST_TURN = select(func.max(queues.c.turn)).where(literal_column("queues.depth > 0"))
-"""The newest turn among those in line."""
-
-SET_TURN = (
-    update(queues)
-    .where(queues.c.workspace_id == bindparam("key"))
-    .values(turn=bindparam("new_turn"), capped=bindparam("now_capped"))
-)
-"""Send a workspace to the end of the line, and say whether a cap kept some of its jobs."""
 
 SET_DEPTH = update(queues).where(queues.c.workspace_id == bindparam("key")).values(depth=bindparam("new_depth"))
 """Mend a ready count."""

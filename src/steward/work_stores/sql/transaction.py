@@ -18,7 +18,7 @@ from steward.errors import IllegalTransition
 from steward.event import EventType
 from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobError, JobStatus
 from steward.plan import PlanStatus
-from steward.work_stores.sql import statements
+from steward.work_stores.sql import statements, turn_statements
 from steward.work_stores.sql.rows import JOB_COLUMNS, EventRow, JobRow, encode, job_values, load
 
 _ENDED: Final = {
@@ -73,18 +73,18 @@ class Work:
         if self.sql.one_writer or wanted <= self._locked:
             return
         given = {"workspaces": encode(sorted(wanted))}
-        found = set(self.sql.scalars(statements.LOCK_QUEUES, given))
+        found = set(self.sql.scalars(turn_statements.LOCK_QUEUES, given))
         if new and found != wanted:
             for workspace_id in sorted(wanted - found):
-                self.sql.run(statements.MAKE_QUEUE, {"w": workspace_id})
-            found = set(self.sql.scalars(statements.LOCK_QUEUES, given))
+                self.sql.run(turn_statements.MAKE_QUEUE, {"w": workspace_id})
+            found = set(self.sql.scalars(turn_statements.LOCK_QUEUES, given))
         self._locked |= found
 
     def lock_free(self, workspaces: Sequence[str]) -> list[str]:
         """Return those of the workspaces in which it is one's turn without waiting."""
         if self.sql.one_writer or not workspaces:
             return list(workspaces)
-        free = self.sql.scalars(statements.LOCK_FREE_QUEUES, {"workspaces": encode(workspaces)})
+        free = self.sql.scalars(turn_statements.LOCK_FREE_QUEUES, {"workspaces": encode(workspaces)})
         self._locked.update(free)
         return free
 
