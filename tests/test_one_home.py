@@ -22,7 +22,7 @@ SHAPES = {
 }
 STATEMENTS = {Path(f"work_stores/sql/{name}statements.py") for name in ("", "limit_", "turn_")}
 SQL = re.compile(r"\b(?:SELECT|INSERT|UPDATE|DELETE)\s[\s\S]*\b(?:FROM|INTO|SET)\s", re.IGNORECASE)
-MAKES_STATEMENTS = {"select", "insert", "update", "delete", "sqlite_insert"}
+MAKES_STATEMENTS = {"select", "insert", "update", "delete", "upsert"}
 
 
 def place(path: Path) -> str:

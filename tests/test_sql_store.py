@@ -106,7 +106,7 @@ def test_a_row_class_lists_the_columns_in_the_order_of_the_table(kind: type, tab
 
 
 def test_the_statements_are_all_named_and_have_a_purpose() -> None:
-    """Every statement is a constant of one of two modules, followed by a sentence that says what it is for."""
+    """Every statement is a constant of one of three modules, followed by a sentence that says what it is for."""
     source = "\n".join(Path(module.__file__).read_text(encoding="utf-8") for module in HOMES)
     named = [line.split(" ", 1)[0] for line in source.splitlines() if line[:1].isupper() and " = " in line]
     for name in named:

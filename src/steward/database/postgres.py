@@ -10,6 +10,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 import sqlalchemy
+import structlog
 from psycopg import sql
 from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +20,7 @@ from steward.database.row_security import ROLE, WORKSPACE_SETTING
 from steward.database.sql import CACHED_STATEMENTS
 from steward.errors import Conflict, Invalid, StoreUnavailable
 
+_log = structlog.get_logger("steward.database")
 _WRITERS: Final = 4
 _TURNS: Final = 0x53544557
 """The advisory lock of those who take turns: 'STEW'."""
@@ -113,6 +115,8 @@ class Postgres(Kind):
             told = Invalid("A value in it is too long, or has characters that cannot be kept.")
         elif cause is not None or isinstance(error, (Lost, DBAPIError)):
             told = StoreUnavailable()
+            if cause is not None and not isinstance(cause, psycopg.OperationalError):
+                _log.error("PostgreSQL refused a statement.", action="statement_refused", sqlstate=cause.sqlstate)
         else:
             return error
         told.__cause__ = error

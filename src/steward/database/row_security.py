@@ -23,7 +23,7 @@ _MINE: Final = f"workspace_id = current_setting('{WORKSPACE_SETTING}', true)"
 
 _TABLES: Final = text(
     "SELECT c.relname AS name, c.relrowsecurity AND c.relforcerowsecurity AS forced,"
-    " (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname IN ('tenant', 'installation')) AS policies"
+    " (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname IN ('tenant', 'installation')) AS rules"
     " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'workspace_id' AND NOT a.attisdropped"
     " WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace ORDER BY c.relname"
 )
@@ -53,7 +53,7 @@ def gaps(connection: Connection) -> list[str]:
         found.append(f"The user {role.me} is not a member of {ROLE}.")
     if role.too_strong:
         found.append(f"The role {ROLE} can log in or pass by row-level security.")
-    open_tables = [row.name for row in connection.execute(_TABLES) if not row.forced or row.policies != 2]  # noqa: PLR2004
+    open_tables = [row.name for row in connection.execute(_TABLES) if not row.forced or row.rules != 2]  # noqa: PLR2004
     if open_tables:
         found.append(f"Tables without row-level security: {', '.join(open_tables)}.")
     return found

@@ -5,7 +5,7 @@ times what the database needs for it, so here its text is compiled at the first 
 in as the driver takes them, rows come out as named tuples. The text never depends on the values (a list goes in as JSON,
 see ``among``), so that the driver keeps it prepared, too.
 
-Where the dialects differ, the difference has a name here: ``among``, ``unindexed``. An upsert is written with PostgreSQL's
+Where the dialects differ, the difference has a name here: ``among``, ``unindexed``, ``has_member``. An upsert is written with PostgreSQL's
 ``insert``, which SQLite spells alike.
 """
 
@@ -26,13 +26,14 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
-__all__ = ["Compiled", "Sql", "among", "compiled", "unindexed", "upsert"]
+__all__ = ["Compiled", "Sql", "among", "compiled", "has_member", "unindexed", "upsert"]
 
 CACHED_STATEMENTS: Final = 512
 """How many prepared statements a connection keeps: more than there are."""
@@ -81,6 +82,27 @@ def _unindexed(element: unindexed, compiler: SQLCompiler, **more: Any) -> str:
 @compiles(unindexed, "postgresql")
 def _unindexed_postgresql(element: unindexed, compiler: SQLCompiler, **more: Any) -> str:
     return compiler.process(element.column, **more)
+
+
+class has_member(ColumnElement[Any]):  # noqa: N801 - the same
+    """The condition that a column's JSON object has a member of this name, and not null."""
+
+    inherit_cache = False
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        """Look into ``column`` for ``name``, which is a plain word."""
+        self.looked_up = func.json_extract(column, literal_column(f"'$.{name}'")).is_not(None)
+        self.picked = cast(column, JSON).op("->>")(literal_column(f"'{name}'")).is_not(None)
+
+
+@compiles(has_member)
+def _has_member(element: has_member, compiler: SQLCompiler, **more: Any) -> str:
+    return compiler.process(element.looked_up, **more)
+
+
+@compiles(has_member, "postgresql")
+def _has_member_postgresql(element: has_member, compiler: SQLCompiler, **more: Any) -> str:
+    return compiler.process(element.picked, **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +186,7 @@ class Sql:
     def run_many(self, statement: ClauseElement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run a statement once for each of several sets of values."""
         known = compiled(statement, self._dialect)
-        self._driver.executemany(known.text, map(known.bind, rows))
+        self._driver.cursor().executemany(known.text, [known.bind(row) for row in rows])
 
     def run_for_each(self, statement: ClauseElement, objects: Iterable[Any]) -> None:
         """Run a statement once for each object, whose attributes are its values."""

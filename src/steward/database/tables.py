@@ -43,7 +43,7 @@ workspaces = Table(
     Column("created_at", _Time, nullable=False),
     Column("settings", Text, nullable=False, server_default="{}"),
     # The few that say something, so that those with caps are found among any number.
-    Index("ix_workspaces_set", "workspace_id", sqlite_where=text("settings != '{}'")),
+    Index("ix_workspaces_set", "workspace_id", **_where(text("settings != '{}'"))),
 )
 
 api_keys = Table(
@@ -229,7 +229,7 @@ jobs = Table(
     Index("ix_jobs_status", "workspace_id", "status", "job_id"),
     Index("ix_jobs_plan", "plan_id", "position"),
     # For workspaces with caps, whose oldest jobs may have to wait while others go on.
-    Index("ix_jobs_ready", "workspace_id", "action_id", "job_id", sqlite_where=text("status = 'pending'")),
+    Index("ix_jobs_ready", "workspace_id", "action_id", "job_id", **_where(text("status = 'pending'"))),
     Index(
         "ix_jobs_due",
         "not_before",
@@ -325,7 +325,7 @@ audit_records = Table(
         "workspace_id",
         "actor_id",
         "sequence",
-        sqlite_where=text("actor_id IS NOT NULL"),
+        **_where(text("actor_id IS NOT NULL")),
     ),
 )
 
@@ -349,7 +349,7 @@ audit_heads = Table(
     # Up to where the chain is signed, and by how many checkpoints.
     Column("sealed", BigInteger, nullable=False),
     Column("checkpoints", BigInteger, nullable=False),
-    Index("ix_audit_heads_unsealed", "workspace_id", sqlite_where=text("sequence > sealed")),
+    Index("ix_audit_heads_unsealed", "workspace_id", **_where(text("sequence > sealed"))),
 )
 
 audit_checkpoints = Table(
