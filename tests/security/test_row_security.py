@@ -19,7 +19,7 @@ from tests.conftest import FakeClock
 from tests.contracts.builders import ALPHA, BETA, World, request_claim
 from tests.postgresql import PostgresServer, server
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 WORKSPACES = {name for name, table in metadata.tables.items() if "workspace_id" in table.c}
 CANARY = "c4n4ry"
 
@@ -147,7 +147,6 @@ def own_server() -> Iterator[PostgresServer]:
     started.remove()
 
 
-@pytest.mark.slow
 async def test_a_start_says_what_an_administrator_has_to_do(own_server: PostgresServer) -> None:
     """Without the role, or with one that is too strong, it is refused, with the very statement; a user who may make it does."""
     with own_server.administrator() as admin:
