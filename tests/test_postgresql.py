@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from steward.action import RetryMode
+from steward.cli.postgresql_checks import examine_postgresql
 from steward.database import Database, migrate
 from steward.database.migrate import upgrade
 from steward.database.notices import Notices
@@ -221,6 +222,29 @@ async def test_nothing_is_lost_when_the_server_is_killed_and_comes_back(
         jobs = [job for plan_id in plans for job in await house.jobs(plan_id, who)]
         assert {job.status for job in jobs} == {JobStatus.COMPLETED}
         assert set(deeds.done) == {job.effect_key for job in jobs}
+
+
+# -- what an operator is told -----------------------------------------------------------------------------------------
+
+
+async def test_doctor_says_what_a_database_lacks(own_server: PostgresServer) -> None:
+    """Ready: all is well. The role gone: a failure with the very statement. The server gone: no password in what is said."""
+    url = own_server.url(own_server.new_database()).replace("steward@", "steward:hunter2@")
+    database = Database(url)
+    upgrade(database)
+    await database.aclose()
+    ready = {finding.check: finding.level for finding in examine_postgresql(url)}
+    wanted = ("database", "schema", "row-level security", "clock", "server clock")
+    assert ready == dict.fromkeys(wanted, "ok")
+    with own_server.administrator() as admin:
+        admin.execute("REVOKE steward_app FROM steward")
+    (finding,) = (finding for finding in examine_postgresql(url) if finding.check == "row-level security")
+    assert (finding.level, "GRANT steward_app" in finding.fix) == ("fail", True)
+    await asyncio.to_thread(own_server.stop)
+    (away,) = examine_postgresql(url)
+    await asyncio.to_thread(own_server.start)
+    assert away.level == "fail"
+    assert "hunter2" not in str(away)
 
 
 # -- waking each other ------------------------------------------------------------------------------------------------

@@ -69,7 +69,9 @@ def unfiltered(statement: Select[Any]) -> ClauseElement:
             return true()
         return None
 
-    return visitors.replacement_traverse(statement, {}, open_up)
+    opened = visitors.replacement_traverse(statement, {}, open_up)
+    assert isinstance(opened, ClauseElement)
+    return opened
 
 
 async def test_no_statement_of_the_store_gives_out_what_is_foreign_without_its_filter(database: Database) -> None:
