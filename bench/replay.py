@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import event
 
 from steward.database import Database
-from steward.database.engine import _PRAGMAS
+from steward.database.sqlite import _PRAGMAS
 from steward.database.sql import CACHED_STATEMENTS
 
 BARE = "bare sqlite3, same statements, pragmas and batches"

@@ -17,7 +17,7 @@ CONCURRENT = 64
 ROUNDS = 5
 
 
-async def _submit_all(engine: WorkEngine, work: list[Submission]) -> None:
+async def submit_all(engine: WorkEngine, work: list[Submission]) -> None:
     """Submit with ``CONCURRENT`` clients."""
     store, waiting = engine.open(SOMEBODY), iter(work)
 
@@ -28,7 +28,7 @@ async def _submit_all(engine: WorkEngine, work: list[Submission]) -> None:
     await asyncio.gather(*(client() for _ in range(CONCURRENT)))
 
 
-async def _carry_out_all(engine: WorkEngine, count: int) -> None:
+async def carry_out_all(engine: WorkEngine, count: int) -> None:
     """Claim, dispatch and settle, ``CONCURRENT`` at a time."""
     dispatcher, done = engine.dispatcher, 0
     while done < count:
@@ -46,10 +46,10 @@ async def _run(folder: Path, count: int, *, carry_out: bool, record: bool) -> fl
         upgrade(database)
         engine = SqlWorkEngine(database, bell, CLOCK)
         if carry_out:
-            await _submit_all(engine, work)
+            await submit_all(engine, work)
         recorder = Recorder(database) if record else None
         began = time.perf_counter()
-        await (_carry_out_all(engine, count) if carry_out else _submit_all(engine, work))
+        await (carry_out_all(engine, count) if carry_out else submit_all(engine, work))
         return recorder.replay() if recorder is not None else time.perf_counter() - began
     finally:
         bell.close()

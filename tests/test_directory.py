@@ -1,6 +1,6 @@
 """The SQL directory: workspaces and keys survive a restart, and a revocation is seen by every process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,14 +19,16 @@ from steward.identity import Role, Scope
 from steward.ids import IdFactory
 from steward.workspace import Cap, WorkspaceSettings
 from tests.conftest import FakeClock
+from tests.databases import KINDS, empty_database
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Return the URL of a database that does not exist yet."""
-    return f"sqlite:///{tmp_path}/steward.db"
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of an empty database of each kind."""
+    with empty_database(request.param, tmp_path) as found:
+        yield found
 
 
 @pytest.fixture

@@ -19,22 +19,24 @@ from steward.identity import Role, Scope
 from steward.ids import IdFactory
 from steward.workspace import WorkspaceSettings
 from tests.conftest import FakeClock
+from tests.databases import KINDS, empty_database
 
 pytestmark = pytest.mark.anyio
 HOUR = timedelta(hours=1)
 DEVELOPER = frozenset({Role.DEVELOPER})
 
 
-@pytest.fixture
-async def directory(tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqlDirectory]:
+@pytest.fixture(params=KINDS)
+async def directory(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqlDirectory]:
     """Open a directory with two workspaces."""
-    database = Database(f"sqlite:///{tmp_path}/steward.db")
-    upgrade(database)
-    made = SqlDirectory(database, clock)
-    for workspace in ("acme", "beta"):
-        await made.create_workspace(workspace, workspace, by="host")
-    yield made
-    await database.aclose()
+    with empty_database(request.param, tmp_path) as url:
+        database = Database(url)
+        upgrade(database)
+        made = SqlDirectory(database, clock)
+        for workspace in ("acme", "beta"):
+            await made.create_workspace(workspace, workspace, by="host")
+        yield made
+        await database.aclose()
 
 
 async def key(directory: SqlDirectory, clock: FakeClock, validity: timedelta | None = None) -> ApiKey:

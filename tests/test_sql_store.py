@@ -17,7 +17,7 @@ from steward.database.tables import approvals, jobs, metadata, plans
 from steward.ids import IdFactory
 from steward.job import JobStatus
 from steward.spending import Spending
-from steward.work_stores.sql import limit_statements, open_sql_engine, statements
+from steward.work_stores.sql import limit_statements, open_sql_engine, statements, turn_statements
 from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow
 from steward.workspace import Budget
 from tests.conftest import FakeClock
@@ -25,6 +25,7 @@ from tests.contracts.builders import ALPHA, BETA, World, done, doubt, failure
 
 pytestmark = pytest.mark.anyio
 
+HOMES = (statements, limit_statements, turn_statements)
 WALKS = (
     *("JOB", "JOBS_BY_ID", "JOBS_OF_PLAN", "LIST_JOBS", "LIST_JOBS_BY_STATUS", "READY_JOBS"),
     *("DUE_JOBS", "DUE_WORKSPACES", "LOST_LEASES", "NEXT_DUE", "NEXT_LEASE_END", "READY_QUEUES", "QUEUE", "PLAN"),
@@ -41,7 +42,7 @@ LIMITING = (
 
 VALUES = {
     **dict.fromkeys(("w", "job_id", "plan_id", "approval_id", "status", "action_id", "b"), "x"),
-    **dict.fromkeys(("after", "before", "now", "limit", "keep", "since", "n"), 1),
+    **dict.fromkeys(("after", "before", "settled", "now", "limit", "keep", "since", "n"), 1),
     **dict.fromkeys(("ids", "keys", "but", "units"), '["x"]'),
 }
 
@@ -105,8 +106,8 @@ def test_a_row_class_lists_the_columns_in_the_order_of_the_table(kind: type, tab
 
 
 def test_the_statements_are_all_named_and_have_a_purpose() -> None:
-    """Every statement is a constant of one of two modules, followed by a sentence that says what it is for."""
-    source = "\n".join(Path(module.__file__).read_text(encoding="utf-8") for module in (statements, limit_statements))
+    """Every statement is a constant of one of three modules, followed by a sentence that says what it is for."""
+    source = "\n".join(Path(module.__file__).read_text(encoding="utf-8") for module in HOMES)
     named = [line.split(" ", 1)[0] for line in source.splitlines() if line[:1].isupper() and " = " in line]
     for name in named:
         if name != "W":

@@ -16,7 +16,7 @@ from steward.authenticators.api_key import ApiKeyAuthenticator
 from steward.authenticators.chain import Chain
 from steward.authenticators.session import Sessions
 from steward.clock import Clock, SystemClock
-from steward.database import Database, Doorbell
+from steward.database import Bell, Database, bell_for
 from steward.database.migrate import upgrade
 from steward.directories.sql import SqlDirectory
 from steward.directory import Directory
@@ -145,12 +145,12 @@ def build_telemetry(settings: Settings) -> Telemetry:
     )
 
 
-def _open_database(settings: Settings, at_the_end: AsyncExitStack) -> tuple[Database, Doorbell]:
+def _open_database(settings: Settings, at_the_end: AsyncExitStack) -> tuple[Database, Bell]:
     """Return the database at this version's schema, and its bell; both are closed at the end."""
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    bell = Doorbell(settings.home / "bells")
-    at_the_end.callback(bell.close)
     database = Database(settings.database_url)
+    bell = bell_for(database, settings.home)
+    at_the_end.callback(bell.close)
     at_the_end.push_async_callback(database.aclose)
     upgrade(database)
     return database, bell

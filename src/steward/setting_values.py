@@ -62,13 +62,26 @@ def home_folder(text: str) -> Path:
     return Path(text.strip()).expanduser().absolute()
 
 
-def sqlite_url(text: str) -> str:
-    """Return the URL of a SQLite file, the one database there is so far; a URL without a file would lose everything."""
-    if text.lower().startswith("postgres"):
-        raise ValueError("names PostgreSQL, which is not built yet: unset it, and SQLite in STEWARD_HOME is used")
+def database_url(text: str) -> str:
+    """Return the URL of a SQLite file or of a PostgreSQL database; a SQLite without a file would lose everything."""
+    if text.startswith(("postgresql://", "postgres://")):
+        return _postgresql_url(text)
     if not re.fullmatch(r"sqlite:///[^?]+", text) or ":memory:" in text:
-        raise ValueError("must be 'sqlite:///' followed by the path of a file")
+        raise ValueError(
+            "must be 'sqlite:///' followed by the path of a file, or 'postgresql://user:password@host/database'"
+        )
     return text
+
+
+def _postgresql_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is not an address of the form postgresql://user:password@host:5432/database") from None
+    if not parts.username or not parts.path.strip("/") or not (parts.hostname or "host=" in parts.query):
+        raise ValueError("must name a user, a host and a database: postgresql://user:password@host:5432/database")
+    return "postgresql" + text[text.index("://") :]
 
 
 def secret_keys(text: str) -> tuple[str, ...]:

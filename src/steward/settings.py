@@ -73,8 +73,11 @@ class Settings(BaseSettings):
         "Folder for the database, the workspaces' files and local keys.",
         validate_default=True,
     )
-    database_url: Annotated[str, _reads(values.sqlite_url)] = _setting(
-        "DATABASE_URL", "", "Where everything is kept. Unset: SQLite in STEWARD_HOME.", secret=True
+    database_url: Annotated[str, _reads(values.database_url)] = _setting(
+        "DATABASE_URL",
+        "",
+        "Where everything is kept: sqlite:///file or postgresql://user:password@host/database. Unset: SQLite in STEWARD_HOME.",
+        secret=True,
     )
     secret_keys: Annotated[tuple[str, ...], NoDecode, _reads(values.secret_keys)] = _setting(
         "STEWARD_SECRET_KEY",

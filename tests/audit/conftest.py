@@ -12,18 +12,20 @@ from steward.database import Database
 from steward.database.migrate import upgrade
 from steward.vault import Vault
 from tests.conftest import FakeClock
+from tests.databases import KINDS, empty_database
 from tests.installation import SECRET
 
 MakeEntry = Callable[..., AuditEntry]
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    """Return an empty, migrated database."""
-    opened = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    upgrade(opened)
-    yield opened
-    await opened.aclose()
+@pytest.fixture(params=KINDS)
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """Return an empty, migrated database of each kind."""
+    with empty_database(request.param, tmp_path) as url:
+        opened = Database(url)
+        upgrade(opened)
+        yield opened
+        await opened.aclose()
 
 
 @pytest.fixture

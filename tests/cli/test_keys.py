@@ -121,7 +121,7 @@ def test_tables_fit_eighty_columns_and_have_no_colour_in_a_pipe(machine: Shell) 
 
 def test_a_wrong_setting_is_one_sentence(machine: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable is named, its value is not repeated, and it counts as wrong usage."""
-    monkeypatch.setenv("DATABASE_URL", "postgresql://steward:hunter2@db/steward")
+    monkeypatch.setenv("DATABASE_URL", "mysql://steward:hunter2@db/steward")
     code, _, err = machine.steward("keys", "list")
     assert code == 2
     assert "DATABASE_URL" in err

@@ -6,15 +6,20 @@ twice gives two engines on the same work, as two processes have.
 
 import shutil
 import sqlite3
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 from typing import Final, Protocol
 
+from psycopg import sql
+
 from steward.clock import Clock
+from steward.database.tables import metadata
 from steward.event import EventSink
 from steward.ids import IdFactory
 from steward.work_store import WorkEngine
+from tests.postgresql import server
 
 
 class Backend(Protocol):
@@ -63,6 +68,34 @@ class SqliteBackend:
         return False
 
 
+class PostgresBackend:
+    """A database of its own on the run's PostgreSQL, given back when nobody holds this any more."""
+
+    def __init__(self, folder: Path, template: Path | None = None) -> None:
+        """Need neither folder nor template."""
+        del folder, template
+        self._name = server().lend()
+        weakref.finalize(self, server().give_back, self._name)
+
+    def open(
+        self, clock: Clock, ids: IdFactory, sinks: Sequence[EventSink] = ()
+    ) -> AbstractAsyncContextManager[WorkEngine]:
+        """Open an engine on this database."""
+        from steward.work_stores.sql import open_sql_engine
+
+        return open_sql_engine(server().url(self._name), clock=clock, ids=ids, home=None, sinks=sinks)
+
+    def holds(self, marker: str) -> bool:
+        """Look through every column of every table on a connection of our own."""
+        wanted = marker.encode()
+        with server().administrator(self._name) as connection:
+            for table in metadata.tables:
+                for row in connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table))):
+                    if any(wanted in (cell if isinstance(cell, bytes) else str(cell).encode()) for cell in row):
+                        return True
+        return False
+
+
 MakeBackend = Callable[[Path, Path | None], Backend]
-BACKENDS: Final[dict[str, MakeBackend]] = {"sqlite": SqliteBackend}
+BACKENDS: Final[dict[str, MakeBackend]] = {"sqlite": SqliteBackend, "postgresql": PostgresBackend}
 """Every engine there is, by the name it has in a test's id: given a folder and a template folder, make the place."""

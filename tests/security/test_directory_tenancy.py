@@ -17,22 +17,24 @@ from steward.identity import Role
 from steward.ids import IdFactory
 from steward.workspace import WorkspaceSettings
 from tests.conftest import FakeClock
+from tests.databases import KINDS, empty_database
 
 pytestmark = pytest.mark.anyio
 ANN = "ann@example.com"
 NOBODYS = f"key_{'z' * 24}"
 
 
-@pytest.fixture
-async def directory(tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqlDirectory]:
+@pytest.fixture(params=KINDS)
+async def directory(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqlDirectory]:
     """Return a directory with the workspaces acme and beta."""
-    database = Database(f"sqlite:///{tmp_path}/steward.db")
-    upgrade(database)
-    opened = SqlDirectory(database, clock)
-    for workspace_id in ("acme", "beta"):
-        await opened.create_workspace(workspace_id, workspace_id, by="test")
-    yield opened
-    await database.aclose()
+    with empty_database(request.param, tmp_path) as url:
+        database = Database(url)
+        upgrade(database)
+        opened = SqlDirectory(database, clock)
+        for workspace_id in ("acme", "beta"):
+            await opened.create_workspace(workspace_id, workspace_id, by="test")
+        yield opened
+        await database.aclose()
 
 
 def minted(clock: FakeClock, workspace_id: str) -> ApiKey:

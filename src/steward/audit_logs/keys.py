@@ -8,15 +8,15 @@ other one that counts, and so vouches for those that are rotated away later.
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from steward.database.engine import Database
+from steward.database.sql import upsert
 from steward.database.tables import audit_keys
 from steward.digest import canonical_json
 from steward.signing import is_signed, signing_key_id
 from steward.vault import Vault
 
-_put: Final = sqlite_insert(audit_keys)
+_put: Final = upsert(audit_keys)
 _PUT: Final = _put.on_conflict_do_update(
     index_elements=["key_id"],
     set_={"endorsed_by": _put.excluded.endorsed_by, "endorsement": _put.excluded.endorsement},

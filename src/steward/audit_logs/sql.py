@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from steward.audit import AuditEntry, AuditKind, AuditVerdict, RecordedDecision
 from steward.audit_log import AuditPage
@@ -20,6 +19,7 @@ from steward.chain import Checkpoint
 from steward.clock import Clock, milliseconds
 from steward.database.audit_chain import append
 from steward.database.engine import Database
+from steward.database.sql import upsert
 from steward.database.tables import audit_cursors, audit_records
 from steward.vault import Vault
 
@@ -35,7 +35,7 @@ _PAGE: Final = (
     .limit(bindparam("limit"))
 )
 _POSITION: Final = select(audit_cursors.c.position).where(audit_cursors.c.name == _WORK)
-_moved: Final = sqlite_insert(audit_cursors).values(name=_WORK, position=bindparam("upto"))
+_moved: Final = upsert(audit_cursors).values(name=_WORK, position=bindparam("upto"))
 _MOVE: Final = _moved.on_conflict_do_update(index_elements=["name"], set_={"position": _moved.excluded.position})
 _DECISIONS: Final = (
     WITH_VIEWS.where(audit_records.c.kind == AuditKind.DECIDED)

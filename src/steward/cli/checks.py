@@ -104,10 +104,15 @@ def _secret_key(settings: "Settings") -> Finding:
 
 
 def _database(settings: "Settings") -> Iterator[Finding]:
-    """Look into the file without creating, migrating or locking it."""
+    """Look into the database without creating, migrating or locking it."""
     import sqlalchemy
     from sqlalchemy.exc import DatabaseError
 
+    if not settings.database_url.startswith("sqlite"):
+        from steward.cli.postgresql_checks import examine_postgresql
+
+        yield from examine_postgresql(settings.database_url)
+        return
     file = Path(settings.database_url.removeprefix("sqlite:///"))
     if not file.exists():
         yield Finding("database", "ok", f"{file} does not exist yet; the first start makes it.")
@@ -116,8 +121,8 @@ def _database(settings: "Settings") -> Iterator[Finding]:
     try:
         with engine.connect() as connection:
             yield _integrity(connection)
-            yield _schema(connection)
-            yield _clock(connection)
+            yield schema(connection)
+            yield clock(connection)
     except DatabaseError as error:
         yield Finding("database", "fail", f"{file} cannot be read: {error.orig}.", "Restore it from a backup.")
     finally:
@@ -131,7 +136,8 @@ def _integrity(connection: Any) -> Finding:
     return Finding("database", "fail", f"It is damaged: {verdict}.", "Stop Steward and restore a backup.")
 
 
-def _schema(connection: Any) -> Finding:
+def schema(connection: Any) -> Finding:
+    """Say whether the database is at this version's migration."""
     from steward.database.migrate import HEAD, current_revision
 
     revision = current_revision(connection)
@@ -144,7 +150,8 @@ def _schema(connection: Any) -> Finding:
     return Finding("schema", "fail", f"It is of a newer Steward ({revision}).", "Run the newer version.")
 
 
-def _clock(connection: Any) -> Finding:
+def clock(connection: Any) -> Finding:
+    """Say whether this machine's time is behind what was recorded."""
     from sqlalchemy import func, select
 
     from steward.clock import from_milliseconds, milliseconds, rfc3339

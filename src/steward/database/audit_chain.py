@@ -10,12 +10,11 @@ from typing import Final
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, and_, bindparam, insert, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from steward import chain
 from steward.audit import AuditEntry
 from steward.clock import milliseconds
-from steward.database.sql import Sql, among
+from steward.database.sql import Sql, among, upsert
 from steward.database.tables import audit_heads, audit_records, audit_views
 from steward.digest import canonical_json
 from steward.event import EventType
@@ -39,7 +38,7 @@ _SALTS: Final = (
         audit_records.c.kind == EventType.PLAN_DRAFTED,
     )
 )
-_begin: Final = sqlite_insert(audit_heads).values(
+_begin: Final = upsert(audit_heads).values(
     workspace_id=bindparam("w"), sequence=bindparam("last"), hash=bindparam("digest"), sealed=0, checkpoints=0
 )
 _MOVE_HEAD: Final = _begin.on_conflict_do_update(

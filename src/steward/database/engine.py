@@ -1,30 +1,30 @@
-"""The database behind threads: one writer that commits what waits together, a few readers beside it.
+"""The database behind threads: writers that commit what waits together, a few readers beside them.
 
-SQLite allows one writer at a time and every commit costs a flush to disk, so all writes of a process go through one
-thread, which runs whatever has queued up meanwhile in a single transaction, each unit in a savepoint of its own. A unit
-that fails is rolled back alone; after an error nothing of it remains. Nobody hears of success before the commit.
+Every commit costs a flush to disk, so what has queued up in one lane meanwhile is run in a single transaction, each unit in
+a savepoint of its own. A unit that fails is rolled back alone; after an error nothing of it remains. Nobody hears of success
+before the commit. What differs between databases is in ``sqlite`` and ``postgres``: how many write at once, what belongs in
+one lane, how a transaction begins, and what its errors mean.
 
 (Measured while choosing: SQLAlchemy's asyncio layer on SQLite is about eight times slower than this.)
 """
 
 import asyncio
 import contextlib
-import os
-import queue
-import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import sqlalchemy
+import stamina
 import structlog
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, Engine
 
-from steward.database.sql import CACHED_STATEMENTS
-from steward.errors import Conflict, StoreUnavailable
+from steward.database.kind import Kind, Lost, Whose
+from steward.database.lanes import Lanes
+from steward.errors import StoreUnavailable
 
 T = TypeVar("T")
 
@@ -32,58 +32,31 @@ _log = structlog.get_logger("steward.database")
 _READERS: Final = 4
 _GROUP: Final = 64
 """Most units in one commit."""
-_BUSY_MS: Final = 1_500
-"""How long to wait for another process's write: within the two seconds in which a 503 is due."""
-_PRAGMAS: Final = (
-    "journal_mode=WAL",
-    "synchronous=FULL",
-    f"busy_timeout={_BUSY_MS}",
-    "foreign_keys=ON",
-    "temp_store=MEMORY",
-    "cache_size=-8000",
-)
+_PING_S: Final = 2.0
 
 
 @dataclass(slots=True)
 class _Unit:
-    """One write that waits for the writer."""
+    """One write that waits for a writer."""
 
     run: Callable[[Connection], Any]
     then: Callable[[Any], None] | None
+    whose: Whose
+    since: float
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     result: Any = None
     error: BaseException | None = None
 
 
-def _make_private(url: str) -> None:
-    """Make the file of a new SQLite database, readable by its owner alone; SQLite's other files follow its mode."""
-    file = sqlalchemy.make_url(url).database
-    if file:
-        with contextlib.suppress(OSError):  # SQLite itself will say what is wrong with the place
-            os.close(os.open(file, os.O_CREAT | os.O_RDONLY, 0o600))
+def _kind_of(url: str) -> Kind:
+    if sqlalchemy.make_url(url).get_backend_name() == "sqlite":
+        from steward.database.sqlite import Sqlite  # noqa: PLC0415 - each kind brings its own driver
 
+        return Sqlite(url, readers=_READERS)
+    from steward.database.postgres import Postgres  # noqa: PLC0415
 
-def _configure(engine: Engine, begin: str) -> None:
-    @event.listens_for(engine, "connect")
-    def _connect(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
-        for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-
-def _translated(error: BaseException) -> BaseException:
-    """Return what the caller is told: a broken rule of the schema is a conflict, anything else of the driver's an outage."""
-    if not isinstance(error, (DBAPIError, sqlite3.Error)):
-        return error
-    broken_rule = isinstance(error, (IntegrityError, sqlite3.IntegrityError))
-    told = Conflict("An id in it exists already.") if broken_rule else StoreUnavailable()
-    told.__cause__ = error
-    return told
+    return Postgres(url, readers=_READERS)
 
 
 class Database:
@@ -93,49 +66,61 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        """Open ``url``, a SQLAlchemy URL of a SQLite file, which is made if there is none."""
+        """Open ``url``, a SQLAlchemy URL of a SQLite file, which is made if there is none, or of a PostgreSQL database."""
         self.url = url
-        _make_private(url)
-        keep = {"cached_statements": CACHED_STATEMENTS}
-        self._write_engine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0, connect_args=keep)
-        self._read_engine = sqlalchemy.create_engine(url, pool_size=_READERS, max_overflow=0, connect_args=keep)
-        _configure(self._write_engine, "BEGIN IMMEDIATE")
-        _configure(self._read_engine, "BEGIN")
+        self.kind = _kind_of(url)
+        self._write_engine, self._read_engine = self.kind.write_engine, self.kind.read_engine
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="steward-read")
-        self._units: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
+        self._lanes: Lanes[_Unit] = Lanes(_GROUP)
         self._closed = False
-        self._writer = threading.Thread(target=self._write_loop, name="steward-write", daemon=True)
-        self._writer.start()
+        self._away = {self._write_engine: 0.0, self._read_engine: 0.0}
+        self._writers = [
+            threading.Thread(target=self._write_loop, name=f"steward-write-{number}", daemon=True)
+            for number in range(self.kind.writers)
+        ]
+        for writer in self._writers:
+            writer.start()
 
-    async def read(self, run: Callable[[Connection], T]) -> T:
-        """Return ``run(connection)``, seen in one consistent snapshot."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_sync, run)
+    async def read(self, run: Callable[[Connection], T], *, tenant: str | None = None) -> T:
+        """Return ``run(connection)``, seen in one consistent snapshot; of ``tenant`` alone, if given."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self.read_sync, run, tenant, time.monotonic())
 
-    async def write(self, run: Callable[[Connection], T], then: Callable[[T], None] | None = None) -> T:
+    async def write(
+        self,
+        run: Callable[[Connection], T],
+        then: Callable[[T], None] | None = None,
+        *,
+        tenant: str | None = None,
+        locks: bool = False,
+    ) -> T:
         """Return ``run(connection)`` once it is committed; ``then`` is called with it on the event loop just before.
 
-        ``run`` may be rolled back and its exception raised here; it must have no effect outside the connection.
-        ``then`` is called also if the caller has stopped waiting meanwhile.
+        ``run`` may be rolled back and its exception raised here, and it may be run again; it must have no effect outside
+        the connection. ``then`` is called also if the caller has stopped waiting meanwhile.
+
+        It takes turns with every other write, in all processes, unless it ``locks`` the rows that it is about to change.
+        ``tenant``: it does, and touches rows of this workspace only.
         """
         if self._closed:
             raise StoreUnavailable("The store is closed.")
         loop = asyncio.get_running_loop()
-        unit = _Unit(run, then, loop, loop.create_future())
-        self._units.put(unit)
+        whose = Whose(tenant, locks=locks or tenant is not None)
+        unit = _Unit(run, then, whose, time.monotonic(), loop, loop.create_future())
+        self._lanes.put(self.kind.lane(whose), unit)
         return await unit.future  # if the caller is cancelled meanwhile, only this future hears of it
 
     def run_sync(self, run: Callable[[Connection], T]) -> T:
-        """Return ``run(connection)`` in a write transaction on the calling thread: for migrations at start."""
+        """Return ``run(connection)`` in a write transaction on the calling thread, however long it takes: for migrations."""
         try:
-            with self._write_engine.connect() as connection, connection.begin():
-                return run(connection)
-        except (DBAPIError, sqlite3.Error) as error:
-            raise _translated(error) from error
+            return self._transact(self._write_engine, Whose(None, patient=True), run)
+        except Exception as error:
+            raise self.kind.told(error) from error
 
     async def ping(self) -> None:
         """Return if the database answers; raise ``StoreUnavailable`` otherwise."""
         try:
-            async with asyncio.timeout(2.0):
+            async with asyncio.timeout(_PING_S):
                 await self.read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar())
         except TimeoutError as error:
             raise StoreUnavailable from error
@@ -143,52 +128,38 @@ class Database:
     async def aclose(self) -> None:
         """Finish what is queued, then close every connection."""
         self._closed = True
-        self._units.put(None)
-        await asyncio.to_thread(self._writer.join)
+        self._lanes.close()
+        for writer in self._writers:
+            await asyncio.to_thread(writer.join)
         self._readers.shutdown(wait=True)
         self._read_engine.dispose()
         self._write_engine.dispose()
 
-    def read_sync(self, run: Callable[[Connection], T]) -> T:
-        """Return ``run(connection)``, seen in one consistent snapshot, on the calling thread."""
+    def read_sync(self, run: Callable[[Connection], T], tenant: str | None = None, since: float | None = None) -> T:
+        """Return ``run(connection)`` as ``read`` does, on the calling thread; ``since``: when it was asked for."""
+        if since is not None and since < self._away[self._read_engine]:
+            raise StoreUnavailable  # it has waited for an outage that others met: nobody waits for it twice
         try:
-            with self._read_engine.connect() as connection, connection.begin():
-                return run(connection)
-        except (DBAPIError, sqlite3.Error) as error:
-            raise _translated(error) from error
+            return self._in_turns(self._read_engine, Whose(tenant, locks=True), run)
+        except Exception as error:
+            raise self.kind.told(error) from error
 
     def _write_loop(self) -> None:
-        while (unit := self._units.get()) is not None:
-            group = [unit, *self._waiting(_GROUP - 1)]
-            self._commit(group)
-
-    def _waiting(self, most: int) -> list[_Unit]:
-        """Take up to ``most`` units that wait by now."""
-        taken: list[_Unit] = []
-        while len(taken) < most:
+        while (taken := self._lanes.take()) is not None:
+            lane, group = taken
             try:
-                unit = self._units.get_nowait()
-            except queue.Empty:
-                break
-            if unit is None:  # the end, which the loop must see
-                self._units.put(None)
-                break
-            taken.append(unit)
-        return taken
+                self._commit(group)
+            finally:
+                self._lanes.done(lane)
 
     def _commit(self, group: list[_Unit]) -> None:
         """Run a group in one transaction and tell everybody how it went."""
-        begun = False
         try:
-            with self._write_engine.connect() as connection, connection.begin():
-                begun = True
-                for unit in group:
-                    self._run(connection, unit)
+            self._run_group(group)
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing is committed and everybody must be told
-            if not begun:  # whoever has queued up meanwhile has waited for the same lock: nobody waits for it twice
-                group += self._waiting(self._units.qsize())
+            told = self.kind.told(error)
             for unit in group:
-                unit.error = _translated(error)
+                unit.error = unit.error or told
         for loop in {id(unit.loop): unit.loop for unit in group}.values():
             mine = [unit for unit in group if unit.loop is loop]
             try:
@@ -196,16 +167,56 @@ class Database:
             except RuntimeError:  # that loop is closed: nobody waits there any more
                 continue
 
-    @staticmethod
-    def _run(connection: Connection, unit: _Unit) -> None:
+    def _run_group(self, group: list[_Unit]) -> None:
+        if all(unit.since < self._away[self._write_engine] for unit in group):
+            raise StoreUnavailable
+        self._in_turns(self._write_engine, group[0].whose, lambda connection: self._run_all(connection, group))
+
+    def _run_all(self, connection: Connection, group: list[_Unit]) -> None:
         driver: Any = connection.connection.driver_connection
-        driver.execute("SAVEPOINT unit")
+        for unit in group:
+            unit.result = unit.error = None
+            driver.execute("SAVEPOINT unit")
+            try:
+                unit.result = unit.run(connection)
+            except Exception as error:
+                if self.kind.is_over(connection, error):
+                    raise
+                unit.error = self.kind.told(error)
+                driver.execute("ROLLBACK TO unit")
+            driver.execute("RELEASE unit")
+
+    def _in_turns(self, engine: Engine, whose: Whose, run: Callable[[Connection], T]) -> T:
+        """Return ``run(connection)``, run again a few times if the database gave its transaction up."""
+        with contextlib.suppress(Lost):
+            return self._transact(engine, whose, run)
+        for attempt in stamina.retry_context(on=Lost, attempts=5, timeout=1.5, wait_initial=0.01, wait_max=0.2):
+            with attempt:
+                return self._transact(engine, whose, run)
+        raise AssertionError("it returned or raised")
+
+    def _transact(self, engine: Engine, whose: Whose, run: Callable[[Connection], T]) -> T:
+        """Return ``run(connection)``, committed. Raises ``Lost`` if nothing of it is left and it may be run again."""
+        begun = ending = False
         try:
-            unit.result = unit.run(connection)
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits for this unit
-            unit.error = _translated(error)
-            driver.execute("ROLLBACK TO unit")
-        driver.execute("RELEASE unit")
+            with engine.connect() as connection:
+                connection.execution_options(whose=whose)
+                try:
+                    with connection.begin() as transaction:
+                        begun = True
+                        answer = run(connection)
+                        ending = True
+                        transaction.commit()
+                        return answer
+                except Exception as error:
+                    if not self.kind.is_over(connection, error):
+                        raise
+                    self.kind.discard(engine, connection)
+                    raise self.kind.what_now(error, ending=ending) from error
+        except Exception as error:
+            if not begun and self.kind.is_away(error):
+                self._away[engine] = time.monotonic()
+            raise
 
 
 def _tell(group: list[_Unit]) -> None:

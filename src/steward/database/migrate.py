@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, text
 
 from steward.database.engine import Database
+from steward.database.row_security import gaps, secure
 from steward.database.tables import metadata
 from steward.errors import ConfigurationError
 
@@ -32,14 +33,20 @@ def upgrade(database: Database) -> None:
 
     Where there is none it only reads, so that a process can start while another one writes.
     """
-    if database.read_sync(current_revision) != HEAD:
+    if not database.read_sync(_is_ready):
         database.run_sync(_upgrade)
+
+
+def _is_ready(connection: Connection) -> bool:
+    return current_revision(connection) == HEAD and not (_is_postgresql(connection) and gaps(connection))
+
+
+def _is_postgresql(connection: Connection) -> bool:
+    return connection.dialect.name == "postgresql"
 
 
 def _upgrade(connection: Connection) -> None:
     revision = current_revision(connection)
-    if revision == HEAD:
-        return
     if revision is not None and revision > HEAD:
         raise ConfigurationError(
             f"DATABASE_URL points to a database of a newer Steward (schema {revision}, this one knows {HEAD}); "
@@ -49,8 +56,11 @@ def _upgrade(connection: Connection) -> None:
         metadata.create_all(connection)
         _version.create(connection)
         connection.execute(_version.insert(), {"version_num": HEAD})
+    elif revision != HEAD:
+        migrate(connection)
         return
-    migrate(connection)
+    if _is_postgresql(connection):
+        secure(connection)
 
 
 def migrate(connection: Connection) -> None:
@@ -63,3 +73,5 @@ def migrate(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    if _is_postgresql(connection):
+        secure(connection)

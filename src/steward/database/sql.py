@@ -1,9 +1,12 @@
 """Statements on the driver's own connection, each compiled once.
 
 Statements are declared with SQLAlchemy, which knows the tables and the dialect. To run one through SQLAlchemy costs several
-times what SQLite needs for it, so here its text is compiled at the first use and handed to the driver as it is: values go
+times what the database needs for it, so here its text is compiled at the first use and handed to the driver as it is: values go
 in as the driver takes them, rows come out as named tuples. The text never depends on the values (a list goes in as JSON,
 see ``among``), so that the driver keeps it prepared, too.
+
+Where the dialects differ, the difference has a name here: ``among``, ``unindexed``, ``has_member``. An upsert is written with PostgreSQL's
+``insert``, which SQLite spells alike.
 """
 
 from collections import namedtuple
@@ -13,22 +16,93 @@ from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
-from sqlalchemy import ClauseElement, ColumnElement, Connection, Dialect, Select, bindparam, func, select
+from sqlalchemy import (
+    JSON,
+    ClauseElement,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+
+__all__ = ["Compiled", "Sql", "among", "compiled", "has_member", "unindexed", "upsert"]
 
 CACHED_STATEMENTS: Final = 512
 """How many prepared statements a connection keeps: more than there are."""
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
-def given(name: str) -> Select[Any]:
-    """Return the texts in the JSON list given as ``name``."""
-    return select(func.json_each(bindparam(name)).table_valued("value").c.value)
+class among(ColumnElement[Any]):  # noqa: N801 - reads as the function that it is
+    """The condition that a column is one of the texts in the JSON list given under a name."""
+
+    inherit_cache = False
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        """Compare ``column`` with the list ``name``."""
+        self.column = column
+        self.found = func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value
+        self.listed = func.json_array_elements_text(cast(bindparam(name, type_=Text), JSON))
 
 
-def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    """Return the condition that ``column`` is one of the texts in the JSON list given as ``name``."""
-    return column.in_(given(name))
+@compiles(among)
+def _among(element: among, compiler: SQLCompiler, **more: Any) -> str:
+    return compiler.process(element.column.in_(select(element.found)), **more)
+
+
+@compiles(among, "postgresql")
+def _among_postgresql(element: among, compiler: SQLCompiler, **more: Any) -> str:
+    listed = compiler.process(element.listed, **more)
+    return f"{compiler.process(element.column, **more)} = ANY (ARRAY(SELECT {listed}))"
+
+
+class unindexed(ColumnElement[Any]):  # noqa: N801 - the same
+    """A column whose index SQLite's planner is not to use; PostgreSQL's knows better by itself."""
+
+    inherit_cache = False
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        """Name ``column``."""
+        self.column = column
+        self.type = column.type
+
+
+@compiles(unindexed)
+def _unindexed(element: unindexed, compiler: SQLCompiler, **more: Any) -> str:
+    return "+" + compiler.process(element.column, **more)
+
+
+@compiles(unindexed, "postgresql")
+def _unindexed_postgresql(element: unindexed, compiler: SQLCompiler, **more: Any) -> str:
+    return compiler.process(element.column, **more)
+
+
+class has_member(ColumnElement[Any]):  # noqa: N801 - the same
+    """The condition that a column's JSON object has a member of this name, and not null."""
+
+    inherit_cache = False
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        """Look into ``column`` for ``name``, which is a plain word."""
+        self.looked_up = func.json_extract(column, literal_column(f"'$.{name}'")).is_not(None)
+        self.picked = cast(column, JSON).op("->>")(literal_column(f"'{name}'")).is_not(None)
+
+
+@compiles(has_member)
+def _has_member(element: has_member, compiler: SQLCompiler, **more: Any) -> str:
+    return compiler.process(element.looked_up, **more)
+
+
+@compiles(has_member, "postgresql")
+def _has_member_postgresql(element: has_member, compiler: SQLCompiler, **more: Any) -> str:
+    return compiler.process(element.picked, **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +146,14 @@ def compiled(statement: ClauseElement, dialect: Dialect) -> Compiled:
 class Sql:
     """A connection's driver, with the few ways to run a statement that a store needs."""
 
-    __slots__ = ("_dialect", "_driver")
+    __slots__ = ("_dialect", "_driver", "one_writer")
 
     def __init__(self, connection: Connection) -> None:
         """Use an open connection and the transaction that it is in."""
         self._dialect = connection.dialect
         self._driver: Any = connection.connection.driver_connection
+        self.one_writer = self._dialect.name == "sqlite"
+        """Nobody else writes while this transaction does; so nothing needs to be locked."""
 
     def all(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> list[Any]:
         """Return every row."""
@@ -110,9 +186,9 @@ class Sql:
     def run_many(self, statement: ClauseElement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run a statement once for each of several sets of values."""
         known = compiled(statement, self._dialect)
-        self._driver.executemany(known.text, map(known.bind, rows))
+        self._driver.cursor().executemany(known.text, [known.bind(row) for row in rows])
 
     def run_for_each(self, statement: ClauseElement, objects: Iterable[Any]) -> None:
         """Run a statement once for each object, whose attributes are its values."""
         known = compiled(statement, self._dialect)
-        self._driver.executemany(known.text, map(known.bind_object, objects))
+        self._driver.cursor().executemany(known.text, [known.bind_object(item) for item in objects])

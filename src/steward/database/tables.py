@@ -3,6 +3,8 @@
 Times are whole milliseconds since 1970-01-01 UTC; JSON is text in UTF-8; what is sealed is bytes.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -14,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
     false,
     text,
 )
@@ -26,6 +29,12 @@ _Id = String(64)
 _Workspace = String(32)
 _Time = BigInteger
 
+
+def _where(condition: TextClause) -> dict[str, Any]:
+    """Return the option of an index that holds only some of the rows."""
+    return {"sqlite_where": condition, "postgresql_where": condition}
+
+
 workspaces = Table(
     "workspaces",
     metadata,
@@ -34,7 +43,7 @@ workspaces = Table(
     Column("created_at", _Time, nullable=False),
     Column("settings", Text, nullable=False, server_default="{}"),
     # The few that say something, so that those with caps are found among any number.
-    Index("ix_workspaces_set", "workspace_id", sqlite_where=text("settings != '{}'")),
+    Index("ix_workspaces_set", "workspace_id", **_where(text("settings != '{}'"))),
 )
 
 api_keys = Table(
@@ -103,7 +112,7 @@ queues = Table(
     Column("turn", BigInteger, nullable=False),
     # Whether the last claim left ready jobs to it because of a cap, so that a job that ends has to ring.
     Column("capped", Boolean, nullable=False, server_default=false()),
-    Index("ix_queues_ready", "turn", sqlite_where=text("depth > 0")),
+    Index("ix_queues_ready", "turn", **_where(text("depth > 0"))),
 )
 
 starts = Table(
@@ -161,8 +170,8 @@ plans = Table(
     Column("open_jobs", Integer, nullable=False),
     Index("ix_plans_newest", "workspace_id", "plan_id"),
     Index("ix_plans_status", "workspace_id", "status", "plan_id"),
-    Index("ix_plans_expiry", "expires_at", sqlite_where=text("expires_at IS NOT NULL")),
-    Index("ix_plans_finished", "finished_at", sqlite_where=text("finished_at IS NOT NULL")),
+    Index("ix_plans_expiry", "expires_at", **_where(text("expires_at IS NOT NULL"))),
+    Index("ix_plans_finished", "finished_at", **_where(text("finished_at IS NOT NULL"))),
 )
 
 jobs = Table(
@@ -220,18 +229,18 @@ jobs = Table(
     Index("ix_jobs_status", "workspace_id", "status", "job_id"),
     Index("ix_jobs_plan", "plan_id", "position"),
     # For workspaces with caps, whose oldest jobs may have to wait while others go on.
-    Index("ix_jobs_ready", "workspace_id", "action_id", "job_id", sqlite_where=text("status = 'pending'")),
+    Index("ix_jobs_ready", "workspace_id", "action_id", "job_id", **_where(text("status = 'pending'"))),
     Index(
         "ix_jobs_due",
         "not_before",
         "workspace_id",
-        sqlite_where=text("status = 'scheduled'"),
+        **_where(text("status = 'scheduled'")),
     ),
-    Index("ix_jobs_due_here", "workspace_id", "not_before", sqlite_where=text("status = 'scheduled'")),
+    Index("ix_jobs_due_here", "workspace_id", "not_before", **_where(text("status = 'scheduled'"))),
     Index(
         "ix_jobs_leased",
         "lease_until",
-        sqlite_where=text("status = 'running'"),
+        **_where(text("status = 'running'")),
     ),
 )
 
@@ -257,7 +266,7 @@ approvals = Table(
     Column("approver_role", String(16)),
     Index("ix_approvals_inbox", "workspace_id", "status", "approval_id"),
     Index("ix_approvals_plan", "plan_id"),
-    Index("ix_approvals_expiry", "expires_at", sqlite_where=text("status = 'pending'")),
+    Index("ix_approvals_expiry", "expires_at", **_where(text("status = 'pending'"))),
 )
 
 idempotency = Table(
@@ -316,7 +325,7 @@ audit_records = Table(
         "workspace_id",
         "actor_id",
         "sequence",
-        sqlite_where=text("actor_id IS NOT NULL"),
+        **_where(text("actor_id IS NOT NULL")),
     ),
 )
 
@@ -340,7 +349,7 @@ audit_heads = Table(
     # Up to where the chain is signed, and by how many checkpoints.
     Column("sealed", BigInteger, nullable=False),
     Column("checkpoints", BigInteger, nullable=False),
-    Index("ix_audit_heads_unsealed", "workspace_id", sqlite_where=text("sequence > sealed")),
+    Index("ix_audit_heads_unsealed", "workspace_id", **_where(text("sequence > sealed"))),
 )
 
 audit_checkpoints = Table(

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Row, insert, literal_column, select, update
 
 from steward.audit import AuditKind
 from steward.caps import Caps
 from steward.clock import from_milliseconds
+from steward.database.sql import has_member
 from steward.database.tables import workspaces
 from steward.directories.sql.shelf import Shelf, note, workspace_row
 from steward.display_name import require_display_name
@@ -17,7 +18,7 @@ from steward.workspace import SYSTEM_WORKSPACE, Workspace, WorkspaceSettings, re
 _SYSTEM: Final = Workspace(SYSTEM_WORKSPACE, "Operators of this installation", from_milliseconds(0))
 
 _CAPPED: Final = select(workspaces).where(
-    literal_column("workspaces.settings != '{}'"), func.json_extract(workspaces.c.settings, "$.caps").is_not(None)
+    literal_column("workspaces.settings != '{}'"), has_member(workspaces.c.settings, "caps")
 )
 
 

@@ -59,7 +59,7 @@ def give_back(work: Work, row: JobRow) -> None:
 def forget_old(work: Work) -> None:
     """Forget some of what lies before every possible window, also where nothing is spent any more."""
     before = work.now - MAX_WINDOW_S * 1000
-    for item in work.sql.all(statements.BUDGETS):
+    for item in filter(work.may_change, work.sql.all(statements.BUDGETS)):
         _forget(work, item.workspace_id, item.budget, before)
 
 

@@ -20,7 +20,7 @@ from steward.event import EventType
 from steward.job import LEASE_S, HeldFor, JobStatus
 from steward.spending import Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Refused, Settlement, WorkStore
-from steward.work_stores.sql import statements
+from steward.work_stores.sql import statements, turn_statements
 from steward.work_stores.sql.budgets import reserve
 from steward.work_stores.sql.capped import within_caps
 from steward.work_stores.sql.rows import JobRow, approval_row, encode, to_job
@@ -29,6 +29,7 @@ from steward.work_stores.sql.transitions import OUTCOME_WORDS, apply
 
 _DUE_AT_ONCE: Final = 100
 """Most due jobs of one workspace made ready by one claim."""
+_IN_OTHER_HANDS_MS: Final = 10
 _LEASE_MS: Final = round(timedelta(seconds=LEASE_S) / timedelta(milliseconds=1))
 
 Opener = Callable[[JobRow], WorkStore]
@@ -36,7 +37,7 @@ Opener = Callable[[JobRow], WorkStore]
 
 def claim(work: Work, worker_id: str, limit: int, opener: Opener, caps: Mapping[str, Caps]) -> Claimed:
     """Take up to ``limit`` ready jobs, a fair share from each workspace that has some and may start more."""
-    _promote_due(work)
+    passed_over = not _promote_due(work)
     taken: list[JobRow] = []
     capped: dict[str, int | None] = {}
     while len(taken) < limit:
@@ -47,6 +48,12 @@ def claim(work: Work, worker_id: str, limit: int, opener: Opener, caps: Mapping[
             taken += _take(work, workspace_id, share, worker_id, caps.get(workspace_id), capped)
         work.flush()
     leases = _leases(work, taken, opener)
+    if not taken and not work.sql.one_writer:
+        passed_over = (
+            passed_over or work.sql.first(turn_statements.MORE_READY, {"but": encode(list(capped))}) is not None
+        )
+    if not taken and passed_over:  # others are at those workspaces: their turn takes no time
+        return Claimed(leases=(), next_at=from_milliseconds(work.now + _IN_OTHER_HANDS_MS))
     moments = (*map(work.sql.scalar, (statements.NEXT_DUE, statements.NEXT_LEASE_END)), *capped.values())
     next_at = min((moment for moment in moments if moment is not None), default=None)
     return Claimed(leases=leases, next_at=None if next_at is None else from_milliseconds(next_at))
@@ -59,13 +66,19 @@ def _line(work: Work, limit: int, but: Collection[str]) -> list[Any]:
     return work.sql.all(statements.OTHER_READY_QUEUES, {"limit": limit, "but": encode(list(but))})
 
 
-def _promote_due(work: Work) -> None:
-    """Make due jobs ready, some of every workspace: one's flood that falls due must not hide another's single job."""
-    for workspace_id in work.sql.scalars(statements.DUE_WORKSPACES, {"now": work.now}):
+def _promote_due(work: Work) -> bool:
+    """Make due jobs ready, some of every workspace: one's flood that falls due must not hide another's single job.
+
+    Returns whether it was one's turn in all of them.
+    """
+    due_in = work.sql.scalars(statements.DUE_WORKSPACES, {"now": work.now})
+    free = work.lock_free(due_in)
+    for workspace_id in free:
         due = {"w": workspace_id, "now": work.now, "limit": _DUE_AT_ONCE}
         for row in work.adopt(work.sql.all(statements.DUE_JOBS, due)):
             work.move(row, JobStatus.PENDING, EventType.JOB_RELEASED)
     work.flush()
+    return len(free) == len(due_in)
 
 
 def _deal(line: Sequence[Any], limit: int) -> list[tuple[str, int]]:
@@ -104,8 +117,10 @@ def _take(  # noqa: PLR0917 - a workspace's share, and what limits it
         row.worker_id, row.claimed_at, row.lease_until = worker_id, work.now, work.now + _LEASE_MS
         row.not_before = None
         row.started_at = row.started_at or work.now
-    turn = (work.sql.scalar(statements.LAST_TURN) or 0) + 1
-    work.sql.run(statements.SET_TURN, {"key": workspace_id, "new_turn": turn, "now_capped": workspace_id in capped})
+    turn = (work.sql.scalar(turn_statements.LAST_TURN) or 0) + 1
+    work.sql.run(
+        turn_statements.SET_TURN, {"key": workspace_id, "new_turn": turn, "now_capped": workspace_id in capped}
+    )
     if not rows and workspace_id not in capped:  # the count was wrong: mend it rather than come back for ever
         work.sql.run(statements.SET_DEPTH, {"key": workspace_id, "new_depth": 0})
     return rows
@@ -149,6 +164,7 @@ def _leased(work: Work, ref: LeaseRef) -> JobRow | None:
 def dispatch(work: Work, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending]) -> tuple[Answer, ...]:
     """Write the dispatch records of good leases whose effects their workspaces' budgets have room for."""
     answers: list[Answer] = []
+    work.lock(ref.workspace_id for ref in refs)
     work.jobs_by_id(ref.job_id for ref in refs)
     for ref in refs:
         row = _leased(work, ref)
@@ -173,6 +189,7 @@ def dispatch(work: Work, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spe
 def renew(work: Work, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
     """Extend good leases."""
     answers: list[Answer] = []
+    work.lock(ref.workspace_id for ref in refs)
     work.jobs_by_id(ref.job_id for ref in refs)
     for ref in refs:
         row = _leased(work, ref)
@@ -188,6 +205,7 @@ def renew(work: Work, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
 def settle(work: Work, settlements: Sequence[Settlement]) -> tuple[Answer, ...]:
     """End attempts; a lease that is no longer good is refused, a settlement already made is granted again."""
     answers: list[Answer] = []
+    work.lock(settlement.ref.workspace_id for settlement in settlements)
     work.jobs_by_id(settlement.ref.job_id for settlement in settlements)
     for settlement in settlements:
         row = _leased(work, settlement.ref)
@@ -212,6 +230,7 @@ def _settled_before(work: Work, settlement: Settlement) -> Answer:
 
 def hold(work: Work, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Approval | None) -> Answer:
     """Put a claimed job aside until a person decides."""
+    work.lock([ref.workspace_id])
     row = _leased(work, ref)
     if row is None or row.dispatched_at is not None:
         return Refused("fence")

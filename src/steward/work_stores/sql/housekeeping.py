@@ -1,6 +1,8 @@
 """What the installation does by itself: recover lost leases, expire what nobody decided, forget what is old."""
 
-from typing import Final
+from typing import Any, Final
+
+from sqlalchemy import ClauseElement
 
 from steward.approval import ApprovalStatus
 from steward.clock import from_milliseconds
@@ -21,14 +23,16 @@ _DAY_MS: Final = 24 * 3600 * 1000
 def sweep(work: Work) -> Swept:
     """Recover leases that ran out and expire approvals and drafts, a bounded number of each."""
     batch = {"now": work.now, "limit": _BATCH}
-    lost = work.adopt(work.sql.all(statements.LOST_LEASES, batch))
+    searches = (statements.LOST_LEASES, statements.OLD_APPROVALS, statements.OLD_DRAFTS)
+    _take_turns(work, *((search, batch) for search in searches))
+    lost = work.adopt(_found(work, statements.LOST_LEASES, batch))
     for row in lost:
         apply(work, row, after_lost_lease(to_job(row), from_milliseconds(work.now)), word="lease_lost")
-    approvals = [load(ApprovalRow, item) for item in work.sql.all(statements.OLD_APPROVALS, batch)]
+    approvals = [load(ApprovalRow, item) for item in _found(work, statements.OLD_APPROVALS, batch)]
     for approval in approvals:
         close_approval(work, approval, ApprovalStatus.EXPIRED, actor=None)
         turn_down(work, approval, "Nobody decided in time.", actor=None, plan_ends_as=PlanStatus.EXPIRED)
-    drafts = work.sql.all(statements.OLD_DRAFTS, batch)
+    drafts = _found(work, statements.OLD_DRAFTS, batch)
     for draft in drafts:
         work.set_plan_status(draft.plan_id, draft.workspace_id, PlanStatus.EXPIRED)
     return Swept(leases_lost=len(lost), approvals_expired=len(approvals), drafts_expired=len(drafts))
@@ -36,15 +40,13 @@ def sweep(work: Work) -> Swept:
 
 def purge(work: Work, retention_ms: int, archived: int | None) -> int:
     """Delete a bounded number of plans that ended long enough ago, with all that belongs to them."""
-    work.sql.run(limit_statements.FORGET_ALL_STARTS, {"now": work.now})
-    forget_old(work)
     ended = {"before": work.now - max(retention_ms, _DAY_MS), "limit": _BATCH}
     stale = {"before": work.now - _DAY_MS, "limit": _BATCH}
-    plans = [
-        *work.sql.scalars(statements.ENDED_PLANS, ended),
-        *work.sql.scalars(statements.STALE_DRAFTS, stale),
-    ]
-    plans = list(dict.fromkeys(plans))
+    over = ((statements.ENDED_PLANS, ended), (statements.STALE_DRAFTS, stale))
+    _take_turns(work, *over, (limit_statements.BUDGETS, {}))
+    work.sql.run(limit_statements.FORGET_ALL_STARTS, {"now": work.now})
+    forget_old(work)
+    plans = list(dict.fromkeys(row.plan_id for search, values in over for row in _found(work, search, values)))
     if archived is not None:
         unread = set(work.sql.scalars(statements.UNREAD_PLANS, {"plans": encode(plans), "archived": archived}))
         plans = [plan_id for plan_id in plans if plan_id not in unread]
@@ -56,3 +58,14 @@ def purge(work: Work, retention_ms: int, archived: int | None) -> int:
     for statement in statements.DELETE_PLANS:
         work.sql.run(statement, gone)
     return len(plans)
+
+
+def _take_turns(work: Work, *searches: tuple[ClauseElement, dict[str, int]]) -> None:
+    """Wait for one's turn, once, in all workspaces in which these searches find something."""
+    if not work.sql.one_writer:
+        work.lock({row.workspace_id for search, values in searches for row in work.sql.all(search, values)})
+
+
+def _found(work: Work, search: ClauseElement, values: dict[str, int]) -> list[Any]:
+    """Return what a search finds where it is one's turn: what others left there, and what came up elsewhere waits."""
+    return list(filter(work.may_change, work.sql.all(search, values)))

@@ -4,16 +4,15 @@ As in ``statements``: each by name, with its purpose, and named parameters.
 """
 
 from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from steward.database.sql import among
+from steward.database.sql import among, upsert
 from steward.database.tables import spendings, spent, starts
 
 W = bindparam("w")
 
 # -- starts: what a cap per minute counts -----------------------------------------------------------------------------
 
-_count = sqlite_insert(starts).values(
+_count = upsert(starts).values(
     workspace_id=W, until=bindparam("until"), action_id=bindparam("action_id"), number=bindparam("number")
 )
 COUNT_STARTS = _count.on_conflict_do_update(
@@ -39,7 +38,7 @@ _SPENT = (spent.c.workspace_id == W, spent.c.budget == bindparam("b"))
 SPENT = select(spent).where(*_SPENT)
 """How much of a budget is spent, and up to when freed units have been promised."""
 
-_change = sqlite_insert(spent).values(
+_change = upsert(spent).values(
     workspace_id=W, budget=bindparam("b"), total=bindparam("delta"), promised_at=0, promised=0
 )
 CHANGE_SPENT = _change.on_conflict_do_update(

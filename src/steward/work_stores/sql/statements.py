@@ -7,12 +7,26 @@ workspace; the dispatcher's find rows by job id and check the workspace of the l
 
 from functools import lru_cache
 
-from sqlalchemy import Update, and_, bindparam, case, delete, func, insert, literal_column, not_, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import (
+    String,
+    Update,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from steward.approval import ApprovalStatus
-from steward.database.sql import among, given
+from steward.database.sql import among, unindexed, upsert
 from steward.database.tables import approvals, events, idempotency, jobs, plans, queues
+from steward.database.under_way import mark_under_way
 from steward.job import JobStatus
 from steward.plan import PlanStatus
 from steward.work_stores.sql.rows import EVENT_COLUMNS
@@ -66,10 +80,10 @@ LIST_JOBS_BY_STATUS = (
 
 LIST_JOBS_OF_PLAN = (
     select(jobs)
-    # "+" keeps the planner on the plan's own short index
-    .where(literal_column("+jobs.workspace_id") == W, jobs.c.plan_id == bindparam("plan_id"))
+    # the planner stays on the plan's own short index
+    .where(unindexed(jobs.c.workspace_id) == W, jobs.c.plan_id == bindparam("plan_id"))
     .where(jobs.c.job_id < bindparam("after"))
-    .where(case((bindparam("status").is_(None), True), else_=jobs.c.status == bindparam("status")))
+    .where(case((bindparam("status", type_=String).is_(None), True), else_=jobs.c.status == bindparam("status")))
     .order_by(jobs.c.job_id.desc())
     .limit(_PAGE)
 )
@@ -77,8 +91,8 @@ LIST_JOBS_OF_PLAN = (
 
 _SCHEDULED = jobs.c.status == literal_column(f"'{JobStatus.SCHEDULED}'")
 DUE_WORKSPACES = (
-    # "+" keeps the planner on the index that begins with the time: only what is due is looked at
-    select(literal_column("+jobs.workspace_id")).where(_SCHEDULED, jobs.c.not_before <= bindparam("now")).distinct()
+    # the planner stays on the index that begins with the time: only what is due is looked at
+    select(unindexed(jobs.c.workspace_id)).where(_SCHEDULED, jobs.c.not_before <= bindparam("now")).distinct()
 )
 """Workspaces in which a scheduled job's time has come."""
 
@@ -131,7 +145,7 @@ NEXT_LEASE_END = select(func.min(jobs.c.lease_until)).where(jobs.c.status == lit
 
 # -- queues: depth, fairness and event numbers, a row per workspace ----------------------------------------------------
 
-_bump = sqlite_insert(queues).values(
+_bump = upsert(queues).values(
     workspace_id=W, depth=bindparam("depth"), event_sequence=bindparam("events"), event_floor=0, turn=0
 )
 BUMP_QUEUE = _bump.on_conflict_do_update(
@@ -140,7 +154,7 @@ BUMP_QUEUE = _bump.on_conflict_do_update(
         "depth": queues.c.depth + _bump.excluded.depth,
         "event_sequence": queues.c.event_sequence + _bump.excluded.event_sequence,
     },
-).returning(queues.c.depth, queues.c.event_sequence, queues.c.capped)
+).returning(queues.c.depth, queues.c.event_sequence, queues.c.capped, mark_under_way())
 """Change a workspace's ready count and take numbers for its events; also makes the row."""
 
 READY_QUEUES = (
@@ -148,21 +162,12 @@ READY_QUEUES = (
     .where(literal_column("queues.depth > 0"))
     .order_by(queues.c.turn)
     .limit(_PAGE)
+    .with_for_update(skip_locked=True)
 )
-"""Workspaces that have ready jobs, least recently served first."""
+"""Workspaces that have ready jobs, least recently served first; those in others' hands at this moment are passed over."""
 
-OTHER_READY_QUEUES = READY_QUEUES.where(queues.c.workspace_id.not_in(given("but")))
+OTHER_READY_QUEUES = READY_QUEUES.where(not_(among(queues.c.workspace_id, "but")))
 """The same, without some that have nothing to give."""
-
-LAST_TURN = select(func.max(queues.c.turn)).where(literal_column("queues.depth > 0"))
-"""The newest turn among those in line."""
-
-SET_TURN = (
-    update(queues)
-    .where(queues.c.workspace_id == bindparam("key"))
-    .values(turn=bindparam("new_turn"), capped=bindparam("now_capped"))
-)
-"""Send a workspace to the end of the line, and say whether a cap kept some of its jobs."""
 
 SET_DEPTH = update(queues).where(queues.c.workspace_id == bindparam("key")).values(depth=bindparam("new_depth"))
 """Mend a ready count."""
@@ -255,7 +260,7 @@ OLD_DRAFTS = (
 """Drafts whose time is over."""
 
 ENDED_PLANS = (
-    select(plans.c.plan_id)
+    select(plans.c.plan_id, plans.c.workspace_id)
     .where(plans.c.finished_at <= bindparam("before"), plans.c.open_jobs == 0)
     .order_by(plans.c.finished_at)
     .limit(_PAGE)
@@ -263,7 +268,7 @@ ENDED_PLANS = (
 """Plans that ended long enough ago to go."""
 
 STALE_DRAFTS = (
-    select(plans.c.plan_id)
+    select(plans.c.plan_id, plans.c.workspace_id)
     .where(plans.c.finished_at <= bindparam("before"), plans.c.status == PlanStatus.EXPIRED, plans.c.job_ids == "[]")
     .order_by(plans.c.finished_at)
     .limit(_PAGE)
@@ -337,7 +342,7 @@ ADD_CLAIM = insert(idempotency)
 
 # -- events ----------------------------------------------------------------------------------------------------------
 
-ADD_EVENTS = insert(events).values({name: bindparam(name) for name in EVENT_COLUMNS})
+ADD_EVENTS = insert(events).values({name: bindparam(name) for name in EVENT_COLUMNS}).inline()
 """Append facts."""
 
 _LATER = (events.c.workspace_id == W, events.c.sequence > bindparam("after"))
@@ -346,15 +351,20 @@ EVENTS_AFTER = select(events).where(*_LATER).order_by(events.c.sequence).limit(_
 
 EVENTS_OF_PLAN_AFTER = (
     select(events)
-    .where(literal_column("+events.workspace_id") == W, events.c.plan_id == bindparam("plan_id"))
+    .where(unindexed(events.c.workspace_id) == W, events.c.plan_id == bindparam("plan_id"))
     .where(events.c.sequence > bindparam("after"))
     .order_by(events.c.sequence)
     .limit(_PAGE)
 )
 """The same, of one plan."""
 
-ALL_EVENTS_AFTER = select(events).where(events.c.position > bindparam("after")).order_by(events.c.position).limit(_PAGE)
-"""Every workspace's events, for the installation's own readers."""
+ALL_EVENTS_AFTER = (
+    select(events)
+    .where(events.c.position > bindparam("after"), events.c.position <= bindparam("settled"))
+    .order_by(events.c.position)
+    .limit(_PAGE)
+)
+"""Every workspace's events up to a position before which none can appear any more, for the installation's own readers."""
 
 # -- retention -------------------------------------------------------------------------------------------------------
 

@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 from steward.approval import Approval, ApprovalStatus, Verdict
 from steward.caps import NO_BUDGETS, NO_CAPS, Activity, Budgets, Caps
 from steward.clock import Clock, milliseconds
-from steward.database import Database, Doorbell
+from steward.database import Bell, Database, bell_for
 from steward.database.migrate import upgrade
 from steward.database.sql import Sql
+from steward.database.under_way import settled_position
 from steward.event import Event, EventSink
 from steward.identity import Principal
 from steward.ids import IdFactory
@@ -50,7 +51,7 @@ class _Engine:
     """What both faces share."""
 
     database: Database
-    bell: Doorbell
+    bell: Bell
     clock: Clock
     sinks: tuple[EventSink, ...]
 
@@ -58,17 +59,19 @@ class _Engine:
     def now(self) -> int:
         return milliseconds(self.clock.now())
 
-    async def change(self, verb: Callable[[Work], T]) -> T:
-        """Run a verb in one transaction; once it is committed tell the sinks and ring."""
+    async def change(self, verb: Callable[[Work], T], *, tenant: str | None = None) -> T:
+        """Run a verb in one transaction, of one workspace if it is for a ``tenant``; once it is committed tell and ring."""
         request_id = structlog.contextvars.get_contextvars().get("request_id")
 
         def run(connection: Connection) -> tuple[T, Work]:
             work = Work(connection, self.now, request_id)
+            if tenant is not None:
+                work.lock([tenant], new=True)
             answer = verb(work)
             work.flush()
             return answer, work
 
-        answer, _ = await self.database.write(run, self._announce)
+        answer, _ = await self.database.write(run, self._announce, tenant=tenant, locks=True)
         return answer
 
     def _announce(self, outcome: tuple[Any, Work]) -> None:
@@ -100,11 +103,13 @@ class SqlWorkStore:
         return self._principal.workspace_id
 
     async def _change(self, verb: Callable[..., T], *args: Any, **more: Any) -> T:
-        return await self._engine.change(lambda work: verb(work, self._principal, *args, **more))
+        return await self._engine.change(
+            lambda work: verb(work, self._principal, *args, **more), tenant=self._workspace
+        )
 
     async def _read(self, query: Callable[..., T], *args: Any, **more: Any) -> T:
         return await self._engine.database.read(
-            lambda connection: query(Sql(connection), self._workspace, *args, **more)
+            lambda connection: query(Sql(connection), self._workspace, *args, **more), tenant=self._workspace
         )
 
     async def draft(self, plan: PlanRecord) -> None:
@@ -243,8 +248,10 @@ class SqlDispatcher:
 
     async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
         """Return every workspace's events after a position."""
+        settled = await self._engine.database.read(settled_position)  # in a snapshot of its own, before the one below
+        values = {"after": position, "settled": settled, "limit": limit}
         found = await self._engine.database.read(
-            lambda connection: Sql(connection).all(statements.ALL_EVENTS_AFTER, {"after": position, "limit": limit})
+            lambda connection: Sql(connection).all(statements.ALL_EVENTS_AFTER, values)
         )
         return tuple(read_event(row) for row in found)
 
@@ -266,7 +273,7 @@ class SqlDispatcher:
 class SqlWorkEngine:
     """``WorkEngine`` over SQL."""
 
-    def __init__(self, database: Database, bell: Doorbell, clock: Clock, sinks: Sequence[EventSink] = ()) -> None:
+    def __init__(self, database: Database, bell: Bell, clock: Clock, sinks: Sequence[EventSink] = ()) -> None:
         """Use an open, migrated database."""
         self._engine = _Engine(database, bell, clock, tuple(sinks))
         self._dispatcher = SqlDispatcher(self._engine)
@@ -293,7 +300,7 @@ async def open_sql_engine(
     """Open, migrate and finally close a database of its own for an engine: for tests and tools."""
     del ids  # the engine makes no ids of its own; other engines may
     database = Database(database_url)
-    bell = Doorbell(None if home is None else home / "bells")
+    bell = bell_for(database, home)
     try:
         upgrade(database)
         yield SqlWorkEngine(database, bell, clock, sinks)

@@ -5,7 +5,7 @@ by plan) and leaves the events to be appended; ``flush`` writes it all. So no ve
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from operator import ne
 from typing import Any, Final
@@ -18,7 +18,7 @@ from steward.errors import IllegalTransition
 from steward.event import EventType
 from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobError, JobStatus
 from steward.plan import PlanStatus
-from steward.work_stores.sql import statements
+from steward.work_stores.sql import statements, turn_statements
 from steward.work_stores.sql.rows import JOB_COLUMNS, EventRow, JobRow, encode, job_values, load
 
 _ENDED: Final = {
@@ -60,6 +60,37 @@ class Work:
         self._ends_as: dict[str, PlanStatus] = {}
         self._closed: list[str] = []
         self._events: list[EventRow] = []
+        self._locked: set[str] = set()
+
+    # -- taking turns ------------------------------------------------------------------------------------------------
+
+    def lock(self, workspaces: Iterable[str], *, new: bool = False) -> None:
+        """Wait for one's turn in these workspaces, before anything of them is read that is to be changed.
+
+        ``new``: one without a row gets it. On a database with one writer at a time it is always one's turn.
+        """
+        wanted = set(workspaces)
+        if self.sql.one_writer or wanted <= self._locked:
+            return
+        given = {"workspaces": encode(sorted(wanted))}
+        found = set(self.sql.scalars(turn_statements.LOCK_QUEUES, given))
+        if new and found != wanted:
+            for workspace_id in sorted(wanted - found):
+                self.sql.run(turn_statements.MAKE_QUEUE, {"w": workspace_id})
+            found = set(self.sql.scalars(turn_statements.LOCK_QUEUES, given))
+        self._locked |= found
+
+    def lock_free(self, workspaces: Sequence[str]) -> list[str]:
+        """Return those of the workspaces in which it is one's turn without waiting."""
+        if self.sql.one_writer or not workspaces:
+            return list(workspaces)
+        free = self.sql.scalars(turn_statements.LOCK_FREE_QUEUES, {"workspaces": encode(workspaces)})
+        self._locked.update(free)
+        return free
+
+    def may_change(self, row: Any) -> bool:
+        """Say whether it is one's turn in the workspace that a row is of."""
+        return self.sql.one_writer or row.workspace_id in self._locked
 
     # -- loading -----------------------------------------------------------------------------------------------------
 

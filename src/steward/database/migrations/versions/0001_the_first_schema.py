@@ -44,7 +44,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("approval_id", name=op.f("pk_approvals")),
     )
     op.create_index(
-        "ix_approvals_expiry", "approvals", ["expires_at"], unique=False, sqlite_where=sa.text("status = 'pending'")
+        "ix_approvals_expiry",
+        "approvals",
+        ["expires_at"],
+        unique=False,
+        sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
     )
     op.create_index("ix_approvals_inbox", "approvals", ["workspace_id", "status", "approval_id"], unique=False)
     op.create_index("ix_approvals_plan", "approvals", ["plan_id"], unique=False)
@@ -130,6 +135,7 @@ def upgrade() -> None:
         ["not_before", "workspace_id"],
         unique=False,
         sqlite_where=sa.text("status = 'scheduled'"),
+        postgresql_where=sa.text("status = 'scheduled'"),
     )
     op.create_index(
         "ix_jobs_due_here",
@@ -137,6 +143,7 @@ def upgrade() -> None:
         ["workspace_id", "not_before"],
         unique=False,
         sqlite_where=sa.text("status = 'scheduled'"),
+        postgresql_where=sa.text("status = 'scheduled'"),
     )
     op.create_index(
         "ix_jobs_leased",
@@ -144,6 +151,7 @@ def upgrade() -> None:
         ["lease_until"],
         unique=False,
         sqlite_where=sa.text("status = 'running'"),
+        postgresql_where=sa.text("status = 'running'"),
     )
     op.create_index("ix_jobs_newest", "jobs", ["workspace_id", "job_id"], unique=False)
     op.create_index("ix_jobs_plan", "jobs", ["plan_id", "position"], unique=False)
@@ -167,10 +175,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("plan_id", name=op.f("pk_plans")),
     )
     op.create_index(
-        "ix_plans_expiry", "plans", ["expires_at"], unique=False, sqlite_where=sa.text("expires_at IS NOT NULL")
+        "ix_plans_expiry",
+        "plans",
+        ["expires_at"],
+        unique=False,
+        sqlite_where=sa.text("expires_at IS NOT NULL"),
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
     )
     op.create_index(
-        "ix_plans_finished", "plans", ["finished_at"], unique=False, sqlite_where=sa.text("finished_at IS NOT NULL")
+        "ix_plans_finished",
+        "plans",
+        ["finished_at"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NOT NULL"),
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
     )
     op.create_index("ix_plans_newest", "plans", ["workspace_id", "plan_id"], unique=False)
     op.create_index("ix_plans_status", "plans", ["workspace_id", "status", "plan_id"], unique=False)
@@ -189,6 +207,7 @@ def upgrade() -> None:
         ["turn"],
         unique=False,
         sqlite_where=sa.text("depth > 0"),
+        postgresql_where=sa.text("depth > 0"),
     )
     op.create_table(
         "workspaces",
@@ -201,12 +220,24 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("workspaces")
-    op.drop_index("ix_queues_ready", table_name="queues", sqlite_where=sa.text("depth > 0"))
+    op.drop_index(
+        "ix_queues_ready", table_name="queues", sqlite_where=sa.text("depth > 0"), postgresql_where=sa.text("depth > 0")
+    )
     op.drop_table("queues")
     op.drop_index("ix_plans_status", table_name="plans")
     op.drop_index("ix_plans_newest", table_name="plans")
-    op.drop_index("ix_plans_finished", table_name="plans", sqlite_where=sa.text("finished_at IS NOT NULL"))
-    op.drop_index("ix_plans_expiry", table_name="plans", sqlite_where=sa.text("expires_at IS NOT NULL"))
+    op.drop_index(
+        "ix_plans_finished",
+        table_name="plans",
+        sqlite_where=sa.text("finished_at IS NOT NULL"),
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_plans_expiry",
+        table_name="plans",
+        sqlite_where=sa.text("expires_at IS NOT NULL"),
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    )
     op.drop_table("plans")
     op.drop_index("ix_jobs_status", table_name="jobs")
     op.drop_index("ix_jobs_plan", table_name="jobs")
@@ -215,16 +246,19 @@ def downgrade() -> None:
         "ix_jobs_leased",
         table_name="jobs",
         sqlite_where=sa.text("status = 'running'"),
+        postgresql_where=sa.text("status = 'running'"),
     )
     op.drop_index(
         "ix_jobs_due_here",
         table_name="jobs",
         sqlite_where=sa.text("status = 'scheduled'"),
+        postgresql_where=sa.text("status = 'scheduled'"),
     )
     op.drop_index(
         "ix_jobs_due",
         table_name="jobs",
         sqlite_where=sa.text("status = 'scheduled'"),
+        postgresql_where=sa.text("status = 'scheduled'"),
     )
     op.drop_table("jobs")
     op.drop_index("ix_idempotency_plan", table_name="idempotency")
@@ -234,7 +268,12 @@ def downgrade() -> None:
     op.drop_table("events")
     op.drop_index("ix_approvals_plan", table_name="approvals")
     op.drop_index("ix_approvals_inbox", table_name="approvals")
-    op.drop_index("ix_approvals_expiry", table_name="approvals", sqlite_where=sa.text("status = 'pending'"))
+    op.drop_index(
+        "ix_approvals_expiry",
+        table_name="approvals",
+        sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
+    )
     op.drop_table("approvals")
     op.drop_index("ix_api_keys_workspace", table_name="api_keys")
     op.drop_table("api_keys")

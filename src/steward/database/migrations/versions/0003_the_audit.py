@@ -44,6 +44,7 @@ def _records() -> None:
         ["workspace_id", "actor_id", "sequence"],
         unique=False,
         sqlite_where=sa.text("actor_id IS NOT NULL"),
+        postgresql_where=sa.text("actor_id IS NOT NULL"),
     )
     op.create_table(
         "audit_views",
@@ -71,6 +72,7 @@ def _seals() -> None:
         ["workspace_id"],
         unique=False,
         sqlite_where=sa.text("sequence > sealed"),
+        postgresql_where=sa.text("sequence > sealed"),
     )
     op.create_table(
         "audit_checkpoints",

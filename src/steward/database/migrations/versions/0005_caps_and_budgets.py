@@ -11,7 +11,12 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_index(
-        "ix_workspaces_set", "workspaces", ["workspace_id"], unique=False, sqlite_where=sa.text("settings != '{}'")
+        "ix_workspaces_set",
+        "workspaces",
+        ["workspace_id"],
+        unique=False,
+        sqlite_where=sa.text("settings != '{}'"),
+        postgresql_where=sa.text("settings != '{}'"),
     )
     op.add_column("queues", sa.Column("capped", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.create_index(
@@ -20,6 +25,7 @@ def upgrade() -> None:
         ["workspace_id", "action_id", "job_id"],
         unique=False,
         sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
     )
     op.create_table(
         "starts",

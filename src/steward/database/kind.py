@@ -1,0 +1,56 @@
+"""What the engine asks of a kind of database: the seam between SQLite and PostgreSQL."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine
+
+
+class Lost(Exception):
+    """The database gave a transaction up, for no fault of its own; nothing of it is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """For whom a transaction is run, and how it stands with others."""
+
+    tenant: str | None
+    """Given: it sees and touches rows of this workspace only."""
+    locks: bool = False
+    """It locks what it changes. If not, it takes turns with every other one that does not."""
+    patient: bool = False
+    """It may take as long as it takes."""
+
+
+class Kind(Protocol):
+    """A kind of database, opened."""
+
+    write_engine: Engine
+    read_engine: Engine
+    writers: int
+    """How many transactions of one process may write at once."""
+
+    def lane(self, whose: Whose) -> Hashable:
+        """Return in which lane such a write waits; writes of one lane may share a transaction."""
+        ...
+
+    def told(self, error: Exception) -> Exception:
+        """Return what the caller is told: errors of the driver become Steward's own, others stay."""
+        ...
+
+    def is_away(self, error: Exception) -> bool:
+        """Say whether this error, met while a transaction was to begin, would meet everybody."""
+        ...
+
+    def is_over(self, connection: Connection, error: Exception) -> bool:
+        """Say whether this error has ended the whole transaction, so that no savepoint helps."""
+        ...
+
+    def discard(self, engine: Engine, connection: Connection) -> None:
+        """Let go of a connection whose transaction is over, and of its like if it is broken."""
+        ...
+
+    def what_now(self, error: Exception, *, ending: bool) -> Exception:
+        """Return ``Lost``, or what the caller is told if the transaction may have been committed (``ending``)."""
+        ...

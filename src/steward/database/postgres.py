@@ -1,0 +1,169 @@
+"""PostgreSQL: a few writers beside each other, rows locked by those who change them, and tenants kept apart by the server.
+
+A transaction is READ COMMITTED and locks what it is about to change before it looks at it, so each of its statements sees
+what those before it in line have committed. One that says nothing about its locks takes turns with all others of that kind,
+in all processes. A tenant's transaction runs as the role ``steward_app``, for which row-level security is in force.
+"""
+
+from collections.abc import Hashable
+from typing import Any, Final, LiteralString
+
+import psycopg
+import sqlalchemy
+import structlog
+from psycopg import sql
+from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy.exc import DBAPIError
+
+from steward.database.kind import Kind, Lost, Whose
+from steward.database.row_security import ROLE, WORKSPACE_SETTING
+from steward.database.sql import CACHED_STATEMENTS
+from steward.errors import Conflict, Invalid, StoreUnavailable
+
+_log = structlog.get_logger("steward.database")
+_WRITERS: Final = 4
+_TURNS: Final = 0x53544557
+"""The advisory lock of those who take turns: 'STEW'."""
+_WAIT_MS: Final = 1_500
+"""How long to wait for a lock, and for packets to be acknowledged: within the two seconds in which a 503 is due."""
+_STATEMENT_MS: Final = 10_000
+_FORGOTTEN_MS: Final = 30_000
+"""A transaction in which nothing happens for so long is of a process that hangs; it must not hold its locks for ever."""
+_CONNECT: Final[dict[str, Any]] = {
+    "autocommit": True,  # we say BEGIN ourselves
+    "connect_timeout": 2,
+    "tcp_user_timeout": _WAIT_MS,
+    "keepalives_idle": 1,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+    "application_name": "steward",
+}
+_ON_CONNECT: Final = (
+    f"SET lock_timeout = {_WAIT_MS}; SET statement_timeout = {_STATEMENT_MS}; "
+    f"SET idle_in_transaction_session_timeout = {_FORGOTTEN_MS}"
+).encode()
+_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_GIVEN_UP: Final = frozenset({"40001", "40P01"})
+"""Could not be serialised; chosen to end a deadlock."""
+_IN_DOUBT: Final = "The store was lost while it committed, so this may or may not have been done. Send it again."
+
+
+def driver_url(url: str) -> URL:
+    """Return the address for SQLAlchemy, which is to use psycopg 3."""
+    return sqlalchemy.make_url(url).set(drivername="postgresql+psycopg")
+
+
+def connect_alone(url: str) -> psycopg.Connection[Any]:
+    """Return a connection that belongs to no pool, with the same patience."""
+    plain = sqlalchemy.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(plain, **_CONNECT)
+
+
+def _cause(error: BaseException) -> psycopg.Error | None:
+    """Return the driver's error; None if it is not one."""
+    found = error.orig if isinstance(error, DBAPIError) else error
+    return found if isinstance(found, psycopg.Error) else None
+
+
+class Postgres(Kind):
+    """A PostgreSQL database."""
+
+    writers = _WRITERS
+
+    def __init__(self, url: str, *, readers: int) -> None:
+        """Connect at the first use."""
+        self.write_engine = self._engine(url, _WRITERS, _WRITE)
+        self.read_engine = self._engine(url, readers, _READ)
+
+    @staticmethod
+    def _engine(url: str, size: int, begin: LiteralString) -> Engine:
+        engine = sqlalchemy.create_engine(
+            driver_url(url),
+            pool_size=size,
+            max_overflow=1,  # for who runs something on a thread of its own at the start
+            pool_use_lifo=True,
+            connect_args=_CONNECT,
+            paramstyle="format",
+            use_native_hstore=False,
+        )
+
+        @event.listens_for(engine, "connect")
+        def _connect(connection: psycopg.Connection[Any], _: object) -> None:
+            connection.prepared_max = CACHED_STATEMENTS
+            connection.execute(_ON_CONNECT)
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            driver: Any = connection.connection.driver_connection
+            whose = connection.get_execution_options().get("whose", Whose(None, locks=True))
+            driver.execute(_beginning(begin, whose), prepare=False)
+
+        return engine
+
+    def lane(self, whose: Whose) -> Hashable:
+        """Return the workspace, or a lane for everybody who takes turns; who locks rows of several has one to itself."""
+        return whose.tenant or (object() if whose.locks else "turns")
+
+    def told(self, error: Exception) -> Exception:
+        """Return a broken rule of the schema as a conflict, a value it cannot hold as invalid, and the rest as an outage."""
+        cause = _cause(error)
+        told: Exception
+        if isinstance(cause, psycopg.IntegrityError):
+            told = Conflict("An id in it exists already.")
+        elif isinstance(cause, psycopg.DataError):
+            told = Invalid("A value in it is too long, or has characters that cannot be kept.")
+        elif cause is not None or isinstance(error, (Lost, DBAPIError)):
+            told = StoreUnavailable()
+            if cause is not None and not isinstance(cause, psycopg.OperationalError):
+                _log.error("PostgreSQL refused a statement.", action="statement_refused", sqlstate=cause.sqlstate)
+        else:
+            return error
+        told.__cause__ = error
+        return told
+
+    def is_away(self, error: Exception) -> bool:
+        """Say whether the server did not let us in; a lock that did not come is not everybody's."""
+        cause = _cause(error)
+        return isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None
+
+    def is_over(self, connection: Connection, error: Exception) -> bool:
+        """Say whether the connection is gone, or the server has chosen this transaction to end a conflict."""
+        cause = _cause(error)
+        return (cause is not None and cause.sqlstate in _GIVEN_UP) or _is_broken(connection)
+
+    def discard(self, engine: Engine, connection: Connection) -> None:
+        """Let go of a broken connection, and of the others in the pool, which met the same end."""
+        if _is_broken(connection):
+            connection.invalidate()
+            engine.dispose()
+
+    def what_now(self, error: Exception, *, ending: bool) -> Exception:
+        """Return ``Lost``, unless the connection broke while the server was told to commit."""
+        cause = _cause(error)
+        if ending and (cause is None or cause.sqlstate not in _GIVEN_UP):
+            return StoreUnavailable(_IN_DOUBT)
+        return Lost()
+
+
+def _is_broken(connection: Connection) -> bool:
+    if connection.closed or connection.invalidated:
+        return connection.invalidated
+    driver: Any = connection.connection.driver_connection
+    return driver is None or driver.closed
+
+
+def _beginning(begin: LiteralString, whose: Whose) -> sql.Composed:
+    """Return what opens a transaction, in one message."""
+    parts: list[sql.Composable] = [sql.SQL(begin)]
+    if whose.patient:
+        parts.append(sql.SQL("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0"))
+    if whose.tenant is not None:
+        parts.append(
+            sql.SQL("SET LOCAL ROLE {}; SET LOCAL {} = {}").format(
+                sql.Identifier(ROLE), sql.Identifier(*WORKSPACE_SETTING.split(".")), sql.Literal(whose.tenant)
+            )
+        )
+    if not whose.locks:
+        parts.append(sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(_TURNS)))
+    return sql.SQL("; ").join(parts)

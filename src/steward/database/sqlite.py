@@ -1,0 +1,92 @@
+"""SQLite: one writer at a time, so one lane; a write-ahead log, flushed at every commit."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Hashable
+from typing import Final
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from steward.database.kind import Kind, Whose
+from steward.database.sql import CACHED_STATEMENTS
+from steward.errors import Conflict, StoreUnavailable
+
+_BUSY_MS: Final = 1_500
+"""How long to wait for another process's write: within the two seconds in which a 503 is due."""
+_PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    f"busy_timeout={_BUSY_MS}",
+    "foreign_keys=ON",
+    "temp_store=MEMORY",
+    "cache_size=-8000",
+)
+
+
+def _make_private(url: str) -> None:
+    """Make the file of a new SQLite database, readable by its owner alone; SQLite's other files follow its mode."""
+    file = sqlalchemy.make_url(url).database
+    if file:
+        with contextlib.suppress(OSError):  # SQLite itself will say what is wrong with the place
+            os.close(os.open(file, os.O_CREAT | os.O_RDONLY, 0o600))
+
+
+def _configure(engine: Engine, begin: str) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+class Sqlite(Kind):
+    """A SQLite file."""
+
+    writers = 1
+
+    def __init__(self, url: str, *, readers: int) -> None:
+        """Open the file, which is made if there is none."""
+        _make_private(url)
+        keep = {"cached_statements": CACHED_STATEMENTS}
+        self.write_engine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0, connect_args=keep)
+        self.read_engine = sqlalchemy.create_engine(url, pool_size=readers, max_overflow=0, connect_args=keep)
+        _configure(self.write_engine, "BEGIN IMMEDIATE")
+        _configure(self.read_engine, "BEGIN")
+
+    def lane(self, whose: Whose) -> Hashable:
+        """Return the one lane that there is."""
+        del whose
+
+    def told(self, error: Exception) -> Exception:
+        """Return a broken rule of the schema as a conflict, anything else of the driver's as an outage."""
+        if not isinstance(error, (DBAPIError, sqlite3.Error)):
+            return error
+        broken_rule = isinstance(error, (IntegrityError, sqlite3.IntegrityError))
+        told = Conflict("An id in it exists already.") if broken_rule else StoreUnavailable()
+        told.__cause__ = error
+        return told
+
+    def is_away(self, error: Exception) -> bool:
+        """Return True: the file, or the one lock on it, is the same for everybody."""
+        del error
+        return True
+
+    def is_over(self, connection: Connection, error: Exception) -> bool:
+        """Return False: a file does not hang up."""
+        del connection, error
+        return False
+
+    def discard(self, engine: Engine, connection: Connection) -> None:
+        """Do nothing: no transaction is over before its time."""
+
+    def what_now(self, error: Exception, *, ending: bool) -> Exception:
+        """Return the error as it is."""
+        del ending
+        return error

@@ -1,0 +1,44 @@
+"""The SQL statements about turns, all on a workspace's row in ``queues``: which is served next, and who may change it now.
+
+As in ``statements``: each by name, with its purpose, and named parameters. Where there is one writer nothing is locked.
+"""
+
+from sqlalchemy import bindparam, func, literal_column, not_, select, update
+
+from steward.database.sql import among, upsert
+from steward.database.tables import queues
+
+LAST_TURN = select(func.max(queues.c.turn)).where(literal_column("queues.depth > 0"))
+"""The newest turn among those in line."""
+
+SET_TURN = (
+    update(queues)
+    .where(queues.c.workspace_id == bindparam("key"))
+    .values(turn=bindparam("new_turn"), capped=bindparam("now_capped"))
+)
+"""Send a workspace to the end of the line, and say whether a cap kept some of its jobs."""
+
+MORE_READY = (
+    select(queues.c.workspace_id)
+    .where(literal_column("queues.depth > 0"), not_(among(queues.c.workspace_id, "but")))
+    .limit(1)
+)
+"""Whether any other workspace has ready jobs, in whoever's hands it is."""
+
+LOCK_QUEUES = (
+    select(queues.c.workspace_id)
+    .where(among(queues.c.workspace_id, "workspaces"))
+    .order_by(queues.c.workspace_id)
+    .with_for_update()
+)
+"""Wait for one's turn in some workspaces. Everybody takes them in this order, so nobody waits in a circle."""
+
+LOCK_FREE_QUEUES = LOCK_QUEUES.with_for_update(skip_locked=True)
+"""The same, without waiting: those that nobody else is at."""
+
+MAKE_QUEUE = (
+    upsert(queues)
+    .values(workspace_id=bindparam("w"), depth=0, event_sequence=0, event_floor=0, turn=0)
+    .on_conflict_do_nothing(index_elements=["workspace_id"])
+)
+"""Give a new workspace its row, to be locked."""

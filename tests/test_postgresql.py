@@ -1,0 +1,407 @@
+"""PostgreSQL behind the database layer: who waits for whom, what an outage does, and how processes wake each other."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from steward.action import RetryMode
+from steward.cli.postgresql_checks import examine_postgresql
+from steward.database import Database, migrate
+from steward.database.migrate import upgrade
+from steward.database.notices import Notices
+from steward.database.tables import metadata
+from steward.errors import Conflict, Invalid, StoreUnavailable
+from steward.event import EventType
+from steward.ids import IdFactory
+from steward.job import FINAL, LEASE_S, JobStatus
+from steward.work_stores.sql import open_sql_engine
+from steward.work_stores.sql.transaction import Work
+from tests.conftest import FakeClock
+from tests.contracts.builders import ALPHA, BETA, World
+from tests.installation import installation, planned
+from tests.postgresql import PostgresServer, server
+from tests.worker.deeds import Deeds
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """Return the name of a database with this version's tables, all empty."""
+    lent = server().lend()
+    yield lent
+    server().give_back(lent)
+
+
+@pytest.fixture
+def url(name: str) -> str:
+    """Return its URL."""
+    return server().url(name)
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    """Open it."""
+    opened = Database(url)
+    yield opened
+    await opened.aclose()
+
+
+def put(workspace_id: str, named: str = "x") -> Any:
+    """Return a unit that makes a workspace."""
+
+    def run(connection: Connection) -> str:
+        connection.execute(
+            text("INSERT INTO workspaces (workspace_id, name, created_at) VALUES (:w, :n, 0)"),
+            {"w": workspace_id, "n": named},
+        )
+        return workspace_id
+
+    return run
+
+
+async def made(database: Database) -> list[str]:
+    """Return the workspaces that are committed."""
+    found = text("SELECT workspace_id FROM workspaces ORDER BY workspace_id")
+    return await database.read(lambda connection: list(connection.execute(found).scalars()))
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+async def test_who_fails_in_a_group_fails_alone(database: Database) -> None:
+    """The rest is committed, and what the driver says becomes an error of Steward's."""
+    results = await asyncio.gather(
+        database.write(put("a")),
+        database.write(put("a")),
+        database.write(put("b", "\x00")),
+        database.write(put("w" * 33)),
+        database.write(put("c")),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [str, Conflict, Invalid, Invalid, str]
+    assert await made(database) == ["a", "c"]
+
+
+async def test_writes_that_say_nothing_take_turns_in_all_processes(url: str, database: Database) -> None:
+    """What looks before it writes is right also when another process does the same at the same moment."""
+    elsewhere = Database(url)
+
+    def once(connection: Connection) -> bool:
+        if connection.execute(text("SELECT count(*) FROM workspaces")).scalar_one():
+            return False
+        put("first")(connection)
+        return True
+
+    results = await asyncio.gather(*(place.write(once) for place in (database, elsewhere) * 20))
+    assert sum(results) == 1
+    await elsewhere.aclose()
+
+
+async def test_a_deadlock_is_run_again(database: Database) -> None:
+    """Two that wait for each other in a circle both come through: the one that was given up begins again."""
+    for workspace in ("a", "b"):
+        await database.write(put(workspace))
+    both, runs = threading.Barrier(2), list[str]()
+
+    def change(*order: str) -> Any:
+        def run(connection: Connection) -> None:
+            runs.append(order[0])
+            for workspace in order:
+                connection.execute(
+                    text("UPDATE workspaces SET created_at = created_at + 1 WHERE workspace_id = :w"), {"w": workspace}
+                )
+                if len(runs) <= 2 and workspace == order[0]:
+                    both.wait(10)
+
+        return run
+
+    await asyncio.gather(database.write(change("a", "b"), locks=True), database.write(change("b", "a"), locks=True))
+    assert len(runs) >= 3
+    counts = await database.read(lambda c: set(c.execute(text("SELECT created_at FROM workspaces")).scalars()))
+    assert counts == {2}
+
+
+async def test_a_row_that_another_holds_is_unavailable_within_two_seconds(name: str, database: Database) -> None:
+    """Whoever waits for it is told; others are not kept waiting."""
+    await database.write(put("a"))
+    loop = asyncio.get_running_loop()
+    with server().administrator(name) as other:
+        other.execute("BEGIN")
+        other.execute("UPDATE workspaces SET created_at = 7")
+        began = loop.time()
+        touch = text("UPDATE workspaces SET created_at = 8")
+        waiting = asyncio.create_task(database.write(lambda c: c.execute(touch).close(), locks=True))
+        await database.write(put("b"), locks=True)
+        with pytest.raises(StoreUnavailable):
+            await waiting
+        assert loop.time() - began < 2.0
+        other.execute("ROLLBACK")
+
+
+# -- outages ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_server_that_is_not_there_is_unavailable_at_once() -> None:
+    """Reads, writes and the ping all say so, and closing works."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        database = Database(f"postgresql://steward:secret@127.0.0.1:{nobody.getsockname()[1]}/steward")
+        for attempt in (database.read(put("a")), database.write(put("a")), database.ping()):
+            with pytest.raises(StoreUnavailable):
+                await attempt
+        await database.aclose()
+
+
+async def test_a_server_that_does_not_answer_keeps_nobody_waiting_twice() -> None:
+    """It takes connections and says nothing: of a hundred who ask at once all are told when the first is, after 2 s."""
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen(100)
+        database = Database(f"postgresql://steward@127.0.0.1:{mute.getsockname()[1]}/steward")
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        asked = [*(database.read(put("a")) for _ in range(50)), *(database.write(put("a")) for _ in range(50))]
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(answer) for answer in told} == {StoreUnavailable}
+        assert loop.time() - began < 3.0
+        await database.aclose()
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """Return a server that a test may stop."""
+    started = PostgresServer()
+    yield started
+    started.remove()
+
+
+async def test_nothing_is_lost_when_the_server_is_killed_and_comes_back(
+    tmp_path: Path, own_server: PostgresServer, clock: FakeClock
+) -> None:
+    """In the middle of submitting and working: every accepted plan ends, and whoever was told 503 sends the same again."""
+    deeds, url = Deeds(), own_server.url(own_server.new_database())
+    async with installation(tmp_path, clock=clock, env={"DATABASE_URL": url}) as house:
+        house.add(deeds.write("deeds.do", RetryMode.KEYED))
+        who = await house.member()
+        refused, back = 0, asyncio.Event()
+
+        async def submit(number: int) -> str:
+            nonlocal refused
+            while True:
+                try:
+                    return (await house.submit(planned("deeds.do", text="a"), who=who, key=f"k{number}")).plan_id
+                except StoreUnavailable:
+                    refused += 1
+                    await back.wait()
+
+        async with house.worker(8):
+            first = [asyncio.create_task(submit(number)) for number in range(100)]
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.to_thread(own_server.stop)
+            more = [asyncio.create_task(submit(number)) for number in range(100, 130)]
+            await asyncio.to_thread(own_server.start)
+            back.set()
+            plans = await asyncio.gather(*first, *more)
+            clock.advance(LEASE_S + 1)  # leases that were granted as the server died, and that no worker heard of
+            await house.app.engine.dispatcher.sweep()
+            for plan_id in plans:
+                await house.until(plan_id, FINAL, who)
+        assert refused
+        assert len(set(plans)) == 130
+        jobs = [job for plan_id in plans for job in await house.jobs(plan_id, who)]
+        assert {job.status for job in jobs} == {JobStatus.COMPLETED}
+        assert set(deeds.done) == {job.effect_key for job in jobs}
+
+
+# -- what an operator is told -----------------------------------------------------------------------------------------
+
+
+async def test_doctor_says_what_a_database_lacks(own_server: PostgresServer) -> None:
+    """Ready: all is well. The role gone: a failure with the very statement. The server gone: no password in what is said."""
+    url = own_server.url(own_server.new_database()).replace("steward@", "steward:hunter2@")
+    database = Database(url)
+    upgrade(database)
+    await database.aclose()
+    ready = {finding.check: finding.level for finding in examine_postgresql(url)}
+    wanted = ("database", "schema", "row-level security", "clock", "server clock")
+    assert ready == dict.fromkeys(wanted, "ok")
+    with own_server.administrator() as admin:
+        admin.execute("REVOKE steward_app FROM steward")
+    (finding,) = (finding for finding in examine_postgresql(url) if finding.check == "row-level security")
+    assert (finding.level, "GRANT steward_app" in finding.fix) == ("fail", True)
+    await asyncio.to_thread(own_server.stop)
+    (away,) = examine_postgresql(url)
+    await asyncio.to_thread(own_server.start)
+    assert away.level == "fail"
+    assert "hunter2" not in str(away)
+
+
+# -- waking each other ------------------------------------------------------------------------------------------------
+
+
+async def test_what_happens_in_another_process_wakes_who_it_concerns(url: str, clock: FakeClock) -> None:
+    """A commit there wakes followers of the workspace here, within the time that a message takes, and nobody else."""
+    ids = IdFactory(clock)
+    async with (
+        open_sql_engine(url, clock=clock, ids=ids, home=None) as here,
+        open_sql_engine(url, clock=clock, ids=ids, home=None) as there,
+    ):
+        world = World(here, clock)
+        with (
+            there.dispatcher.listen() as worker,
+            there.open(ALPHA).listen() as alpha,
+            there.open(BETA).listen() as beta,
+        ):
+            await world.submit(world.job(), who=BETA)
+            assert [await beta.wait(5), await worker.wait(5)] == [True, True]
+            assert not await alpha.wait(0)
+
+
+async def test_a_bell_hears_again_after_the_server_was_away(own_server: PostgresServer) -> None:
+    """Whoever listens is rung once, for what it may have missed, and then hears as before."""
+    url = own_server.url(own_server.new_database())
+    here, there = Notices(url), Notices(url)
+    try:
+        with here.listen("work") as listener, there.listen("work"):
+            await asyncio.to_thread(own_server.stop)
+            await asyncio.to_thread(own_server.start)
+            assert await listener.wait(20)
+            there.ring("work")
+            assert await listener.wait(20)
+    finally:
+        here.close()
+        there.close()
+
+
+_LISTENER = """
+import asyncio, sys
+from steward.database.notices import Notices
+async def main():
+    bell = Notices(sys.argv[1])
+    with bell.listen("work") as listener:
+        print("listening", flush=True)
+        print(await listener.wait(30), flush=True)
+    bell.close()
+asyncio.run(main())
+"""
+
+
+async def test_a_ring_wakes_another_process(url: str) -> None:
+    """It waits for a message, not for a time."""
+    command = [sys.executable, "-c", _LISTENER, url]
+    other = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    assert await other.stdout.readline() == b"listening\n"
+    bell = Notices(url)
+    bell.ring("work")
+    assert await other.stdout.readline() == b"True\n"
+    bell.close()
+    await other.wait()
+
+
+# -- the log of all workspaces ----------------------------------------------------------------------------------------
+
+
+async def test_the_reader_of_all_events_passes_by_none_that_is_under_way(
+    database: Database, url: str, clock: FakeClock
+) -> None:
+    """A later position that is committed first waits for the earlier one, however the transactions are numbered."""
+    async with open_sql_engine(url, clock=clock, ids=IdFactory(clock), home=None) as engine:
+        world = World(engine, clock)
+        await world.submit()  # both workspaces have their rows
+        await world.submit(who=BETA)
+        reader = engine.dispatcher
+        seen = [event.position for event in await reader.events_after(0, limit=100)]
+        loop, taken, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+        def slow(connection: Connection) -> None:
+            work = Work(connection, 0, None)
+            work.lock(["alpha"])
+            work.note(EventType.PLAN_COMPLETED, "alpha", "plan", None, None, {})
+            work.flush()
+            loop.call_soon_threadsafe(taken.set)
+            go_on.wait(20)
+
+        waiting = asyncio.create_task(database.write(slow, locks=True))
+        await taken.wait()
+        await world.submit(who=BETA)
+        assert await reader.events_after(seen[-1], limit=100) == ()
+        go_on.set()
+        await waiting
+        workspaces = [event.workspace_id for event in await reader.events_after(seen[-1], limit=100)]
+        assert workspaces == ["alpha", "beta"]
+
+
+# -- schema -----------------------------------------------------------------------------------------------------------
+
+
+_COLUMNS = """
+SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default, collation_name
+FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+"""
+_INDEXES = """
+SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+"""
+_POLICIES = "SELECT tablename, policyname, roles::text, cmd, qual, with_check FROM pg_policies"
+_GRANTS = """
+SELECT grantee::text, table_name::text, privilege_type::text FROM information_schema.table_privileges
+WHERE grantee = 'steward_app'
+"""
+_COLLATIONS = """
+SELECT DISTINCT collation_name FROM information_schema.columns
+WHERE collation_name IS NOT NULL AND table_schema = 'public' AND table_name <> 'alembic_version'
+"""
+
+
+def _schema(connection: Connection) -> list[tuple[Any, ...]]:
+    """Return every column, index, policy and grant there is, as PostgreSQL tells them."""
+    asked = (_COLUMNS, _INDEXES, _POLICIES, _GRANTS)
+    return sorted((tuple(row) for each in asked for row in connection.execute(text(each))), key=repr)
+
+
+async def test_the_migrations_add_up_to_the_tables() -> None:
+    """A database that came here step by step is the one that is made at once, down to indexes, collations and policies."""
+    stepwise, at_once = (Database(server().url(server().new_database())) for _ in range(2))
+    stepwise.run_sync(migrate.migrate)
+    upgrade(at_once)
+    options = {"compare_type": True, "compare_server_default": True}
+    for database in (stepwise, at_once):
+        assert (
+            await database.read(lambda c: compare_metadata(MigrationContext.configure(c, opts=options), metadata)) == []
+        )
+    schema = await at_once.read(_schema)
+    assert await stepwise.read(_schema) == schema
+    assert len(schema) > 200
+    for database in (stepwise, at_once):
+        upgrade(database)  # again: nothing to do
+        await database.aclose()
+
+
+async def test_processes_that_start_together_migrate_once() -> None:
+    """Four on one new database at the same moment: all come up, none finds a half-made schema."""
+    url = server().url(server().new_database())
+    databases = [Database(url) for _ in range(4)]
+    await asyncio.gather(*(asyncio.to_thread(upgrade, database) for database in databases))
+    for database in databases:
+        assert await database.read(migrate.current_revision) == migrate.HEAD
+        await database.aclose()
+
+
+async def test_pages_do_not_depend_on_the_language_of_the_database(database: Database) -> None:
+    """Text sorts by its bytes, so ids have one order and a page ends where the next begins."""
+    for workspace in ("b", "a-1", "a1", "a_1", "a"):
+        await database.write(put(workspace))
+    assert await made(database) == sorted(["b", "a-1", "a1", "a_1", "a"])
+    collations = text(_COLLATIONS)
+    assert await database.read(lambda c: list(c.execute(collations).scalars())) == ["C"]
