@@ -13,13 +13,24 @@ import pytest
 
 LANES: Final = ("fast", "web", "servers", "fuzz", "chaos")
 """In the order in which they are printed."""
-_FOLDERS: Final = {"web": "web", "actions": "servers", "cli": "servers", "e2e": "servers", "fuzz": "fuzz"}
+_FOLDERS: Final = {
+    "web": "web",
+    "actions": "servers",
+    "cli": "servers",
+    "e2e": "servers",
+    "redis": "servers",
+    "fuzz": "fuzz",
+}
+_ENGINES_WITH_A_SERVER: Final = ("[redis", "-redis")
+"""What stands in the name of a contract's test on an engine that is a server."""
 _FILES: Final = {"test_chaos.py": "chaos", "test_load.py": "chaos"}
 
 
 def lane_of(nodeid: str, *, slow: bool) -> str:
     """Return the lane of a test."""
     parts = PurePosixPath(nodeid.partition("::")[0]).parts
+    if "contracts" in parts and any(engine in nodeid for engine in _ENGINES_WITH_A_SERVER):
+        return "servers"
     by_folder = next((_FOLDERS[part] for part in parts if part in _FOLDERS), None)
     if slow and parts[-1] in _FILES:
         return _FILES[parts[-1]]
