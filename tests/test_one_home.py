@@ -20,7 +20,9 @@ SHAPES = {
     "an event's id": (event._EVENT_ID, "event.py"),
     "a step's id": (plan._STEP_ID, "plan.py"),
 }
-STATEMENTS = {Path("work_stores/sql/statements.py"), Path("work_stores/sql/limit_statements.py")}
+STATEMENTS = {
+    Path("work_stores/sql") / name for name in ("statements.py", "limit_statements.py", "moving_statements.py")
+}
 SQL = re.compile(r"\b(?:SELECT|INSERT|UPDATE|DELETE)\s[\s\S]*\b(?:FROM|INTO|SET)\s", re.IGNORECASE)
 MAKES_STATEMENTS = {"select", "insert", "update", "delete", "sqlite_insert"}
 
