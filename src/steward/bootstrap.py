@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -24,7 +25,7 @@ from steward.doors import Doors
 from steward.errors import ConfigurationError
 from steward.ids import IdFactory
 from steward.maintenance import Duty
-from steward.maintenance.archiver import archiver
+from steward.maintenance.archiver import Archiver, archiver
 from steward.maintenance.door_keeper import door_keeper
 from steward.maintenance.pruner import audit_pruner, pruner
 from steward.maintenance.sweeper import sweeper
@@ -41,6 +42,7 @@ from steward.rooms import Rooms
 from steward.settings import Settings
 from steward.telemetry import Telemetry
 from steward.vault import Vault
+from steward.work_home import WorkHome
 from steward.work_store import WorkEngine
 from steward.work_stores.sql import SqlWorkEngine
 from steward.worker import Worker
@@ -156,6 +158,11 @@ def _open_database(settings: Settings, at_the_end: AsyncExitStack) -> tuple[Data
     return database, bell
 
 
+async def _archive(log: AuditLog, catalogue: ActionCatalogue, recorder: Recorder, engine: WorkEngine) -> int:
+    """Take all events of an engine that work leaves into the audit."""
+    return await Archiver(engine.dispatcher, log, catalogue, recorder).turn()
+
+
 @asynccontextmanager
 async def open_application(
     settings: Settings, *, clock: Clock | None = None, around_policies: Callable[[Policies], Policies] | None = None
@@ -174,11 +181,13 @@ async def open_application(
     telemetry, planner = build_telemetry(settings), SentencePlanner()
     async with AsyncExitStack() as at_the_end:
         database, bell = _open_database(settings, at_the_end)
-        engine = SqlWorkEngine(database, bell, clock, (telemetry,))
         directory = SqlDirectory(database, clock)
         audit_log = SqlAuditLog(database, vault, clock)
         recorder = Recorder(audit_log, telemetry, required=settings.audit_mode == "required")
         at_the_end.push_async_callback(recorder.aclose)
+        home = WorkHome(settings, vault, clock, ids, partial(_archive, audit_log, catalogue, recorder))
+        in_database = SqlWorkEngine(database, bell, clock, (telemetry,))
+        engine = await home.open(in_database, audit_log, (telemetry,), at_the_end)
         doors = Doors(recorder, clock)
         at_the_end.callback(doors.turn_the_minute, end=True)
         own_rules = CedarPolicies(lists, catalogue, directory)
