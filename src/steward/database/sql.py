@@ -186,9 +186,15 @@ class Sql:
     def run_many(self, statement: ClauseElement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run a statement once for each of several sets of values."""
         known = compiled(statement, self._dialect)
-        self._driver.cursor().executemany(known.text, [known.bind(row) for row in rows])
+        self._run_all(known.text, [known.bind(row) for row in rows])
 
     def run_for_each(self, statement: ClauseElement, objects: Iterable[Any]) -> None:
         """Run a statement once for each object, whose attributes are its values."""
         known = compiled(statement, self._dialect)
-        self._driver.cursor().executemany(known.text, [known.bind_object(item) for item in objects])
+        self._run_all(known.text, [known.bind_object(item) for item in objects])
+
+    def _run_all(self, text: str, values: list[tuple[Any, ...]]) -> None:
+        if len(values) == 1:  # many have a cost of their own on PostgreSQL
+            self._driver.execute(text, values[0])
+        else:
+            self._driver.cursor().executemany(text, values)
