@@ -19,7 +19,7 @@ def plan_on_record(beside: Shell) -> str:
 
 
 def test_the_record_of_a_plan_is_listed(beside: Shell, up: Machine) -> None:
-    """As a table with who, what, result and rule, and as JSON."""
+    """As a table with who, what, result and rule, and as JSON; the ids of the table stand whole on a line each."""
     plan_id = plan_on_record(beside)
     kinds = {record["kind"] for record in beside.json("audit", "list", "--plan", plan_id)["records"]}
     assert {"policy.decided", "plan.drafted", "plan.submitted", "job.dispatched", "job.completed"} <= kinds
@@ -27,6 +27,9 @@ def test_the_record_of_a_plan_is_listed(beside: Shell, up: Machine) -> None:
     assert table.code == 0
     assert "plan.submitted" in table.out
     assert "allow" in table.out
+    every = beside.steward("audit", "list", "--kind", "plan.submitted")
+    assert any(line.split() and line.split()[-1] == plan_id for line in every.out.splitlines())
+    assert all(len(line) <= 80 for line in every.out.splitlines())
 
 
 def test_the_chain_is_checked(beside: Shell) -> None:

@@ -178,3 +178,13 @@ def test_an_address_file_that_others_may_read_is_refused(tmp_path: Path) -> None
     (tmp_path / "up.json").chmod(0o644)
     with pytest.raises(CommandFailed, match=r"chmod 600"):
         read_address(tmp_path)
+
+
+@pytest.mark.parametrize(("scope", "roles"), [("actions:execute", "developer or admin"), ("operator", "operator")])
+def test_a_missing_scope_names_the_roles_that_have_it(far_end: FarEnd, scope: str, roles: str) -> None:
+    """Whoever is refused learns which key to ask for."""
+    far_end.status = 403
+    far_end.body = json.dumps({"detail": "No.", "code": "missing_scope", "scope": scope}).encode()
+    with Client(far_end.url, "stw_x") as client, pytest.raises(CommandFailed) as refused:
+        client.get("/ai/jobs")
+    assert refused.value.advice == f"Use a key with a role that may do this: {roles}."

@@ -119,6 +119,17 @@ def test_tables_fit_eighty_columns_and_have_no_colour_in_a_pipe(machine: Shell) 
         assert all(len(line) <= 80 for line in out.splitlines())
 
 
+def test_what_is_not_there_says_where_to_look(machine: Shell) -> None:
+    """An unknown workspace is no empty list, and each sentence is followed by the command that shows what there is."""
+    for command in (("keys", "list"), ("members", "list")):
+        ended = machine.steward(*command, "--workspace", "nowhere")
+        assert (ended.code, ended.out) == (1, "")
+        assert "steward workspaces list" in ended.err
+    assert "steward keys list" in machine.steward("keys", "revoke", "key_" + "0" * 24).err
+    assert "steward members list" in machine.steward("members", "remove", "nobody", "-w", "acme").err
+    assert "path" in machine.steward("workspaces", "settings", "acme", "--file", "/nowhere/acme.json").err
+
+
 def test_a_wrong_setting_is_one_sentence(machine: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable is named, its value is not repeated, and it counts as wrong usage."""
     monkeypatch.setenv("DATABASE_URL", "mysql://steward:hunter2@db/steward")

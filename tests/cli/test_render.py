@@ -1,13 +1,14 @@
 """What is printed: faithful about destinations, short about content, and never in command of the terminal."""
 
 import io
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from steward.cli.render import ago, one_line, parameter, plain, steps_table, took
+from steward.cli.render import ago, one_line, out, parameter, plain, show_table, steps_table, took
 
 
 def printed(renderable: Any, width: int = 80) -> str:
@@ -16,6 +17,15 @@ def printed(renderable: Any, width: int = 80) -> str:
     console.print(renderable)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
+
+
+@pytest.fixture
+def console_of_80(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the console of a command be made anew, 80 columns wide."""
+    monkeypatch.setenv("COLUMNS", "80")
+    out.cache_clear()
+    yield
+    out.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -51,6 +61,24 @@ def test_destinations_are_never_cut_and_content_is() -> None:
     assert "m" * 500 in together
     assert "t" * 201 not in together
     assert "(500characters)" in together
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_what_is_copied_is_not_broken_over_lines(capsys: pytest.CaptureFixture[str], console_of_80: None) -> None:
+    """An id and a word of state stand whole on one line beside a text, which wraps; a table fits 80 columns nevertheless."""
+    ids = ["key_" + "0" * 24, "plan_" + "1" * 24]
+    show_table(("Id", "Role", "About", "State"), [(ids[0], "developer", "a text " * 20, "disabled")], empty="")
+    show_table(("About", "Ids"), [("a text " * 20, "\n".join(ids))], empty="")
+    shown = capsys.readouterr().out
+    assert all(whole in shown for whole in (*ids, "developer", "disabled"))
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_nothing_is_lost_where_there_is_no_room(capsys: pytest.CaptureFixture[str], console_of_80: None) -> None:
+    """Words that do not fit beside each other are broken, never cut off."""
+    show_table(("One", "Two"), [("a" * 70, "b" * 70)], empty="")
+    shown = capsys.readouterr().out
+    assert (shown.count("a"), shown.count("b")) == (70, 70)
     assert all(len(line) <= 80 for line in shown.splitlines())
 
 

@@ -30,7 +30,7 @@ async def test_w130_a_revoked_key_runs_nothing_more(house: Installation) -> None
     await house.app.directory.revoke_key(who.actor_id, by=LOCAL_ACTOR)
     first, second = await house.run_until_settled(submitted.plan_id)
     assert (first.status, first.error and first.error.code) == (S.FAILED, "permission_revoked")
-    assert (second.status, second.reason) == (S.CANCELLED, "It needs step s1, which was failed.")
+    assert (second.status, second.reason) == (S.CANCELLED, "It needs step s1, which ended as failed.")
     assert done == []
 
 

@@ -30,6 +30,14 @@ _EPILOG: Final = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by policy, 4 waiting for an approval."
 )
 
+_ADVICE: Final = {
+    "unknown_key": "'steward keys list' shows what there is.",
+    "unknown_member": "'steward members list' shows who is there.",
+    "unknown_workspace": "'steward workspaces list' shows what there is.",
+}
+"""What to do next about a refusal of this machine's own directory."""
+_OF_A_FILE: Final = "Look at the path, whether this account may use it, and whether the disk has room."
+
 app = typer.Typer(
     name="steward",
     help="Say what you want done; see the plan; have it carried out.",
@@ -70,10 +78,10 @@ def run() -> None:
         _say(failed.sentence, failed.advice)
         sys.exit(failed.code)
     except StewardError as error:
-        _say(error.detail, "")
+        _say(error.detail, _ADVICE.get(error.stable_code, ""))
         sys.exit(_code_of(error))
     except OSError as error:
-        _say(f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}.", "")
+        _say(f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}.", _OF_A_FILE)
         sys.exit(ExitCode.FAILED)
     except Exception as error:
         if sys.flags.dev_mode:

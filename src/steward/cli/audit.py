@@ -39,10 +39,10 @@ def list_records(
         print_json(page)
         return
     rows = [
-        (record["sequence"], ago(record["at"]), record["kind"], record["result"], record["rule"], _who(record))
+        (record["sequence"], ago(record["at"]), _what(record), _who_and_about(record, within_plan=plan is not None))
         for record in page["records"]
     ]
-    show_table(("Record", "When", "What", "Result", "Rule", "Who"), rows, empty="Nothing is recorded yet.")
+    show_table(("Record", "When", "What, result", "Who, about"), rows, empty="Nothing is recorded yet.")
     say_there_is_more(page)
 
 
@@ -149,5 +149,15 @@ def _fail_unless_sound(verdict: dict[str, Any]) -> None:
         raise CommandFailed(verdict["problem"], where)
 
 
-def _who(record: dict[str, Any]) -> str:
-    return record["actor_id"] or record["facts"].get("on_behalf_of") or ""
+def _what(record: dict[str, Any]) -> str:
+    rule = f" by {record['rule']}" if record["rule"] else ""
+    return f"{record['kind']}\n{record['result']}{rule}"
+
+
+def _who_and_about(record: dict[str, Any], *, within_plan: bool) -> str:
+    """Return two ids, a line each: who did it, and what it was about."""
+    facts = record["facts"]
+    who = record["actor_id"] or facts.get("on_behalf_of") or ""
+    named = facts.get("approval_id") or facts.get("key_id") or facts.get("actor_id")
+    about_what = (record["job_id"] or named if within_plan else record["plan_id"]) or named or facts.get("route")
+    return "\n".join(line for line in (who, about_what) if line)

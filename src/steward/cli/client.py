@@ -18,7 +18,6 @@ _LARGEST_PAGE: Final = 100
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _ADVICE: Final = {
     "unauthenticated": "Set STEWARD_API_KEY to a valid key ('steward keys create' makes one on the server's machine).",
-    "missing_scope": "Use a key with a role that may do this.",
     "policy_denied": "Ask whoever runs this installation, or change the request.",
     "another_person_required": "A colleague can see it with 'steward approvals list'.",
     "approver_role_required": "Somebody with that role can see it with 'steward approvals list'.",
@@ -174,10 +173,18 @@ def _refusal(response: "httpx2.Response") -> CommandFailed:
     code = str(problem.get("code", ""))
     fields = [f"{item.get('pointer', '')}: {item.get('detail', '')}" for item in problem.get("errors", [])]
     sentence = " ".join([str(problem["detail"]), *fields])
-    advice = _ADVICE.get(code, "")
+    advice = _roles_with(problem.get("scope")) if code == "missing_scope" else _ADVICE.get(code, "")
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and not advice:
         advice = f"The server's log has it under {problem.get('request_id')}."
     return CommandFailed(sentence, advice, _exit_code(response.status_code, code))
+
+
+def _roles_with(scope: object) -> str:
+    from steward.identity import ROLE_SCOPES, Role
+
+    inside = {role: scopes for role, scopes in ROLE_SCOPES.items() if role is not Role.OPERATOR}
+    roles = [role.value for role, scopes in inside.items() if scope in scopes]
+    return f"Use a key with a role that may do this: {' or '.join(roles) or Role.OPERATOR}."
 
 
 def _exit_code(status: int, code: str) -> ExitCode:

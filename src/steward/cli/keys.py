@@ -114,12 +114,17 @@ def list_keys(
 
     Example: steward keys list --workspace acme
     """
-    from steward.cli.local import with_directory
+    from steward.cli.local import require_workspace, with_directory
     from steward.cli.render import ago, print_json, show_table, word
     from steward.clock import SystemClock
     from steward.directory_views import key_view
 
-    keys = with_directory(lambda directory, _: directory.list_keys(workspace))
+    async def found(directory: "SqlDirectory", _: "Clock") -> tuple["ApiKey", ...]:
+        if workspace is not None:
+            await require_workspace(directory, workspace)
+        return await directory.list_keys(workspace)
+
+    keys = with_directory(found)
     documents = [key_view(key, SystemClock().now()) for key in keys]
     if as_json:
         print_json({"keys": documents})
@@ -129,7 +134,7 @@ def list_keys(
             item["key_id"],
             item["workspace_id"],
             item["role"],
-            item["name"],
+            "" if item["name"] == item["role"] else item["name"],
             word(item["state"]),
             ago(item["last_used_at"]),
         )

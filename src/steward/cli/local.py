@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from steward.clock import Clock
     from steward.directories.sql import SqlDirectory
     from steward.settings import Settings
+    from steward.workspace import Workspace
 
 T = TypeVar("T")
 
@@ -22,6 +23,16 @@ def with_directory(work: "Callable[[SqlDirectory, Clock], Awaitable[T]]") -> T:
         return asyncio.run(_run(Settings.load(secret_required=False), work))
     finally:
         os.umask(others)
+
+
+async def require_workspace(directory: "SqlDirectory", workspace_id: str) -> "Workspace":
+    """Return a workspace; ``NotFound`` (``unknown_workspace``) if there is none of that id."""
+    from steward.errors import NotFound
+
+    found = await directory.get_workspace(workspace_id)
+    if found is None:
+        raise NotFound(f"There is no workspace '{workspace_id}'.", code="unknown_workspace")
+    return found
 
 
 async def _run(settings: "Settings", work: "Callable[[SqlDirectory, Clock], Awaitable[T]]") -> T:

@@ -8,6 +8,8 @@ from steward.cli.options import AsJson, Workspace, about, group
 from steward.identity import Role
 
 if TYPE_CHECKING:
+    from steward.clock import Clock
+    from steward.directories.sql import SqlDirectory
     from steward.directory import Member
 
 app = group("Manage members. Works on this machine's database.")
@@ -21,19 +23,22 @@ def list_members(*, workspace: Workspace, as_json: AsJson = False) -> None:
 
     Example: steward members list --workspace acme
     """
-    from steward.cli.local import with_directory
+    from steward.cli.local import require_workspace, with_directory
     from steward.cli.render import ago, print_json, show_table, word
     from steward.directory_views import member_view
 
-    found = with_directory(lambda directory, _: directory.list_members(workspace))
-    documents = [member_view(member) for member in found]
+    async def found(directory: "SqlDirectory", _: "Clock") -> tuple["Member", ...]:
+        await require_workspace(directory, workspace)
+        return await directory.list_members(workspace)
+
+    documents = [member_view(member) for member in with_directory(found)]
     if as_json:
         print_json({"members": documents})
         return
     rows = [
         (
             item["actor_id"],
-            item["name"],
+            "" if item["name"] == item["actor_id"] else item["name"],
             ", ".join(item["roles"]),
             "admin" if item["pinned"] else "token",
             word(item["state"]),
@@ -42,7 +47,7 @@ def list_members(*, workspace: Workspace, as_json: AsJson = False) -> None:
         for item in documents
     ]
     columns = ("Member", "Name", "Roles", "Set by", "State", "Seen")
-    show_table(columns, rows, empty="Nobody has come with a token yet.")
+    show_table(columns, rows, empty=f"Nobody has come to {workspace} with a token yet.")
 
 
 @app.command("set")

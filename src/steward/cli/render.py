@@ -23,6 +23,10 @@ STYLES: Final = {
 }
 MARKS: Final = {"completed": "✓", "failed": "✗", "unknown": "?", "cancelled": "-", "skipped": "-", "running": "›"}
 _CONTENT_CHARS: Final = 200
+_GAP: Final = 2
+_TEXT_CHARS: Final = 8
+"""What a column that is wrapped keeps at least."""
+_SHORT_CHARS: Final = 12
 
 
 @cache
@@ -78,22 +82,39 @@ def show_table(
 ) -> None:
     """Print a table on standard output; without rows ``empty`` is said instead.
 
-    The first column is never wrapped, nor is the last with ``clip_last``: what does not fit is left out.
+    What somebody copies, such as an id, stands whole on one line as long as there is room; texts are wrapped instead. With
+    ``clip_last`` nothing is wrapped, and of the last column what does not fit is left out.
     """
     lines = [[cell if isinstance(cell, Text) else plain("" if cell is None else cell) for cell in row] for row in rows]
     if not lines:
         say(empty)
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    whole = _whole([[plain(column), *cells] for column, cells in zip(columns, zip(*lines, strict=True), strict=True)])
     for number, column in enumerate(columns):
         if clip_last and number == len(columns) - 1:  # it takes what the others leave
             table.expand = True
             table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=1)
         else:
-            table.add_column(column, no_wrap=clip_last or number == 0, overflow="fold")
+            table.add_column(column, no_wrap=clip_last or number in whole, overflow="fold")
     for line in lines:
         table.add_row(*line)
     show(table)
+
+
+def _whole(columns: Sequence[Sequence[Text]]) -> set[int]:
+    """Return the columns that are not to be wrapped: words, and what is short, from the left while the others keep some room."""
+    lines = [[line for cell in column for line in cell.split()] for column in columns]
+    widths = [max(line.cell_len for line in of_column) for of_column in lines]
+    room = out().width - _GAP * (len(columns) - 1) - sum(min(width, _TEXT_CHARS) for width in widths)
+    whole: set[int] = set()
+    for number, width in enumerate(widths):
+        more = max(0, width - _TEXT_CHARS)
+        copied = not any(" " in line.plain for line in lines[number][1:])
+        if more <= room and (copied or width <= _SHORT_CHARS):
+            whole.add(number)
+            room -= more
+    return whole
 
 
 def show(*parts: RenderableType) -> None:
@@ -104,7 +125,7 @@ def show(*parts: RenderableType) -> None:
 
 def steps_table(steps: Sequence[Mapping[str, Any]], roles: Mapping[str, Mapping[str, str]]) -> Table:
     """Return a plan's steps. Whatever a step sends or changes is shown in full; only content is cut."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     table.add_column("Step", no_wrap=True)
     table.add_column("Action", overflow="fold", max_width=16)
     table.add_column("With", ratio=1, overflow="fold")

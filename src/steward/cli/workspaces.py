@@ -67,15 +67,11 @@ def show_workspace(workspace_id: WorkspaceId, *, as_json: AsJson = False) -> Non
 
     Example: steward workspaces show acme
     """
-    from steward.cli.local import with_directory
+    from steward.cli.local import require_workspace, with_directory
     from steward.cli.render import plain, print_json, show
     from steward.directory_views import workspace_detail
-    from steward.errors import NotFound
 
-    found = with_directory(lambda directory, _: directory.get_workspace(workspace_id))
-    if found is None:
-        raise NotFound(f"There is no workspace '{workspace_id}'.", code="unknown_workspace")
-    document = workspace_detail(found)
+    document = workspace_detail(with_directory(lambda directory, _: require_workspace(directory, workspace_id)))
     if as_json:
         print_json(document)
         return

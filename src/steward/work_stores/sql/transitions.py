@@ -164,7 +164,7 @@ def drop_dependents(work: Work, row: JobRow, status: JobStatus) -> None:
         needed, dependent = pending.pop(0)
         if dependent.status not in {JobStatus.WAITING, JobStatus.HELD}:
             continue
-        dependent.reason = f"It needs step {needed.step_id}, which was {needed.status}."
+        dependent.reason = f"It needs step {needed.step_id}, which ended as {needed.status}."
         dependent.cause = needed.step_id
         if not revivable:
             dependent.params_sealed = None

@@ -105,7 +105,7 @@ local function drop_dependents(job, status) -- cancel or skip, with the reason, 
     local needed, other = unpack(line[next_one])
     next_one = next_one + 1
     if other.status == 'waiting' or other.status == 'held' then
-      other.reason = 'It needs step ' .. needed.step_id .. ', which was ' .. needed.status .. '.'
+      other.reason = 'It needs step ' .. needed.step_id .. ', which ended as ' .. needed.status .. '.'
       other.cause = needed.step_id
       if not revivable then other.params_sealed = '' end
       move(other, status, status == 'skipped' and 'job.skipped' or 'job.cancelled', nil, { cause = needed.step_id })
