@@ -1,0 +1,115 @@
+"""How processes on one Redis wake each other: a message on a channel with the commit, never polling.
+
+Scripts ring; here is who hears. One connection of its own waits for the messages of all channels that anybody in this
+process listens to. A ring is only a hint ("look again"): whenever a channel is joined, or joined again after the
+connection was lost, its listeners are woken, since something may have been said meanwhile.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+from redis.exceptions import RedisError
+
+_AGAIN_S: Final = (0.05, 1.0)
+"""How long to wait before connecting anew: at first, and at most."""
+
+
+class _Listener:
+    """Remembers that the bell rang until somebody waits for it."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Return True if it rang since the last wait, or rings within ``timeout_s``."""
+        try:
+            async with asyncio.timeout(max(timeout_s, 0.0)):
+                await self._rung.wait()
+        except TimeoutError:
+            return False
+        self._rung.clear()
+        return True
+
+
+class Bells:
+    """The channels that this process listens to. Use from one event loop."""
+
+    def __init__(self, client: Any) -> None:
+        """Take a client whose reads may wait for ever."""
+        self._client = client
+        self._listeners: dict[bytes, set[_Listener]] = {}
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def listen(self, channel: str) -> Iterator[_Listener]:
+        """Yield a listener for a channel."""
+        listener, name = _Listener(), channel.encode()
+        self._listeners.setdefault(name, set()).add(listener)
+        self._changed.set()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._hear())
+        try:
+            yield listener
+        finally:
+            self._listeners[name].discard(listener)
+            if not self._listeners[name]:
+                del self._listeners[name]
+            self._changed.set()
+
+    async def aclose(self) -> None:
+        """Stop hearing."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _hear(self) -> None:
+        """Follow the channels for as long as the engine is open, over every loss of the connection."""
+        pause_s = _AGAIN_S[0]
+        while True:
+            connection = self._client.pubsub()
+            joining: asyncio.Task[None] | None = None
+            try:
+                await self._join(connection, set())
+                joining = asyncio.create_task(self._keep_joined(connection))
+                async for message in connection.listen():
+                    pause_s = _AGAIN_S[0]
+                    if message["type"] in {"message", "subscribe"}:
+                        self._sound(message["channel"])
+            except (RedisError, OSError):
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _AGAIN_S[1])
+            finally:
+                if joining is not None:
+                    joining.cancel()
+                    await asyncio.gather(joining, return_exceptions=True)
+                with contextlib.suppress(RedisError, OSError):
+                    await connection.aclose()
+
+    async def _keep_joined(self, connection: Any) -> None:
+        joined = set(self._listeners)
+        while True:
+            await self._changed.wait()
+            joined = await self._join(connection, joined)
+
+    async def _join(self, connection: Any, joined: set[bytes]) -> set[bytes]:
+        """Join and leave channels so that the connection follows those that are listened to."""
+        self._changed.clear()
+        wanted = set(self._listeners) | {_ALWAYS}
+        if new := wanted - joined:
+            await connection.subscribe(*new)
+        if old := joined - wanted:
+            await connection.unsubscribe(*old)
+        return wanted
+
+    def _sound(self, channel: bytes) -> None:
+        for listener in self._listeners.get(channel, ()):
+            listener.ring()
+
+
+_ALWAYS: Final = b"ai:bell:work"

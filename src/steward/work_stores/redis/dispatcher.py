@@ -1,0 +1,151 @@
+"""``Dispatcher`` over Redis: the installation's face. Claims and settlements go in one round trip, however many."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any, Final
+
+from steward.action import Effect, RetryMode
+from steward.approval import Approval
+from steward.clock import from_milliseconds
+from steward.event import Event
+from steward.identity import Principal
+from steward.job import LEASE_S, Expanded, HeldFor, Job, after_lost_lease
+from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement, Swept
+from steward.work_stores.redis.durability import Durability
+from steward.work_stores.redis.keys import key
+from steward.work_stores.redis.records import approval_fields, streamed_event, to_job
+from steward.work_stores.redis.store import RedisWorkStore, Shared
+from steward.work_stores.redis.submissions import (
+    expansion_arguments,
+    flat,
+    labels_of,
+    moment_of,
+    outcome_arguments,
+)
+
+_LEASE_MS: Final = round(timedelta(seconds=LEASE_S) / timedelta(milliseconds=1))
+_BATCH: Final = 200
+_PURGED_AT_ONCE: Final = 50
+_DAY_MS: Final = 24 * 3600 * 1000
+
+
+def _answer(values: Sequence[Any]) -> Answer:
+    """Return a script's answer about one lease: a record, or the one word that refuses it."""
+    return Refused(values[0].decode()) if len(values) == 1 else Granted(to_job(values))
+
+
+def _named(refs: Sequence[LeaseRef]) -> tuple[Any, ...]:
+    return (len(refs), *(part for ref in refs for part in (ref.workspace_id, ref.job_id, ref.fence)))
+
+
+class RedisDispatcher:
+    """``Dispatcher`` over Redis; see the contract for what each verb promises."""
+
+    def __init__(self, shared: Shared, durability: Durability) -> None:
+        """Serve the whole installation."""
+        self._shared = shared
+        self._server = shared.server
+        self._durability = durability
+
+    @property
+    def _lease_end(self) -> int:
+        return self._server.now + _LEASE_MS
+
+    async def claim(self, worker_id: str, *, limit: int) -> Claimed:
+        """Take ready jobs, fairly between workspaces."""
+        claim_id = self._shared.ids.new("claim")
+        next_at, *taken = await self._server.run("claim", worker_id, claim_id, limit, self._lease_end)
+        return Claimed(leases=tuple(self._lease(*one) for one in taken), next_at=moment_of(next_at))
+
+    def _lease(self, record: Sequence[Any], params_sealed: bytes, inputs: Sequence[bytes]) -> Lease:
+        job = to_job(record)
+        steps = [step.decode() for step in inputs[::3]]
+        actor = Principal(job.actor_id, job.workspace_id, frozenset(), frozenset())
+        return Lease(
+            job=job,
+            params_sealed=params_sealed,
+            inputs_sealed={step: sealed or None for step, sealed in zip(steps, inputs[1::3], strict=True)},
+            input_labels={step: labels_of(labels) for step, labels in zip(steps, inputs[2::3], strict=True)},
+            store=RedisWorkStore(self._shared, actor),
+        )
+
+    async def dispatch(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
+        """Record that effects may now happen; one that nobody could repeat waits until that is on disk."""
+        answers = tuple(map(_answer, await self._server.run("dispatch", self._lease_end, *_named(refs))))
+        granted = [answer.job for answer in answers if isinstance(answer, Granted)]
+        if any(job.effect is Effect.WRITE and job.retry is RetryMode.NONE for job in granted):
+            await self._durability.settle()
+        return answers
+
+    async def renew(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
+        """Extend leases."""
+        return tuple(map(_answer, await self._server.run("renew", self._lease_end, *_named(refs))))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> tuple[Answer, ...]:
+        """End attempts: all in one call, but for expansions, which may be refused and stand alone."""
+        plain = [one for one in settlements if not isinstance(one.outcome, Expanded)]
+        answers = iter(await self._end(plain) if plain else ())
+        return tuple([
+            await self._expand(one.ref, one.outcome) if isinstance(one.outcome, Expanded) else next(answers)
+            for one in settlements
+        ])
+
+    async def _expand(self, ref: LeaseRef, outcome: Expanded) -> Answer:
+        children = expansion_arguments(outcome, self._server.now)
+        (told,) = await self._server.run("expand", ref.workspace_id, ref.job_id, ref.fence, *children)
+        return _answer(told)
+
+    async def _end(self, settlements: Sequence[Settlement], *, lost: bool = False) -> tuple[Answer, ...]:
+        each = (
+            (one.ref.workspace_id, one.ref.job_id, one.ref.fence, *outcome_arguments(one.outcome))
+            for one in settlements
+        )
+        told = await self._server.run("settle", int(lost), len(settlements), *(part for one in each for part in one))
+        return tuple(map(_answer, told))
+
+    async def hold(self, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Approval | None) -> Answer:
+        """Put a claimed job aside."""
+        asked = {} if approval is None else approval_fields(approval)
+        lease = (ref.workspace_id, ref.job_id, ref.fence)
+        (told,) = await self._server.run("hold", *lease, held_for.value, reason, *flat(asked))
+        return _answer(told)
+
+    async def sweep(self) -> Swept:
+        """Recover lost leases; expire approvals and drafts."""
+        lost = [to_job(record) for record in await self._server.run("lost_leases", _BATCH)]
+        taken = await self._end([self._follows(job) for job in lost], lost=True) if lost else ()
+        approvals, drafts = await self._server.run("expire", _BATCH)
+        return Swept(
+            leases_lost=sum(isinstance(answer, Granted) for answer in taken),
+            approvals_expired=approvals,
+            drafts_expired=drafts,
+        )
+
+    def _follows(self, job: Job) -> Settlement:
+        ref = LeaseRef(job.workspace_id, job.job_id, job.fence)
+        return Settlement(ref, after_lost_lease(job, from_milliseconds(self._server.now)))
+
+    async def purge(self, retention_s: int) -> int:
+        """Delete plans that ended long ago."""
+        gone = 0
+        now = self._server.now
+        before = (now - max(retention_s * 1000, _DAY_MS), now - _DAY_MS)
+        while batch := await self._server.run("purge", *before, _PURGED_AT_ONCE, ""):
+            gone += batch
+        return gone
+
+    async def depth(self) -> Mapping[str, int]:
+        """Return ready jobs by workspace."""
+        found = await self._server.run("depth")
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return {workspace.decode(): depth for workspace, depth in pairs if depth}
+
+    async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
+        """Return every workspace's events after a position."""
+        found = await self._server.run("all_events_after", position, limit)
+        return tuple(streamed_event(workspace, entry) for workspace, entry in found)
+
+    def listen(self) -> AbstractContextManager[Listener]:
+        """Return a listener for ready jobs."""
+        return self._shared.bells.listen(key("work_bell"))

@@ -1,0 +1,53 @@
+"""``WorkEngine`` over Redis: one opened server, from which both faces come."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from steward.clock import Clock
+from steward.event import EventSink
+from steward.identity import Principal
+from steward.ids import IdFactory
+from steward.work_stores.redis.bells import Bells
+from steward.work_stores.redis.dispatcher import RedisDispatcher
+from steward.work_stores.redis.durability import Durability, EffectSafety, open_durability
+from steward.work_stores.redis.server import Server
+from steward.work_stores.redis.store import RedisWorkStore, Shared
+
+
+class RedisWorkEngine:
+    """``WorkEngine`` over Redis."""
+
+    def __init__(self, shared: Shared, durability: Durability) -> None:
+        """Use an open server."""
+        self._shared = shared
+        self._dispatcher = RedisDispatcher(shared, durability)
+
+    def open(self, principal: Principal) -> RedisWorkStore:
+        """Return the work of the principal's workspace."""
+        return RedisWorkStore(self._shared, principal)
+
+    @property
+    def dispatcher(self) -> RedisDispatcher:
+        """The installation's face."""
+        return self._dispatcher
+
+    async def ping(self) -> None:
+        """Return if Redis answers."""
+        await self._shared.server.send("PING")
+
+
+@asynccontextmanager
+async def open_redis_engine(
+    url: str, *, clock: Clock, ids: IdFactory, safety: EffectSafety = "strict", sinks: Sequence[EventSink] = ()
+) -> AsyncIterator[RedisWorkEngine]:
+    """Open an engine on the server at ``url`` and finally close its connections.
+
+    Raises ``ConfigurationError`` for a server that would lose work, ``StoreUnavailable`` for one that is away.
+    """
+    server = Server(url, clock, sinks)
+    bells = Bells(server.listener)
+    try:
+        yield RedisWorkEngine(Shared(server, bells, ids), await open_durability(server, safety))
+    finally:
+        await bells.aclose()
+        await server.aclose()

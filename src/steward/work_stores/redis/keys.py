@@ -1,0 +1,47 @@
+"""Every key and channel of the Redis engine, by name. No other module and no script spells one: scripts are given these.
+
+``%s`` stands for the workspace, and then for an id, a status or a name. Nothing but jobs begins with ``ai:job:``, and
+nothing at all with ``ai:jobs:``, so that whoever looks for jobs by pattern finds jobs.
+"""
+
+from typing import Final
+
+KEYS: Final[dict[str, str]] = {
+    # What is kept: hashes, and the names that clients give to requests and actions.
+    "job": "ai:job:%s:%s",
+    "plan": "ai:plan:%s:%s",
+    "approval": "ai:approval:%s:%s",
+    "action_name": "ai:idempotency:%s:%s",
+    "request_name": "ai:request:%s:%s",
+    # Derived: sorted sets of ids in the order of their time, whole and by status. The pending jobs are the ready queue.
+    "jobs": "ai:index:jobs:%s",
+    "jobs_in": "ai:index:jobs:%s:%s",
+    "plans": "ai:index:plans:%s",
+    "plans_in": "ai:index:plans:%s:%s",
+    "approvals_in": "ai:index:approvals:%s:%s",
+    # Derived: the rotating line of workspaces that have ready jobs, a list.
+    "ring": "ai:queue:pending",
+    # Derived: what will happen by itself, by time. Members are "workspace id", but for `due`, which has workspaces.
+    "scheduled": "ai:scheduled:%s",
+    "due": "ai:due",
+    "leases": "ai:leases",
+    "undecided": "ai:expiry:approvals",
+    "drafts": "ai:expiry:drafts",
+    "ended": "ai:ended:plans",
+    "stale": "ai:ended:drafts",
+    # Events: a stream per workspace, the order over all of them, and where their numbers stand.
+    "events": "ai:events:%s",
+    "all_events": "ai:events",
+    "workspace": "ai:workspace:%s",
+    "installation": "ai:installation",
+    # What a worker's last claim took, in case it asks again; forgotten after a minute.
+    "claimed": "ai:claimed:%s",
+    # Channels, on which nothing is kept.
+    "work_bell": "ai:bell:work",
+    "events_bell": "ai:bell:events:%s",
+}
+
+
+def key(name: str, *parts: str) -> str:
+    """Return the key with this name for a workspace, an id…"""
+    return KEYS[name] % parts

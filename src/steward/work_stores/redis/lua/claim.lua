@@ -1,0 +1,109 @@
+-- claim: take ready jobs, a fair share from each workspace that has some. The same claim sent again answers the same.
+-- uses: rows flush transitions
+
+local worker, claim_id, limit, lease_until = take(), take(), tonumber(take()), take()
+local DUE_AT_ONCE, REMEMBERED_MS = 1000, 60000
+local claimed_key = K.claimed:format(worker)
+local taken = {}
+
+local function claimed_before() -- whether this claim was made already; then `taken` holds what it took
+  local known = redis.call('GET', claimed_key)
+  if not known then return false end
+  local list = words(known)
+  if list[1] ~= claim_id then return false end
+  for i = 2, #list, 2 do
+    local job = load_job(list[i], list[i + 1])
+    if job and job.status == 'running' and job.worker_id == worker then taken[#taken + 1] = job end
+  end
+  return true
+end
+
+local function promote_due() -- some of every workspace, so that one's flood that falls due hides nobody's single job
+  local workspaces = redis.call('ZRANGEBYSCORE', K.due, '-inf', now, 'LIMIT', 0, 100)
+  local share = math.ceil(DUE_AT_ONCE / math.max(#workspaces, 1))
+  for _, workspace in ipairs(workspaces) do
+    local key = K.scheduled:format(workspace)
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, share)) do
+      local job = load_job(workspace, id)
+      if job and job.status == 'scheduled' then move(job, 'pending', 'job.released') else zrem(key, id) end
+    end
+    due[workspace] = true
+  end
+  expect(K.due, 'zset')
+  flush()
+end
+
+local function deal() -- the slots one by one round the line; the shares, in the order in which the next round begins
+  local waiting, served_out, left, share = {}, {}, {}, {}
+  for _, workspace in ipairs(redis.call('LRANGE', K.ring, 0, limit - 1)) do
+    local ready = depth_of(workspace)
+    if ready > 0 then
+      waiting[#waiting + 1], left[workspace], share[workspace] = workspace, ready, 0
+    else
+      depths[workspace] = 0 -- it stands there in error: flush takes it out
+    end
+  end
+  local head = 1
+  for _ = 1, limit do
+    local workspace = waiting[head]
+    if not workspace then break end
+    head = head + 1
+    share[workspace], left[workspace] = share[workspace] + 1, left[workspace] - 1
+    local line = left[workspace] > 0 and waiting or served_out
+    line[#line + 1] = workspace
+  end
+  local order = {}
+  for i = head, #waiting do order[#order + 1] = waiting[i] end
+  for _, workspace in ipairs(served_out) do order[#order + 1] = workspace end
+  return order, share
+end
+
+local function take_jobs(workspace, share) -- a workspace's oldest ready jobs
+  local key = K.jobs_in:format(workspace, 'pending')
+  for _, id in ipairs(redis.call('ZRANGE', key, 0, share - 1)) do
+    local job = load_job(workspace, id)
+    if job and job.status == 'pending' then
+      job.fence = (tonumber(job.fence) or 0) + 1
+      job.attempts = (tonumber(job.attempts) or 0) + 1
+      move(job, 'running', 'job.started')
+      job.worker_id, job.claimed_at, job.lease_until, job.not_before = worker, now, lease_until, ''
+      if job.started_at == '' then job.started_at = now end
+      taken[#taken + 1] = job
+    else
+      zrem(key, id) -- it stands there in error
+      depths[workspace] = depths[workspace] or 0
+    end
+  end
+  turns[#turns + 1] = workspace
+end
+
+local function inputs_of(job) -- step, sealed result and labels of each step that it needs
+  local list = {}
+  local steps = words(job.depends_on)
+  for i, id in ipairs(words(job.needs)) do
+    local result = redis.call('HMGET', K.job:format(job.workspace_id, id), 'result_sealed', 'result_labels')
+    list[#list + 1], list[#list + 2], list[#list + 3] = steps[i], result[1] or '', result[2] or ''
+  end
+  return list
+end
+
+if not claimed_before() then
+  promote_due()
+  local order, share = deal()
+  for _, workspace in ipairs(order) do take_jobs(workspace, share[workspace]) end
+  if #taken > 0 then
+    local list = { claim_id }
+    for _, job in ipairs(taken) do list[#list + 1] = job.workspace_id .. ' ' .. job.job_id end
+    later('string', claimed_key, 'SET', claimed_key, table.concat(list, ' '), 'PX', REMEMBERED_MS)
+  end
+  flush()
+end
+
+local next_at = ''
+for _, key in ipairs({ K.due, K.leases }) do
+  local score = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
+  if score and (next_at == '' or tonumber(score) < tonumber(next_at)) then next_at = score end
+end
+local answer = { next_at }
+for _, job in ipairs(taken) do answer[#answer + 1] = { shown(job, JOB_FIELDS), job.params_sealed, inputs_of(job) } end
+return answer

@@ -1,0 +1,77 @@
+-- purge: delete plans that ended long enough ago, and drafts a day after they expired, with all that belongs to them.
+-- uses: rows flush transitions names
+
+local ended_before, stale_before, limit, archived = take(), take(), take(), tonumber(take())
+
+local function erase(row)
+  for name in pairs(stored(row)) do
+    if type(name) == 'string' then row[name] = '' end
+  end
+end
+
+local function event_of(workspace, number)
+  local found = redis.call('XRANGE', K.events:format(workspace), number .. '-0', number .. '-0')[1]
+  if not found then return end
+  local fields = found[2]
+  for i = 1, #fields, 2 do
+    if fields[i] == 'position' then return fields[i + 1] end
+  end
+end
+
+local function is_read(plan) -- whether the archiver has come past all its events
+  if not archived then return true end
+  local numbers = words(plan.events)
+  local position = event_of(plan.workspace_id, numbers[#numbers] or '0')
+  return not position or tonumber(position) <= archived
+end
+
+local function forget_events(plan)
+  local workspace, last = plan.workspace_id, 0
+  local key = K.events:format(workspace)
+  for _, number in ipairs(words(plan.events)) do
+    local position = event_of(workspace, number)
+    if position then
+      later('stream', key, 'XDEL', key, number .. '-0')
+      later('stream', K.all_events, 'XDEL', K.all_events, position .. '-0')
+    end
+    last = math.max(last, tonumber(number))
+  end
+  local home = K.workspace:format(workspace)
+  local floor = tonumber(redis.call('HGET', home, 'event_floor') or '0')
+  if last > floor then later('hash', home, 'HSET', home, 'event_floor', last) end
+end
+
+local function forget(plan)
+  local workspace = plan.workspace_id
+  for name in pairs(stored(plan)) do
+    local namespace, key = tostring(name):match('^(%l+):(.*)$')
+    if NAME_KEY[namespace] then
+      local name_key = NAME_KEY[namespace]:format(workspace, key)
+      later('string', name_key, 'DEL', name_key)
+    end
+  end
+  forget_events(plan)
+  for _, job in ipairs(jobs_of(plan)) do erase(job) end
+  for _, id in ipairs(words(plan.approval_ids)) do
+    local approval = load_approval(workspace, id)
+    if approval then erase(approval) end
+  end
+  erase(plan)
+end
+
+local gone = 0
+local function forget_until(key, before)
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', before, 'LIMIT', 0, limit)) do
+    local plan = load_plan(unpack(words(member)))
+    if not plan then
+      zrem(key, member) -- it stands there in error
+    elseif is_read(plan) then
+      gone = gone + 1
+      forget(plan)
+    end
+  end
+  flush()
+end
+forget_until(K.ended, ended_before)
+forget_until(K.stale, stale_before)
+return gone

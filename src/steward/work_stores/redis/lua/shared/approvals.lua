@@ -1,0 +1,58 @@
+-- approvals: asking a person, and what follows from an answer or from none.
+
+local function facts_of(approval) -- what an event about it says: what was decided, by which rule
+  return {
+    approval_id = approval.approval_id, rule = approval.rule, digest = approval.digest,
+    requested_by = approval.requested_by, another_person = approval.another_person ~= '',
+    approver_role = approval.approver_role ~= '' and approval.approver_role or cjson.null,
+  }
+end
+
+local function ask(workspace, plan, fields, actor) -- put a request for approval in place
+  local approval = create('approval', K.approval:format(workspace, fields.approval_id), fields)
+  plan.approval_ids = append(plan.approval_ids, approval.approval_id)
+  note('approval.requested', workspace, plan.plan_id, approval.job_id, actor, cjson.encode(facts_of(approval)))
+end
+
+local function close_approval(approval, status, actor, comment) -- make it final and note it
+  approval.status, approval.decided_by, approval.decided_at = status, actor or '', now
+  approval.comment = comment or ''
+  local facts = facts_of(approval)
+  facts.status, facts.decided_by, facts.comment = status, actor or cjson.null, comment or cjson.null
+  local event = status == 'expired' and 'approval.expired' or 'approval.decided'
+  note(event, approval.workspace_id, approval.plan_id, approval.job_id, actor, cjson.encode(facts))
+end
+
+local function held_jobs(approval) -- the jobs that wait for it
+  local list = {}
+  local jobs
+  if approval.job_id == '' then
+    jobs = jobs_of(load_plan(approval.workspace_id, approval.plan_id))
+  else
+    jobs = { load_job(approval.workspace_id, approval.job_id) }
+  end
+  for _, job in ipairs(jobs) do
+    if job.status == 'held' then list[#list + 1] = job end
+  end
+  return list
+end
+
+local function turn_down(approval, reason, actor, plan_ends_as) -- cancel what waited for a yes that was not given
+  if approval.job_id == '' then ends_as[K.plan:format(approval.workspace_id, approval.plan_id)] = plan_ends_as end
+  for _, job in ipairs(held_jobs(approval)) do
+    if job.status == 'held' then -- an earlier one may have taken it along
+      job.reason, job.params_sealed = reason, ''
+      move(job, 'cancelled', 'job.cancelled', actor)
+      if approval.job_id ~= '' then drop_dependents(job, 'cancelled') end
+    end
+  end
+end
+
+local function withdraw_approvals(plan, job_id, actor) -- take back requests that no longer matter: of one job, or all
+  for _, id in ipairs(words(plan.approval_ids)) do
+    local approval = load_approval(plan.workspace_id, id)
+    if approval and approval.status == 'pending' and (not job_id or approval.job_id == job_id) then
+      close_approval(approval, 'cancelled', actor)
+    end
+  end
+end

@@ -1,0 +1,231 @@
+-- flush: writes what a script has changed, with everything that follows from it: indexes, queue, leases, events, bells.
+--
+-- Redis does not roll back. So all is worked out first, then the type of every key is checked, and only then the first
+-- byte is written. Every derived structure is kept here and nowhere else, from the difference between a row as it was
+-- stored and as it is now.
+
+local expected, adds, removes, lists = {}, {}, {}, {} -- key to type; key to members; what else is to be done
+local depths, due = {}, {} -- by workspace: change of the ready jobs, and whether the schedule changed
+local turns = {} -- workspaces that were served, in the order in which they go to the end of the line
+local committed = {}
+
+local function expect(key, kind)
+  expected[key] = kind
+  return key
+end
+
+local function zadd(key, score, member)
+  local list = adds[expect(key, 'zset')] or {}
+  list[#list + 1], list[#list + 2] = score, member
+  adds[key] = list
+end
+
+local function zrem(key, member)
+  local list = removes[expect(key, 'zset')] or {}
+  list[#list + 1] = member
+  removes[key] = list
+end
+
+local function later(kind, key, ...) -- a command on a key of this type, to be sent with the rest
+  expect(key, kind)
+  lists[#lists + 1] = { ... }
+end
+
+local function place(key, member, was, is) -- where a member with a time stands in a sorted set; '' is nowhere
+  if was == is then return end
+  if is == '' then zrem(key, member) else zadd(key, is, member) end
+end
+
+local derive = {}
+
+function derive.job(job, old)
+  local workspace, id = old.workspace_id ~= '' and old.workspace_id or job.workspace_id, old.job_id ~= '' and old.job_id or job.job_id
+  local was, is = old.status, job.status
+  if was ~= is then
+    if was == '' then zadd(K.jobs:format(workspace), 0, id) else zrem(K.jobs_in:format(workspace, was), id) end
+    if is == '' then zrem(K.jobs:format(workspace), id) else zadd(K.jobs_in:format(workspace, is), 0, id) end
+    local change = (is == 'pending' and 1 or 0) - (was == 'pending' and 1 or 0)
+    if change ~= 0 then depths[workspace] = (depths[workspace] or 0) + change end
+  end
+  place(K.leases, workspace .. ' ' .. id, old.lease_until, job.lease_until)
+  local due_was = was == 'scheduled' and old.not_before or ''
+  local due_is = is == 'scheduled' and job.not_before or ''
+  if due_was ~= due_is then
+    place(K.scheduled:format(workspace), id, due_was, due_is)
+    expect(K.due, 'zset')
+    due[workspace] = true
+  end
+end
+
+local UNUSED = { draft = true, needs_input = true }
+
+local function plan_times(plan) -- when a draft expires; when an ended plan ended; when an unused draft did
+  local expires = UNUSED[plan.status] and plan.expires_at or ''
+  local over = plan.finished_at ~= '' and (tonumber(plan.open_jobs) or 0) == 0
+  local stale = over and plan.status == 'expired' and plan.job_ids == ''
+  return expires, over and not stale and plan.finished_at or '', stale and plan.finished_at or ''
+end
+
+function derive.plan(plan, old)
+  local workspace, id = old.workspace_id ~= '' and old.workspace_id or plan.workspace_id, old.plan_id ~= '' and old.plan_id or plan.plan_id
+  local was, is = old.status, plan.status
+  if was ~= is then
+    if was == '' then zadd(K.plans:format(workspace), 0, id) else zrem(K.plans_in:format(workspace, was), id) end
+    if is == '' then zrem(K.plans:format(workspace), id) else zadd(K.plans_in:format(workspace, is), 0, id) end
+  end
+  local member = workspace .. ' ' .. id
+  local expired_was, ended_was, stale_was = plan_times(old)
+  local expired_is, ended_is, stale_is = plan_times(plan)
+  place(K.drafts, member, expired_was, expired_is)
+  place(K.ended, member, ended_was, ended_is)
+  place(K.stale, member, stale_was, stale_is)
+end
+
+function derive.approval(approval, old)
+  local workspace, id = old.workspace_id ~= '' and old.workspace_id or approval.workspace_id, old.approval_id ~= '' and old.approval_id or approval.approval_id
+  local was, is = old.status, approval.status
+  if was ~= is then
+    if was ~= '' then zrem(K.approvals_in:format(workspace, was), id) end
+    if is ~= '' then zadd(K.approvals_in:format(workspace, is), 0, id) end
+  end
+  local until_was = was == 'pending' and old.expires_at or ''
+  local until_is = is == 'pending' and approval.expires_at or ''
+  place(K.undecided, workspace .. ' ' .. id, until_was, until_is)
+end
+
+local function collect(row) -- the commands that write a row's changes
+  local old = stored(row)
+  derive[old[KIND]](row, old)
+  local set, gone = {}, {}
+  for name, value in pairs(row) do
+    if value ~= '' then
+      set[#set + 1], set[#set + 2] = name, value
+    elseif old[name] ~= '' then
+      gone[#gone + 1] = name
+    end
+  end
+  if #set > 0 then later('hash', old[KEY], 'HSET', old[KEY], unpack(set)) end
+  if #gone > 0 then later('hash', old[KEY], 'HDEL', old[KEY], unpack(gone)) end
+  for name, value in pairs(row) do
+    old[name] = value
+    row[name] = nil
+  end
+end
+
+local function check_types()
+  for key, kind in pairs(expected) do
+    local found = redis.call('TYPE', key).ok
+    if found ~= 'none' and found ~= kind then
+      error({ err = 'WRONGTYPE ' .. key .. ' is a ' .. found .. ' and should be a ' .. kind })
+    end
+  end
+end
+
+local MOST = 500 -- arguments of one command
+
+local function in_pieces(command, key, list)
+  for first = 1, #list, MOST do
+    redis.call(command, key, unpack(list, first, math.min(first + MOST - 1, #list)))
+  end
+end
+
+local function write_queue() -- after the indexes: the line of workspaces, and the times at which schedules come due
+  local more = false
+  for workspace, change in pairs(depths) do
+    local after = redis.call('ZCARD', K.jobs_in:format(workspace, 'pending'))
+    if after == 0 then
+      redis.call('LREM', K.ring, 0, workspace)
+    elseif after == change then
+      redis.call('RPUSH', K.ring, workspace)
+    end
+    more = more or (change > 0 and after > 0)
+  end
+  for _, workspace in ipairs(turns) do
+    if redis.call('LREM', K.ring, 1, workspace) > 0 then redis.call('RPUSH', K.ring, workspace) end
+  end
+  for workspace in pairs(due) do
+    local first = redis.call('ZRANGE', K.scheduled:format(workspace), 0, 0, 'WITHSCORES')
+    if first[1] then redis.call('ZADD', K.due, first[2], workspace) else redis.call('ZREM', K.due, workspace) end
+  end
+  if more then redis.call('PUBLISH', K.work_bell, '') end
+end
+
+local function append_events()
+  local numbers, plans = {}, {}
+  for _, event in ipairs(events) do numbers[event.workspace] = (numbers[event.workspace] or 0) + 1 end
+  for workspace, count in pairs(numbers) do
+    numbers[workspace] = redis.call('HINCRBY', K.workspace:format(workspace), 'event_sequence', count) - count
+  end
+  local position = redis.call('HINCRBY', K.installation, 'position', #events) - #events
+  for _, event in ipairs(events) do
+    local workspace = event.workspace
+    position = position + 1
+    local sequence = numbers[workspace] + 1
+    numbers[workspace] = sequence
+    local number, place_of = whole(sequence), whole(position)
+    redis.call('XADD', K.events:format(workspace), number .. '-0', 'type', event.type, 'at', now, 'actor_id', event.actor,
+      'plan_id', event.plan_id, 'job_id', event.job_id, 'data', event.data, 'position', place_of)
+    redis.call('XADD', K.all_events, place_of .. '-0', 'workspace', workspace, 'sequence', number)
+    local plan = K.plan:format(workspace, event.plan_id)
+    plans[plan] = append(plans[plan] or '', number)
+    if told then
+      committed[#committed + 1] = {
+        workspace, number, event.type, whole(now), event.actor, event.plan_id, event.job_id, event.data, place_of,
+      }
+    end
+  end
+  for key, more in pairs(plans) do
+    local all = append(redis.call('HGET', key, 'events') or '', more)
+    redis.call('HSET', key, 'events', all)
+    if rows[key] then stored(rows[key]).events = all end
+  end
+  for workspace in pairs(numbers) do redis.call('PUBLISH', K.events_bell:format(workspace), '') end
+end
+
+local close_plans -- of transitions: ends the plans whose last job has ended
+
+local function flush() -- may be called more than once; each time what was collected is written whole
+  if close_plans then close_plans() end
+  for _, row in ipairs(loaded) do
+    if next(row) ~= nil then collect(row) end
+  end
+  if next(depths) or #turns > 0 then expect(K.ring, 'list') end
+  for _, event in ipairs(events) do
+    expect(K.events:format(event.workspace), 'stream')
+    expect(K.workspace:format(event.workspace), 'hash')
+    expect(K.plan:format(event.workspace, event.plan_id), 'hash')
+    expect(K.all_events, 'stream')
+    expect(K.installation, 'hash')
+  end
+  check_types()
+  for _, command in ipairs(lists) do redis.call(unpack(command)) end
+  for key, list in pairs(removes) do in_pieces('ZREM', key, list) end
+  for key, list in pairs(adds) do in_pieces('ZADD', key, list) end
+  write_queue()
+  if #events > 0 then append_events() end
+  expected, adds, removes, lists, depths, due, turns, events = {}, {}, {}, {}, {}, {}, {}, {}
+end
+
+local function depth_of(workspace) -- ready jobs, once everything is written
+  return redis.call('ZCARD', K.jobs_in:format(workspace, 'pending'))
+end
+
+local function each_older(key, after, step, visit) -- members of an index older than one of them, until `visit` says true
+  local from = after == '' and '+' or '(' .. after
+  while true do
+    local ids = redis.call('ZREVRANGEBYLEX', key, from, '-', 'LIMIT', 0, step)
+    for _, id in ipairs(ids) do
+      if visit(id) then return end
+    end
+    if #ids < step then return end
+    from = '(' .. ids[#ids]
+  end
+end
+
+local function answered(answers) -- write, and answer each lease with its job's record or with why it is refused
+  flush()
+  for i, answer in ipairs(answers) do
+    if getmetatable(answer) then answers[i] = shown(answer, JOB_FIELDS) end
+  end
+  return answers
+end

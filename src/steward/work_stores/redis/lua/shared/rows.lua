@@ -1,0 +1,116 @@
+-- rows: what a script works on. Hashes are loaded once and changed in memory; nothing is written before `flush`.
+--
+-- A row reads like a table of strings; a field that is not there reads as ''. What a script assigns is kept apart from
+-- what is stored, so a row's own keys are exactly its changes, and assigning '' removes a field.
+
+local now = tonumber(ARGV[1])
+local told = ARGV[2] == '1' -- whether somebody in the calling process listens to events
+local argument = 2
+
+local function take() -- the next argument
+  argument = argument + 1
+  return ARGV[argument]
+end
+
+local function take_fields() -- a count and that many pairs
+  local fields = {}
+  for _ = 1, tonumber(take()) do
+    local name = take()
+    fields[name] = take()
+  end
+  return fields
+end
+
+local function refuse(name, detail, facts) -- leave the script; nothing has been written
+  error({ refused = name, detail = detail or '', facts = facts and cjson.encode(facts) or '' })
+end
+
+local function whole(number) -- as text, without an exponent
+  return string.format('%.0f', number)
+end
+
+local ABSENT = { __index = function() return '' end }
+local KEY, KIND = 1, 2
+local rows, loaded = {}, {} -- by key, and in the order in which they came
+
+local function stored(row)
+  return getmetatable(row).__index
+end
+
+local function remember(kind, key, fields)
+  fields[KEY], fields[KIND] = key, kind
+  local row = setmetatable({}, { __index = setmetatable(fields, ABSENT) })
+  rows[key] = row
+  loaded[#loaded + 1] = row
+  return row
+end
+
+local function load(kind, key) -- the row, or nil
+  if rows[key] then return rows[key] end
+  local flat = redis.call('HGETALL', key)
+  if #flat == 0 then return nil end
+  local fields = {}
+  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
+  return remember(kind, key, fields)
+end
+
+local function create(kind, key, fields) -- a row that is not there yet
+  if rows[key] or redis.call('EXISTS', key) == 1 then refuse('Conflict', 'Something with this id exists.') end
+  local row = remember(kind, key, {})
+  for name, value in pairs(fields) do row[name] = value end
+  return row
+end
+
+local function load_job(workspace, id) return load('job', K.job:format(workspace, id)) end
+local function load_plan(workspace, id) return load('plan', K.plan:format(workspace, id)) end
+local function load_approval(workspace, id) return load('approval', K.approval:format(workspace, id)) end
+
+local function words(text) -- a list kept as words
+  local list = {}
+  for word in text:gmatch('%S+') do list[#list + 1] = word end
+  return list
+end
+
+local function append(text, word)
+  return text == '' and word or text .. ' ' .. word
+end
+
+local function shown(row, names) -- what is answered of a row: its fields in the order that the caller knows
+  local values = {}
+  for i = 1, #names do values[i] = tostring(row[names[i]]) end
+  return values
+end
+
+local function dependents(job) -- the jobs that need this one
+  local list = {}
+  for _, id in ipairs(words(job.dependents)) do list[#list + 1] = load_job(job.workspace_id, id) end
+  return list
+end
+
+local function plan_of(job)
+  return load_plan(job.workspace_id, job.plan_id)
+end
+
+local function jobs_of(plan) -- all jobs of a plan, in step order
+  local list = {}
+  for _, id in ipairs(words(plan.job_ids .. ' ' .. plan.child_ids)) do
+    list[#list + 1] = load_job(plan.workspace_id, id)
+  end
+  table.sort(list, function(one, two) return tonumber(one.position) < tonumber(two.position) end)
+  return list
+end
+
+local events = {}
+
+local function note(event, workspace, plan_id, job_id, actor, data) -- leave an event to be appended; data is JSON
+  events[#events + 1] = {
+    type = event, workspace = workspace, plan_id = plan_id, job_id = job_id or '', actor = actor or '', data = data,
+  }
+end
+
+local function note_job(event, job, actor, facts)
+  facts = facts or {}
+  facts.step_id, facts.action_id, facts.status = job.step_id, job.action_id, job.status
+  facts.attempt = tonumber(job.attempts) or 0
+  note(event, job.workspace_id, job.plan_id, job.job_id, actor, cjson.encode(facts))
+end

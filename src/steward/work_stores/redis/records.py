@@ -1,0 +1,307 @@
+"""Records as hashes: what is written of a new one, and how the fields that a script answers with are read.
+
+A field that is not there is None, empty or false. Lists of ids are words; what has a structure is JSON; times are whole
+milliseconds; sealed bytes are kept as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+from pydantic_core import from_json, to_json
+
+from steward.action import Effect, RetryMode
+from steward.approval import Approval, ApprovalStatus
+from steward.clock import from_milliseconds, milliseconds
+from steward.event import Event, EventType, event_id
+from steward.identity import Role
+from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, NewJob
+from steward.plan import PlanRecord, PlanStatus
+
+Fields = dict[str, Any]
+Values = Sequence[bytes | None]
+
+JOB_FIELDS: Final = (
+    *("job_id", "workspace_id", "plan_id", "step_id", "action_id", "actor_id", "status", "held_for"),
+    *("definition_hash", "digest", "depends_on", "effect", "retry", "fence", "attempts", "max_attempts"),
+    *("attempt_budget", "key_valid_ms", "worker_id", "lease_until", "first_dispatched_at", "dispatched_at"),
+    *("cancel_requested", "not_before", "enqueued_at", "started_at", "finished_at", "result", "error", "reason"),
+    *("labels", "result_labels", "authored_after", "parent_step_id", "expanded", "history", "request_id"),
+)
+"""What is answered of a job, in this order. Parameters and sealed results travel in a lease only."""
+PLAN_FIELDS: Final = (
+    *("plan_id", "workspace_id", "actor_id", "status", "digest", "document", "body_sealed", "created_at"),
+    *("expires_at", "request_id", "finished_at", "approval_id", "job_ids"),
+)
+APPROVAL_FIELDS: Final = (
+    *("approval_id", "workspace_id", "plan_id", "job_id", "digest", "status", "reason", "rule", "detail"),
+    *("requested_by", "created_at", "expires_at", "another_person", "approver_role", "decided_by", "decided_at", "comment"),
+)
+_UNREADABLE: Final = JobError("unreadable_record", "Part of this job's record cannot be read; the rest is shown.")
+_log = structlog.get_logger("steward.store")
+
+
+def encode(value: Any) -> str:
+    """Return ``value`` as JSON text."""
+    return to_json(value).decode()
+
+
+def _present(fields: Fields) -> Fields:
+    """Return the fields that say something; flags as 1."""
+    flags = {name: 1 if value is True else value for name, value in fields.items()}
+    return {name: value for name, value in flags.items() if value is not None and value is not False and value != ""}
+
+
+# What is written.
+
+
+def job_fields(job: NewJob, *, status: JobStatus, now: int) -> Fields:
+    """Return the fields of a new job that it brings itself; whoever puts it in place adds where it belongs."""
+    return _present({
+        "job_id": job.job_id,
+        "step_id": job.step_id,
+        "action_id": job.action_id,
+        "status": status.value,
+        "definition_hash": job.definition_hash,
+        "digest": job.digest,
+        "params_sealed": job.params_sealed,
+        "depends_on": " ".join(job.depends_on),
+        "waiting_on": len(job.depends_on) or None,
+        "effect": job.effect.value,
+        "retry": job.retry.value,
+        "attempt_budget": job.max_attempts,
+        "key_valid_ms": round(job.key_valid_s * 1000),
+        "not_before": None if job.not_before is None else milliseconds(job.not_before),
+        "enqueued_at": now,
+        "labels": encode(job.labels) if job.labels else None,
+        "authored_after": " ".join(job.authored_after),
+        "parent_step_id": job.parent_step_id,
+    })
+
+
+def plan_fields(plan: PlanRecord, workspace_id: str, *, status: PlanStatus) -> Fields:
+    """Return the fields of a new plan."""
+    return _present({
+        "plan_id": plan.plan_id,
+        "workspace_id": workspace_id,
+        "actor_id": plan.actor_id,
+        "status": status.value,
+        "digest": plan.digest,
+        "document": encode(plan.document),
+        "body_sealed": plan.body_sealed,
+        "created_at": milliseconds(plan.created_at),
+        "expires_at": None if plan.expires_at is None else milliseconds(plan.expires_at),
+        "request_id": plan.request_id,
+    })
+
+
+def approval_fields(approval: Approval) -> Fields:
+    """Return the fields of a new approval."""
+    return _present({
+        "approval_id": approval.approval_id,
+        "workspace_id": approval.workspace_id,
+        "plan_id": approval.plan_id,
+        "job_id": approval.job_id,
+        "digest": approval.digest,
+        "status": ApprovalStatus.PENDING.value,
+        "reason": approval.reason,
+        "rule": approval.rule,
+        "detail": encode(approval.detail),
+        "requested_by": approval.requested_by,
+        "created_at": milliseconds(approval.created_at),
+        "expires_at": milliseconds(approval.expires_at),
+        "another_person": approval.another_person,
+        "approver_role": None if approval.approver_role is None else approval.approver_role.value,
+    })
+
+
+# What is read.
+
+
+class _Reader:
+    """Gives out a record's fields by name, each in its kind."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, names: Sequence[str], values: Values) -> None:
+        self._fields = dict(zip(names, values, strict=True))
+
+    def text(self, name: str) -> str:
+        return (self._fields[name] or b"").decode()
+
+    def maybe(self, name: str) -> str | None:
+        return self.text(name) or None
+
+    def number(self, name: str) -> int:
+        return int(self._fields[name] or 0)
+
+    def time(self, name: str) -> Any:
+        value = self._fields[name]
+        return from_milliseconds(int(value)) if value else None
+
+    def words(self, name: str) -> tuple[str, ...]:
+        return tuple(self.text(name).split())
+
+    def json(self, name: str, absent: Any = None) -> Any:
+        value = self._fields[name]
+        return from_json(value) if value else absent
+
+    def sealed(self, name: str) -> bytes | None:
+        return self._fields[name] or None
+
+
+def _attempt(item: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        number=item["number"],
+        fence=item["fence"],
+        worker_id=item["worker_id"],
+        started_at=from_milliseconds(item["started_at"]),
+        dispatched_at=None if item["dispatched_at"] is None else from_milliseconds(item["dispatched_at"]),
+        finished_at=from_milliseconds(item["finished_at"]),
+        outcome=item["outcome"],
+        error=None if item["error"] is None else JobError(**item["error"]),
+    )
+
+
+def to_job(values: Values) -> Job:
+    """Return the record of a job as a script answered it."""
+    of = _Reader(JOB_FIELDS, values)
+    error, held_for = of.json("error"), of.maybe("held_for")
+    return Job(
+        job_id=of.text("job_id"),
+        workspace_id=of.text("workspace_id"),
+        plan_id=of.text("plan_id"),
+        step_id=of.text("step_id"),
+        action_id=of.text("action_id"),
+        actor_id=of.text("actor_id"),
+        status=JobStatus(of.text("status")),
+        held_for=None if held_for is None else HeldFor(held_for),
+        definition_hash=of.text("definition_hash"),
+        digest=of.text("digest"),
+        depends_on=of.words("depends_on"),
+        effect=Effect(of.text("effect")),
+        retry=RetryMode(of.text("retry")),
+        effect_key=of.text("job_id"),
+        fence=of.number("fence"),
+        attempts=of.number("attempts"),
+        max_attempts=of.number("max_attempts") or of.number("attempt_budget"),
+        key_valid_s=of.number("key_valid_ms") / 1000,
+        worker_id=of.maybe("worker_id"),
+        lease_until=of.time("lease_until"),
+        first_dispatched_at=of.time("first_dispatched_at"),
+        dispatched_at=of.time("dispatched_at"),
+        cancel_requested=of.text("cancel_requested") != "",
+        not_before=of.time("not_before"),
+        enqueued_at=of.time("enqueued_at") or from_milliseconds(0),
+        started_at=of.time("started_at"),
+        finished_at=of.time("finished_at"),
+        result=of.json("result"),
+        error=None if error is None else JobError(**error),
+        reason=of.maybe("reason"),
+        labels=of.json("labels", {}),
+        result_labels=of.json("result_labels", {}),
+        authored_after=of.words("authored_after"),
+        parent_step_id=of.maybe("parent_step_id"),
+        expanded=of.text("expanded") != "",
+        history=tuple(_attempt(item) for item in of.json("history", [])),
+        request_id=of.text("request_id"),
+    )
+
+
+def shown_job(values: Values) -> Job:
+    """Return the record of a job for a reader; one that is damaged is shown degraded and never hides the others."""
+    try:
+        return to_job(values)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        whole = dict(zip(JOB_FIELDS, values, strict=True))
+        _log.warning("A job's record is damaged.", action="unreadable_record", job_id=str(whole["job_id"]))
+        kept = ("job_id", "workspace_id", "plan_id", "step_id", "action_id", "actor_id", "request_id")
+        safe: dict[str, bytes | None] = {name: _readable(whole[name]) for name in kept}
+        known = {status.value.encode() for status in JobStatus}
+        safe["status"] = whole["status"] if whole["status"] in known else JobStatus.UNKNOWN.value.encode()
+        safe["effect"], safe["retry"] = Effect.WRITE.value.encode(), RetryMode.NONE.value.encode()
+        safe["enqueued_at"] = whole["enqueued_at"] if (whole["enqueued_at"] or b"").isdigit() else None
+        safe["error"] = to_json(_UNREADABLE.as_dict())
+        return to_job([safe.get(name) for name in JOB_FIELDS])
+
+
+def _readable(value: bytes | None) -> bytes:
+    return (value or b"").decode("utf-8", "replace").encode()
+
+
+def to_plan(values: Values, now_ms: int) -> PlanRecord:
+    """Return the record of a plan; a draft past its time reads as expired."""
+    of = _Reader(PLAN_FIELDS, values)
+    status, expires_at = PlanStatus(of.text("status")), of.time("expires_at")
+    unused = status in {PlanStatus.DRAFT, PlanStatus.NEEDS_INPUT}
+    if unused and expires_at is not None and of.number("expires_at") <= now_ms:
+        status = PlanStatus.EXPIRED
+    return PlanRecord(
+        plan_id=of.text("plan_id"),
+        workspace_id=of.text("workspace_id"),
+        actor_id=of.text("actor_id"),
+        status=status,
+        digest=of.text("digest"),
+        document=of.json("document", {}),
+        body_sealed=of.sealed("body_sealed"),
+        created_at=of.time("created_at"),
+        expires_at=expires_at,
+        request_id=of.text("request_id"),
+        finished_at=of.time("finished_at"),
+        approval_id=of.maybe("approval_id"),
+        job_ids=of.words("job_ids"),
+    )
+
+
+def to_approval(values: Values) -> Approval:
+    """Return the record of an approval."""
+    of = _Reader(APPROVAL_FIELDS, values)
+    role = of.maybe("approver_role")
+    return Approval(
+        approval_id=of.text("approval_id"),
+        workspace_id=of.text("workspace_id"),
+        plan_id=of.text("plan_id"),
+        job_id=of.maybe("job_id"),
+        digest=of.text("digest"),
+        status=ApprovalStatus(of.text("status")),
+        reason=of.text("reason"),
+        rule=of.text("rule"),
+        detail=of.json("detail", {}),
+        requested_by=of.text("requested_by"),
+        created_at=of.time("created_at"),
+        expires_at=of.time("expires_at"),
+        another_person=of.text("another_person") != "",
+        approver_role=None if role is None else Role(role),
+        decided_by=of.maybe("decided_by"),
+        decided_at=of.time("decided_at"),
+        comment=of.maybe("comment"),
+    )
+
+
+def to_event(workspace: bytes, number: bytes, fields: Mapping[bytes, bytes]) -> Event:
+    """Return an event: its place in the workspace's log and the fields that stand there."""
+    return Event(
+        event_id=event_id(int(number)),
+        workspace_id=workspace.decode(),
+        type=EventType(fields[b"type"].decode()),
+        at=from_milliseconds(int(fields[b"at"])),
+        actor_id=fields[b"actor_id"].decode() or None,
+        plan_id=fields[b"plan_id"].decode() or None,
+        job_id=fields[b"job_id"].decode() or None,
+        data=from_json(fields[b"data"]),
+        position=int(fields[b"position"]),
+    )
+
+
+_COMMITTED: Final = (b"type", b"at", b"actor_id", b"plan_id", b"job_id", b"data", b"position")
+
+
+def committed_event(values: Sequence[bytes]) -> Event:
+    """Return an event as a script tells what it has appended."""
+    return to_event(values[0], values[1], dict(zip(_COMMITTED, values[2:], strict=True)))
+
+
+def streamed_event(workspace: bytes, entry: Sequence[Any]) -> Event:
+    """Return an event as it stands in the workspace's stream."""
+    pairs = entry[1]
+    return to_event(workspace, entry[0].partition(b"-")[0], dict(zip(pairs[::2], pairs[1::2], strict=True)))

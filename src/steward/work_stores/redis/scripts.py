@@ -1,0 +1,86 @@
+"""The Lua scripts: each transition and each read of more than one key is one file, run by Redis as one operation.
+
+A file says what it is and which shared parts it needs (``-- uses: …``). What is sent is, in this order: the keys and the
+rules of the vocabulary as Lua tables, the shared parts, the file's own text as the function ``verb``, and ``run``, which
+calls it. So keys are spelt in ``keys.py`` alone, and the drawing of states in ``job.py`` alone.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from steward.job import FINAL, MAX_HISTORY, TRANSITIONS
+from steward.plan import MAX_JOBS_PER_PLAN
+from steward.work_store import MAX_DRAFTS
+from steward.work_stores.redis.keys import KEYS
+from steward.work_stores.redis.records import APPROVAL_FIELDS, JOB_FIELDS, PLAN_FIELDS
+
+_FOLDER: Final = Path(__file__).parent / "lua"
+_USES: Final = re.compile(r"^-- uses: ([a-z ]+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script as it is sent."""
+
+    name: str
+    text: str
+    sha: str
+
+
+def _lua(value: Any) -> str:
+    """Return a value of the vocabulary as Lua."""
+    match value:
+        case str():
+            return f"'{value}'"
+        case int():
+            return str(value)
+        case Mapping():
+            return "{" + ",".join(f"{name}={_lua(item)}" for name, item in value.items()) + "}"
+        case _:
+            return "{" + ",".join(_lua(item) for item in value) + "}"
+
+
+def _set(words: Iterable[str]) -> str:
+    return "{" + ",".join(f"{word}=true" for word in sorted(words)) + "}"
+
+
+def _vocabulary() -> str:
+    edges = ",".join(f"{before}={_set(afters)}" for before, afters in TRANSITIONS.items())
+    lines = {
+        "K": _lua(KEYS),
+        "TRANSITIONS": "{" + edges + "}",
+        "FINAL": _set(FINAL),
+        "MAX_HISTORY": _lua(MAX_HISTORY),
+        "MAX_JOBS": _lua(MAX_JOBS_PER_PLAN),
+        "MAX_DRAFTS": _lua(MAX_DRAFTS),
+        "JOB_FIELDS": _lua(JOB_FIELDS),
+        "STATUS_FIELD": _lua(JOB_FIELDS.index("status") + 1),
+        "PLAN_FIELDS": _lua(PLAN_FIELDS),
+        "APPROVAL_FIELDS": _lua(APPROVAL_FIELDS),
+    }
+    return "".join(f"local {name} = {text}\n" for name, text in lines.items())
+
+
+def _shared(part: str) -> str:
+    return (_FOLDER / "shared" / f"{part}.lua").read_text("utf-8")
+
+
+@cache
+def script(name: str) -> Script:
+    """Return the script with this name, put together."""
+    own = (_FOLDER / f"{name}.lua").read_text("utf-8")
+    uses = _USES.search(own)
+    assert uses is not None, f"{name}.lua says nothing about what it uses"
+    parts = "".join(_shared(part) for part in uses[1].split())
+    text = f"{_vocabulary()}{parts}local function verb()\n{own}end\n{_shared('run')}"
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all scripts."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.lua")))

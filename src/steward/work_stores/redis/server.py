@@ -1,0 +1,143 @@
+"""The Redis server behind the engine: connections, scripts, and errors in the words of the house.
+
+A command whose answer was lost is sent again, once or twice, within the two seconds in which a 503 is due; every script
+can be sent twice.
+"""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+from pydantic_core import from_json
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, RedisError
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import TimeoutError as Unanswered
+
+from steward.clock import Clock, milliseconds
+from steward.errors import (
+    AnotherPersonRequired,
+    ApprovalMismatch,
+    ApproverRoleRequired,
+    ConfigurationError,
+    Conflict,
+    IdempotencyKeyReused,
+    IdempotencyMixed,
+    IllegalTransition,
+    NotFound,
+    PlanExpired,
+    StewardError,
+    StoreUnavailable,
+)
+from steward.event import EventSink
+from steward.work_stores.redis.records import committed_event
+from steward.work_stores.redis.scripts import script
+
+_ANSWER_S: Final = 1.8
+"""Longest time for everything that one operation takes, resending included."""
+_CONNECT_S: Final = 0.6
+_READ_S: Final = 1.2
+_CONNECTIONS: Final = 32
+_KEEPALIVE: Final = {socket.TCP_KEEPIDLE: 15, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
+_REFUSALS: Final[dict[str, type[StewardError]]] = {
+    kind.__name__: kind
+    for kind in (
+        *(AnotherPersonRequired, ApprovalMismatch, ApproverRoleRequired, Conflict, IdempotencyKeyReused),
+        *(IdempotencyMixed, IllegalTransition, NotFound, PlanExpired),
+    )
+}
+_log = structlog.get_logger("steward.redis")
+
+
+def refusal(name: bytes, detail: bytes, facts: bytes) -> StewardError:
+    """Return the error that a script's refusal stands for."""
+    known = from_json(facts) if facts else {}
+    code = known.pop("code", None)
+    return _REFUSALS[name.decode()](detail.decode() or None, code=code, facts=known)
+
+
+class Server:
+    """One Redis server, with the clock by which its work is judged and those who hear of what was committed."""
+
+    def __init__(self, url: str, clock: Clock, sinks: Sequence[EventSink] = ()) -> None:
+        """Use the server at ``url``; nothing is sent yet."""
+        self.clock = clock
+        self._sinks = tuple(sinks)
+        retry = Retry(ExponentialBackoff(cap=0.2, base=0.05), 2)
+        common: dict[str, Any] = {
+            "protocol": 2,
+            "retry": retry,
+            "retry_on_error": [Disconnected, Unanswered, BusyLoadingError, ReadOnlyError],
+            "socket_connect_timeout": _CONNECT_S,
+        }
+        if not url.startswith("unix:"):
+            common |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
+        try:
+            self._pool = BlockingConnectionPool.from_url(
+                url, max_connections=_CONNECTIONS, timeout=_ANSWER_S, socket_timeout=_READ_S, **common
+            )
+            self._listening = ConnectionPool.from_url(url, socket_timeout=None, **common)
+        except ValueError as error:
+            raise ConfigurationError("REDIS_URL is not the address of a Redis server: redis://host:6379/0.") from error
+        self._client: Any = Redis(connection_pool=self._pool)
+        self.listener: Any = Redis(connection_pool=self._listening)
+        """A client for blocking reads only: it waits for as long as it takes."""
+
+    @property
+    def now(self) -> int:
+        """The time in milliseconds."""
+        return milliseconds(self.clock.now())
+
+    async def run(self, name: str, *arguments: Any) -> Any:
+        """Run a script and return its answer; sinks have been told of its events by then."""
+        wanted = script(name)
+        given = (self.now, 1 if self._sinks else 0, *arguments)
+        kind, answer, *rest = await self.send("EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given))
+        if kind == b"refused":
+            raise refusal(answer, *rest)
+        for event in map(committed_event, rest[0]) if self._sinks else ():
+            for sink in self._sinks:
+                sink(event)
+        return answer
+
+    async def send(self, *command: Any, instead: tuple[Any, ...] | None = None) -> Any:
+        """Send one command and return its answer; ``instead``: what to send if the server lacks the script."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                try:
+                    return await self._client.execute_command(*command)
+                except NoScriptError:
+                    assert instead is not None
+                    return await self._client.execute_command(*instead)
+        except (RedisError, OSError) as error:
+            raise _translated(error) from error
+
+    async def send_together(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """Send commands one after the other on one connection and return their answers."""
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                return await pipeline.execute()
+        except (RedisError, OSError) as error:
+            raise _translated(error) from error
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+        await self.listener.aclose()
+        await self._pool.disconnect()
+        await self._listening.disconnect()
+
+
+def _translated(error: BaseException) -> StewardError:
+    """Return what the caller is told; what the server said may name keys, so it goes to the log."""
+    if isinstance(error, (Disconnected, Unanswered, OSError)):
+        return StoreUnavailable("Redis cannot be reached, or does not answer in time. Try again shortly.")
+    _log.error("Redis refused an operation.", action="redis_refused", error=str(error)[:200])
+    return StoreUnavailable("Redis refused the operation, so nothing was changed; its reason is in the log.")

@@ -1,0 +1,188 @@
+"""``WorkStore`` over Redis: work of one workspace, for one principal. What each verb does stands in its script."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from steward.approval import Approval, ApprovalStatus, Verdict, role_suffices
+from steward.event import event_id as id_of_event
+from steward.event import event_sequence
+from steward.identity import Principal, Role
+from steward.ids import IdFactory
+from steward.job import Job, JobError, JobStatus
+from steward.plan import PlanRecord, PlanStatus
+from steward.redaction import redact_text
+from steward.work_pages import ApprovalPage, EventPage, JobPage, PlanPage
+from steward.work_store import IdempotencyClaim, Listener, Submission, Submitted
+from steward.work_stores.redis.bells import Bells
+from steward.work_stores.redis.keys import key
+from steward.work_stores.redis.records import (
+    APPROVAL_FIELDS,
+    JOB_FIELDS,
+    PLAN_FIELDS,
+    encode,
+    shown_job,
+    streamed_event,
+    to_approval,
+    to_job,
+    to_plan,
+)
+from steward.work_stores.redis.server import Server
+from steward.work_stores.redis.submissions import draft_arguments, name_arguments, submit_arguments, submitted
+
+_SAID: Final = {Verdict.APPROVE: ApprovalStatus.APPROVED, Verdict.REJECT: ApprovalStatus.REJECTED}
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What both faces share."""
+
+    server: Server
+    bells: Bells
+    ids: IdFactory
+
+
+class RedisWorkStore:
+    """``WorkStore`` over Redis; see the contract for what each verb promises."""
+
+    def __init__(self, shared: Shared, principal: Principal) -> None:
+        """Open for ``principal``."""
+        self._server = shared.server
+        self._bells = shared.bells
+        self._ids = shared.ids
+        self._principal = principal
+
+    @property
+    def principal(self) -> Principal:
+        """Whom it was opened for."""
+        return self._principal
+
+    @property
+    def _workspace(self) -> str:
+        return self._principal.workspace_id
+
+    async def _meddle(self, verb: str, subject: str, *arguments: Any) -> Any:
+        """Run what a person asked for; the call has a name of its own, so that it can be sent twice."""
+        call = self._ids.new("call")
+        return await self._server.run(verb, self._workspace, subject, self._principal.actor_id, call, *arguments)
+
+    async def draft(self, plan: PlanRecord) -> None:
+        """Keep a plan that nobody has executed."""
+        await self._server.run("draft", *draft_arguments(self._principal, plan))
+
+    async def submit(self, submission: Submission) -> Submitted:
+        """Put a submission in place, or return the original."""
+        return submitted(
+            await self._server.run("submit", *submit_arguments(self._principal, submission, self._server.now))
+        )
+
+    async def find(self, claims: Sequence[IdempotencyClaim]) -> Submitted | None:
+        """Return the original of a request by its claims alone."""
+        found = await self._server.run("find", self._workspace, *name_arguments(claims))
+        return submitted(found) if found else None
+
+    async def decide_approval(self, approval_id: str, digest: str, verdict: Verdict, comment: str | None) -> Approval:
+        """Record a decision once and act on it."""
+        roles = " ".join(role for role in Role if role_suffices(self._principal.roles, role))
+        said = "" if comment is None else redact_text(comment)
+        answer = await self._server.run(
+            "decide_approval",
+            *(self._workspace, approval_id, self._principal.actor_id, digest, _SAID[verdict].value),
+            *(said, int(comment is not None), roles),
+        )
+        return to_approval(answer)
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """Cancel a job."""
+        return to_job(await self._meddle("cancel_job", job_id))
+
+    async def cancel_plan(self, plan_id: str) -> PlanRecord:
+        """Cancel a plan."""
+        return to_plan(await self._meddle("cancel_plan", plan_id), self._server.now)
+
+    async def retry_job(self, job_id: str) -> Job:
+        """Try a failed job again."""
+        return to_job(await self._meddle("retry_job", job_id))
+
+    async def resolve_job(self, job_id: str, outcome: Literal["completed", "failed"], note: str) -> Job:
+        """Settle an unknown outcome by hand."""
+        note = redact_text(note)
+        result = encode({"resolved": "completed", "note": note})
+        error = encode(JobError("resolved_failed", note).as_dict())
+        return to_job(await self._meddle("resolve_job", job_id, int(outcome == "completed"), result, error))
+
+    async def _one(self, kind: str, subject: str, names: Sequence[str]) -> Sequence[bytes | None] | None:
+        values = await self._server.send("HMGET", key(kind, self._workspace, subject), *names)
+        return None if values[0] is None else values
+
+    async def get_plan(self, plan_id: str) -> PlanRecord | None:
+        """Return one plan."""
+        found = await self._one("plan", plan_id, PLAN_FIELDS)
+        return None if found is None else to_plan(found, self._server.now)
+
+    async def get_job(self, job_id: str) -> Job | None:
+        """Return one job."""
+        found = await self._one("job", job_id, JOB_FIELDS)
+        return None if found is None else shown_job(found)
+
+    async def get_approval(self, approval_id: str) -> Approval | None:
+        """Return one approval."""
+        found = await self._one("approval", approval_id, APPROVAL_FIELDS)
+        return None if found is None else to_approval(found)
+
+    async def plan_jobs(self, plan_id: str) -> tuple[Job, ...]:
+        """Return a plan's jobs in step order."""
+        return tuple(map(shown_job, await self._server.run("plan_members", self._workspace, plan_id, "jobs")))
+
+    async def plan_approvals(self, plan_id: str) -> tuple[Approval, ...]:
+        """Return the approvals of a plan and of its steps."""
+        found = await self._server.run("plan_members", self._workspace, plan_id, "approvals")
+        return tuple(map(to_approval, found))
+
+    async def list_jobs(
+        self, *, limit: int, after: str | None = None, status: JobStatus | None = None, plan_id: str | None = None
+    ) -> JobPage:
+        """Return a page of jobs, newest first."""
+        page = (self._workspace, after or "", limit + 1, status or "", plan_id or "")
+        depth, *found = await self._server.run("list_jobs", *page)
+        jobs = tuple(map(shown_job, found[:limit]))
+        return JobPage(
+            jobs=jobs, next_after=jobs[-1].job_id if len(found) > limit else None, queue_depth=int(depth)
+        )
+
+    async def list_plans(self, *, limit: int, after: str | None = None, status: PlanStatus | None = None) -> PlanPage:
+        """Return a page of plans, newest first."""
+        found = await self._server.run("list_plans", self._workspace, after or "", limit + 1, status or "")
+        plans = tuple(to_plan(values, self._server.now) for values in found[:limit])
+        return PlanPage(plans=plans, next_after=plans[-1].plan_id if len(found) > limit else None)
+
+    async def list_approvals(
+        self, *, limit: int, after: str | None = None, status: ApprovalStatus = ApprovalStatus.PENDING
+    ) -> ApprovalPage:
+        """Return a page of approvals, newest first."""
+        found = await self._server.run("list_approvals", self._workspace, after or "", limit + 1, status.value)
+        approvals = tuple(map(to_approval, found[:limit]))
+        return ApprovalPage(
+            approvals=approvals, next_after=approvals[-1].approval_id if len(found) > limit else None
+        )
+
+    async def queue_depth(self) -> int:
+        """Return how many jobs are ready."""
+        return await self._server.send("ZCARD", key("jobs_in", self._workspace, JobStatus.PENDING.value))
+
+    async def events_after(self, event_id: str | None, *, limit: int, plan_id: str | None = None) -> EventPage:
+        """Return events after one of them."""
+        start = event_sequence(event_id)
+        page = (self._workspace, "" if start is None else start, limit, plan_id or "")
+        newest, floor, *found = await self._server.run("events_after", *page)
+        if start is None:
+            return EventPage(events=(), gap=False, last_event_id=id_of_event(int(newest)))
+        events = tuple(streamed_event(self._workspace.encode(), entry) for entry in found[0])
+        full = len(events) == limit
+        last = events[-1].event_id if full else id_of_event(max(int(newest), start))
+        return EventPage(events=events, gap=start < int(floor) or start > int(newest), last_event_id=last)
+
+    def listen(self) -> AbstractContextManager[Listener]:
+        """Return a listener for new events."""
+        return self._bells.listen(key("events_bell", self._workspace))

