@@ -135,9 +135,7 @@ class RedisBackend:
         """Open an engine on this database."""
         from steward.work_stores.redis import open_redis_engine
 
-        return open_redis_engine(
-            self._server.url(self._database), clock=clock, ids=ids, safety="fast", sinks=sinks
-        )
+        return open_redis_engine(self._server.url(self._database), clock=clock, ids=ids, safety="fast", sinks=sinks)
 
     def holds(self, marker: str) -> bool:
         """Look through every key and whatever it holds on a connection of our own."""

@@ -86,10 +86,12 @@ class RedisDispatcher:
         """End attempts: all in one call, but for expansions, which may be refused and stand alone."""
         plain = [one for one in settlements if not isinstance(one.outcome, Expanded)]
         answers = iter(await self._end(plain) if plain else ())
-        return tuple([
-            await self._expand(one.ref, one.outcome) if isinstance(one.outcome, Expanded) else next(answers)
-            for one in settlements
-        ])
+        return tuple(
+            [
+                await self._expand(one.ref, one.outcome) if isinstance(one.outcome, Expanded) else next(answers)
+                for one in settlements
+            ]
+        )
 
     async def _expand(self, ref: LeaseRef, outcome: Expanded) -> Answer:
         children = expansion_arguments(outcome, self._server.now)

@@ -43,5 +43,5 @@ KEYS: Final[dict[str, str]] = {
 
 
 def key(name: str, *parts: str) -> str:
-    """Return the key with this name for a workspace, an id…"""
+    """Return the key with this name, for a workspace and an id or whatever else it has in it."""
     return KEYS[name] % parts

@@ -35,7 +35,16 @@ PLAN_FIELDS: Final = (
 )
 APPROVAL_FIELDS: Final = (
     *("approval_id", "workspace_id", "plan_id", "job_id", "digest", "status", "reason", "rule", "detail"),
-    *("requested_by", "created_at", "expires_at", "another_person", "approver_role", "decided_by", "decided_at", "comment"),
+    *(
+        "requested_by",
+        "created_at",
+        "expires_at",
+        "another_person",
+        "approver_role",
+        "decided_by",
+        "decided_at",
+        "comment",
+    ),
 )
 _UNREADABLE: Final = JobError("unreadable_record", "Part of this job's record cannot be read; the rest is shown.")
 _log = structlog.get_logger("steward.store")
@@ -57,62 +66,68 @@ def _present(fields: Fields) -> Fields:
 
 def job_fields(job: NewJob, *, status: JobStatus, now: int) -> Fields:
     """Return the fields of a new job that it brings itself; whoever puts it in place adds where it belongs."""
-    return _present({
-        "job_id": job.job_id,
-        "step_id": job.step_id,
-        "action_id": job.action_id,
-        "status": status.value,
-        "definition_hash": job.definition_hash,
-        "digest": job.digest,
-        "params_sealed": job.params_sealed,
-        "depends_on": " ".join(job.depends_on),
-        "waiting_on": len(job.depends_on) or None,
-        "effect": job.effect.value,
-        "retry": job.retry.value,
-        "attempt_budget": job.max_attempts,
-        "key_valid_ms": round(job.key_valid_s * 1000),
-        "not_before": None if job.not_before is None else milliseconds(job.not_before),
-        "enqueued_at": now,
-        "labels": encode(job.labels) if job.labels else None,
-        "authored_after": " ".join(job.authored_after),
-        "parent_step_id": job.parent_step_id,
-    })
+    return _present(
+        {
+            "job_id": job.job_id,
+            "step_id": job.step_id,
+            "action_id": job.action_id,
+            "status": status.value,
+            "definition_hash": job.definition_hash,
+            "digest": job.digest,
+            "params_sealed": job.params_sealed,
+            "depends_on": " ".join(job.depends_on),
+            "waiting_on": len(job.depends_on) or None,
+            "effect": job.effect.value,
+            "retry": job.retry.value,
+            "attempt_budget": job.max_attempts,
+            "key_valid_ms": round(job.key_valid_s * 1000),
+            "not_before": None if job.not_before is None else milliseconds(job.not_before),
+            "enqueued_at": now,
+            "labels": encode(job.labels) if job.labels else None,
+            "authored_after": " ".join(job.authored_after),
+            "parent_step_id": job.parent_step_id,
+        }
+    )
 
 
 def plan_fields(plan: PlanRecord, workspace_id: str, *, status: PlanStatus) -> Fields:
     """Return the fields of a new plan."""
-    return _present({
-        "plan_id": plan.plan_id,
-        "workspace_id": workspace_id,
-        "actor_id": plan.actor_id,
-        "status": status.value,
-        "digest": plan.digest,
-        "document": encode(plan.document),
-        "body_sealed": plan.body_sealed,
-        "created_at": milliseconds(plan.created_at),
-        "expires_at": None if plan.expires_at is None else milliseconds(plan.expires_at),
-        "request_id": plan.request_id,
-    })
+    return _present(
+        {
+            "plan_id": plan.plan_id,
+            "workspace_id": workspace_id,
+            "actor_id": plan.actor_id,
+            "status": status.value,
+            "digest": plan.digest,
+            "document": encode(plan.document),
+            "body_sealed": plan.body_sealed,
+            "created_at": milliseconds(plan.created_at),
+            "expires_at": None if plan.expires_at is None else milliseconds(plan.expires_at),
+            "request_id": plan.request_id,
+        }
+    )
 
 
 def approval_fields(approval: Approval) -> Fields:
     """Return the fields of a new approval."""
-    return _present({
-        "approval_id": approval.approval_id,
-        "workspace_id": approval.workspace_id,
-        "plan_id": approval.plan_id,
-        "job_id": approval.job_id,
-        "digest": approval.digest,
-        "status": ApprovalStatus.PENDING.value,
-        "reason": approval.reason,
-        "rule": approval.rule,
-        "detail": encode(approval.detail),
-        "requested_by": approval.requested_by,
-        "created_at": milliseconds(approval.created_at),
-        "expires_at": milliseconds(approval.expires_at),
-        "another_person": approval.another_person,
-        "approver_role": None if approval.approver_role is None else approval.approver_role.value,
-    })
+    return _present(
+        {
+            "approval_id": approval.approval_id,
+            "workspace_id": approval.workspace_id,
+            "plan_id": approval.plan_id,
+            "job_id": approval.job_id,
+            "digest": approval.digest,
+            "status": ApprovalStatus.PENDING.value,
+            "reason": approval.reason,
+            "rule": approval.rule,
+            "detail": encode(approval.detail),
+            "requested_by": approval.requested_by,
+            "created_at": milliseconds(approval.created_at),
+            "expires_at": milliseconds(approval.expires_at),
+            "another_person": approval.another_person,
+            "approver_role": None if approval.approver_role is None else approval.approver_role.value,
+        }
+    )
 
 
 # What is read.

@@ -40,7 +40,6 @@ from steward.work_stores.redis.scripts import script
 _ANSWER_S: Final = 1.8
 """Longest time for everything that one operation takes, resending included."""
 _CONNECT_S: Final = 0.6
-_READ_S: Final = 1.2
 _CONNECTIONS: Final = 32
 _KEEPALIVE: Final = {socket.TCP_KEEPIDLE: 15, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
 _REFUSALS: Final[dict[str, type[StewardError]]] = {
@@ -73,14 +72,13 @@ class Server:
             "retry": retry,
             "retry_on_error": [Disconnected, Unanswered, BusyLoadingError, ReadOnlyError],
             "socket_connect_timeout": _CONNECT_S,
+            "socket_timeout": None,  # one limit for all of an operation is ours; theirs would swallow cancellations
         }
         if not url.startswith("unix:"):
             common |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
         try:
-            self._pool = BlockingConnectionPool.from_url(
-                url, max_connections=_CONNECTIONS, timeout=_ANSWER_S, socket_timeout=_READ_S, **common
-            )
-            self._listening = ConnectionPool.from_url(url, socket_timeout=None, **common)
+            self._pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=_ANSWER_S, **common)
+            self._listening = ConnectionPool.from_url(url, **common)
         except ValueError as error:
             raise ConfigurationError("REDIS_URL is not the address of a Redis server: redis://host:6379/0.") from error
         self._client: Any = Redis(connection_pool=self._pool)
@@ -96,7 +94,9 @@ class Server:
         """Run a script and return its answer; sinks have been told of its events by then."""
         wanted = script(name)
         given = (self.now, 1 if self._sinks else 0, *arguments)
-        kind, answer, *rest = await self.send("EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given))
+        kind, answer, *rest = await self.send(
+            "EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given)
+        )
         if kind == b"refused":
             raise refusal(answer, *rest)
         for event in map(committed_event, rest[0]) if self._sinks else ():

@@ -147,9 +147,7 @@ class RedisWorkStore:
         page = (self._workspace, after or "", limit + 1, status or "", plan_id or "")
         depth, *found = await self._server.run("list_jobs", *page)
         jobs = tuple(map(shown_job, found[:limit]))
-        return JobPage(
-            jobs=jobs, next_after=jobs[-1].job_id if len(found) > limit else None, queue_depth=int(depth)
-        )
+        return JobPage(jobs=jobs, next_after=jobs[-1].job_id if len(found) > limit else None, queue_depth=int(depth))
 
     async def list_plans(self, *, limit: int, after: str | None = None, status: PlanStatus | None = None) -> PlanPage:
         """Return a page of plans, newest first."""
@@ -163,9 +161,7 @@ class RedisWorkStore:
         """Return a page of approvals, newest first."""
         found = await self._server.run("list_approvals", self._workspace, after or "", limit + 1, status.value)
         approvals = tuple(map(to_approval, found[:limit]))
-        return ApprovalPage(
-            approvals=approvals, next_after=approvals[-1].approval_id if len(found) > limit else None
-        )
+        return ApprovalPage(approvals=approvals, next_after=approvals[-1].approval_id if len(found) > limit else None)
 
     async def queue_depth(self) -> int:
         """Return how many jobs are ready."""
