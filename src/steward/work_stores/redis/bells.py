@@ -7,11 +7,15 @@ connection was lost, its listeners are woken, since something may have been said
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from redis.exceptions import RedisError
 
+from steward.work_stores.redis.keys import key
+
+_ALWAYS: Final = key("work_bell").encode()
+"""What every process hears: that jobs are ready."""
 _AGAIN_S: Final = (0.05, 1.0)
 """How long to wait before connecting anew: at first, and at most."""
 
@@ -39,9 +43,10 @@ class _Listener:
 class Bells:
     """The channels that this process listens to. Use from one event loop."""
 
-    def __init__(self, client: Any) -> None:
-        """Take a client whose reads may wait for ever."""
+    def __init__(self, client: Any, own: bytes) -> None:
+        """Take a client whose reads may wait for ever, and what this engine's own bells say: it need not hear itself."""
         self._client = client
+        self._own = own
         self._listeners: dict[bytes, set[_Listener]] = {}
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -52,8 +57,6 @@ class Bells:
         listener, name = _Listener(), channel.encode()
         self._listeners.setdefault(name, set()).add(listener)
         self._changed.set()
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._hear())
         try:
             yield listener
         finally:
@@ -62,37 +65,50 @@ class Bells:
                 del self._listeners[name]
             self._changed.set()
 
+    def ring(self, channels: Iterable[bytes]) -> None:
+        """Wake those who listen here; others are woken by the script that this comes from."""
+        for channel in channels:
+            for listener in self._listeners.get(channel, ()):
+                listener.ring()
+
+    async def open(self) -> None:
+        """Connect, and return once what everybody listens to is heard."""
+        connection = self._client.pubsub()
+        await connection.subscribe(_ALWAYS)
+        await connection.get_message(timeout=None)
+        self._task = asyncio.get_running_loop().create_task(self._hear(connection))
+
     async def aclose(self) -> None:
         """Stop hearing."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _hear(self) -> None:
+    async def _hear(self, connection: Any) -> None:
         """Follow the channels for as long as the engine is open, over every loss of the connection."""
-        pause_s = _AGAIN_S[0]
+        pause_s, joined = _AGAIN_S[0], {_ALWAYS}
         while True:
-            connection = self._client.pubsub()
-            joining: asyncio.Task[None] | None = None
+            joining = asyncio.create_task(self._keep_joined(connection, joined))
             try:
-                await self._join(connection, set())
-                joining = asyncio.create_task(self._keep_joined(connection))
                 async for message in connection.listen():
                     pause_s = _AGAIN_S[0]
-                    if message["type"] in {"message", "subscribe"}:
-                        self._sound(message["channel"])
+                    if message["type"] == "subscribe" or (
+                        message["type"] == "message" and message["data"] != self._own
+                    ):
+                        self.ring([message["channel"]])
             except (RedisError, OSError):
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _AGAIN_S[1])
             finally:
-                if joining is not None:
-                    joining.cancel()
-                    await asyncio.gather(joining, return_exceptions=True)
+                joining.cancel()
+                await asyncio.gather(joining, return_exceptions=True)
                 with contextlib.suppress(RedisError, OSError):
                     await connection.aclose()
+            connection, joined = self._client.pubsub(), set[bytes]()
+            with contextlib.suppress(RedisError, OSError):
+                joined = await self._join(connection, joined)
 
-    async def _keep_joined(self, connection: Any) -> None:
-        joined = set(self._listeners)
+    async def _keep_joined(self, connection: Any, joined: set[bytes]) -> None:
         while True:
             await self._changed.wait()
             joined = await self._join(connection, joined)
@@ -106,10 +122,3 @@ class Bells:
         if old := joined - wanted:
             await connection.unsubscribe(*old)
         return wanted
-
-    def _sound(self, channel: bytes) -> None:
-        for listener in self._listeners.get(channel, ()):
-            listener.ring()
-
-
-_ALWAYS: Final = b"ai:bell:work"

@@ -7,22 +7,28 @@ from typing import Any, Final
 
 from steward.action import Effect, RetryMode
 from steward.approval import Approval
+from steward.caps import NO_CAPS, Caps
 from steward.clock import from_milliseconds
 from steward.event import Event
 from steward.identity import Principal
 from steward.job import LEASE_S, Expanded, HeldFor, Job, after_lost_lease
+from steward.plan import PlanRecord
+from steward.spending import NO_SPENDING, Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement, Swept
 from steward.work_stores.redis.durability import Durability
 from steward.work_stores.redis.keys import key
-from steward.work_stores.redis.records import approval_fields, streamed_event, to_job
+from steward.work_stores.redis.records import approval_fields, streamed_event, to_job, to_plan
 from steward.work_stores.redis.store import RedisWorkStore, Shared
 from steward.work_stores.redis.submissions import (
+    caps_arguments,
     expansion_arguments,
     flat,
     labels_of,
     moment_of,
     outcome_arguments,
+    spending_arguments,
 )
+from steward.workspace import MAX_WINDOW_S
 
 _LEASE_MS: Final = round(timedelta(seconds=LEASE_S) / timedelta(milliseconds=1))
 _BATCH: Final = 200
@@ -31,12 +37,18 @@ _DAY_MS: Final = 24 * 3600 * 1000
 
 
 def _answer(values: Sequence[Any]) -> Answer:
-    """Return a script's answer about one lease: a record, or the one word that refuses it."""
-    return Refused(values[0].decode()) if len(values) == 1 else Granted(to_job(values))
+    """Return a script's answer about one lease: a record, or why it is refused and perhaps until when."""
+    match values:
+        case [reason]:
+            return Refused(reason.decode())
+        case [reason, detail, retry_at]:
+            return Refused(reason.decode(), detail.decode(), moment_of(retry_at))
+        case _:
+            return Granted(to_job(values))
 
 
-def _named(refs: Sequence[LeaseRef]) -> tuple[Any, ...]:
-    return (len(refs), *(part for ref in refs for part in (ref.workspace_id, ref.job_id, ref.fence)))
+def _name(ref: LeaseRef) -> tuple[Any, ...]:
+    return (ref.workspace_id, ref.job_id, ref.fence)
 
 
 class RedisDispatcher:
@@ -52,10 +64,11 @@ class RedisDispatcher:
     def _lease_end(self) -> int:
         return self._server.now + _LEASE_MS
 
-    async def claim(self, worker_id: str, *, limit: int) -> Claimed:
-        """Take ready jobs, fairly between workspaces."""
+    async def claim(self, worker_id: str, *, limit: int, caps: Mapping[str, Caps] = NO_CAPS) -> Claimed:
+        """Take ready jobs, fairly between workspaces and within their caps."""
         claim_id = self._shared.ids.new("claim")
-        next_at, *taken = await self._server.run("claim", worker_id, claim_id, limit, self._lease_end)
+        rules = caps_arguments(caps, self._server.now)
+        next_at, *taken = await self._server.run("claim", worker_id, claim_id, limit, self._lease_end, *rules)
         return Claimed(leases=tuple(self._lease(*one) for one in taken), next_at=moment_of(next_at))
 
     def _lease(self, record: Sequence[Any], params_sealed: bytes, inputs: Sequence[bytes]) -> Lease:
@@ -70,9 +83,13 @@ class RedisDispatcher:
             store=RedisWorkStore(self._shared, actor),
         )
 
-    async def dispatch(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
-        """Record that effects may now happen; one that nobody could repeat waits until that is on disk."""
-        answers = tuple(map(_answer, await self._server.run("dispatch", self._lease_end, *_named(refs))))
+    async def dispatch(
+        self, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending] = NO_SPENDING
+    ) -> tuple[Answer, ...]:
+        """Record that effects may now happen, and reserve what they take; one that nobody could repeat waits for the disk."""
+        each = ((*_name(ref), *spending_arguments(spends.get(ref))) for ref in refs)
+        told = await self._server.run("dispatch", self._lease_end, len(refs), *(part for one in each for part in one))
+        answers = tuple(map(_answer, told))
         granted = [answer.job for answer in answers if isinstance(answer, Granted)]
         if any(job.effect is Effect.WRITE and job.retry is RetryMode.NONE for job in granted):
             await self._durability.settle()
@@ -80,7 +97,8 @@ class RedisDispatcher:
 
     async def renew(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
         """Extend leases."""
-        return tuple(map(_answer, await self._server.run("renew", self._lease_end, *_named(refs))))
+        named = (part for ref in refs for part in _name(ref))
+        return tuple(map(_answer, await self._server.run("renew", self._lease_end, len(refs), *named)))
 
     async def settle(self, settlements: Sequence[Settlement]) -> tuple[Answer, ...]:
         """End attempts: all in one call, but for expansions, which may be refused and stand alone."""
@@ -95,22 +113,18 @@ class RedisDispatcher:
 
     async def _expand(self, ref: LeaseRef, outcome: Expanded) -> Answer:
         children = expansion_arguments(outcome, self._server.now)
-        (told,) = await self._server.run("expand", ref.workspace_id, ref.job_id, ref.fence, *children)
+        (told,) = await self._server.run("expand", *_name(ref), *children)
         return _answer(told)
 
     async def _end(self, settlements: Sequence[Settlement], *, lost: bool = False) -> tuple[Answer, ...]:
-        each = (
-            (one.ref.workspace_id, one.ref.job_id, one.ref.fence, *outcome_arguments(one.outcome))
-            for one in settlements
-        )
+        each = ((*_name(one.ref), *outcome_arguments(one.outcome)) for one in settlements)
         told = await self._server.run("settle", int(lost), len(settlements), *(part for one in each for part in one))
         return tuple(map(_answer, told))
 
     async def hold(self, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Approval | None) -> Answer:
         """Put a claimed job aside."""
         asked = {} if approval is None else approval_fields(approval)
-        lease = (ref.workspace_id, ref.job_id, ref.fence)
-        (told,) = await self._server.run("hold", *lease, held_for.value, reason, *flat(asked))
+        (told,) = await self._server.run("hold", *_name(ref), held_for.value, reason, *flat(asked))
         return _answer(told)
 
     async def sweep(self) -> Swept:
@@ -128,12 +142,13 @@ class RedisDispatcher:
         ref = LeaseRef(job.workspace_id, job.job_id, job.fence)
         return Settlement(ref, after_lost_lease(job, from_milliseconds(self._server.now)))
 
-    async def purge(self, retention_s: int) -> int:
+    async def purge(self, retention_s: int, *, archived: int | None = None) -> int:
         """Delete plans that ended long ago."""
         gone = 0
         now = self._server.now
         before = (now - max(retention_s * 1000, _DAY_MS), now - _DAY_MS)
-        while batch := await self._server.run("purge", *before, _PURGED_AT_ONCE, ""):
+        read, spent = "" if archived is None else archived, now - MAX_WINDOW_S * 1000
+        while batch := await self._server.run("purge", *before, _PURGED_AT_ONCE, read, spent):
             gone += batch
         return gone
 
@@ -148,6 +163,15 @@ class RedisDispatcher:
         found = await self._server.run("all_events_after", position, limit)
         return tuple(streamed_event(workspace, entry) for workspace, entry in found)
 
+    def hear_events(self) -> AbstractContextManager[Listener]:
+        """Return a listener for events."""
+        return self._server.bells.listen(key("all_events_bell"))
+
+    async def plans(self, plan_ids: Sequence[str]) -> tuple[PlanRecord, ...]:
+        """Return some plans, of whatever workspace."""
+        found = await self._server.run("plans", len(plan_ids), *plan_ids)
+        return tuple(to_plan(values, self._server.now) for values in found)
+
     def listen(self) -> AbstractContextManager[Listener]:
         """Return a listener for ready jobs."""
-        return self._shared.bells.listen(key("work_bell"))
+        return self._server.bells.listen(key("work_bell"))

@@ -7,7 +7,6 @@ from steward.clock import Clock
 from steward.event import EventSink
 from steward.identity import Principal
 from steward.ids import IdFactory
-from steward.work_stores.redis.bells import Bells
 from steward.work_stores.redis.dispatcher import RedisDispatcher
 from steward.work_stores.redis.durability import Durability, EffectSafety, open_durability
 from steward.work_stores.redis.server import Server
@@ -45,9 +44,8 @@ async def open_redis_engine(
     Raises ``ConfigurationError`` for a server that would lose work, ``StoreUnavailable`` for one that is away.
     """
     server = Server(url, clock, sinks)
-    bells = Bells(server.listener)
     try:
-        yield RedisWorkEngine(Shared(server, bells, ids), await open_durability(server, safety))
+        await server.open()
+        yield RedisWorkEngine(Shared(server, ids), await open_durability(server, safety))
     finally:
-        await bells.aclose()
         await server.aclose()

@@ -1,6 +1,6 @@
 """Every key and channel of the Redis engine, by name. No other module and no script spells one: scripts are given these.
 
-``%s`` stands for the workspace, and then for an id, a status or a name. Nothing but jobs begins with ``ai:job:``, and
+``%s`` stands for the workspace, and then for an id, a status, an action or a name. Nothing but jobs begins with ``ai:job:``, and
 nothing at all with ``ai:jobs:``, so that whoever looks for jobs by pattern finds jobs.
 """
 
@@ -19,8 +19,18 @@ KEYS: Final[dict[str, str]] = {
     "plans": "ai:index:plans:%s",
     "plans_in": "ai:index:plans:%s:%s",
     "approvals_in": "ai:index:approvals:%s:%s",
-    # Derived: the rotating line of workspaces that have ready jobs, a list.
+    "home": "ai:home:plans",  # a hash: which workspace a plan belongs to, for the installation's own readers
+    # Derived: the rotating line of workspaces that have ready jobs, a list; and within one, the ready jobs of each action.
     "ring": "ai:queue:pending",
+    "ready": "ai:ready:%s:%s",
+    "ready_actions": "ai:ready:%s",
+    # What caps and budgets count: running jobs by action, claims of the last minute, and what was spent, by whom, on what.
+    "running": "ai:running:%s",
+    "starts": "ai:starts:%s",
+    "spendings": "ai:spendings:%s:%s",
+    "units": "ai:units:%s:%s",
+    "promises": "ai:promises:%s:%s",
+    "budgets": "ai:budgets",
     # Derived: what will happen by itself, by time. Members are "workspace id", but for `due`, which has workspaces.
     "scheduled": "ai:scheduled:%s",
     "due": "ai:due",
@@ -39,6 +49,7 @@ KEYS: Final[dict[str, str]] = {
     # Channels, on which nothing is kept.
     "work_bell": "ai:bell:work",
     "events_bell": "ai:bell:events:%s",
+    "all_events_bell": "ai:bell:events",
 }
 
 

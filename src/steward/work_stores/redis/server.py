@@ -5,6 +5,7 @@ can be sent twice.
 """
 
 import asyncio
+import secrets
 import socket
 from collections.abc import Sequence
 from typing import Any, Final
@@ -34,6 +35,7 @@ from steward.errors import (
     StoreUnavailable,
 )
 from steward.event import EventSink
+from steward.work_stores.redis.bells import Bells
 from steward.work_stores.redis.records import committed_event
 from steward.work_stores.redis.scripts import script
 
@@ -82,8 +84,19 @@ class Server:
         except ValueError as error:
             raise ConfigurationError("REDIS_URL is not the address of a Redis server: redis://host:6379/0.") from error
         self._client: Any = Redis(connection_pool=self._pool)
-        self.listener: Any = Redis(connection_pool=self._listening)
-        """A client for blocking reads only: it waits for as long as it takes."""
+        self._listener: Any = Redis(connection_pool=self._listening)
+        self._name = secrets.token_hex(4)
+        self.bells = Bells(self._listener, self._name.encode())
+        """Wake those who wait, on a connection of their own that waits for as long as it takes."""
+
+    async def open(self) -> None:
+        """Connect; raise ``StoreUnavailable`` if the server is away."""
+        await self.send("PING")
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await self.bells.open()
+        except (RedisError, OSError) as error:
+            raise _translated(error) from error
 
     @property
     def now(self) -> int:
@@ -93,15 +106,18 @@ class Server:
     async def run(self, name: str, *arguments: Any) -> Any:
         """Run a script and return its answer; sinks have been told of its events by then."""
         wanted = script(name)
-        given = (self.now, 1 if self._sinks else 0, *arguments)
+        asked_by = structlog.contextvars.get_contextvars().get("request_id", "")
+        given = (self.now, 1 if self._sinks else 0, self._name, asked_by, *arguments)
         kind, answer, *rest = await self.send(
             "EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given)
         )
         if kind == b"refused":
             raise refusal(answer, *rest)
-        for event in map(committed_event, rest[0]) if self._sinks else ():
+        events, rung = rest
+        for event in map(committed_event, events) if self._sinks else ():
             for sink in self._sinks:
                 sink(event)
+        self.bells.ring(rung)
         return answer
 
     async def send(self, *command: Any, instead: tuple[Any, ...] | None = None) -> Any:
@@ -129,8 +145,9 @@ class Server:
 
     async def aclose(self) -> None:
         """Close every connection."""
+        await self.bells.aclose()
         await self._client.aclose()
-        await self.listener.aclose()
+        await self._listener.aclose()
         await self._pool.disconnect()
         await self._listening.disconnect()
 

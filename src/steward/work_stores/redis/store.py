@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from steward.approval import Approval, ApprovalStatus, Verdict, role_suffices
+from steward.caps import NO_BUDGETS, Activity, Budgets, Start
+from steward.clock import from_milliseconds
 from steward.event import event_id as id_of_event
 from steward.event import event_sequence
 from steward.identity import Principal, Role
@@ -15,7 +17,6 @@ from steward.plan import PlanRecord, PlanStatus
 from steward.redaction import redact_text
 from steward.work_pages import ApprovalPage, EventPage, JobPage, PlanPage
 from steward.work_store import IdempotencyClaim, Listener, Submission, Submitted
-from steward.work_stores.redis.bells import Bells
 from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.records import (
     APPROVAL_FIELDS,
@@ -39,7 +40,6 @@ class Shared:
     """What both faces share."""
 
     server: Server
-    bells: Bells
     ids: IdFactory
 
 
@@ -49,7 +49,6 @@ class RedisWorkStore:
     def __init__(self, shared: Shared, principal: Principal) -> None:
         """Open for ``principal``."""
         self._server = shared.server
-        self._bells = shared.bells
         self._ids = shared.ids
         self._principal = principal
 
@@ -179,6 +178,19 @@ class RedisWorkStore:
         last = events[-1].event_id if full else id_of_event(max(int(newest), start))
         return EventPage(events=events, gap=start < int(floor) or start > int(newest), last_event_id=last)
 
+    async def activity(self, budgets: Budgets = NO_BUDGETS) -> Activity:
+        """Return what caps and these budgets count now."""
+        now = self._server.now
+        asked = [part for name, budget in budgets.items() for part in (name, now - budget.window_s * 1000)]
+        running, started, used = await self._server.run("activity", self._workspace, len(budgets), *asked)
+        return Activity(
+            running={action.decode(): int(number) for action, number in zip(running[::2], running[1::2], strict=True)},
+            started=tuple(
+                Start(action.decode(), from_milliseconds(int(until)), number) for action, until, number in started
+            ),
+            used=dict(zip(budgets, used, strict=True)),
+        )
+
     def listen(self) -> AbstractContextManager[Listener]:
         """Return a listener for new events."""
-        return self._bells.listen(key("events_bell", self._workspace))
+        return self._server.bells.listen(key("events_bell", self._workspace))

@@ -5,11 +5,13 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from steward.caps import Caps, counts_until
 from steward.clock import from_milliseconds, milliseconds
 from steward.identity import Principal
 from steward.job import (
     Cancelled,
     Completed,
+    Deferred,
     Expanded,
     Failed,
     HandedBack,
@@ -22,6 +24,7 @@ from steward.job import (
 )
 from steward.job import Outcome as AnyOutcome
 from steward.plan import PlanRecord, PlanStatus
+from steward.spending import Spending
 from steward.work_store import IdempotencyClaim, Submission, Submitted
 from steward.work_stores.redis.records import Fields, approval_fields, encode, job_fields, plan_fields
 
@@ -35,6 +38,7 @@ _WORDS: Mapping[type[Any], str] = {
     Skipped: "skipped",
     Cancelled: "cancelled",
     HandedBack: "handed_back",
+    Deferred: "deferred",
 }
 
 
@@ -51,7 +55,7 @@ def name_arguments(claims: Sequence[IdempotencyClaim]) -> tuple[Any, ...]:
 
 def draft_arguments(principal: Principal, plan: PlanRecord) -> tuple[Any, ...]:
     """Return what ``draft`` takes."""
-    said = encode({"status": plan.status})
+    said = encode({"status": plan.status, "request_id": plan.request_id})
     fields = plan_fields(plan, principal.workspace_id, status=plan.status)
     return (principal.workspace_id, principal.actor_id, said, *flat(fields))
 
@@ -62,7 +66,9 @@ def submit_arguments(principal: Principal, submission: Submission, now: int) -> 
     status = PlanStatus.RUNNING if approval is None else PlanStatus.AWAITING_APPROVAL
     plan = plan_fields(submission.plan, principal.workspace_id, status=status)
     plan.pop("expires_at", None)
-    said = encode({"status": status, "jobs": len(jobs), "actions": [job.action_id for job in jobs]})
+    actions = [job.action_id for job in jobs]
+    asked_by = submission.plan.request_id
+    said = encode({"status": status, "jobs": len(jobs), "actions": actions, "request_id": asked_by})
     asked: Fields = {}
     if approval is not None:
         asked = approval_fields(approval) | {
@@ -140,12 +146,11 @@ def outcome_arguments(outcome: AnyOutcome) -> tuple[Any, ...]:
     if isinstance(outcome, Completed):
         result, sealed = encode(outcome.result), outcome.result_sealed or b""
         labels = encode(outcome.result_labels) if outcome.result_labels else ""
-    again = isinstance(outcome, TryAgain)
     return (
         *(_WORDS[type(outcome)], result, sealed, labels),
         "" if error is None else encode(error.as_dict()),
-        milliseconds(outcome.not_before) if again else "",
-        int(again and outcome.doubtful),
+        milliseconds(outcome.not_before) if isinstance(outcome, (TryAgain, Deferred)) else "",
+        int(isinstance(outcome, TryAgain) and outcome.doubtful),
         getattr(outcome, "reason", ""),
     )
 
@@ -154,6 +159,34 @@ def expansion_arguments(outcome: Expanded, now: int) -> tuple[Any, ...]:
     """Return the children of a step as ``expand`` takes them."""
     children = (job_fields(child, status=first_status(child, now), now=now) for child in outcome.children)
     return (len(outcome.children), *(part for fields in children for part in flat(fields)))
+
+
+def caps_arguments(caps: Mapping[str, Caps], now: int) -> tuple[Any, ...]:
+    """Return the caps of workspaces as ``claim`` takes them: until when its starts count, and each workspace's rules."""
+    arguments: list[Any] = [milliseconds(counts_until(from_milliseconds(now))), len(caps)]
+    for workspace_id, own in caps.items():
+        rules = [
+            (pattern, kind, limit)
+            for pattern, cap in own.items()
+            for kind, limit in (("running", cap.max_running), ("starting", cap.per_minute))
+            if limit is not None
+        ]
+        arguments += [workspace_id, len(rules), *(part for rule in rules for part in rule)]
+    return tuple(arguments)
+
+
+def spending_arguments(spending: Spending | None) -> tuple[Any, ...]:
+    """Return what an effect takes from budgets as ``dispatch`` takes it."""
+    if spending is None:
+        return (0, 0)
+    budgets = [
+        (name, budget.limit, budget.window_s, spending.amount(name)) for name, budget in spending.budgets.items()
+    ]
+    recipients = [(len(macs), *macs) for macs in spending.recipients]
+    return (
+        *(len(budgets), *(part for budget in budgets for part in budget)),
+        *(len(recipients), *(part for recipient in recipients for part in recipient)),
+    )
 
 
 def labels_of(text: bytes) -> Mapping[str, Any]:

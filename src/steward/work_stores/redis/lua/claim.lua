@@ -1,10 +1,18 @@
 -- claim: take ready jobs, a fair share from each workspace that has some. The same claim sent again answers the same.
--- uses: rows flush transitions
+-- uses: rows flush transitions caps
 
-local worker, claim_id, limit, lease_until = take(), take(), tonumber(take()), take()
+local worker, claim_id, limit, lease_until, counts_until = take(), take(), tonumber(take()), take(), tonumber(take())
 local DUE_AT_ONCE, REMEMBERED_MS = 1000, 60000
 local claimed_key = K.claimed:format(worker)
+local STARTS_KEPT_MS = 180000
 local taken = {}
+local capped = {} -- workspaces of which a cap keeps some job, and when that changes by itself, or true
+local rules_of = {}
+for _ = 1, tonumber(take()) do
+  local workspace, rules = take(), {}
+  for i = 1, tonumber(take()) do rules[i] = { pattern = take(), kind = take(), limit = tonumber(take()) } end
+  rules_of[workspace] = rules
+end
 
 local function claimed_before() -- whether this claim was made already; then `taken` holds what it took
   local known = redis.call('GET', claimed_key)
@@ -33,22 +41,32 @@ local function promote_due() -- some of every workspace, so that one's flood tha
   flush()
 end
 
-local function deal() -- the slots one by one round the line; the shares, in the order in which the next round begins
-  local waiting, served_out, left, share = {}, {}, {}, {}
-  for _, workspace in ipairs(redis.call('LRANGE', K.ring, 0, limit - 1)) do
-    local ready = depth_of(workspace)
-    if ready > 0 then
-      waiting[#waiting + 1], left[workspace], share[workspace] = workspace, ready, 0
-    else
-      depths[workspace] = 0 -- it stands there in error: flush takes it out
+local function stand_in_line(places) -- workspaces with ready jobs, as many as there are places, and how many jobs each has
+  local line, left, first = {}, {}, 0
+  while #line < places do
+    local some = redis.call('LRANGE', K.ring, first, first + limit - 1)
+    for _, workspace in ipairs(some) do
+      local ready = depth_of(workspace)
+      if ready == 0 then
+        depths[workspace] = 0 -- it stands there in error: flush takes it out
+      elseif #line < places and not capped[workspace] then
+        line[#line + 1], left[workspace] = workspace, ready
+      end
     end
+    if #some < limit then break end
+    first = first + limit
   end
-  local head = 1
-  for _ = 1, limit do
+  return line, left
+end
+
+local function deal(places) -- one by one round the line; the shares, in the order in which the next round begins
+  local waiting, left = stand_in_line(places)
+  local served_out, share, head = {}, {}, 1
+  for _ = 1, places do
     local workspace = waiting[head]
     if not workspace then break end
     head = head + 1
-    share[workspace], left[workspace] = share[workspace] + 1, left[workspace] - 1
+    share[workspace], left[workspace] = (share[workspace] or 0) + 1, left[workspace] - 1
     local line = left[workspace] > 0 and waiting or served_out
     line[#line + 1] = workspace
   end
@@ -58,9 +76,31 @@ local function deal() -- the slots one by one round the line; the shares, in the
   return order, share
 end
 
-local function take_jobs(workspace, share) -- a workspace's oldest ready jobs
+local function keep_flag(workspace) -- whether an end of one of its jobs has to wake somebody
+  local home = K.workspace:format(workspace)
+  local was = redis.call('HGET', home, 'capped')
+  if capped[workspace] and not was then later('hash', home, 'HSET', home, 'capped', '1') end
+  if was and not capped[workspace] then later('hash', home, 'HDEL', home, 'capped') end
+end
+
+local function capped_jobs(workspace, share)
+  local ids, kept, upto, started, gone = within_caps(workspace, share, rules_of[workspace], counts_until)
+  if kept then capped[workspace] = upto or true end
+  local key = K.starts:format(workspace)
+  if #gone > 0 then later('hash', key, 'HDEL', key, unpack(gone)) end
+  local counts = false
+  for _, rule in ipairs(rules_of[workspace]) do counts = counts or rule.kind == 'starting' end
+  for action, number in pairs(counts and started or {}) do
+    later('hash', key, 'HINCRBY', key, whole(counts_until) .. ' ' .. action, number)
+    later('hash', key, 'PEXPIRE', key, STARTS_KEPT_MS)
+  end
+  return ids
+end
+
+local function take_jobs(workspace, share) -- a workspace's oldest ready jobs that its caps allow
   local key = K.jobs_in:format(workspace, 'pending')
-  for _, id in ipairs(redis.call('ZRANGE', key, 0, share - 1)) do
+  local ids = rules_of[workspace] and capped_jobs(workspace, share) or redis.call('ZRANGE', key, 0, share - 1)
+  for _, id in ipairs(ids) do
     local job = load_job(workspace, id)
     if job and job.status == 'pending' then
       job.fence = (tonumber(job.fence) or 0) + 1
@@ -75,6 +115,7 @@ local function take_jobs(workspace, share) -- a workspace's oldest ready jobs
     end
   end
   turns[#turns + 1] = workspace
+  keep_flag(workspace)
 end
 
 local function inputs_of(job) -- step, sealed result and labels of each step that it needs
@@ -89,8 +130,12 @@ end
 
 if not claimed_before() then
   promote_due()
-  local order, share = deal()
-  for _, workspace in ipairs(order) do take_jobs(workspace, share[workspace]) end
+  while #taken < limit do
+    local order, share = deal(limit - #taken)
+    if #order == 0 then break end
+    for _, workspace in ipairs(order) do take_jobs(workspace, share[workspace]) end
+    flush()
+  end
   if #taken > 0 then
     local list = { claim_id }
     for _, job in ipairs(taken) do list[#list + 1] = job.workspace_id .. ' ' .. job.job_id end
@@ -99,11 +144,13 @@ if not claimed_before() then
   flush()
 end
 
-local next_at = ''
+local times = {}
 for _, key in ipairs({ K.due, K.leases }) do
-  local score = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
-  if score and (next_at == '' or tonumber(score) < tonumber(next_at)) then next_at = score end
+  times[#times + 1] = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
 end
-local answer = { next_at }
+for _, upto in pairs(capped) do
+  if upto ~= true then times[#times + 1] = upto end
+end
+local answer = { #times > 0 and whole(math.min(unpack(times))) or '' }
 for _, job in ipairs(taken) do answer[#answer + 1] = { shown(job, JOB_FIELDS), job.params_sealed, inputs_of(job) } end
 return answer

@@ -1,5 +1,5 @@
 -- expand: end an attempt by putting a step's children in place; it waits for them and is then claimed again.
--- uses: rows flush transitions
+-- uses: rows flush budgets transitions
 
 local workspace, id, fence, count = take(), take(), take(), tonumber(take())
 local job = leased(workspace, id, fence)

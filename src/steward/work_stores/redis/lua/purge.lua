@@ -1,7 +1,8 @@
 -- purge: delete plans that ended long enough ago, and drafts a day after they expired, with all that belongs to them.
--- uses: rows flush transitions names
+-- uses: rows flush budgets transitions names
 
 local ended_before, stale_before, limit, archived = take(), take(), take(), tonumber(take())
+local spent_before = take()
 
 local function erase(row)
   for name in pairs(stored(row)) do
@@ -57,6 +58,10 @@ local function forget(plan)
     if approval then erase(approval) end
   end
   erase(plan)
+end
+
+for _, member in ipairs(redis.call('ZRANGE', K.budgets, 0, -1)) do -- also where nothing is spent any more
+  forget_spent(open_ledger(unpack(words(member))), spent_before)
 end
 
 local gone = 0

@@ -1,5 +1,5 @@
 -- settle: end attempts. A stale fence is refused, a settlement already made is granted again; each stands alone.
--- uses: rows flush transitions
+-- uses: rows flush budgets transitions
 
 local lost = take() == '1' -- only leases that have run out, and the history says so
 local answers = {}

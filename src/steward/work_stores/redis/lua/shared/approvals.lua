@@ -11,7 +11,7 @@ end
 local function ask(workspace, plan, fields, actor) -- put a request for approval in place
   local approval = create('approval', K.approval:format(workspace, fields.approval_id), fields)
   plan.approval_ids = append(plan.approval_ids, approval.approval_id)
-  note('approval.requested', workspace, plan.plan_id, approval.job_id, actor, cjson.encode(facts_of(approval)))
+  note('approval.requested', workspace, plan.plan_id, approval.job_id, actor, facts_of(approval))
 end
 
 local function close_approval(approval, status, actor, comment) -- make it final and note it
@@ -20,7 +20,7 @@ local function close_approval(approval, status, actor, comment) -- make it final
   local facts = facts_of(approval)
   facts.status, facts.decided_by, facts.comment = status, actor or cjson.null, comment or cjson.null
   local event = status == 'expired' and 'approval.expired' or 'approval.decided'
-  note(event, approval.workspace_id, approval.plan_id, approval.job_id, actor, cjson.encode(facts))
+  note(event, approval.workspace_id, approval.plan_id, approval.job_id, actor, facts)
 end
 
 local function held_jobs(approval) -- the jobs that wait for it

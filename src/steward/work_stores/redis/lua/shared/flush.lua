@@ -6,8 +6,9 @@
 
 local expected, adds, removes, lists = {}, {}, {}, {} -- key to type; key to members; what else is to be done
 local depths, due = {}, {} -- by workspace: change of the ready jobs, and whether the schedule changed
+local actions = {} -- by workspace and action: change of the ready jobs and of the running ones
 local turns = {} -- workspaces that were served, in the order in which they go to the end of the line
-local committed = {}
+local committed, rung = {}, {}
 
 local function expect(key, kind)
   expected[key] = kind
@@ -38,14 +39,31 @@ end
 
 local derive = {}
 
+local function count_action(workspace, action, ready, running)
+  local of_workspace = actions[workspace] or {}
+  local counts = of_workspace[action] or { 0, 0 }
+  counts[1], counts[2] = counts[1] + ready, counts[2] + running
+  of_workspace[action], actions[workspace] = counts, of_workspace
+end
+
+local function ids_of(row, old, name) -- a row's workspace and id, also when all its fields are about to go
+  local known = old.workspace_id ~= '' and old or row
+  return known.workspace_id, known[name]
+end
+
 function derive.job(job, old)
-  local workspace, id = old.workspace_id ~= '' and old.workspace_id or job.workspace_id, old.job_id ~= '' and old.job_id or job.job_id
+  local workspace, id = ids_of(job, old, 'job_id')
   local was, is = old.status, job.status
   if was ~= is then
     if was == '' then zadd(K.jobs:format(workspace), 0, id) else zrem(K.jobs_in:format(workspace, was), id) end
     if is == '' then zrem(K.jobs:format(workspace), id) else zadd(K.jobs_in:format(workspace, is), 0, id) end
-    local change = (is == 'pending' and 1 or 0) - (was == 'pending' and 1 or 0)
-    if change ~= 0 then depths[workspace] = (depths[workspace] or 0) + change end
+    local action = old.action_id ~= '' and old.action_id or job.action_id
+    local ready = (is == 'pending' and 1 or 0) - (was == 'pending' and 1 or 0)
+    local running = (is == 'running' and 1 or 0) - (was == 'running' and 1 or 0)
+    if ready ~= 0 then depths[workspace] = (depths[workspace] or 0) + ready end
+    if ready ~= 0 or running ~= 0 then count_action(workspace, action, ready, running) end
+    if ready > 0 then zadd(K.ready:format(workspace, action), 0, id) end
+    if ready < 0 then zrem(K.ready:format(workspace, action), id) end
   end
   place(K.leases, workspace .. ' ' .. id, old.lease_until, job.lease_until)
   local due_was = was == 'scheduled' and old.not_before or ''
@@ -67,11 +85,21 @@ local function plan_times(plan) -- when a draft expires; when an ended plan ende
 end
 
 function derive.plan(plan, old)
-  local workspace, id = old.workspace_id ~= '' and old.workspace_id or plan.workspace_id, old.plan_id ~= '' and old.plan_id or plan.plan_id
+  local workspace, id = ids_of(plan, old, 'plan_id')
   local was, is = old.status, plan.status
   if was ~= is then
-    if was == '' then zadd(K.plans:format(workspace), 0, id) else zrem(K.plans_in:format(workspace, was), id) end
-    if is == '' then zrem(K.plans:format(workspace), id) else zadd(K.plans_in:format(workspace, is), 0, id) end
+    if was == '' then
+      zadd(K.plans:format(workspace), 0, id)
+      later('hash', K.home, 'HSET', K.home, id, workspace)
+    else
+      zrem(K.plans_in:format(workspace, was), id)
+    end
+    if is == '' then
+      zrem(K.plans:format(workspace), id)
+      later('hash', K.home, 'HDEL', K.home, id)
+    else
+      zadd(K.plans_in:format(workspace, is), 0, id)
+    end
   end
   local member = workspace .. ' ' .. id
   local expired_was, ended_was, stale_was = plan_times(old)
@@ -82,7 +110,7 @@ function derive.plan(plan, old)
 end
 
 function derive.approval(approval, old)
-  local workspace, id = old.workspace_id ~= '' and old.workspace_id or approval.workspace_id, old.approval_id ~= '' and old.approval_id or approval.approval_id
+  local workspace, id = ids_of(approval, old, 'approval_id')
   local was, is = old.status, approval.status
   if was ~= is then
     if was ~= '' then zrem(K.approvals_in:format(workspace, was), id) end
@@ -129,7 +157,30 @@ local function in_pieces(command, key, list)
   end
 end
 
-local function write_queue() -- after the indexes: the line of workspaces, and the times at which schedules come due
+local function ring_bell(channel)
+  redis.call('PUBLISH', channel, caller)
+  rung[#rung + 1] = channel
+end
+
+local function write_actions() -- which actions have ready jobs, and how many run; returns where one less runs
+  local made_room = {}
+  for workspace, counts_of in pairs(actions) do
+    local running, ready = K.running:format(workspace), K.ready_actions:format(workspace)
+    for action, counts in pairs(counts_of) do
+      if counts[2] ~= 0 and redis.call('HINCRBY', running, action, counts[2]) <= 0 then
+        redis.call('HDEL', running, action)
+      end
+      if counts[1] ~= 0 then
+        local left = redis.call('ZCARD', K.ready:format(workspace, action))
+        if left == 0 then redis.call('ZREM', ready, action) else redis.call('ZADD', ready, left, action) end
+      end
+      if counts[2] < 0 then made_room[workspace] = true end
+    end
+  end
+  return made_room
+end
+
+local function write_queue(made_room) -- the line of workspaces, and when schedules come due
   local more = false
   for workspace, change in pairs(depths) do
     local after = redis.call('ZCARD', K.jobs_in:format(workspace, 'pending'))
@@ -140,6 +191,10 @@ local function write_queue() -- after the indexes: the line of workspaces, and t
     end
     more = more or (change > 0 and after > 0)
   end
+  for workspace in pairs(made_room) do -- a job that a cap kept may go now
+    local kept = redis.call('HGET', K.workspace:format(workspace), 'capped')
+    more = more or (kept and redis.call('ZCARD', K.jobs_in:format(workspace, 'pending')) > 0)
+  end
   for _, workspace in ipairs(turns) do
     if redis.call('LREM', K.ring, 1, workspace) > 0 then redis.call('RPUSH', K.ring, workspace) end
   end
@@ -147,7 +202,7 @@ local function write_queue() -- after the indexes: the line of workspaces, and t
     local first = redis.call('ZRANGE', K.scheduled:format(workspace), 0, 0, 'WITHSCORES')
     if first[1] then redis.call('ZADD', K.due, first[2], workspace) else redis.call('ZREM', K.due, workspace) end
   end
-  if more then redis.call('PUBLISH', K.work_bell, '') end
+  if more then ring_bell(K.work_bell) end
 end
 
 local function append_events()
@@ -179,17 +234,25 @@ local function append_events()
     redis.call('HSET', key, 'events', all)
     if rows[key] then stored(rows[key]).events = all end
   end
-  for workspace in pairs(numbers) do redis.call('PUBLISH', K.events_bell:format(workspace), '') end
+  for workspace in pairs(numbers) do ring_bell(K.events_bell:format(workspace)) end
+  ring_bell(K.all_events_bell)
 end
 
 local close_plans -- of transitions: ends the plans whose last job has ended
+local write_ledgers, give_back -- of budgets: leaves what was spent to be written; takes back what one attempt spent
 
 local function flush() -- may be called more than once; each time what was collected is written whole
   if close_plans then close_plans() end
+  if write_ledgers then write_ledgers() end
   for _, row in ipairs(loaded) do
     if next(row) ~= nil then collect(row) end
   end
   if next(depths) or #turns > 0 then expect(K.ring, 'list') end
+  for workspace in pairs(actions) do
+    expect(K.running:format(workspace), 'hash')
+    expect(K.ready_actions:format(workspace), 'zset')
+    expect(K.workspace:format(workspace), 'hash')
+  end
   for _, event in ipairs(events) do
     expect(K.events:format(event.workspace), 'stream')
     expect(K.workspace:format(event.workspace), 'hash')
@@ -201,9 +264,10 @@ local function flush() -- may be called more than once; each time what was colle
   for _, command in ipairs(lists) do redis.call(unpack(command)) end
   for key, list in pairs(removes) do in_pieces('ZREM', key, list) end
   for key, list in pairs(adds) do in_pieces('ZADD', key, list) end
-  write_queue()
+  write_queue(write_actions())
   if #events > 0 then append_events() end
-  expected, adds, removes, lists, depths, due, turns, events = {}, {}, {}, {}, {}, {}, {}, {}
+  expected, adds, removes, lists = {}, {}, {}, {}
+  depths, due, actions, turns, events = {}, {}, {}, {}, {}
 end
 
 local function depth_of(workspace) -- ready jobs, once everything is written

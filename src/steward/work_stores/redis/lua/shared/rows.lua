@@ -5,7 +5,9 @@
 
 local now = tonumber(ARGV[1])
 local told = ARGV[2] == '1' -- whether somebody in the calling process listens to events
-local argument = 2
+local caller = ARGV[3] -- the calling engine: what bells say, so that it need not hear itself
+local request_id = ARGV[4] -- of the request on whose behalf this is, or ''
+local argument = 4
 
 local function take() -- the next argument
   argument = argument + 1
@@ -102,9 +104,13 @@ end
 
 local events = {}
 
-local function note(event, workspace, plan_id, job_id, actor, data) -- leave an event to be appended; data is JSON
+local function note(event, workspace, plan_id, job_id, actor, facts) -- leave an event to be appended; JSON, or a table
+  if type(facts) == 'table' then
+    if actor and request_id ~= '' then facts.request_id = request_id end
+    facts = cjson.encode(facts)
+  end
   events[#events + 1] = {
-    type = event, workspace = workspace, plan_id = plan_id, job_id = job_id or '', actor = actor or '', data = data,
+    type = event, workspace = workspace, plan_id = plan_id, job_id = job_id or '', actor = actor or '', data = facts,
   }
 end
 
@@ -112,5 +118,5 @@ local function note_job(event, job, actor, facts)
   facts = facts or {}
   facts.step_id, facts.action_id, facts.status = job.step_id, job.action_id, job.status
   facts.attempt = tonumber(job.attempts) or 0
-  note(event, job.workspace_id, job.plan_id, job.job_id, actor, cjson.encode(facts))
+  note(event, job.workspace_id, job.plan_id, job.job_id, actor, facts)
 end

@@ -5,4 +5,4 @@ if not fine then
   if type(answer) == 'table' and answer.refused then return { 'refused', answer.refused, answer.detail, answer.facts } end
   error(answer)
 end
-return { 'done', answer or {}, committed }
+return { 'done', answer or {}, committed, rung }

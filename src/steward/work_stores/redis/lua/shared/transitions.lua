@@ -7,6 +7,7 @@ local PLAN_EVENT = {
 }
 local UNMET = { failed = true, cancelled = true, skipped = true }
 local CANCELLABLE = { waiting = true, held = true, scheduled = true, pending = true, running = true }
+local GOES_ON = { retry = true, handed_back = true, deferred = true, expanded = true }
 local DOUBT = 'An earlier attempt may have had its effect.'
 
 local function error_json(code, detail)
@@ -20,7 +21,8 @@ local function move(job, status, event, actor, facts) -- bring a job to another 
   end
   job.status = status
   if before == 'running' then
-    job.worker_id, job.lease_until, job.claimed_at, job.dispatched_at, job.cancel_requested = '', '', '', '', ''
+    job.worker_id, job.lease_until, job.claimed_at, job.dispatched_at = '', '', '', ''
+    job.cancel_requested, job.spent = '', ''
   end
   if status ~= 'held' then job.held_for = '' end
   local change = (FINAL[before] and 1 or 0) - (FINAL[status] and 1 or 0)
@@ -65,7 +67,7 @@ local function set_plan_status(plan, status, actor) -- what nobody can need agai
     plan.body_sealed = ''
     for _, job in ipairs(jobs_of(plan)) do job.result_sealed = '' end
   end
-  note(PLAN_EVENT[status], plan.workspace_id, plan.plan_id, nil, actor, cjson.encode({ status = status }))
+  note(PLAN_EVENT[status], plan.workspace_id, plan.plan_id, nil, actor, { status = status })
 end
 
 close_plans = function() -- count jobs that ended or came back; a plan without an open one ends
@@ -170,17 +172,22 @@ end
 
 local function heed_cancel(job, outcome) -- what a cancel that was asked for makes of an outcome that would have gone on
   local word = outcome.word
-  if job.cancel_requested == '' or not (word == 'retry' or word == 'handed_back' or word == 'expanded') then return end
-  local doubtful = word ~= 'retry' and may_have_happened(job, true) or outcome.doubtful == '1'
-  outcome.word = doubtful and 'unknown' or 'cancelled'
-  outcome.reason = 'It was cancelled.'
-  if outcome.error == '' then outcome.error = error_json('cancelled_in_doubt', 'It was cancelled. ' .. DOUBT) end
+  if job.cancel_requested == '' or not GOES_ON[word] then return end
+  local doubtful = outcome.doubtful == '1'
+  if word ~= 'retry' then
+    doubtful = may_have_happened(job, true)
+    outcome.error = error_json('cancelled_in_doubt', 'It was cancelled. ' .. DOUBT)
+  end
+  outcome.word, outcome.reason = doubtful and 'unknown' or 'cancelled', 'It was cancelled.'
 end
 
-local function settle_doubt(job, outcome) -- forget a dispatch that had no effect, unless an earlier one is in doubt
+local function settle_doubt(job, outcome) -- forget a dispatch without effect, and what it spent, unless an earlier one is in doubt
   local word = outcome.word
   local certain = word == 'failed' or word == 'handed_back' or (word == 'retry' and outcome.doubtful ~= '1')
-  if certain and job.first_dispatched_at == job.dispatched_at then job.first_dispatched_at = '' end
+  if certain and job.first_dispatched_at == job.dispatched_at then
+    job.first_dispatched_at = ''
+    if job.dispatched_at ~= '' then give_back(job) end
+  end
 end
 
 local function try_again(job, outcome)
@@ -200,6 +207,10 @@ local ENDS = {
   end,
   failed = function(job, outcome) fail(job, outcome.error) end,
   retry = try_again,
+  deferred = function(job, outcome)
+    give_up_attempt(job)
+    try_again(job, outcome)
+  end,
   unknown = function(job, outcome) doubt(job, outcome.error) end,
   skipped = function(job, outcome) drop(job, 'skipped', outcome.reason) end,
   cancelled = function(job, outcome) drop(job, 'cancelled', outcome.reason) end,
