@@ -9,6 +9,7 @@ from steward.identity import Principal
 from steward.ids import IdFactory
 from steward.work_stores.redis.dispatcher import RedisDispatcher
 from steward.work_stores.redis.durability import Durability, EffectSafety, open_durability
+from steward.work_stores.redis.mending import mend
 from steward.work_stores.redis.server import Server
 from steward.work_stores.redis.store import RedisWorkStore, Shared
 
@@ -33,6 +34,10 @@ class RedisWorkEngine:
     async def ping(self) -> None:
         """Return if Redis answers."""
         await self._shared.server.send("PING")
+
+    async def mend(self) -> int:
+        """Work out anew whatever is derived from the records; return how many were looked at."""
+        return await mend(self._shared.server)
 
 
 @asynccontextmanager

@@ -13,8 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from steward.job import FINAL, MAX_HISTORY, TRANSITIONS
-from steward.plan import MAX_JOBS_PER_PLAN
+from steward.approval import ApprovalStatus
+from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobStatus
+from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
 from steward.work_store import MAX_DRAFTS
 from steward.work_stores.redis.keys import KEYS
 from steward.work_stores.redis.records import APPROVAL_FIELDS, JOB_FIELDS, PLAN_FIELDS
@@ -55,6 +56,9 @@ def _vocabulary() -> str:
         "K": _lua(KEYS),
         "TRANSITIONS": "{" + edges + "}",
         "FINAL": _set(FINAL),
+        "JOB_STATUSES": _lua(list(JobStatus)),
+        "PLAN_STATUSES": _lua(list(PlanStatus)),
+        "APPROVAL_STATUSES": _lua(list(ApprovalStatus)),
         "MAX_HISTORY": _lua(MAX_HISTORY),
         "MAX_JOBS": _lua(MAX_JOBS_PER_PLAN),
         "MAX_DRAFTS": _lua(MAX_DRAFTS),

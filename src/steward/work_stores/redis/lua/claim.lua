@@ -111,6 +111,9 @@ local function take_jobs(workspace, share) -- a workspace's oldest ready jobs th
       taken[#taken + 1] = job
     else
       zrem(key, id) -- it stands there in error
+      for _, action in ipairs(redis.call('ZRANGE', K.ready_actions:format(workspace), 0, -1)) do
+        zrem(K.ready:format(workspace, action), id)
+      end
       depths[workspace] = depths[workspace] or 0
     end
   end

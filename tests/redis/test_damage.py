@@ -1,0 +1,96 @@
+"""Redis does not roll back: whatever a script meets, it writes all or nothing."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import pytest
+
+from steward.errors import StoreUnavailable
+from steward.job import HeldFor
+from steward.spending import Spending
+from steward.work_store import Lease, Settlement
+from steward.work_stores.redis.keys import key
+from steward.workspace import Budget, Cap
+from tests.contracts.builders import World, action_claim, done, failure, request_claim
+from tests.redis_server import everything
+
+pytestmark = pytest.mark.anyio
+
+SPENDING = Spending(budgets={"messages_out": Budget(limit=9, window_s=3600)})
+STRINGS: Final = {"claimed", "request_name", "action_name"}
+SUBMITTED: Final = (
+    *(("jobs", "alpha"), ("jobs_in", "alpha", "pending"), ("plans", "alpha"), ("plans_in", "alpha", "running")),
+    *(("home",), ("ring",), ("ready", "alpha", "email.send"), ("ready_actions", "alpha"), ("workspace", "alpha")),
+    *(("events", "alpha"), ("all_events",), ("installation",), ("request_name", "alpha", "r"), ("scheduled", "alpha")),
+    *(("due",), ("action_name", "alpha", "a"), ("running", "alpha")),
+)
+CLAIMED: Final = (("leases",), ("claimed", "w"), ("jobs_in", "alpha", "running"), ("starts", "alpha"))
+SPENT: Final = (
+    *(("spendings", "alpha", "messages_out"), ("units", "alpha", "messages_out")),
+    *(("promises", "alpha", "messages_out"), ("budgets",), ("events", "alpha")),
+)
+SETTLED: Final = (("ended",), ("jobs_in", "alpha", "completed"), ("plans_in", "alpha", "completed"), ("leases",))
+HELD: Final = (("undecided",), ("approvals_in", "alpha", "pending"), ("jobs_in", "alpha", "held"))
+DRAFTED: Final = (("drafts",), ("plans_in", "alpha", "draft"), ("plans", "alpha"))
+
+
+def _submit(world: World, _: list[Lease]) -> Awaitable[Any]:
+    jobs = (world.job("s1"), world.job("s2", not_before=world.at(60)))
+    return world.submit(*jobs, claims=[request_claim("r"), action_claim("a")])
+
+
+def _hold(world: World, leases: list[Lease]) -> Awaitable[Any]:
+    job = leases[0].job
+    approval = world.approval(job.plan_id, job.job_id)
+    return world.dispatcher.hold(leases[0].ref, HeldFor.APPROVAL, "look", approval)
+
+
+VERBS: Final[dict[str, tuple[Callable[[World, list[Lease]], Awaitable[Any]], tuple[tuple[str, ...], ...]]]] = {
+    "submit": (_submit, SUBMITTED),
+    "claim": (lambda world, _: world.claim(1, "w", caps={"alpha": {"*": Cap(per_minute=9)}}), CLAIMED),
+    "dispatch": (lambda world, leases: world.dispatcher.dispatch([leases[0].ref], {leases[0].ref: SPENDING}), SPENT),
+    "settle": (lambda world, leases: world.dispatcher.settle([Settlement(leases[0].ref, done())]), SETTLED),
+    "hold": (_hold, HELD),
+    "draft": (lambda world, _: world.alpha.draft(world.plan()), DRAFTED),
+    "fail": (
+        lambda world, leases: world.dispatcher.settle([Settlement(leases[1].ref, failure())]),
+        (("jobs_in", "alpha", "cancelled"), ("jobs_in", "alpha", "failed"), ("jobs_in", "alpha", "waiting")),
+    ),
+}
+CASES: Final = [(verb, *damaged) for verb, (_, keys) in VERBS.items() for damaged in keys]
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+async def test_a_key_of_the_wrong_type_stops_a_verb_before_it_writes(
+    world: World, raw: Any, case: tuple[str, ...]
+) -> None:
+    """Refused, and not a byte has changed; mended, the same verb works."""
+    verb, kind, *parts = case
+    call, name = VERBS[verb][0], key(kind, *parts)
+    await world.submit()
+    await world.submit(world.job("s1"), world.job("s2", "s1"))
+    leases = list(await world.claim())
+    await world.submit()
+    kept = raw.dump(name)
+    raw.delete(name)
+    raw.rpush(name, "damage") if kind in STRINGS else raw.set(name, "damage")
+    before = sorted(everything(raw))
+    with pytest.raises(StoreUnavailable):
+        await call(world, leases)
+    assert sorted(everything(raw)) == before
+    raw.delete(name)
+    if kept is not None:
+        raw.restore(name, 0, kept)
+    await call(world, leases)
+
+
+async def test_a_damaged_record_is_shown_as_far_as_it_can_be_read(world: World, raw: Any) -> None:
+    """One job whose record cannot be read hides no other; it is listed with what it is, and says so."""
+    submitted = await world.submit(world.job("s1"), world.job("s2"), world.job("s3"))
+    one, two, three = submitted.job_ids
+    raw.hset(key("job", "alpha", one), mapping={"history": "{", "enqueued_at": "x", "held_for": "fun"})
+    raw.delete(key("job", "alpha", three))
+    jobs = (await world.alpha.list_jobs(limit=10)).jobs
+    assert [job.job_id for job in jobs] == [two, one]
+    assert jobs[1].error is not None
+    assert (jobs[1].error.code, jobs[1].step_id) == ("unreadable_record", "s1")

@@ -1,0 +1,91 @@
+"""How sure the record of an effect is before the effect, and which servers are refused because they would lose work."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from steward.action import Effect, RetryMode
+from steward.errors import ConfigurationError
+from steward.ids import IdFactory
+from steward.work_stores.redis import open_redis_engine
+from steward.work_stores.redis.durability import EffectSafety
+from tests.conftest import FakeClock
+from tests.contracts.builders import World
+from tests.redis_server import RedisServer
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+Start = Callable[..., RedisServer]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Return a way to start servers with options."""
+    started: list[RedisServer] = []
+
+    def begin(*options: str) -> RedisServer:
+        started.append(RedisServer(*options))
+        return started[-1]
+
+    yield begin
+    for server in started:
+        server.stop()
+
+
+def _waits(server: RedisServer) -> int:
+    client = server.client()
+    calls = client.info("commandstats").get("cmdstat_waitaof", {"calls": 0})["calls"]
+    client.close()
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("effect", "retry", "waits"),
+    [
+        (Effect.WRITE, RetryMode.NONE, 1),
+        (Effect.WRITE, RetryMode.KEYED, 0),
+        (Effect.WRITE, RetryMode.PROBE, 0),
+        (Effect.READ, RetryMode.NONE, 0),
+    ],
+)
+async def test_what_nobody_could_repeat_is_on_disk_before_it_happens(
+    start: Start, clock: FakeClock, effect: Effect, retry: RetryMode, waits: int
+) -> None:
+    """Where the server writes to disk once a second, the dispatch of such an effect waits for it; others do not."""
+    server = start("--appendonly", "yes", "--appendfsync", "everysec")
+    async with open_redis_engine(server.url(), clock=clock, ids=IdFactory(clock)) as engine:
+        world = World(engine, clock)
+        submitted = await world.submit(world.job(effect=effect, retry=retry))
+        await world.run(submitted.job_ids[0])
+    assert _waits(server) == waits
+
+
+@pytest.mark.parametrize(("fsync", "safety"), [("always", "strict"), ("everysec", "fast")])
+async def test_nobody_waits_where_there_is_nothing_to_wait_for(
+    start: Start, clock: FakeClock, fsync: str, safety: EffectSafety
+) -> None:
+    """A server that writes through needs no waiting, and ``fast`` wants none."""
+    server = start("--appendonly", "yes", "--appendfsync", fsync)
+    async with open_redis_engine(server.url(), clock=clock, ids=IdFactory(clock), safety=safety) as engine:
+        world = World(engine, clock)
+        await world.run((await world.submit()).job_ids[0])
+    assert _waits(server) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "safety", "named"),
+    [
+        (("--appendonly", "no"), "strict", "appendonly"),
+        (("--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"), "strict", "maxmemory-policy allkeys-lru"),
+        (("--appendonly", "yes", "--maxmemory-policy", "volatile-ttl"), "fast", "maxmemory-policy volatile-ttl"),
+    ],
+)
+async def test_a_server_that_would_lose_work_is_refused(
+    start: Start, clock: FakeClock, options: tuple[str, ...], safety: EffectSafety, named: str
+) -> None:
+    """With one sentence that names the setting of Redis and what to do."""
+    server = start(*options)
+    with pytest.raises(ConfigurationError, match="REDIS_URL") as refused:
+        async with open_redis_engine(server.url(), clock=clock, ids=IdFactory(clock), safety=safety):
+            pass
+    assert named in refused.value.detail
