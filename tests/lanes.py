@@ -13,16 +13,23 @@ import pytest
 
 LANES: Final = ("fast", "web", "servers", "fuzz", "chaos")
 """In the order in which they are printed."""
-_FOLDERS: Final = {"web": "web", "actions": "servers", "cli": "servers", "e2e": "servers", "fuzz": "fuzz"}
-_ENGINE: Final = "[postgresql"
-"""In the id of a test that is run on every kind of database: it needs a server."""
+_FOLDERS: Final = {
+    "web": "web",
+    "actions": "servers",
+    "cli": "servers",
+    "e2e": "servers",
+    "redis": "servers",
+    "fuzz": "fuzz",
+}
+_ENGINES: Final = ("[postgresql", "[redis")
+"""In the id of a test that is run on every kind of engine: it needs a server."""
 _FILES: Final = {"test_chaos.py": "chaos", "test_load.py": "chaos"}
 
 
 def lane_of(nodeid: str, *, slow: bool) -> str:
     """Return the lane of a test."""
     parts = PurePosixPath(nodeid.partition("::")[0]).parts
-    if _ENGINE in nodeid:
+    if any(engine in nodeid for engine in _ENGINES):
         return "servers"
     by_folder = next((_FOLDERS[part] for part in parts if part in _FOLDERS), None)
     if slow and parts[-1] in _FILES:

@@ -15,7 +15,6 @@ LAST: Final = 149
 TESTS: Final = Path(__file__).parent
 
 _OAUTH: Final = "linked accounts: there is no OAuth yet"
-_REDIS: Final = "the store on Redis"
 _MIGRATION: Final = "the migration of an older key schema, which comes with Redis"
 _ROLLOUT: Final = "gradual rollout, which is not built"
 _LIMITS: Final = "rate limits"
@@ -29,7 +28,6 @@ def _each(numbers: range, why: str) -> dict[int, str]:
 WAITING: Final[dict[int, str]] = {
     **_each(range(7, 9), _OAUTH),
     9: _UPLOAD,
-    22: _REDIS,
     **_each(range(23, 25), _MIGRATION),
     **_each(range(29, 34), _MIGRATION),
     82: "a policy that keeps mail inside; a refusal names no list",

@@ -24,7 +24,7 @@ from steward.doors import Doors
 from steward.errors import ConfigurationError
 from steward.ids import IdFactory
 from steward.maintenance import Duty
-from steward.maintenance.archiver import archiver
+from steward.maintenance.archiver import Archiver, archiver
 from steward.maintenance.door_keeper import door_keeper
 from steward.maintenance.pruner import audit_pruner, pruner
 from steward.maintenance.sweeper import sweeper
@@ -41,6 +41,7 @@ from steward.rooms import Rooms
 from steward.settings import Settings
 from steward.telemetry import Telemetry
 from steward.vault import Vault
+from steward.work_home import WorkHome
 from steward.work_store import WorkEngine
 from steward.work_stores.sql import SqlWorkEngine
 from steward.worker import Worker
@@ -174,11 +175,18 @@ async def open_application(
     telemetry, planner = build_telemetry(settings), SentencePlanner()
     async with AsyncExitStack() as at_the_end:
         database, bell = _open_database(settings, at_the_end)
-        engine = SqlWorkEngine(database, bell, clock, (telemetry,))
         directory = SqlDirectory(database, clock)
         audit_log = SqlAuditLog(database, vault, clock)
         recorder = Recorder(audit_log, telemetry, required=settings.audit_mode == "required")
         at_the_end.push_async_callback(recorder.aclose)
+
+        engine = await WorkHome(settings, vault, clock, ids).open(
+            SqlWorkEngine(database, bell, clock, (telemetry,)),
+            (telemetry,),
+            at_the_end,
+            audit_log=audit_log,
+            archive=lambda engine: Archiver(engine.dispatcher, audit_log, catalogue, recorder).turn(),
+        )
         doors = Doors(recorder, clock)
         at_the_end.callback(doors.turn_the_minute, end=True)
         own_rules = CedarPolicies(lists, catalogue, directory)

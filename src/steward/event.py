@@ -6,7 +6,7 @@ away resumes after the last id it saw and misses nothing.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -74,6 +74,15 @@ def event_sequence(value: object) -> int | None:
     """Return the number inside an event id, or None if ``value`` is not one."""
     match = _EVENT_ID.fullmatch(value) if isinstance(value, str) else None
     return int(match[1]) if match else None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnds:
+    """Where a log of events stands, so that another one can go on after it."""
+
+    position: int
+    sequences: Mapping[str, int] = field(default_factory=dict)
+    """The number of each workspace's newest event."""
 
 
 class EventSink(Protocol):

@@ -84,6 +84,21 @@ def _postgresql_url(text: str) -> str:
     return "postgresql" + text[text.index("://") :]
 
 
+def redis_url(text: str) -> str:
+    """Return the URL if it names a Redis server."""
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+        usable = parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and port != 0
+        usable = usable and re.fullmatch(r"(/\d{0,5})?", parts.path) is not None
+        usable = usable or (parts.scheme == "unix" and parts.path.startswith("/"))
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("must look like redis://user:password@host:6379/0, rediss://host:6379/0 or unix:///path")
+    return text.strip()
+
+
 def secret_keys(text: str) -> tuple[str, ...]:
     """Return the keys, first the one that seals; each long enough and not one that everybody would try."""
     keys = items(text)

@@ -28,6 +28,7 @@ from steward.work_store import MIN_RETENTION_S, RETENTION_S
 
 KEY_FILE: Final = "secret.key"
 DATABASE_FILE: Final = "steward.db"
+_REDIS_RETENTION_S: Final = 7 * 24 * 3600
 _MAX_RETENTION_S: Final = 10 * 366 * 24 * 3600
 _NOT_YET: Final = "is not built yet: unset it."
 _BLANK_COUNTS: Final = frozenset({"ACTION_ALLOWLIST", "METRICS_WORKSPACE_ALLOWLIST"})
@@ -35,7 +36,6 @@ _BLANK_COUNTS: Final = frozenset({"ACTION_ALLOWLIST", "METRICS_WORKSPACE_ALLOWLI
 PRODUCTION: Final = frozenset({"production", "prod"})
 _REFUSED: Final = {
     "ALLOW_ACTIONS_DEFAULT": "is not a setting of Steward: unset it and list the allowed actions in ACTION_ALLOWLIST.",
-    "REDIS_URL": _NOT_YET,
     "AI_MODEL": _NOT_YET,
     "AI_JOBS_NEW_SCHEMA": _NOT_YET,
     "DEV_AUTH_MODE": "is not a setting of Steward: nobody gets in without a key, so unset it.",
@@ -78,6 +78,18 @@ class Settings(BaseSettings):
         "",
         "Where everything is kept: sqlite:///file or postgresql://user:password@host/database. Unset: SQLite in STEWARD_HOME.",
         secret=True,
+    )
+    redis_url: Annotated[str | None, _reads(values.redis_url)] = _setting(
+        "REDIS_URL",
+        None,
+        "Where work is kept: redis://user:password@host:6379/0, rediss:// with TLS, or unix://. Unset: in the database.",
+        secret=True,
+    )
+    redis_effect_safety: Annotated[Literal["strict", "fast"], _reads(str.strip)] = _setting(
+        "REDIS_EFFECT_SAFETY",
+        "strict",
+        "With Redis: 'strict' begins an effect that nobody could repeat only once that is on Redis's disk; 'fast' does not "
+        "wait, and a power cut may have such an effect happen twice.",
     )
     secret_keys: Annotated[tuple[str, ...], NoDecode, _reads(values.secret_keys)] = _setting(
         "STEWARD_SECRET_KEY",
@@ -165,7 +177,7 @@ class Settings(BaseSettings):
     job_retention_s: int = _setting(
         "AI_JOB_RETENTION_S",
         RETENTION_S,
-        "Seconds for which ended work is kept, at least a day.",
+        "Seconds for which ended work is kept, at least a day. Unset, with Redis: 7 days.",
         ge=MIN_RETENTION_S,
         le=_MAX_RETENTION_S,
     )
@@ -235,6 +247,8 @@ class Settings(BaseSettings):
             raise ConfigurationError(problem)
         if not self.database_url:
             known["database_url"] = f"sqlite:///{self.home / DATABASE_FILE}"
+        if self.redis_url is not None and "job_retention_s" not in self.model_fields_set:
+            known["job_retention_s"] = _REDIS_RETENTION_S
         if not self.secret_keys and allow_generated_secret and self.env in PRODUCTION:
             raise ConfigurationError(
                 "STEWARD_SECRET_KEY is not set, and STEWARD_ENV says that this is production, where none is made up: give "

@@ -80,7 +80,7 @@ async def test_nobody_waits_where_there_is_nothing_to_wait_for(
         (("--appendonly", "yes", "--maxmemory-policy", "volatile-ttl"), "fast", "maxmemory-policy volatile-ttl"),
     ],
 )
-async def test_a_server_that_would_lose_work_is_refused(
+async def test_w22_a_server_that_would_lose_work_is_refused(
     start: Start, clock: FakeClock, options: tuple[str, ...], safety: EffectSafety, named: str
 ) -> None:
     """With one sentence that names the setting of Redis and what to do."""

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from steward.clock import Clock
-from steward.event import EventSink
+from steward.event import EventSink, LogEnds
 from steward.identity import Principal
 from steward.ids import IdFactory
+from steward.work_stores.redis import moving
 from steward.work_stores.redis.dispatcher import RedisDispatcher
 from steward.work_stores.redis.durability import Durability, EffectSafety, open_durability
 from steward.work_stores.redis.mending import mend
@@ -34,6 +35,18 @@ class RedisWorkEngine:
     async def ping(self) -> None:
         """Return if Redis answers."""
         await self._shared.server.send("PING")
+
+    async def holds_work(self) -> bool:
+        """Say whether anything is under way here, or a request would be known again."""
+        return await moving.holds_work(self._shared.server)
+
+    async def log_ends(self) -> LogEnds:
+        """Return where the log stands."""
+        return await moving.log_ends(self._shared.server)
+
+    async def continue_after(self, ends: LogEnds) -> None:
+        """Let the log go on after another one."""
+        await moving.continue_after(self._shared.server, ends)
 
     async def mend(self) -> int:
         """Work out anew whatever is derived from the records; return how many were looked at."""

@@ -6,10 +6,11 @@ that looks at the hashes themselves, so work may go on meanwhile. It walks over 
 
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 from steward.work_stores.redis.keys import KEYS, key
 from steward.work_stores.redis.server import Server
+from steward.work_stores.redis.walking import keys_like, members_of
 
 _BATCH: Final = 200
 _SETS: Final = {"job": ("jobs", "jobs_in", "scheduled"), "plan": ("plans", "plans_in"), "approval": ("approvals_in",)}
@@ -32,7 +33,7 @@ async def mend(server: Server) -> int:
         for workspace, subjects in found.items():
             seen += await _mend(server, kind, workspace, subjects)
     actions: defaultdict[str, set[str]] = defaultdict(set)
-    async for name in _keys(server, key("ready", "*", "*")):
+    async for name in keys_like(server, key("ready", "*", "*")):
         workspace, _, action = name.removeprefix(KEYS["ready_actions"] % "").partition(":")
         actions[workspace].add(action)
     in_line = await server.send("LRANGE", key("ring"), 0, -1)
@@ -48,36 +49,16 @@ async def _mend(server: Server, kind: str, workspace: str, subjects: set[str]) -
 
 async def _subjects(server: Server, kind: str) -> AsyncIterator[tuple[str, str]]:
     """Iterate over workspace and id of all records of a kind, by their hashes and by whatever set names them."""
-    async for name in _keys(server, key(kind, "*", "*")):
+    async for name in keys_like(server, key(kind, "*", "*")):
         workspace, _, subject = name.removeprefix(KEYS[kind].partition("%")[0]).partition(":")
         yield workspace, subject
     for index in _SETS[kind]:
         pattern = KEYS[index].replace("%s", "*")
-        async for name in _keys(server, pattern):
+        async for name in keys_like(server, pattern):
             workspace = name.removeprefix(KEYS[index].partition("%")[0]).partition(":")[0]
-            async for member in _members(server, name):
+            async for member in members_of(server, name):
                 yield workspace, member
     for index in _TIMES[kind]:
-        async for member in _members(server, key(index)):
+        async for member in members_of(server, key(index)):
             workspace, _, subject = member.partition(" ")
             yield workspace, subject
-
-
-async def _keys(server: Server, pattern: str) -> AsyncIterator[str]:
-    cursor: Any = 0
-    while True:
-        cursor, names = await server.send("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
-        for name in names:
-            yield name.decode()
-        if int(cursor) == 0:
-            return
-
-
-async def _members(server: Server, name: str) -> AsyncIterator[str]:
-    cursor: Any = 0
-    while True:
-        cursor, pairs = await server.send("ZSCAN", name, cursor, "COUNT", 1000)
-        for member, _ in pairs:
-            yield member.decode()
-        if int(cursor) == 0:
-            return

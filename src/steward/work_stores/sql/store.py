@@ -16,7 +16,7 @@ from steward.database import Bell, Database, bell_for
 from steward.database.migrate import upgrade
 from steward.database.sql import Sql
 from steward.database.under_way import settled_position
-from steward.event import Event, EventSink
+from steward.event import Event, EventSink, LogEnds
 from steward.identity import Principal
 from steward.ids import IdFactory
 from steward.job import HeldFor, Job, JobStatus
@@ -37,7 +37,7 @@ from steward.work_store import (
     Submitted,
     Swept,
 )
-from steward.work_stores.sql import capped, claim, control, housekeeping, reading, statements, submit
+from steward.work_stores.sql import capped, claim, control, housekeeping, moving, reading, statements, submit
 from steward.work_stores.sql.rows import JobRow, read_event
 from steward.work_stores.sql.transaction import Work
 
@@ -291,6 +291,18 @@ class SqlWorkEngine:
         """Return if the database answers and has the store's tables."""
         await self._engine.database.ping()
         await self._engine.database.read(lambda connection: reading.queue_depth(Sql(connection), ""))
+
+    async def holds_work(self) -> bool:
+        """Say whether anything is under way here, or a request would be known again."""
+        return await self._engine.database.read(lambda connection: moving.holds_work(Sql(connection)))
+
+    async def log_ends(self) -> LogEnds:
+        """Return where the log stands."""
+        return await self._engine.database.read(lambda connection: moving.log_ends(Sql(connection)))
+
+    async def continue_after(self, ends: LogEnds) -> None:
+        """Let the log go on after another one."""
+        await self._engine.change(lambda work: moving.continue_after(work, ends))
 
 
 @asynccontextmanager
