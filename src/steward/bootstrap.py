@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -157,6 +158,11 @@ def _open_database(settings: Settings, at_the_end: AsyncExitStack) -> tuple[Data
     return database, bell
 
 
+async def _archive(log: AuditLog, catalogue: ActionCatalogue, recorder: Recorder, engine: WorkEngine) -> int:
+    """Take all events of an engine that work leaves into the audit."""
+    return await Archiver(engine.dispatcher, log, catalogue, recorder).turn()
+
+
 @asynccontextmanager
 async def open_application(
     settings: Settings, *, clock: Clock | None = None, around_policies: Callable[[Policies], Policies] | None = None
@@ -180,13 +186,10 @@ async def open_application(
         recorder = Recorder(audit_log, telemetry, required=settings.audit_mode == "required")
         at_the_end.push_async_callback(recorder.aclose)
 
-        engine = await WorkHome(settings, vault, clock, ids).open(
-            SqlWorkEngine(database, bell, clock, (telemetry,)),
-            (telemetry,),
-            at_the_end,
-            audit_log=audit_log,
-            archive=lambda engine: Archiver(engine.dispatcher, audit_log, catalogue, recorder).turn(),
-        )
+        home = WorkHome(settings, vault, clock, ids)
+        in_database = SqlWorkEngine(database, bell, clock, (telemetry,))
+        archive = partial(_archive, audit_log, catalogue, recorder)
+        engine = await home.open(in_database, (telemetry,), at_the_end, audit_log=audit_log, archive=archive)
         doors = Doors(recorder, clock)
         at_the_end.callback(doors.turn_the_minute, end=True)
         own_rules = CedarPolicies(lists, catalogue, directory)
