@@ -33,27 +33,22 @@ Archive = Callable[[WorkEngine], Awaitable[int]]
 class WorkHome:
     """Opens the engine that work lives in."""
 
-    def __init__(self, settings: Settings, vault: Vault, clock: Clock, ids: IdFactory) -> None:
-        """Use an installation's settings and keys."""
+    def __init__(self, settings: Settings, vault: Vault, clock: Clock, ids: IdFactory, archive: Archive) -> None:
+        """Use an installation's settings and keys; ``archive`` what is left before leaving it."""
         self._settings = settings
         self._vault = vault
         self._clock = clock
         self._ids = ids
+        self._archive = archive
         self._note = settings.home / NOTE
 
     async def open(
-        self,
-        in_database: SqlWorkEngine,
-        sinks: Sequence[EventSink],
-        at_the_end: AsyncExitStack,
-        *,
-        audit_log: AuditLog,
-        archive: Archive,
+        self, in_database: SqlWorkEngine, audit_log: AuditLog, sinks: Sequence[EventSink], at_the_end: AsyncExitStack
     ) -> WorkEngine:
         """Return the open engine; raise ``ConfigurationError`` if work would be left behind."""
         url, moves = self._settings.redis_url, self._note.exists()
         if url is None:
-            ends = await self._leave_redis(archive) if moves else LogEnds(0)
+            ends = await self._leave_redis() if moves else LogEnds(0)
             await in_database.continue_after(_at_least(ends, await audit_log.position()))
             self._note.unlink(missing_ok=True)
             return in_database
@@ -65,7 +60,7 @@ class WorkHome:
         engine = await at_the_end.enter_async_context(self._redis(url, self._settings.redis_effect_safety, sinks))
         ends = LogEnds(0)
         if not moves:
-            await archive(in_database)
+            await self._archive(in_database)
             ends = await in_database.log_ends()
         await engine.continue_after(_at_least(ends, await audit_log.position()))
         self._remember(url)
@@ -78,13 +73,13 @@ class WorkHome:
 
         return open_redis_engine(url, clock=self._clock, ids=self._ids, safety=safety, sinks=sinks)
 
-    async def _leave_redis(self, archive: Archive) -> LogEnds:
+    async def _leave_redis(self) -> LogEnds:
         """Return where the log in Redis ends, if nothing is left there that counts."""
         url, ends = self._remembered(), None
         try:
             async with self._redis(url, "fast") as engine:  # nothing has an effect there any more
                 if not await engine.holds_work():
-                    await archive(engine)
+                    await self._archive(engine)
                     ends = await engine.log_ends()
         except StewardError as error:
             raise ConfigurationError(
