@@ -142,7 +142,7 @@ end
 
 local function check_types()
   for key, kind in pairs(expected) do
-    local found = redis.call('TYPE', key).ok
+    local found = rows[key] and kind or redis.call('TYPE', key).ok -- what was loaded is what it should be
     if found ~= 'none' and found ~= kind then
       error({ err = 'WRONGTYPE ' .. key .. ' is a ' .. found .. ' and should be a ' .. kind })
     end
@@ -205,34 +205,44 @@ local function write_queue(made_room) -- the line of workspaces, and when schedu
   if more then ring_bell(K.work_bell) end
 end
 
-local function append_events()
-  local numbers, plans = {}, {}
-  for _, event in ipairs(events) do numbers[event.workspace] = (numbers[event.workspace] or 0) + 1 end
-  for workspace, count in pairs(numbers) do
-    numbers[workspace] = redis.call('HINCRBY', K.workspace:format(workspace), 'event_sequence', count) - count
-  end
-  local position = redis.call('HINCRBY', K.installation, 'position', #events) - #events
+local function number_events() -- in the workspace's log and over all; each plan remembers which are its own
+  local numbers, strays = {}, {}
+  local position = tonumber(redis.call('HGET', K.installation, 'position') or '0')
   for _, event in ipairs(events) do
     local workspace = event.workspace
-    position = position + 1
-    local sequence = numbers[workspace] + 1
-    numbers[workspace] = sequence
-    local number, place_of = whole(sequence), whole(position)
-    redis.call('XADD', K.events:format(workspace), number .. '-0', 'type', event.type, 'at', now, 'actor_id', event.actor,
-      'plan_id', event.plan_id, 'job_id', event.job_id, 'data', event.data, 'position', place_of)
-    redis.call('XADD', K.all_events, place_of .. '-0', 'workspace', workspace, 'sequence', number)
-    local plan = K.plan:format(workspace, event.plan_id)
-    plans[plan] = append(plans[plan] or '', number)
-    if told then
-      committed[#committed + 1] = {
-        workspace, number, event.type, whole(now), event.actor, event.plan_id, event.job_id, event.data, place_of,
-      }
+    local home, plan_key = K.workspace:format(workspace), K.plan:format(workspace, event.plan_id)
+    local number = (numbers[workspace] or tonumber(redis.call('HGET', home, 'event_sequence') or '0')) + 1
+    numbers[workspace], position = number, position + 1
+    event.number, event.position = whole(number), whole(position)
+    local plan = rows[plan_key]
+    if plan then
+      plan.events = append(plan.events, event.number)
+    else
+      strays[plan_key] = append(strays[plan_key] or '', event.number)
     end
   end
-  for key, more in pairs(plans) do
-    local all = append(redis.call('HGET', key, 'events') or '', more)
-    redis.call('HSET', key, 'events', all)
-    if rows[key] then stored(rows[key]).events = all end
+  for key, more in pairs(strays) do
+    later('hash', key, 'HSET', key, 'events', append(redis.call('HGET', key, 'events') or '', more))
+  end
+  for workspace, number in pairs(numbers) do
+    local home = K.workspace:format(workspace)
+    later('hash', home, 'HSET', home, 'event_sequence', number)
+  end
+  later('hash', K.installation, 'HSET', K.installation, 'position', position)
+  return numbers
+end
+
+local function append_events(numbers)
+  for _, event in ipairs(events) do
+    local workspace, number, position = event.workspace, event.number, event.position
+    redis.call('XADD', K.events:format(workspace), number .. '-0', 'type', event.type, 'at', now, 'actor_id', event.actor,
+      'plan_id', event.plan_id, 'job_id', event.job_id, 'data', event.data, 'position', position)
+    redis.call('XADD', K.all_events, position .. '-0', 'workspace', workspace, 'sequence', number)
+    if told then
+      committed[#committed + 1] = {
+        workspace, number, event.type, whole(now), event.actor, event.plan_id, event.job_id, event.data, position,
+      }
+    end
   end
   for workspace in pairs(numbers) do ring_bell(K.events_bell:format(workspace)) end
   ring_bell(K.all_events_bell)
@@ -244,6 +254,7 @@ local write_ledgers, give_back -- of budgets: leaves what was spent to be writte
 local function flush() -- may be called more than once; each time what was collected is written whole
   if close_plans then close_plans() end
   if write_ledgers then write_ledgers() end
+  local numbers = #events > 0 and number_events()
   for _, row in ipairs(loaded) do
     if next(row) ~= nil then collect(row) end
   end
@@ -253,19 +264,16 @@ local function flush() -- may be called more than once; each time what was colle
     expect(K.ready_actions:format(workspace), 'zset')
     expect(K.workspace:format(workspace), 'hash')
   end
-  for _, event in ipairs(events) do
-    expect(K.events:format(event.workspace), 'stream')
-    expect(K.workspace:format(event.workspace), 'hash')
-    expect(K.plan:format(event.workspace, event.plan_id), 'hash')
+  for workspace in pairs(numbers or {}) do
+    expect(K.events:format(workspace), 'stream')
     expect(K.all_events, 'stream')
-    expect(K.installation, 'hash')
   end
   check_types()
   for _, command in ipairs(lists) do redis.call(unpack(command)) end
   for key, list in pairs(removes) do in_pieces('ZREM', key, list) end
   for key, list in pairs(adds) do in_pieces('ZADD', key, list) end
   write_queue(write_actions())
-  if #events > 0 then append_events() end
+  if numbers then append_events(numbers) end
   expected, adds, removes, lists = {}, {}, {}, {}
   depths, due, actions, turns, events = {}, {}, {}, {}, {}
 end
