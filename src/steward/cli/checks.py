@@ -50,6 +50,8 @@ def examine() -> Iterator[Finding]:
     yield _home(settings.home)
     yield _secret_key(settings)
     yield from _database(settings)
+    if settings.redis_url is not None:
+        yield asyncio.run(_redis(settings))
     yield _disk(settings.home)
     yield _actions(settings)
     yield asyncio.run(_mail(settings))
@@ -198,6 +200,25 @@ def _actions(settings: "Settings") -> Finding:
     if not runnable:
         return Finding("actions", "warn", "The lists allow no action at all.", "Unset or extend ACTION_ALLOWLIST.")
     return Finding("actions", "ok", f"{runnable} of {len(catalogue.definitions())} may run.")
+
+
+async def _redis(settings: "Settings") -> Finding:
+    """Connect to Redis and look at how it keeps what it is given."""
+    from steward.clock import SystemClock
+    from steward.ids import IdFactory
+    from steward.work_stores.redis import open_redis_engine
+
+    assert settings.redis_url is not None
+    clock = SystemClock()
+    safety = settings.redis_effect_safety
+    try:
+        async with open_redis_engine(settings.redis_url, clock=clock, ids=IdFactory(clock), safety=safety) as engine:
+            await engine.ping()
+    except ConfigurationError as error:
+        return Finding("redis", "fail", error.detail, "Change that setting of Redis.")
+    except StewardError as error:
+        return Finding("redis", "fail", error.detail, "Start Redis, or correct REDIS_URL.")
+    return Finding("redis", "ok", f"It answers, and keeps what it is given (REDIS_EFFECT_SAFETY is {safety}).")
 
 
 async def _mail(settings: "Settings") -> Finding:

@@ -4,7 +4,7 @@
 local worker, claim_id, limit, lease_until, counts_until = take(), take(), tonumber(take()), take(), tonumber(take())
 local DUE_AT_ONCE, REMEMBERED_MS = 1000, 60000
 local claimed_key = K.claimed:format(worker)
-local STARTS_KEPT_MS = 180000
+local STARTS_KEPT_MS, AT_A_GLANCE = 180000, 64
 local taken = {}
 local capped = {} -- workspaces of which a cap keeps some job, and when that changes by itself, or true
 local rules_of = {}
@@ -43,20 +43,20 @@ end
 
 local function stand_in_line(places) -- workspaces with ready jobs, as many as there are places, and how many jobs each has
   local line, left, first = {}, {}, 0
-  while #line < places do
-    local some = redis.call('LRANGE', K.ring, first, first + limit - 1)
+  while true do
+    local some = redis.call('LRANGE', K.ring, first, first + AT_A_GLANCE - 1)
     for _, workspace in ipairs(some) do
+      if #line >= places then return line, left end
       local ready = depth_of(workspace)
       if ready == 0 then
         depths[workspace] = 0 -- it stands there in error: flush takes it out
-      elseif #line < places and not capped[workspace] then
+      elseif not capped[workspace] then
         line[#line + 1], left[workspace] = workspace, ready
       end
     end
-    if #some < limit then break end
-    first = first + limit
+    if #some < AT_A_GLANCE then return line, left end
+    first = first + AT_A_GLANCE
   end
-  return line, left
 end
 
 local function deal(places) -- one by one round the line; the shares, in the order in which the next round begins
@@ -87,7 +87,7 @@ local function capped_jobs(workspace, share)
   local ids, kept, upto, started, gone = within_caps(workspace, share, rules_of[workspace], counts_until)
   if kept then capped[workspace] = upto or true end
   local key = K.starts:format(workspace)
-  if #gone > 0 then later('hash', key, 'HDEL', key, unpack(gone)) end
+  for _, start in ipairs(gone) do later('hash', key, 'HDEL', key, start) end
   local counts = false
   for _, rule in ipairs(rules_of[workspace]) do counts = counts or rule.kind == 'starting' end
   for action, number in pairs(counts and started or {}) do
@@ -147,13 +147,16 @@ if not claimed_before() then
   flush()
 end
 
-local times = {}
+local next_at -- when something becomes ready by itself
+local function happens(at)
+  if at and (not next_at or at < next_at) then next_at = at end
+end
 for _, key in ipairs({ K.due, K.leases }) do
-  times[#times + 1] = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
+  happens(tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]))
 end
 for _, upto in pairs(capped) do
-  if upto ~= true then times[#times + 1] = upto end
+  if upto ~= true then happens(upto) end
 end
-local answer = { #times > 0 and whole(math.min(unpack(times))) or '' }
+local answer = { next_at and whole(next_at) or '' }
 for _, job in ipairs(taken) do answer[#answer + 1] = { shown(job, JOB_FIELDS), job.params_sealed, inputs_of(job) } end
 return answer
