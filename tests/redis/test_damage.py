@@ -11,7 +11,7 @@ from steward.spending import Spending
 from steward.work_store import Lease, Settlement
 from steward.work_stores.redis.keys import key
 from steward.workspace import Budget, Cap
-from tests.contracts.builders import World, action_claim, done, failure, request_claim
+from tests.contracts.builders import BETA, World, action_claim, done, failure, request_claim
 from tests.redis_server import everything
 
 pytestmark = pytest.mark.anyio
@@ -20,11 +20,18 @@ SPENDING = Spending(budgets={"messages_out": Budget(limit=9, window_s=3600)})
 STRINGS: Final = {"claimed", "request_name", "action_name"}
 SUBMITTED: Final = (
     *(("jobs", "alpha"), ("jobs_in", "alpha", "pending"), ("plans", "alpha"), ("plans_in", "alpha", "running")),
-    *(("home",), ("ring",), ("ready", "alpha", "email.send"), ("ready_actions", "alpha"), ("workspace", "alpha")),
+    *(("home",), ("ready", "alpha", "email.send"), ("workspace", "alpha")),
     *(("events", "alpha"), ("all_events",), ("installation",), ("request_name", "alpha", "r"), ("scheduled", "alpha")),
-    *(("due",), ("action_name", "alpha", "a"), ("running", "alpha")),
+    *(("due",), ("action_name", "alpha", "a")),
 )
-CLAIMED: Final = (("leases",), ("claimed", "w"), ("jobs_in", "alpha", "running"), ("starts", "alpha"))
+FIRST: Final = (("ring",), ("ready_actions", "beta"), ("events", "beta"), ("workspace", "beta"))
+CLAIMED: Final = (
+    ("running", "alpha"),
+    ("leases",),
+    ("claimed", "w"),
+    ("jobs_in", "alpha", "running"),
+    ("starts", "alpha"),
+)
 SPENT: Final = (
     *(("spendings", "alpha", "messages_out"), ("units", "alpha", "messages_out")),
     *(("promises", "alpha", "messages_out"), ("budgets",), ("events", "alpha")),
@@ -47,6 +54,7 @@ def _hold(world: World, leases: list[Lease]) -> Awaitable[Any]:
 
 VERBS: Final[dict[str, tuple[Callable[[World, list[Lease]], Awaitable[Any]], tuple[tuple[str, ...], ...]]]] = {
     "submit": (_submit, SUBMITTED),
+    "submit first": (lambda world, _: world.submit(who=BETA), FIRST),
     "claim": (lambda world, _: world.claim(1, "w", caps={"alpha": {"*": Cap(per_minute=9)}}), CLAIMED),
     "dispatch": (lambda world, leases: world.dispatcher.dispatch([leases[0].ref], {leases[0].ref: SPENDING}), SPENT),
     "settle": (lambda world, leases: world.dispatcher.settle([Settlement(leases[0].ref, done())]), SETTLED),

@@ -1,5 +1,6 @@
 """The user with least rights that the documentation describes can do all that the engine does, and nothing else."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -27,9 +28,14 @@ async def test_the_documented_user_suffices(server: RedisServer, clock: FakeCloc
     url = f"redis://steward:{rights[1]}@127.0.0.1:{server.port}/0"
     async with open_redis_engine(url, clock=clock, ids=IdFactory(clock)) as engine:
         world = World(engine, clock)
-        with engine.dispatcher.listen() as listener, world.alpha.listen():
+        with engine.dispatcher.listen() as work, engine.dispatcher.hear_events() as events, world.alpha.listen() as own:
             await live(world)
-            assert await listener.wait(5)
+            assert await asyncio.gather(work.wait(5), events.wait(5), own.wait(5)) == [True] * 3
+            async with open_redis_engine(server.url(), clock=clock, ids=IdFactory(clock)) as other:
+                while await events.wait(0.1) or await own.wait(0.1):
+                    pass
+                await World(other, clock).submit()
+                assert await asyncio.gather(events.wait(5), own.wait(5)) == [True] * 2
         await world.visible()
         await engine.mend()
         assert await engine.holds_work()

@@ -16,6 +16,9 @@ from steward.work_stores.redis.keys import key
 
 _ALWAYS: Final = key("work_bell").encode()
 """What every process hears: that jobs are ready."""
+_ANY: Final = b":*"
+_JOINED: Final = frozenset({"subscribe", "psubscribe"})
+_SAID: Final = frozenset({"message", "pmessage"})
 _AGAIN_S: Final = (0.05, 1.0)
 """How long to wait before connecting anew: at first, and at most."""
 
@@ -53,7 +56,7 @@ class Bells:
 
     @contextlib.contextmanager
     def listen(self, channel: str) -> Iterator[_Listener]:
-        """Yield a listener for a channel."""
+        """Yield a listener for a channel, or for all that begin alike (``…:*``)."""
         listener, name = _Listener(), channel.encode()
         self._listeners.setdefault(name, set()).add(listener)
         self._changed.set()
@@ -68,8 +71,8 @@ class Bells:
     def ring(self, channels: Iterable[bytes]) -> None:
         """Wake those who listen here; others are woken by the script that this comes from."""
         for channel in channels:
-            for listener in self._listeners.get(channel, ()):
-                listener.ring()
+            self._sound(channel)
+            self._sound(channel.rpartition(b":")[0] + _ANY)
 
     async def open(self) -> None:
         """Connect, and return once what everybody listens to is heard."""
@@ -92,10 +95,8 @@ class Bells:
             try:
                 async for message in connection.listen():
                     pause_s = _AGAIN_S[0]
-                    if message["type"] == "subscribe" or (
-                        message["type"] == "message" and message["data"] != self._own
-                    ):
-                        self.ring([message["channel"]])
+                    if message["type"] in _JOINED or (message["type"] in _SAID and message["data"] != self._own):
+                        self._sound(message["pattern"] or message["channel"])
             except (RedisError, OSError):
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _AGAIN_S[1])
@@ -117,8 +118,22 @@ class Bells:
         """Join and leave channels so that the connection follows those that are listened to."""
         self._changed.clear()
         wanted = set(self._listeners) | {_ALWAYS}
-        if new := wanted - joined:
-            await connection.subscribe(*new)
-        if old := joined - wanted:
-            await connection.unsubscribe(*old)
+        for follow, names in (
+            *((connection.subscribe, _plain(wanted - joined)), (connection.psubscribe, _patterns(wanted - joined))),
+            *((connection.unsubscribe, _plain(joined - wanted)), (connection.punsubscribe, _patterns(joined - wanted))),
+        ):
+            if names:
+                await follow(*names)
         return wanted
+
+    def _sound(self, name: bytes) -> None:
+        for listener in self._listeners.get(name, ()):
+            listener.ring()
+
+
+def _patterns(names: set[bytes]) -> set[bytes]:
+    return {name for name in names if name.endswith(_ANY)}
+
+
+def _plain(names: set[bytes]) -> set[bytes]:
+    return names - _patterns(names)

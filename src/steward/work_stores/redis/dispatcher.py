@@ -165,7 +165,7 @@ class RedisDispatcher:
 
     def hear_events(self) -> AbstractContextManager[Listener]:
         """Return a listener for events."""
-        return self._server.bells.listen(key("all_events_bell"))
+        return self._server.bells.listen(key("events_bell", "*"))
 
     async def plans(self, plan_ids: Sequence[str]) -> tuple[PlanRecord, ...]:
         """Return some plans, of whatever workspace."""

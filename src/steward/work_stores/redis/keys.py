@@ -49,7 +49,6 @@ KEYS: Final[dict[str, str]] = {
     # Channels, on which nothing is kept.
     "work_bell": "ai:bell:work",
     "events_bell": "ai:bell:events:%s",
-    "all_events_bell": "ai:bell:events",
 }
 
 

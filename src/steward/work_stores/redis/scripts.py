@@ -50,10 +50,12 @@ def _set(words: Iterable[str]) -> str:
     return "{" + ",".join(f"{word}=true" for word in sorted(words)) + "}"
 
 
-def _vocabulary() -> str:
+def _vocabulary(text: str) -> str:
+    """Return what ``text`` uses of the vocabulary: what a script does not need costs time in each call."""
+    used = KEYS if "K[" in text else {name: key for name, key in KEYS.items() if f"K.{name}" in text}
     edges = ",".join(f"{before}={_set(afters)}" for before, afters in TRANSITIONS.items())
     lines = {
-        "K": _lua(KEYS),
+        "K": _lua(used),
         "TRANSITIONS": "{" + edges + "}",
         "FINAL": _set(FINAL),
         "JOB_STATUSES": _lua(list(JobStatus)),
@@ -67,7 +69,7 @@ def _vocabulary() -> str:
         "PLAN_FIELDS": _lua(PLAN_FIELDS),
         "APPROVAL_FIELDS": _lua(APPROVAL_FIELDS),
     }
-    return "".join(f"local {name} = {text}\n" for name, text in lines.items())
+    return "".join(f"local {name} = {value}\n" for name, value in lines.items() if re.search(rf"\b{name}\b", text))
 
 
 def _shared(part: str) -> str:
@@ -81,7 +83,8 @@ def script(name: str) -> Script:
     uses = _USES.search(own)
     assert uses is not None, f"{name}.lua says nothing about what it uses"
     parts = "".join(_shared(part) for part in uses[1].split())
-    text = f"{_vocabulary()}{parts}local function verb()\n{own}end\n{_shared('run')}"
+    text = f"{parts}local function verb()\n{own}end\n{_shared('run')}"
+    text = _vocabulary(text) + text
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 

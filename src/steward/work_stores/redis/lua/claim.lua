@@ -114,7 +114,7 @@ local function take_jobs(workspace, share) -- a workspace's oldest ready jobs th
       for _, action in ipairs(redis.call('ZRANGE', K.ready_actions:format(workspace), 0, -1)) do
         zrem(K.ready:format(workspace, action), id)
       end
-      depths[workspace] = depths[workspace] or 0
+      depths[workspace] = (depths[workspace] or 0) - 1
     end
   end
   turns[#turns + 1] = workspace

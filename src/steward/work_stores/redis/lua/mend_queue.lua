@@ -22,7 +22,7 @@ for _ = 1, tonumber(take()) do
     if job[1] ~= 'pending' or job[2] ~= action then
       zrem(key, id)
     else
-      later('zset', ready, 'ZINCRBY', ready, 1, action)
+      later('zset', ready, 'ZADD', ready, 0, action)
     end
   end
 end

@@ -10,9 +10,17 @@ local actions = {} -- by workspace and action: change of the ready jobs and of t
 local turns = {} -- workspaces that were served, in the order in which they go to the end of the line
 local committed, rung = {}, {}
 
+local read = {} -- keys that a command of their type has read: that it did not fail says what they are
+local ready_now = {} -- by workspace: ready jobs once everything is written
+
 local function expect(key, kind)
   expected[key] = kind
   return key
+end
+
+local function look(command, key, ...) -- read a key that may be written later
+  read[key] = true
+  return redis.call(command, key, ...)
 end
 
 local function zadd(key, score, member)
@@ -142,7 +150,7 @@ end
 
 local function check_types()
   for key, kind in pairs(expected) do
-    local found = rows[key] and kind or redis.call('TYPE', key).ok -- what was loaded is what it should be
+    local found = (rows[key] or read[key]) and kind or redis.call('TYPE', key).ok
     if found ~= 'none' and found ~= kind then
       error({ err = 'WRONGTYPE ' .. key .. ' is a ' .. found .. ' and should be a ' .. kind })
     end
@@ -162,39 +170,51 @@ local function ring_bell(channel)
   rung[#rung + 1] = channel
 end
 
-local function write_actions() -- which actions have ready jobs, and how many run; returns where one less runs
+local function queue_actions() -- which actions have ready jobs, and how many run; returns where one less runs
   local made_room = {}
   for workspace, counts_of in pairs(actions) do
     local running, ready = K.running:format(workspace), K.ready_actions:format(workspace)
     for action, counts in pairs(counts_of) do
-      if counts[2] ~= 0 and redis.call('HINCRBY', running, action, counts[2]) <= 0 then
-        redis.call('HDEL', running, action)
-      end
-      if counts[1] ~= 0 then
-        local left = redis.call('ZCARD', K.ready:format(workspace, action))
-        if left == 0 then redis.call('ZREM', ready, action) else redis.call('ZADD', ready, left, action) end
+      if counts[2] ~= 0 then
+        local left = tonumber(look('HGET', running, action) or '0') + counts[2]
+        if left > 0 then later('hash', running, 'HSET', running, action, left) else later('hash', running, 'HDEL', running, action) end
       end
       if counts[2] < 0 then made_room[workspace] = true end
+      if counts[1] ~= 0 then
+        local before = look('ZCARD', K.ready:format(workspace, action))
+        if before == 0 and counts[1] > 0 then zadd(ready, 0, action) end
+        if before + counts[1] == 0 then zrem(ready, action) end
+      end
     end
   end
   return made_room
 end
 
-local function write_queue(made_room) -- the line of workspaces, and when schedules come due
+local function queue_workspaces(made_room) -- the line of workspaces; returns whether some job may start that could not
   local more = false
   for workspace, change in pairs(depths) do
-    local after = redis.call('ZCARD', K.jobs_in:format(workspace, 'pending'))
+    local before = look('ZCARD', K.jobs_in:format(workspace, 'pending'))
+    local after = before + change
+    ready_now[workspace] = after
     if after == 0 then
-      redis.call('LREM', K.ring, 0, workspace)
-    elseif after == change then
-      redis.call('RPUSH', K.ring, workspace)
+      later('list', K.ring, 'LREM', K.ring, 0, workspace)
+    elseif before == 0 then
+      later('list', K.ring, 'RPUSH', K.ring, workspace)
     end
     more = more or (change > 0 and after > 0)
   end
   for workspace in pairs(made_room) do -- a job that a cap kept may go now
-    local kept = redis.call('HGET', K.workspace:format(workspace), 'capped')
-    more = more or (kept and redis.call('ZCARD', K.jobs_in:format(workspace, 'pending')) > 0)
+    local kept = look('HGET', K.workspace:format(workspace), 'capped')
+    if kept and not ready_now[workspace] then
+      ready_now[workspace] = look('ZCARD', K.jobs_in:format(workspace, 'pending'))
+    end
+    more = more or (kept and ready_now[workspace] > 0)
   end
+  if #turns > 0 then expect(K.ring, 'list') end
+  return more
+end
+
+local function write_line(more) -- who was served goes to the end; when the next schedule comes due
   for _, workspace in ipairs(turns) do
     if redis.call('LREM', K.ring, 1, workspace) > 0 then redis.call('RPUSH', K.ring, workspace) end
   end
@@ -207,11 +227,11 @@ end
 
 local function number_events() -- in the workspace's log and over all; each plan remembers which are its own
   local numbers, strays = {}, {}
-  local position = tonumber(redis.call('HGET', K.installation, 'position') or '0')
+  local position = tonumber(look('HGET', K.installation, 'position') or '0')
   for _, event in ipairs(events) do
     local workspace = event.workspace
     local home, plan_key = K.workspace:format(workspace), K.plan:format(workspace, event.plan_id)
-    local number = (numbers[workspace] or tonumber(redis.call('HGET', home, 'event_sequence') or '0')) + 1
+    local number = (numbers[workspace] or tonumber(look('HGET', home, 'event_sequence') or '0')) + 1
     numbers[workspace], position = number, position + 1
     event.number, event.position = whole(number), whole(position)
     local plan = rows[plan_key]
@@ -222,7 +242,7 @@ local function number_events() -- in the workspace's log and over all; each plan
     end
   end
   for key, more in pairs(strays) do
-    later('hash', key, 'HSET', key, 'events', append(redis.call('HGET', key, 'events') or '', more))
+    later('hash', key, 'HSET', key, 'events', append(look('HGET', key, 'events') or '', more))
   end
   for workspace, number in pairs(numbers) do
     local home = K.workspace:format(workspace)
@@ -245,7 +265,6 @@ local function append_events(numbers)
     end
   end
   for workspace in pairs(numbers) do ring_bell(K.events_bell:format(workspace)) end
-  ring_bell(K.all_events_bell)
 end
 
 local close_plans -- of transitions: ends the plans whose last job has ended
@@ -258,12 +277,7 @@ local function flush() -- may be called more than once; each time what was colle
   for _, row in ipairs(loaded) do
     if next(row) ~= nil then collect(row) end
   end
-  if next(depths) or #turns > 0 then expect(K.ring, 'list') end
-  for workspace in pairs(actions) do
-    expect(K.running:format(workspace), 'hash')
-    expect(K.ready_actions:format(workspace), 'zset')
-    expect(K.workspace:format(workspace), 'hash')
-  end
+  local more = queue_workspaces(queue_actions())
   for workspace in pairs(numbers or {}) do
     expect(K.events:format(workspace), 'stream')
     expect(K.all_events, 'stream')
@@ -272,14 +286,14 @@ local function flush() -- may be called more than once; each time what was colle
   for _, command in ipairs(lists) do redis.call(unpack(command)) end
   for key, list in pairs(removes) do in_pieces('ZREM', key, list) end
   for key, list in pairs(adds) do in_pieces('ZADD', key, list) end
-  write_queue(write_actions())
+  write_line(more)
   if numbers then append_events(numbers) end
   expected, adds, removes, lists = {}, {}, {}, {}
   depths, due, actions, turns, events = {}, {}, {}, {}, {}
 end
 
 local function depth_of(workspace) -- ready jobs, once everything is written
-  return redis.call('ZCARD', K.jobs_in:format(workspace, 'pending'))
+  return ready_now[workspace] or redis.call('ZCARD', K.jobs_in:format(workspace, 'pending'))
 end
 
 local function each_older(key, after, step, visit) -- members of an index older than one of them, until `visit` says true
