@@ -1,5 +1,5 @@
 -- cancel_job: cancel a job and, for the same reason, the steps that need it; or ask its worker to stop.
--- uses: rows flush transitions approvals
+-- uses: rows flush transitions asking approvals
 
 local workspace, id, actor, call = take(), take(), take(), take()
 local job = load_job(workspace, id)

@@ -1,5 +1,5 @@
 -- cancel_plan: cancel every step not yet started and ask running ones to stop; a draft simply ends.
--- uses: rows flush transitions approvals
+-- uses: rows flush transitions asking approvals
 
 local workspace, id, actor, call = take(), take(), take(), take()
 local plan = load_plan(workspace, id)

@@ -1,5 +1,5 @@
 -- decide_approval: record a decision once, and release or cancel what it held.
--- uses: rows flush transitions approvals
+-- uses: rows flush transitions asking approvals
 
 local workspace, id, actor, digest, verdict = take(), take(), take(), take(), take()
 local comment, commented, roles = take(), take() == '1', take()

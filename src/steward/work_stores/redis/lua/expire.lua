@@ -1,5 +1,5 @@
 -- expire: end approvals that nobody decided in time and drafts that nobody executed, a bounded number of each.
--- uses: rows flush transitions approvals
+-- uses: rows flush transitions asking approvals
 
 local limit = take()
 

@@ -1,5 +1,5 @@
 -- hold: put a running, undispatched job aside until a person decides; the attempt does not count.
--- uses: rows flush transitions approvals
+-- uses: rows flush transitions asking
 
 local workspace, id, fence = take(), take(), take()
 local held_for, reason, asked = take(), take(), take_fields()

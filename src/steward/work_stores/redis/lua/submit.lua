@@ -1,5 +1,5 @@
 -- submit: put plan, jobs, names, approval and events in place, or nothing; or answer with the original.
--- uses: rows flush transitions approvals names
+-- uses: rows flush asking names
 
 local workspace, actor = take(), take()
 local names = take_names(tonumber(take()))
