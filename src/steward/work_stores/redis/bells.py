@@ -91,23 +91,24 @@ class Bells:
         """Follow the channels for as long as the engine is open, over every loss of the connection."""
         pause_s, joined = _AGAIN_S[0], {_ALWAYS}
         while True:
-            joining = asyncio.create_task(self._keep_joined(connection, joined))
             try:
-                async for message in connection.listen():
-                    pause_s = _AGAIN_S[0]
-                    if message["type"] in _JOINED or (message["type"] in _SAID and message["data"] != self._own):
-                        self._sound(message["pattern"] or message["channel"])
+                joined = await self._join(connection, joined)
+                joining = asyncio.create_task(self._keep_joined(connection, joined))
+                try:
+                    async for message in connection.listen():
+                        pause_s = _AGAIN_S[0]
+                        if message["type"] in _JOINED or (message["type"] in _SAID and message["data"] != self._own):
+                            self._sound(message["pattern"] or message["channel"])
+                finally:
+                    joining.cancel()
+                    await asyncio.gather(joining, return_exceptions=True)
             except (RedisError, OSError):
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _AGAIN_S[1])
             finally:
-                joining.cancel()
-                await asyncio.gather(joining, return_exceptions=True)
                 with contextlib.suppress(RedisError, OSError):
                     await connection.aclose()
-            connection, joined = self._client.pubsub(), set[bytes]()
-            with contextlib.suppress(RedisError, OSError):
-                joined = await self._join(connection, joined)
+            connection, joined = self._client.pubsub(), set()
 
     async def _keep_joined(self, connection: Any, joined: set[bytes]) -> None:
         while True:
