@@ -12,11 +12,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from figure import Figure, median
 from samples import CLOCK, submissions
 from store import CONCURRENT, carry_out_all, submit_all
+from tests.postgresql import PostgresServer
 
 from steward.database import Database, bell_for
 from steward.database.migrate import upgrade
 from steward.work_stores.sql import SqlWorkEngine
-from tests.postgresql import PostgresServer
 
 COUNT = 2_000
 ROUNDS = 5
@@ -53,7 +53,9 @@ def main() -> None:
     finally:
         server.remove()
         shutil.rmtree(folder)
-    for place, what in enumerate((f"submit, {CONCURRENT} clients", f"claim, dispatch and settle, {CONCURRENT} at a time")):
+    for place, what in enumerate(
+        (f"submit, {CONCURRENT} clients", f"claim, dispatch and settle, {CONCURRENT} at a time")
+    ):
         here, there = (median([rate[place] for rate in rates[kind]]) for kind in ("postgresql", "sqlite"))
         print(Figure(f"PostgreSQL: {what}", here, "/s", "SQLite", there))
 

@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import event
 
 from steward.database import Database
-from steward.database.sqlite import _PRAGMAS
 from steward.database.sql import CACHED_STATEMENTS
+from steward.database.sqlite import _PRAGMAS
 
 BARE = "bare sqlite3, same statements, pragmas and batches"
 

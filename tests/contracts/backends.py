@@ -21,7 +21,6 @@ from steward.ids import IdFactory
 from steward.work_store import WorkEngine
 from tests.postgresql import server
 from tests.redis_server import everything, shared_server
-from tests.redis_server import everything, shared_server
 
 
 class Backend(Protocol):
@@ -96,29 +95,6 @@ class PostgresBackend:
                     if any(wanted in (cell if isinstance(cell, bytes) else str(cell).encode()) for cell in row):
                         return True
         return False
-
-
-class RedisBackend:
-    """A database of its own in a real server that all tests share."""
-
-    def __init__(self, folder: Path, template: Path | None = None) -> None:
-        """Take an empty database; nothing is kept in a folder."""
-        self._server = shared_server()
-        self._database = self._server.new_database()
-
-    def open(
-        self, clock: Clock, ids: IdFactory, sinks: Sequence[EventSink] = ()
-    ) -> AbstractAsyncContextManager[WorkEngine]:
-        """Open an engine on this database."""
-        from steward.work_stores.redis import open_redis_engine
-
-        return open_redis_engine(self._server.url(self._database), clock=clock, ids=ids, safety="fast", sinks=sinks)
-
-    def holds(self, marker: str) -> bool:
-        """Look through every key and whatever it holds on a connection of our own."""
-        wanted = marker.encode()
-        with closing(self._server.client(self._database)) as client:
-            return any(wanted in part for part in everything(client))
 
 
 class RedisBackend:
