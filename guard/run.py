@@ -101,7 +101,8 @@ def judge(mutation: Mutation, copy: Path) -> Verdict:
     """Take the protection away in ``copy``, run the tests that must notice, and put it back."""
     file, began = copy / mutation.file, time.monotonic()
     original, mutated = file.read_text(encoding="utf-8"), mutation.applied(copy)
-    compile(mutated, mutation.file, "exec")
+    if mutation.file.endswith(".py"):
+        compile(mutated, mutation.file, "exec")
     file.write_text(mutated, encoding="utf-8")
     try:
         ran = _pytest(copy, mutation.tests, first_only=mutation.at_least == 1)

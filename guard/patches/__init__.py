@@ -9,6 +9,7 @@ from guard.patches.effects import EFFECTS
 from guard.patches.identity import IDENTITY
 from guard.patches.limits import LIMITS
 from guard.patches.policies import POLICIES
+from guard.patches.redis import REDIS
 from guard.patches.tenants import TENANTS
 from guard.patches.ways_out import SECRETS_AND_WAYS_OUT
 
@@ -22,5 +23,6 @@ MUTATIONS: Final = (
     *IDENTITY,
     *SECRETS_AND_WAYS_OUT,
     *LIMITS,
+    *REDIS,
 )
 """Every protection under guard."""

@@ -1,6 +1,7 @@
 """Where work lives: a whole installation on Redis, and when it may move there and back."""
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from steward.maintenance.archiver import Archiver
 from steward.settings import Settings
 from steward.work_home import NOTE
 from steward.work_stores.redis.keys import key
+from tests import postgresql
 from tests.conftest import FakeClock
 from tests.installation import SECRET, Installation, installation, planned
 from tests.redis_server import RedisServer, everything, shared_server
@@ -78,14 +80,25 @@ async def test_an_installation_works_on_redis(tmp_path: Path, clock: FakeClock, 
         assert {"plan.submitted", "job.dispatched", "job.completed", "plan.completed"} <= kinds
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_env(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Return the settings that name a database of each kind."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    name = postgresql.server().lend()
+    yield {"DATABASE_URL": postgresql.server().url(name)}
+    postgresql.server().give_back(name)
+
+
 async def test_work_moves_to_redis_and_back_and_the_audit_misses_nothing(
-    tmp_path: Path, clock: FakeClock, env: dict[str, str]
+    tmp_path: Path, clock: FakeClock, env: dict[str, str], database_env: dict[str, str]
 ) -> None:
     """Each event of each home is in the audit once, and no event id ever stands for two facts."""
     seen: list[str] = []
     plans: list[str] = []
     for settings in ({}, env, {}, env):
-        async with installation(tmp_path, clock=clock, env=settings) as house:
+        async with installation(tmp_path, clock=clock, env=settings | database_env) as house:
             plans.append(await _do_some(house))
             seen += [event.event_id for event in await house.events() if event.plan_id == plans[-1]]
             told = await _archived(house)

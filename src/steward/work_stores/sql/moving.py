@@ -1,9 +1,10 @@
 """Moving work to another engine, or back: whether anything here still counts, and that numbers go on where they stood."""
 
+from sqlalchemy import Connection
+
 from steward.database.sql import Sql
 from steward.event import LogEnds
 from steward.work_stores.sql import moving_statements as statements
-from steward.work_stores.sql.transaction import Work
 
 
 def holds_work(sql: Sql) -> bool:
@@ -17,10 +18,14 @@ def log_ends(sql: Sql) -> LogEnds:
     return LogEnds(sql.scalar(statements.NEWEST) or 0, sequences)
 
 
-def continue_after(work: Work, ends: LogEnds) -> None:
+def continue_after(connection: Connection, ends: LogEnds) -> None:
     """Let the log go on after another one: nothing that comes has a number that stood for something else."""
-    if ends.position > (work.sql.scalar(statements.NEWEST) or 0):
-        work.sql.run(statements.AT, {"position": ends.position})
-        work.sql.run(statements.FREE, {"position": ends.position})
+    sql, at = Sql(connection), {"position": ends.position}
+    if ends.position > (sql.scalar(statements.NEWEST) or 0):
+        if connection.dialect.name == "postgresql":
+            connection.execute(statements.ADVANCE, at)
+        else:
+            sql.run(statements.AT, at)
+            sql.run(statements.FREE, at)
     for workspace_id, sequence in ends.sequences.items():
-        work.sql.run(statements.BEGIN_AFTER, {"w": workspace_id, "sequence": sequence})
+        sql.run(statements.BEGIN_AFTER, {"w": workspace_id, "sequence": sequence})

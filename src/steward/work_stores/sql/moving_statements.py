@@ -1,8 +1,8 @@
 """The SQL statements of moving work to another engine, or back."""
 
-from sqlalchemy import bindparam, delete, exists, func, insert, or_, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import bindparam, delete, exists, func, insert, or_, select, text
 
+from steward.database.sql import upsert
 from steward.database.tables import events, idempotency, plans, queues
 from steward.plan import PlanStatus
 from steward.work_stores.sql.statements import W
@@ -22,7 +22,7 @@ NEWEST = select(func.max(events.c.position))
 SEQUENCES = select(queues.c.workspace_id, queues.c.event_sequence).where(queues.c.event_sequence > 0)
 """Where each workspace's own numbers stand."""
 
-_begin = sqlite_insert(queues).values(
+_begin = upsert(queues).values(
     workspace_id=W, depth=0, event_sequence=bindparam("sequence"), event_floor=bindparam("sequence"), turn=0
 )
 BEGIN_AFTER = _begin.on_conflict_do_update(
@@ -40,3 +40,8 @@ AT = insert(events).values(position=bindparam("position"), sequence=0, type="", 
 
 FREE = delete(events).where(events.c.position == bindparam("position"))
 """And leave it free again."""
+
+ADVANCE = text(
+    "SELECT setval('events_position_seq', greatest(:position, (SELECT last_value FROM events_position_seq)))"
+)
+"""The same on PostgreSQL, where positions come from a sequence."""

@@ -302,7 +302,7 @@ class SqlWorkEngine:
 
     async def continue_after(self, ends: LogEnds) -> None:
         """Let the log go on after another one."""
-        await self._engine.change(lambda work: moving.continue_after(work, ends))
+        await self._engine.database.write(lambda connection: moving.continue_after(connection, ends))
 
 
 @asynccontextmanager
