@@ -36,8 +36,8 @@ class IdempotencyClaim:
 
     namespace: Literal["request", "action"]
     key: str
-    payload_digest: str
-    """SHA-256 (hex) of the canonical payload; the same key with another digest is refused."""
+    payload_digests: tuple[str, ...]
+    """What the payload is known by, of at most 64 characters: the first is kept, and the same key is refused unless what was kept is among them."""
     step_index: int = 0
     """``action`` only: which job it names."""
 
