@@ -4,7 +4,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Hashable
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event
