@@ -53,6 +53,19 @@ async def numbers(database: Database) -> list[int]:
     return await database.read(lambda c: [row.n for row in c.execute(text("SELECT n FROM numbers ORDER BY n"))])
 
 
+async def test_an_error_does_not_tell_what_was_to_be_stored(database: Database) -> None:
+    """Whatever is logged of a statement that failed, what it carried is not in it."""
+    pair = {"n": 1, "word": "hunter2"}
+
+    def fail(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO numbers VALUES (:n), (length(:word) / :n), (:n)"), pair)
+
+    with pytest.raises(Conflict) as refused:
+        await database.write(fail)
+    assert "INSERT INTO numbers" in str(refused.value.__cause__)
+    assert "hunter2" not in str(refused.value.__cause__)
+
+
 @contextmanager
 def another_writer(path: Path) -> Iterator[sqlite3.Connection]:
     """Hold the write lock on a connection of somebody else's."""

@@ -125,7 +125,7 @@ EFFECTS: Final = (
         name="key-with-another-payload",
         removes="an idempotency key with another payload is refused",
         file=_SUBMIT,
-        find="if row is not None and row.payload_digest != claim.payload_digest:",
+        find="if row is not None and row.payload_digest not in claim.payload_digests:",
         put="if False:",
         tests=_IDEMPOTENCY,
     ),

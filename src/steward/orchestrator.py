@@ -33,7 +33,7 @@ from steward.policy import Deny, Policies, decision_document
 from steward.recorded import plan_decided
 from steward.recorder import Recorder
 from steward.redaction import mask_text, redact_text
-from steward.submission import RequestedAction, action_claims, build_submission, request_claim
+from steward.submission import Claims, RequestedAction, build_submission
 from steward.vault import Vault
 from steward.views import approval_view, job_view, time_view
 from steward.work_store import DRAFT_S, IdempotencyClaim, PlanPage, Submission, Submitted, WorkEngine
@@ -254,7 +254,7 @@ class Orchestrator:
     ) -> Submitted:
         """Submit a kept plan as it was shown, decided anew for whoever executes it."""
         payload = {"plan_id": plan_id, "run_at": time_view(run_at)}
-        claims = request_claim(idempotency_key, payload)
+        claims = Claims(self._vault, principal.workspace_id).of_request(idempotency_key, payload)
         record = await self._get(principal, plan_id)
         store = self._engine.open(principal)
         if record.job_ids:  # executed before: the store knows the answer, and whether the key fits
@@ -298,7 +298,8 @@ class Orchestrator:
             "actions": [{**step.model_dump(), "name": requested.client_request_id} for step, requested in named],
             "run_at": time_view(run_at),
         }
-        claims = (*request_claim(idempotency_key, payload), *action_claims(actions, run_at))
+        claim = Claims(self._vault, principal.workspace_id)
+        claims = (*claim.of_request(idempotency_key, payload), *claim.of_actions(actions, run_at))
         store = self._engine.open(principal)
         try:
             checked = await self._checked(principal, plan.steps, "/actions/{}".format)

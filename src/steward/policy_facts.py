@@ -17,6 +17,8 @@ from steward.action import ActionDefinition, ParameterRole
 from steward.expression import is_reference
 from steward.provenance import Label, join
 
+UNREADABLE: Final = "?"
+"""Stands among the hosts for a URL whose host cannot be read, or is one too many: it is nobody's own."""
 MAX_NAMES: Final = 100
 """Domains, and hosts, that are told apart in one step; any more count as destinations that cannot be read."""
 _MAX_AMOUNT: Final = 2**53 - 1
@@ -75,11 +77,18 @@ class _Destinations:
         self.others = 0
 
     def add(self, value: Any) -> None:
-        """Count one destination; what is neither an address nor a URL is an "other", and so never counts as inside."""
-        host = _host(value) if isinstance(value, str) else None
-        domain = _domain(value) if isinstance(value, str) and host is None else None
+        """Count one destination; what is neither an address nor a readable URL is an "other".
+
+        A URL that cannot be read here may well be read elsewhere, so it also counts as a host that nobody knows.
+        """
+        is_url = isinstance(value, str) and "://" in value
+        host = _host(value) if is_url else None
+        domain = _domain(value) if isinstance(value, str) and not is_url else None
         if host is not None and len(self.hosts | {host}) <= MAX_NAMES:
             self.hosts.add(host)
+        elif is_url:
+            self.hosts.add(UNREADABLE)
+            self.others += 1
         elif domain is not None and len(self.domains | {domain}) <= MAX_NAMES:
             self.domains.add(domain)
             self.addresses.add(value)
@@ -116,10 +125,10 @@ def _domain(text: str) -> str | None:
 
 def _host(text: str) -> str | None:
     """Return the host of a URL, in lower-case ASCII; None if the text is not a URL that everybody reads alike."""
-    if "://" not in text or _NOT_IN_A_URL.search(text):
+    if _NOT_IN_A_URL.search(text):
         return None
     try:
-        return _ascii_name(urlsplit(text).hostname or "")
+        return _ascii_name((urlsplit(text).hostname or "").removesuffix("."))
     except ValueError:
         return None
 

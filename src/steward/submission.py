@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from steward.approval import Approval, ApprovalStatus
-from steward.digest import sha256_of
 from steward.errors import FieldProblem, Invalid, PolicyDenied
 from steward.identity import Role
 from steward.ids import IdFactory
@@ -39,32 +38,45 @@ def sealed_result(plan_id: str, step_id: str) -> str:
     return f"result/{plan_id}/{step_id}"
 
 
-def request_claim(key: str | None, payload: Mapping[str, Any]) -> tuple[IdempotencyClaim, ...]:
-    """Return the claim for a whole request, if the client named it."""
-    return () if key is None else (IdempotencyClaim("request", key, sha256_of(dict(payload))),)
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Makes the claims of one workspace's requests.
 
+    A payload may hold secrets, and a plain digest of it could be guessed at, so a keyed one is kept; it is compared
+    under every secret key, so that a retry is known again after a rotation.
+    """
 
-def action_claims(actions: Sequence[RequestedAction], run_at: datetime | None) -> tuple[IdempotencyClaim, ...]:
-    """Return a claim for each action that has a name of its own; raise ``Invalid`` when two have the same."""
-    names = [requested.client_request_id for requested in actions if requested.client_request_id is not None]
-    if len(set(names)) != len(names):
-        raise Invalid("Two actions have the same client_request_id.", code="duplicate_client_request_id")
-    return tuple(
-        IdempotencyClaim(
-            "action",
-            requested.client_request_id,
-            sha256_of(
-                {
-                    "action_id": requested.action.action_id,
-                    "params": requested.action.params,
-                    "run_at": time_view(run_at),
-                }
-            ),
-            step_index=index,
+    vault: Vault
+    workspace_id: str
+
+    def of_request(self, key: str | None, payload: Mapping[str, Any]) -> tuple[IdempotencyClaim, ...]:
+        """Return the claim for a whole request, if the client named it."""
+        return () if key is None else (IdempotencyClaim("request", key, self._digests(payload)),)
+
+    def of_actions(self, actions: Sequence[RequestedAction], run_at: datetime | None) -> tuple[IdempotencyClaim, ...]:
+        """Return a claim for each action that has a name of its own; raise ``Invalid`` when two have the same."""
+        names = [requested.client_request_id for requested in actions if requested.client_request_id is not None]
+        if len(set(names)) != len(names):
+            raise Invalid("Two actions have the same client_request_id.", code="duplicate_client_request_id")
+        return tuple(
+            IdempotencyClaim(
+                "action",
+                requested.client_request_id,
+                self._digests(
+                    {
+                        "action_id": requested.action.action_id,
+                        "params": requested.action.params,
+                        "run_at": time_view(run_at),
+                    }
+                ),
+                step_index=index,
+            )
+            for index, requested in enumerate(actions)
+            if requested.client_request_id is not None
         )
-        for index, requested in enumerate(actions)
-        if requested.client_request_id is not None
-    )
+
+    def _digests(self, payload: Mapping[str, Any]) -> tuple[str, ...]:
+        return self.vault.macs({"idempotent": dict(payload)}, workspace_id=self.workspace_id)
 
 
 def refuse_denied(checked: CheckedPlan) -> None:

@@ -36,8 +36,8 @@ class IdempotencyClaim:
 
     namespace: Literal["request", "action"]
     key: str
-    payload_digest: str
-    """SHA-256 (hex) of the canonical payload; the same key with another digest is refused."""
+    payload_digests: tuple[str, ...]
+    """What the payload is known by, of at most 64 characters: the first is kept, and the same key is refused unless what was kept is among them."""
     step_index: int = 0
     """``action`` only: which job it names."""
 
@@ -183,13 +183,21 @@ class WorkStore(Protocol):
         """
         ...
 
-    async def decide_approval(self, approval_id: str, digest: str, verdict: Verdict, comment: str | None) -> Approval:
+    async def decide_approval(
+        self,
+        approval_id: str,
+        digest: str,
+        verdict: Verdict,
+        comment: str | None,
+        *,
+        same_person: frozenset[str] = frozenset(),
+    ) -> Approval:
         """Record a decision once and release or cancel what it held, in the same operation.
 
         In this order. Another digest: ``ApprovalMismatch``. Decided by the same actor with the same verdict: returned as
         it was decided, nothing changes. Not pending or past ``expires_at``: ``IllegalTransition``. Approve:
         ``AnotherPersonRequired`` for who executed or made the plan if it says ``another_person``,
-        ``ApproverRoleRequired`` without its ``approver_role``; jobs held for it become ``waiting``, ``scheduled`` or
+        ``ApproverRoleRequired`` without its ``approver_role``; ``same_person`` are further ids of who decides; jobs held for it become ``waiting``, ``scheduled`` or
         ``pending`` as after submit. Reject takes neither: they become ``cancelled``, a plan approval makes the plan
         ``rejected``. The comment is kept redacted.
         """

@@ -67,12 +67,12 @@ def again(at: datetime, *, doubtful: bool = False) -> TryAgain:
 
 def request_claim(key: str, payload: str = "a") -> IdempotencyClaim:
     """Return a client's name for a whole request; ``payload`` stands for what was asked."""
-    return IdempotencyClaim("request", key, payload.ljust(64, "0"))
+    return IdempotencyClaim("request", key, (payload.ljust(64, "0"),))
 
 
 def action_claim(key: str, step_index: int = 0, payload: str = "a") -> IdempotencyClaim:
     """Return a client's name for one action of a request."""
-    return IdempotencyClaim("action", key, payload.ljust(64, "0"), step_index)
+    return IdempotencyClaim("action", key, (payload.ljust(64, "0"),), step_index)
 
 
 class Ear:

@@ -137,6 +137,10 @@ async def test_another_person_has_to_approve_where_the_rule_says_so(world: World
         for who in (ALPHA, maker):
             with pytest.raises(AnotherPersonRequired):
                 await world.engine.open(who).decide_approval(approval.approval_id, DIGEST, Verdict.APPROVE, None)
+        with pytest.raises(AnotherPersonRequired):
+            await world.engine.open(COLLEAGUE).decide_approval(
+                approval.approval_id, DIGEST, Verdict.APPROVE, None, same_person=frozenset({"else", maker.actor_id})
+            )
         assert await world.visible() == before
         if maker is COLLEAGUE:
             rejected = await world.alpha.decide_approval(approval.approval_id, DIGEST, Verdict.REJECT, None)

@@ -1,10 +1,12 @@
 """Idempotency claims: the same request twice is one piece of work, and a key never stands for two."""
 
+from typing import Literal
+
 import pytest
 
 from steward.errors import IdempotencyKeyReused, IdempotencyMixed, IllegalTransition
 from steward.job import Expanded, JobStatus
-from steward.work_store import RETENTION_S
+from steward.work_store import RETENTION_S, IdempotencyClaim
 from tests.contracts.builders import BETA, World, action_claim, again, request_claim
 
 pytestmark = pytest.mark.anyio
@@ -167,3 +169,14 @@ async def test_w65_a_repeat_after_a_retryable_failure_finds_work_that_goes_on(wo
     assert (await world.job_of(first.job_ids[0])).status is JobStatus.SCHEDULED
     world.clock.advance(6)
     assert (await world.run(first.job_ids[0])).status is JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize("namespace", ["request", "action"])
+async def test_a_payload_is_known_by_any_of_its_digests(world: World, namespace: Literal["request", "action"]) -> None:
+    """The first digest is kept; a retry that has it anywhere among its own, as after a rotation of keys, is known."""
+    old, new, other = "a" * 64, "b" * 64, "c" * 64
+    first = await world.submit(claims=[IdempotencyClaim(namespace, "mine", (old, other))])
+    again = await world.submit(claims=[IdempotencyClaim(namespace, "mine", (new, old))])
+    assert (again.duplicate, again.job_ids) == (True, first.job_ids)
+    with pytest.raises(IdempotencyKeyReused):
+        await world.submit(claims=[IdempotencyClaim(namespace, "mine", (new, other))])

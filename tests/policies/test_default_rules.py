@@ -101,6 +101,17 @@ OUTSIDE: list[tuple[str, dict[str, Any]]] = [
     ("email.send", mail("b@far.example,a@acme.example")),
     ("webhook.post", {"url": "https://hooks.acme.example/x", "payload": {}}),
     ("webhook.post", {"url": "https://acme.example@far.example/", "payload": {}}),
+    ("webhook.post", {"url": "https://far.example./", "payload": {}}),
+    ("webhook.post", {"url": "https://far_away.example/", "payload": {}}),
+    ("webhook.post", {"url": "https://-far.example/", "payload": {}}),
+    ("webhook.post", {"url": "https://far.example%2e/", "payload": {}}),
+    ("webhook.post", {"url": "https://ｆar.example/", "payload": {}}),
+    ("webhook.post", {"url": "https://far.example\\@acme.example/", "payload": {}}),
+    ("webhook.post", {"url": " https://far.example/", "payload": {}}),
+    (
+        "webhook.post",
+        {"url": "https://acme.example/", "payload": {}, "headers": {"X-Also": "https://far_away.example/"}},
+    ),
     ("chat.post", {"channel": "#general", "text": "hi"}),
 ]
 

@@ -114,6 +114,22 @@ async def test_only_a_post_decides(house: House, method: str) -> None:
     assert await shown(approver, approval["approval_id"]) == approval
 
 
+async def test_a_rotated_key_is_the_same_person(house: House, asking: Asking) -> None:
+    """Where another person must approve, neither the successors of the key that asked nor its predecessors are one."""
+    asking.ask("sample.count", Ask("four_eyes", "Two people.", another_person=True))
+    keys = [await house.key(role=Role.ADMIN)]
+    for _ in range(3):
+        client = await house.client_with(keys[-1])
+        path = f"/keys/key_{keys[-1].split('_')[1]}/rotate"
+        keys.append((await client.post(path, json={"overlap_s": 3600})).json()["key"])
+    clients = [await house.client_with(key) for key in keys]
+    approval = await shown(clients[1], (await asked(clients[1]))["approval_id"])
+    for client in clients:
+        assert_problem(await decide(client, approval, "approve"), 403, "another_person_required")
+    somebody = await house.client(role=Role.ADMIN)
+    assert (await decide(somebody, approval, "approve")).json()["status"] == "approved"
+
+
 async def test_a_yes_is_to_one_plan_and_one_time(house: House, clock: FakeClock) -> None:
     """The digest of another plan, an approval that was used, replayed or has run out: 409, and nothing is released."""
     developer, approver = await house.client(), await house.client(role=Role.APPROVER)

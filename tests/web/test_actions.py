@@ -1,11 +1,17 @@
 """The catalogue, and the short way for one action: preview, run, wait."""
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+import steward
+from steward.directory import LOCAL_ACTOR
+from steward.job import Failed, JobError, Unknown
+from steward.work_store import Settlement
 from tests.web import sample_actions
 from tests.web.house import House, assert_problem, echo
 from tests.web.test_plans import published
@@ -104,6 +110,95 @@ async def test_w61_failures_have_their_own_status(
     document = assert_problem(answer, status, code)
     assert document["job"]["error"]["code"] == error
     assert document["job_id"] == document["job"]["job_id"] == again.json()["job_id"]
+
+
+OUTCOMES: dict[str, int] = {
+    "permission_revoked": 200,
+    "policy_denied": 200,
+    "invalid_params": 200,
+    "unknown_action": 200,
+    "seal_broken": 200,
+    "budget_exceeded": 200,
+    "audit_unavailable": 200,
+    "not_configured": 200,
+    "address_refused": 200,
+    "attachment_refused": 200,
+    "path_refused": 200,
+    "file_not_found": 200,
+    "file_too_large": 200,
+    "file_system_failed": 200,
+    "internal_error": 200,
+    "no_free_thread": 200,
+    "worker_stopped": 200,
+    "lease_lost": 200,
+    "result_too_large": 200,
+    "unreadable_record": 200,
+    "cancelled": 200,
+    "cancelled_in_doubt": 200,
+    "resolved_failed": 200,
+    "timeout": 504,
+    "far_end_timed_out": 504,
+    "smtp_timed_out": 504,
+    "smtp_no_answer": 504,
+    "far_end_failed": 502,
+    "action_error": 502,
+    "cannot_tell": 502,
+    "connection_failed": 502,
+    "http_503": 502,
+    "name_not_resolved": 502,
+    "not_text": 502,
+    "probe_failed": 502,
+    "recipient_refused": 502,
+    "smtp_login_refused": 502,
+    "smtp_not_supported": 502,
+    "smtp_odd_answer": 502,
+    "smtp_refused": 502,
+    "smtp_tls_failed": 502,
+    "smtp_unreachable": 502,
+    "tls_failed": 502,
+    "too_many_redirects": 502,
+    "whatever_an_own_action_says": 502,
+}
+
+
+@pytest.mark.parametrize("ended", ["failed", "unknown"])
+async def test_w61_only_the_far_end_is_502_or_504(house: House, ended: str) -> None:
+    """A job that failed for a reason of this house's own has ended: 200 with the job; a far end that failed is 502 or 504."""
+    client, model = await house.client(), await published(house, "JobDetail")
+    for error, status in OUTCOMES.items():
+        preview_id = await preview(client, "sample.echo")
+        first = await client.post("/actions/execute", json={"preview_id": preview_id, "wait_ms": 0})
+        (lease,) = (await house.app.engine.dispatcher.claim("a worker", limit=1)).leases
+        why = JobError(error, "It did not work.")
+        outcome = Failed(why) if ended == "failed" else Unknown(why)
+        await house.app.engine.dispatcher.settle([Settlement(lease.ref, outcome)])
+        answer = await client.post("/actions/execute", json={"preview_id": preview_id})
+        assert answer.status_code == status, (error, answer.text)
+        job = answer.json() if status == 200 else answer.json()["job"]
+        assert (job["job_id"], job["status"], job["error"]["code"]) == (first.json()["job_id"], ended, error)
+        model.validate(job)
+
+
+def test_w61_every_reason_that_the_code_gives_is_in_the_table() -> None:
+    """A new word for why a job failed is put into the table, so that somebody thinks of its status."""
+    source = "".join(path.read_text() for path in Path(steward.__file__).parent.rglob("*.py"))
+    said = set(re.findall(r'(?:JobError|ActionFailed|OutcomeUnknown)\(\s*"([a-z_]+)"', source))
+    assert len(said) > 20
+    assert said <= OUTCOMES.keys()
+
+
+async def test_w61_a_revoked_permission_is_not_the_far_end(house: House) -> None:
+    """Whoever lost the right to run it is told so in the job, by a 200."""
+    client, other = await house.client(), await house.client()
+    preview_id = await preview(client, "sample.count")
+    assert (await client.post("/actions/execute", json={"preview_id": preview_id, "wait_ms": 0})).status_code == 202
+    job = (await other.get("/ai/jobs")).json()["jobs"][0]
+    plan = await house.app.engine.dispatcher.plans([job["plan_id"]])
+    await house.app.directory.revoke_key(plan[0].actor_id, by=LOCAL_ACTOR)
+    async with house.worker():
+        answer = await other.post("/actions/execute", json={"preview_id": preview_id})
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["status"], answer.json()["error"]["code"]) == ("failed", "permission_revoked")
 
 
 @pytest.mark.parametrize("body", [{}, {"preview_id": None}, {"preview_id": 7}, {"preview_id": ["x"]}, {"wait_ms": 1}])

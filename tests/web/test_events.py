@@ -210,6 +210,16 @@ async def test_a_stream_ends_with_its_credential(house: House, monkeypatch: pyte
         assert await stream.frame() == {}
 
 
+async def test_nothing_that_happens_after_a_revocation_is_told(house: House) -> None:
+    """An event ends the stream of a revoked key instead of being told, however lately the key was looked at."""
+    async with served(house) as client, streaming(client) as stream:
+        key_id = client.headers["authorization"].removeprefix("Bearer ").split("_")[1]
+        await house.app.directory.revoke_key(f"key_{key_id}", by=LOCAL_ACTOR)
+        other = await house.client()
+        assert (await other.post("/ai/plan", json={"prompt": "echo hello"})).status_code == 200
+        assert (await stream.event())["event"] == "bye"
+
+
 async def test_an_idle_stream_is_kept_alive(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """A comment now and then, so that proxies do not cut it."""
     assert fastapi.routing._PING_INTERVAL == 15.0

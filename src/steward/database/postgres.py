@@ -85,6 +85,7 @@ class Postgres(Kind):
             pool_use_lifo=True,
             connect_args=_CONNECT,
             paramstyle="format",
+            hide_parameters=True,  # see sqlite.py
             use_native_hstore=False,
         )
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Hashable
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event
@@ -54,9 +54,12 @@ class Sqlite(Kind):
     def __init__(self, url: str, *, readers: int) -> None:
         """Open the file, which is made if there is none."""
         _make_private(url)
-        keep = {"cached_statements": CACHED_STATEMENTS}
-        self.write_engine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0, connect_args=keep)
-        self.read_engine = sqlalchemy.create_engine(url, pool_size=readers, max_overflow=0, connect_args=keep)
+        options: dict[str, Any] = {
+            "connect_args": {"cached_statements": CACHED_STATEMENTS},
+            "hide_parameters": True,  # errors are logged, and what was to be stored is nobody's to read there
+        }
+        self.write_engine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0, **options)
+        self.read_engine = sqlalchemy.create_engine(url, pool_size=readers, max_overflow=0, **options)
         _configure(self.write_engine, "BEGIN IMMEDIATE")
         _configure(self.read_engine, "BEGIN")
 

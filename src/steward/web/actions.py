@@ -22,7 +22,22 @@ from steward.web.rate_limits import limited
 from steward.web.secured_route import SecuredRoute
 
 router = APIRouter(prefix="/actions", tags=["actions"], route_class=SecuredRoute)
-_TIMED_OUT: Final = frozenset({"timeout", "far_end_timed_out"})
+_FAILED: Final = frozenset({JobStatus.FAILED, JobStatus.UNKNOWN})
+_TIMED_OUT: Final = frozenset({"timeout", "far_end_timed_out", "smtp_timed_out", "smtp_no_answer"})
+_NOT_THE_FAR_END: Final = frozenset(
+    {
+        # before the effect: who asks, what is asked, and whether the rules let it
+        *("permission_revoked", "policy_denied", "invalid_params", "unknown_action", "seal_broken", "budget_exceeded"),
+        *("audit_unavailable", "not_configured", "address_refused", "attachment_refused"),
+        # in the workspace's own folder
+        *("path_refused", "file_not_found", "file_too_large", "file_system_failed"),
+        # here, while it ran or after it
+        *("internal_error", "no_free_thread", "worker_stopped", "lease_lost", "result_too_large", "unreadable_record"),
+        # by a person
+        *("cancelled", "cancelled_in_doubt", "resolved_failed"),
+    }
+)
+"""Why a job failed for a reason of this house's own; whatever else an action says counts as the far end's."""
 
 
 def _description(definition: ActionDefinition) -> dict[str, Any]:
@@ -88,7 +103,11 @@ async def execute_preview(
     key: IdempotencyKey,
     body: RunPreviewBody,
 ) -> Response:
-    """200 when it has ended, 202 while it runs; asked again, it answers for the same job and does nothing twice."""
+    """200 when it has ended, 202 while it runs; asked again, it answers for the same job and does nothing twice.
+
+    A job that failed for a reason of Steward's own, say policy or a revoked permission, has ended like any other: its
+    `status` and `error` say so. Only a far end that failed is 502, and one that did not answer in time 504.
+    """
     preview_id = known_shape(body.preview_id, "plan")
     if key is not None:  # binds the key to this preview, so that the same key with another preview is refused
         await services.orchestrator.execute_plan(
@@ -121,7 +140,7 @@ def _outcome(job: Job) -> Response:
     view = job_view(job, detail=True)
     if job.status not in FINAL and job.status is not JobStatus.UNKNOWN:
         return json_answer(view, HTTPStatus.ACCEPTED)
-    if job.error is not None and job.status in {JobStatus.FAILED, JobStatus.UNKNOWN}:
+    if job.error is not None and job.status in _FAILED and job.error.code not in _NOT_THE_FAR_END:
         failure = FarEndTimedOut if job.error.code in _TIMED_OUT else FarEndFailed
         doubt = " It may have happened: look before you try again." if job.status is JobStatus.UNKNOWN else ""
         raise failure(

@@ -6,7 +6,9 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from steward.approval import Approval, ApprovalStatus, Verdict
+from steward.bootstrap import Application
 from steward.errors import NotFound
+from steward.identity import Principal
 from steward.views import approval_document, approval_view
 from steward.web import answers_approvals as answers
 from steward.web.bodies_approvals import DecisionBody
@@ -77,8 +79,7 @@ async def show_approval(principal: Decider, services: Services, approval_id: App
 )
 async def approve(principal: Decider, services: Services, approval_id: ApprovalId, body: DecisionBody) -> Response:
     """What was held for it goes on, all at once and once. A repeat of one's own decision answers as the first time."""
-    store = work_of(services, principal)
-    return await _shown(store, await store.decide_approval(approval_id, body.digest, Verdict.APPROVE, body.comment))
+    return await _decided(services, principal, approval_id, body, Verdict.APPROVE)
 
 
 @router.post(
@@ -89,5 +90,14 @@ async def approve(principal: Decider, services: Services, approval_id: ApprovalI
 )
 async def reject(principal: Decider, services: Services, approval_id: ApprovalId, body: DecisionBody) -> Response:
     """What was held for it is cancelled. A repeat of one's own decision answers as the first time."""
+    return await _decided(services, principal, approval_id, body, Verdict.REJECT)
+
+
+async def _decided(
+    services: Application, principal: Principal, approval_id: str, body: DecisionBody, verdict: Verdict
+) -> Response:
+    """Return the approval once it is decided; who holds a rotated key is the person who held the old one."""
     store = work_of(services, principal)
-    return await _shown(store, await store.decide_approval(approval_id, body.digest, Verdict.REJECT, body.comment))
+    ids = await services.directory.same_holder(principal.workspace_id, principal.actor_id)
+    decided = await store.decide_approval(approval_id, body.digest, verdict, body.comment, same_person=ids)
+    return await _shown(store, decided)

@@ -1,8 +1,8 @@
 """The workspace's events as Server-Sent Events, resumable without loss.
 
 An event's id is its place in the log, so a client that reconnects with ``Last-Event-ID`` goes on where it was. A stream
-waits for the store to ring, for the server to stop and, every now and then, asks again whether its credential is still
-good; it never polls. FastAPI writes the wire format and the keep-alive comments.
+waits for the store to ring, for the server to stop and, before it tells anything and every now and then, asks again whether
+its credential is still good; it never polls. FastAPI writes the wire format and the keep-alive comments.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from steward.web.secured_route import SecuredRoute
 from steward.work_store import MAX_PAGE, Listener, WorkStore
 
 RECHECK_S: Final = 15.0
-"""How long, in seconds, a stream may outlive its credential."""
+"""How long, in seconds, a stream on which nothing happens may outlive its credential."""
 _RETRY_STREAMS_S: Final = 5
 _RECONNECT_MS: Final = 2000
 _log = structlog.get_logger("steward.web")
@@ -170,6 +170,8 @@ async def _follow(
         if page.gap and asked:
             yield ServerSentEvent(event="gap", data={"type": "gap", "last_event_id": page.last_event_id})
         asked = True
+        if page.events and not await credential.still_good(at_once=True):
+            return
         for event in page.events:
             yield ServerSentEvent(id=event.event_id, event=event.type, data=_document(event))
         if page.gap and page.last_event_id == after:  # an id from a log that is ahead of this one: go on with this one
@@ -180,17 +182,17 @@ async def _follow(
 
 
 class _Credential:
-    """The credential that opened a stream, looked at again every ``RECHECK_S`` seconds."""
+    """The credential that opened a stream, looked at again before events are told and every ``RECHECK_S`` seconds."""
 
     def __init__(self, request: Request, principal: Principal) -> None:
         self._request = request
         self._principal = principal
         self._checked_at = asyncio.get_running_loop().time()
 
-    async def still_good(self) -> bool:
-        """Say whether the credential still stands for the same principal."""
+    async def still_good(self, *, at_once: bool = False) -> bool:
+        """Say whether the credential still stands for the same principal; unless ``at_once``, as of a moment ago."""
         now = asyncio.get_running_loop().time()
-        if now - self._checked_at < RECHECK_S:
+        if not at_once and now - self._checked_at < RECHECK_S:
             return True
         self._checked_at = now
         try:

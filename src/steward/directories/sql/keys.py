@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from steward.audit import AuditKind
 from steward.clock import from_milliseconds, milliseconds
@@ -112,6 +112,22 @@ class Keys(Shelf):
             return old
 
         return await self._database.write(take_over, lambda _: self._memory.forget("key", old_key_id))
+
+    async def same_holder(self, workspace_id: str, actor_id: str) -> frozenset[str]:
+        """Return every id under which an actor of a workspace has acted: rotations give a key's holder a new one."""
+        own = api_keys.c.workspace_id == workspace_id
+        later = select(api_keys.c.replaced_by).where(own, api_keys.c.key_id == bindparam("id"))
+        earlier = select(api_keys.c.key_id).where(own, api_keys.c.replaced_by == bindparam("id"))
+
+        def follow(connection: Connection) -> frozenset[str]:
+            ids = {actor_id}
+            for step in (later, earlier):
+                found: str | None = actor_id
+                while found := connection.execute(step, {"id": found}).scalar():
+                    ids.add(found)
+            return frozenset(ids)
+
+        return await self._database.read(follow)
 
     async def note_use(self, key_id: str) -> None:
         """Remember that a key was used now, at most once a minute."""

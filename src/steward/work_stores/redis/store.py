@@ -81,14 +81,22 @@ class RedisWorkStore:
         found = await self._server.run("find", self._workspace, *name_arguments(claims))
         return submitted(found) if found else None
 
-    async def decide_approval(self, approval_id: str, digest: str, verdict: Verdict, comment: str | None) -> Approval:
+    async def decide_approval(
+        self,
+        approval_id: str,
+        digest: str,
+        verdict: Verdict,
+        comment: str | None,
+        *,
+        same_person: frozenset[str] = frozenset(),
+    ) -> Approval:
         """Record a decision once and act on it."""
         roles = " ".join(role for role in Role if role_suffices(self._principal.roles, role))
         said = "" if comment is None else redact_text(comment)
         answer = await self._server.run(
             "decide_approval",
             *(self._workspace, approval_id, self._principal.actor_id, digest, _SAID[verdict].value),
-            *(said, int(comment is not None), roles),
+            *(said, int(comment is not None), roles, " ".join({self._principal.actor_id, *same_person})),
         )
         return to_approval(answer)
 

@@ -49,7 +49,7 @@ def flat(fields: Fields) -> tuple[Any, ...]:
 
 def name_arguments(claims: Sequence[IdempotencyClaim]) -> tuple[Any, ...]:
     """Return a client's own names as a script takes them."""
-    each = ((claim.namespace, claim.key, claim.payload_digest, claim.step_index) for claim in claims)
+    each = ((claim.namespace, claim.key, " ".join(claim.payload_digests), claim.step_index) for claim in claims)
     return (len(claims), *(part for claim in each for part in claim))
 
 

@@ -72,7 +72,14 @@ def turn_down(work: Work, row: ApprovalRow, reason: str, *, actor: str | None, p
 
 
 def decide_approval(  # noqa: PLR0917 - the contract's verb
-    work: Work, principal: Principal, approval_id: str, digest: str, verdict: Verdict, comment: str | None
+    work: Work,
+    principal: Principal,
+    approval_id: str,
+    digest: str,
+    verdict: Verdict,
+    comment: str | None,
+    *,
+    same_person: frozenset[str] = frozenset(),
 ) -> Approval:
     """Record a decision and act on it."""
     found = work.sql.first(statements.APPROVAL, {"w": principal.workspace_id, "approval_id": approval_id})
@@ -88,7 +95,7 @@ def decide_approval(  # noqa: PLR0917 - the contract's verb
         state = row.status if row.status != ApprovalStatus.PENDING else ApprovalStatus.EXPIRED
         raise IllegalTransition(f"This approval is {state}; it can no longer be decided.")
     if verdict is Verdict.APPROVE:
-        _refuse_approver(work, row, principal)
+        _refuse_approver(work, row, principal, same_person)
     close_approval(work, row, said, actor=principal.actor_id, comment=None if comment is None else redact_text(comment))
     if verdict is Verdict.APPROVE:
         if row.job_id is None:
@@ -103,11 +110,11 @@ def decide_approval(  # noqa: PLR0917 - the contract's verb
     return to_approval(row)
 
 
-def _refuse_approver(work: Work, row: ApprovalRow, principal: Principal) -> None:
+def _refuse_approver(work: Work, row: ApprovalRow, principal: Principal, same_person: frozenset[str]) -> None:
     """Raise if this person may not be the one who approves."""
     if row.another_person:
         plan = find_plan(work, row.workspace_id, row.plan_id)
-        if principal.actor_id in {row.requested_by, None if plan is None else plan.actor_id}:
+        if {principal.actor_id, *same_person} & {row.requested_by, None if plan is None else plan.actor_id}:
             raise AnotherPersonRequired
     role = to_approval(row).approver_role
     if not role_suffices(principal.roles, role):

@@ -124,9 +124,19 @@ class SqlWorkStore:
         """Return the original of a request by its claims alone."""
         return await self._change(submit.find, claims)
 
-    async def decide_approval(self, approval_id: str, digest: str, verdict: Verdict, comment: str | None) -> Approval:
+    async def decide_approval(
+        self,
+        approval_id: str,
+        digest: str,
+        verdict: Verdict,
+        comment: str | None,
+        *,
+        same_person: frozenset[str] = frozenset(),
+    ) -> Approval:
         """Record a decision once and act on it."""
-        return await self._change(control.decide_approval, approval_id, digest, verdict, comment)
+        return await self._change(
+            control.decide_approval, approval_id, digest, verdict, comment, same_person=same_person
+        )
 
     async def cancel_job(self, job_id: str) -> Job:
         """Cancel a job."""

@@ -139,7 +139,7 @@ def find(
     known = {(row.namespace, row.key): row for row in found}
     for claim in claims:
         row = known.get((claim.namespace, claim.key))
-        if row is not None and row.payload_digest != claim.payload_digest:
+        if row is not None and row.payload_digest not in claim.payload_digests:
             raise IdempotencyKeyReused(facts={"key": claim.key})
     request = next((claim for claim in claims if claim.namespace == "request"), None)
     if request is not None and ("request", request.key) in known:
@@ -197,7 +197,7 @@ def _remember(
                 "workspace_id": workspace_id,
                 "namespace": claim.namespace,
                 "key": claim.key,
-                "payload_digest": claim.payload_digest,
+                "payload_digest": claim.payload_digests[0],
                 "plan_id": plan_id,
                 "job_id": job_ids[claim.step_index] if claim.namespace == "action" else None,
             },

@@ -2,7 +2,7 @@
 -- uses: rows flush transitions asking approvals
 
 local workspace, id, actor, digest, verdict = take(), take(), take(), take(), take()
-local comment, commented, roles = take(), take() == '1', take()
+local comment, commented, roles, people = take(), take() == '1', take(), take()
 local approval = load_approval(workspace, id)
 if not approval then refuse('NotFound') end
 if approval.digest ~= digest then refuse('ApprovalMismatch') end
@@ -16,8 +16,8 @@ end
 
 local plan = load_plan(workspace, approval.plan_id)
 if verdict == 'approved' then
-  if approval.another_person ~= '' and (actor == approval.requested_by or actor == plan.actor_id) then
-    refuse('AnotherPersonRequired')
+  for _, theirs in ipairs(approval.another_person ~= '' and { approval.requested_by, plan.actor_id } or {}) do
+    if (' ' .. people .. ' '):find(' ' .. theirs .. ' ', 1, true) then refuse('AnotherPersonRequired') end
   end
   local role = approval.approver_role
   if role ~= '' and not (' ' .. roles .. ' '):find(' ' .. role .. ' ', 1, true) then

@@ -8,7 +8,7 @@ local NAME_KEY = { request = K.request_name, action = K.action_name }
 local function take_names(count) -- claims as they were sent
   local names = {}
   for i = 1, count do
-    names[i] = { namespace = take(), key = take(), digest = take(), index = tonumber(take()) }
+    names[i] = { namespace = take(), key = take(), digests = take(), index = tonumber(take()) }
   end
   return names
 end
@@ -19,7 +19,8 @@ local function look_up(workspace, name) -- fill in what it stands for, if it is 
   local plan_id = name.namespace == 'request' and id or redis.call('HGET', K.job:format(workspace, id), 'plan_id')
   local plan = plan_id and load_plan(workspace, plan_id)
   if not plan then return end
-  if plan[name.namespace .. ':' .. name.key] ~= name.digest then
+  local kept = plan[name.namespace .. ':' .. name.key] or ''
+  if not (' ' .. name.digests .. ' '):find(' ' .. kept .. ' ', 1, true) then
     refuse('IdempotencyKeyReused', '', { key = name.key })
   end
   name.plan, name.id = plan, id
@@ -52,6 +53,6 @@ local function keep_names(workspace, names, plan, job_ids) -- remember what each
     local id = name.namespace == 'request' and plan.plan_id or job_ids[name.index + 1]
     local key = NAME_KEY[name.namespace]:format(workspace, name.key)
     later('string', key, 'SET', key, id)
-    plan[name.namespace .. ':' .. name.key] = name.digest
+    plan[name.namespace .. ':' .. name.key] = name.digests:match('^%S+')
   end
 end
