@@ -161,8 +161,8 @@ class Directory(Protocol):
         """
         ...
 
-    async def same_holder(self, workspace_id: str, actor_id: str) -> frozenset[str]:
-        """Return every id under which an actor of a workspace has acted: rotations give a key's holder a new one."""
+    async def same_holder(self, actor_id: str) -> frozenset[str]:
+        """Return every id under which an actor has acted: rotations give a key's holder a new one."""
         ...
 
     async def note_use(self, key_id: str) -> None:

@@ -98,6 +98,6 @@ async def _decided(
 ) -> Response:
     """Return the approval once it is decided; who holds a rotated key is the person who held the old one."""
     store = work_of(services, principal)
-    ids = await services.directory.same_holder(principal.workspace_id, principal.actor_id)
+    ids = await services.directory.same_holder(principal.actor_id)
     decided = await store.decide_approval(approval_id, body.digest, verdict, body.comment, same_person=ids)
     return await _shown(store, decided)

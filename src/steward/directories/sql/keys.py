@@ -113,11 +113,10 @@ class Keys(Shelf):
 
         return await self._database.write(take_over, lambda _: self._memory.forget("key", old_key_id))
 
-    async def same_holder(self, workspace_id: str, actor_id: str) -> frozenset[str]:
-        """Return every id under which an actor of a workspace has acted: rotations give a key's holder a new one."""
-        own = api_keys.c.workspace_id == workspace_id
-        later = select(api_keys.c.replaced_by).where(own, api_keys.c.key_id == bindparam("id"))
-        earlier = select(api_keys.c.key_id).where(own, api_keys.c.replaced_by == bindparam("id"))
+    async def same_holder(self, actor_id: str) -> frozenset[str]:
+        """Return every id under which an actor has acted: rotations give a key's holder a new one."""
+        later = select(api_keys.c.replaced_by).where(api_keys.c.key_id == bindparam("id"))
+        earlier = select(api_keys.c.key_id).where(api_keys.c.replaced_by == bindparam("id"))
 
         def follow(connection: Connection) -> frozenset[str]:
             ids = {actor_id}
