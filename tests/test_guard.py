@@ -16,7 +16,6 @@ _FILTER = re.compile(r"workspace_id\"?\)? (?:== (?:W|bindparam\(\"w\"\)|workspac
 """How a row is held to somebody's workspace."""
 NOT_YET = {
     "return row if row.workspace_id == workspace_id else None",
-    "own = api_keys.c.workspace_id == workspace_id",  # a key is never replaced by one of another workspace
     '.where(_SCHEDULED, jobs.c.workspace_id == W, jobs.c.not_before <= bindparam("now"))',
 }
 """Filters whose mutation is still to be written. This list only ever gets shorter."""
