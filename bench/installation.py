@@ -17,7 +17,7 @@ from steward.plan import PlannedAction, PlanStatus
 from steward.settings import Settings
 from steward.work_store import Submitted
 
-BREATH_S: Final = 0.01
+BREATH_S: Final = 0.02
 """Between two looks at a plan that is worked on, so that watching it costs next to nothing."""
 
 

@@ -37,10 +37,10 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     for home in homes.values():
         home.mkdir()
     yield from policy.measure(scale)
-    yield from uvloop.run(store.measure(homes["store"], 4_000 // scale))
+    yield from uvloop.run(store.measure(homes["store"], 3_000 // scale))
     yield from uvloop.run(drain.measure(homes["drain"], 2_000 // scale))
     yield from uvloop.run(pickup.measure(homes["pickup"], 300 // scale))
-    yield from uvloop.run(auditing.measure(homes["auditing"], 3_000 // scale, 7))
+    yield from uvloop.run(auditing.measure(homes["auditing"], 1_200 // scale, 9))
     yield from uvloop.run(listing.measure(homes["listing"], 10_000 // scale, 1_000_000 // scale))
     yield from uvloop.run(authentication.measure(homes["authentication"], 10, 100_000 // scale))
     yield from uvloop.run(isolation.measure(homes["isolation"], 1_000 // scale))

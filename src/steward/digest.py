@@ -27,9 +27,9 @@ def _in_order(value: Any) -> Any:
     if kind in _ATOMS or (kind is int and -_MAX_INTEGER <= value <= _MAX_INTEGER):
         return value
     if kind is list:
-        return [_in_order(item) for item in value]
+        return [item if type(item) in _ATOMS else _in_order(item) for item in value]
     if kind is dict and _TEXT.issuperset(map(type, value)) and "".join(value).isascii():
-        return {key: _in_order(value[key]) for key in sorted(value)}
+        return {key: item if type(item) in _ATOMS else _in_order(item) for key, item in sorted(value.items())}
     raise ValueError
 
 
