@@ -1,6 +1,6 @@
 """Measures Steward on this machine and prints one table. Numbers of different runs are not comparable; ratios are.
 
-``python bench/run.py`` takes about three minutes; ``--quick`` does a tenth of it; ``--json`` prints the figures as JSON.
+``python bench/run.py`` takes about two minutes on a quiet machine; ``--quick`` does a tenth of it; ``--json`` prints the figures as JSON.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     yield from policy.measure(scale)
     yield from uvloop.run(store.measure(homes["store"], 3_000 // scale))
     yield from uvloop.run(drain.measure(homes["drain"], 2_000 // scale))
-    yield from uvloop.run(pickup.measure(homes["pickup"], 300 // scale))
+    yield from uvloop.run(pickup.measure(homes["pickup"], 100 // scale))
     yield from uvloop.run(auditing.measure(homes["auditing"], 1_200 // scale, 9))
     yield from uvloop.run(listing.measure(homes["listing"], 10_000 // scale, 1_000_000 // scale))
     yield from uvloop.run(authentication.measure(homes["authentication"], 10, 100_000 // scale))

@@ -81,13 +81,12 @@ class Worker:
                     await self._first_of(stopping, asyncio.create_task(self._slot_freed.wait()))
                     continue
                 claimed = await self._claim(free)
+                for lease in () if claimed is None else claimed.leases:
+                    self._start(lease)
                 if claimed is None:
                     await self._first_of(stopping, asyncio.create_task(listener.wait(_STORE_DOWN_S)))
-                elif not claimed.leases:
+                elif len(claimed.leases) < free:  # that was all: to ask again would only keep these attempts waiting
                     await self._first_of(stopping, asyncio.create_task(listener.wait(self._sleep_s(claimed))))
-                else:
-                    for lease in claimed.leases:
-                        self._start(lease)
         finally:
             stopping.cancel()
 
