@@ -11,7 +11,7 @@ from installation import BREATH_S, installation
 from steward.plan import MAX_STEPS
 
 CONCURRENCY = 64
-ROUNDS = 5
+ROUNDS = 3
 
 
 async def _run(folder: Path, jobs: int, *, record: bool) -> float:

@@ -55,12 +55,12 @@ def _policy(catalogue: ActionCatalogue, switched_on: frozenset[str], own: int) -
 
 
 def _us(rounds: int, run: Callable[[], object]) -> float:
-    """Return the median time of a call in microseconds."""
+    """Return the processor time of a call in microseconds, at the median: nothing in it waits."""
     times = []
     for _ in range(rounds):
-        began = time.perf_counter()
+        began = time.thread_time()
         run()
-        times.append((time.perf_counter() - began) * 1e6)
+        times.append((time.thread_time() - began) * 1e6)
     return median(times)
 
 

@@ -14,7 +14,7 @@ from steward.work_store import Settlement, Submission, WorkEngine
 from steward.work_stores.sql import SqlWorkEngine
 
 CONCURRENT = 64
-ROUNDS = 5
+ROUNDS = 3
 
 
 async def submit_all(engine: WorkEngine, work: list[Submission], clients: int = CONCURRENT) -> None:
