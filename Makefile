@@ -32,7 +32,7 @@ check: .venv/.ready ## lint, format, types, import direction
 	@.venv/bin/pyrefly check
 	@.venv/bin/lint-imports
 
-bench: .venv/.ready ## measure speed beside bare SQLite, and print a table (about three minutes)
+bench: .venv/.ready ## measure speed beside bare SQLite, and print a table (two to three minutes)
 	@.venv/bin/python bench/run.py
 
 soak: .venv/.ready ## the long proofs: 200 killed processes, every fault, 500 clients at once, and odd input at length

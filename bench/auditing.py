@@ -10,7 +10,7 @@ from pathlib import Path
 
 from figure import Figure, median
 
-from installation import Installation, installation
+from installation import BREATH_S, Installation, installation
 from steward.maintenance.archiver import Archiver
 from steward.plan import MAX_STEPS
 
@@ -29,7 +29,7 @@ async def _drain(here: Installation, action_id: str, jobs: int, *, audited: bool
     archiving = asyncio.create_task(archiver.run()) if audited else None
     async with here.worker(CONCURRENCY):
         for plan in plans:
-            await here.ended(plan.plan_id)
+            await here.ended(plan.plan_id, BREATH_S)
         if archiving is not None:
             archiving.cancel()
             with suppress(asyncio.CancelledError):

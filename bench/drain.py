@@ -7,11 +7,11 @@ from pathlib import Path
 from figure import Figure, median
 from replay import BARE, Recorder
 
-from installation import installation
+from installation import BREATH_S, installation
 from steward.plan import MAX_STEPS
 
 CONCURRENCY = 64
-ROUNDS = 5
+ROUNDS = 3
 
 
 async def _run(folder: Path, jobs: int, *, record: bool) -> float:
@@ -24,7 +24,7 @@ async def _run(folder: Path, jobs: int, *, record: bool) -> float:
         began = time.perf_counter()
         async with here.worker(CONCURRENCY):
             for plan in plans:
-                await here.ended(plan.plan_id)
+                await here.ended(plan.plan_id, BREATH_S)
             taken = time.perf_counter() - began
         return taken if recorder is None else recorder.replay()
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from steward.authenticators.api_key import mint_key
 from steward.bootstrap import Application, open_application
@@ -15,6 +16,9 @@ from steward.orchestrator import RequestedAction
 from steward.plan import PlannedAction, PlanStatus
 from steward.settings import Settings
 from steward.work_store import Submitted
+
+BREATH_S: Final = 0.02
+"""Between two looks at a plan that is worked on, so that watching it costs next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,13 @@ class Installation:
             self.principal, steps, run_at=None, idempotency_key=None, request_id="bench"
         )
 
-    async def ended(self, plan_id: str) -> None:
-        """Return when a plan has ended, woken by the store."""
+    async def ended(self, plan_id: str, breath_s: float = 0.0) -> None:
+        """Return when a plan has ended, woken by the store. ``breath_s``: how long to leave the work alone in between."""
         store = self.app.engine.open(self.principal)
         with store.listen() as listener:
             while (plan := await store.get_plan(plan_id)) is not None and plan.status is PlanStatus.RUNNING:
                 await listener.wait(5.0)
+                await asyncio.sleep(breath_s)
 
     @asynccontextmanager
     async def worker(self, concurrency: int) -> AsyncIterator[None]:

@@ -2,11 +2,10 @@
 
 import time
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 
 from figure import Figure, median
-from samples import CLOCK, IDS, SOMEBODY, submissions
+from samples import CLOCK, SOMEBODY, submissions
 
 from steward.clock import milliseconds
 from steward.database import Database, Doorbell
@@ -15,12 +14,18 @@ from steward.database.sql import Sql
 from steward.job import JobStatus
 from steward.work_store import WorkStore
 from steward.work_stores.sql import SqlWorkEngine, statements
-from steward.work_stores.sql.rows import JobRow
+from steward.work_stores.sql.rows import JOB_COLUMNS, JobRow
 from steward.work_stores.sql.submit import new_job_row
 
 PAGE = 50
-_CHUNK = 10_000
-_ROUNDS = 200
+_CHUNK = 100_000
+_ROUNDS = 400
+_OWN = {"job_id": "printf('job_%024d', number)", "plan_id": "printf('plan_%024d', number)"}
+_COPY = f"""
+    WITH RECURSIVE numbers (number) AS (VALUES (?1) UNION ALL SELECT number + 1 FROM numbers WHERE number + 1 < ?2)
+    INSERT INTO jobs ({", ".join(JOB_COLUMNS)})
+    SELECT {", ".join(_OWN.get(name, name) for name in JOB_COLUMNS)} FROM numbers, jobs WHERE job_id = 'job_first'
+"""
 
 
 def _ended_job() -> JobRow:
@@ -35,21 +40,19 @@ def _ended_job() -> JobRow:
         now=milliseconds(CLOCK.now()),
         request_id="bench",
     )
-    row.result = '{"ok":true}'
+    row.job_id, row.result = "job_first", '{"ok":true}'
     return row
 
 
 async def _fill(database: Database, count: int) -> str:
-    """Put ``count`` ended jobs into the workspace, without the way through plans; return the one in the middle."""
-    sample, middle = _ended_job(), ""
+    """Put ``count`` copies of an ended job into the workspace; return the one in the middle."""
+    await database.write(lambda connection: Sql(connection).run_for_each(statements.ADD_JOBS, [_ended_job()]))
     for start in range(0, count, _CHUNK):
-        rows = [
-            replace(sample, job_id=IDS.new("job"), plan_id=f"plan_{number}")
-            for number in range(start, min(start + _CHUNK, count))
-        ]
-        await database.write(lambda connection, rows=rows: Sql(connection).run_for_each(statements.ADD_JOBS, rows))
-        middle = rows[0].job_id if start <= count // 2 else middle
-    return middle
+        upto = min(start + _CHUNK, count)
+        await database.write(
+            lambda connection, start=start, upto=upto: connection.exec_driver_sql(_COPY, (start, upto))
+        )
+    return f"job_{count // 2:024d}"
 
 
 async def _page_ms(store: WorkStore, after: str | None) -> float:
@@ -71,7 +74,7 @@ async def measure(folder: Path, few: int, many: int) -> list[Figure]:
             middle[size] = await _fill(database, size)
             stores[size] = SqlWorkEngine(database, Doorbell(None), CLOCK).open(SOMEBODY)
         for number in range(_ROUNDS):
-            for size, store in stores.items():
-                times[size].append(await _page_ms(store, middle[size] if number % 2 else None))
+            for size in (few, many) if number % 4 in {1, 2} else (many, few):
+                times[size].append(await _page_ms(stores[size], middle[size] if number % 2 else None))
     what = f"a page of {PAGE} among {many:,} jobs"
     return [Figure(what, median(times[many]), "ms", f"among {few:,} jobs", median(times[few]))]

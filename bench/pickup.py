@@ -11,8 +11,8 @@ from figure import Figure, median, percentile_99
 
 from installation import Installation, installation
 
-_PAUSE_S = 0.02
-"""Between jobs: until the worker sleeps again."""
+_PAUSE_S = 0.1
+"""Between jobs: until the worker sleeps again and what happened is on record."""
 
 
 async def _one(here: Installation, name: str) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """Measures Steward on this machine and prints one table. Numbers of different runs are not comparable; ratios are.
 
-``python bench/run.py`` takes about three minutes; ``--quick`` does a tenth of it; ``--json`` prints the figures as JSON.
+``python bench/run.py`` takes about two minutes on a quiet machine; ``--quick`` does a tenth of it; ``--json`` prints the figures as JSON.
 """
 
 import argparse
@@ -37,10 +37,10 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     for home in homes.values():
         home.mkdir()
     yield from policy.measure(scale)
-    yield from uvloop.run(store.measure(homes["store"], 4_000 // scale))
-    yield from uvloop.run(drain.measure(homes["drain"], 2_000 // scale))
-    yield from uvloop.run(pickup.measure(homes["pickup"], 300 // scale))
-    yield from uvloop.run(auditing.measure(homes["auditing"], 3_000 // scale, 7))
+    yield from uvloop.run(store.measure(homes["store"], 2_000 // scale))
+    yield from uvloop.run(drain.measure(homes["drain"], 1_500 // scale))
+    yield from uvloop.run(pickup.measure(homes["pickup"], 60 // scale))
+    yield from uvloop.run(auditing.measure(homes["auditing"], 1_000 // scale, 5))
     yield from uvloop.run(listing.measure(homes["listing"], 10_000 // scale, 1_000_000 // scale))
     yield from uvloop.run(authentication.measure(homes["authentication"], 10, 100_000 // scale))
     yield from uvloop.run(isolation.measure(homes["isolation"], 1_000 // scale))

@@ -14,18 +14,18 @@ from steward.work_store import Settlement, Submission, WorkEngine
 from steward.work_stores.sql import SqlWorkEngine
 
 CONCURRENT = 64
-ROUNDS = 5
+ROUNDS = 3
 
 
-async def submit_all(engine: WorkEngine, work: list[Submission]) -> None:
-    """Submit with ``CONCURRENT`` clients."""
+async def submit_all(engine: WorkEngine, work: list[Submission], clients: int = CONCURRENT) -> None:
+    """Submit with so many clients at once."""
     store, waiting = engine.open(SOMEBODY), iter(work)
 
     async def client() -> None:
         for submission in waiting:
             await store.submit(submission)
 
-    await asyncio.gather(*(client() for _ in range(CONCURRENT)))
+    await asyncio.gather(*(client() for _ in range(clients)))
 
 
 async def carry_out_all(engine: WorkEngine, count: int) -> None:
@@ -38,18 +38,18 @@ async def carry_out_all(engine: WorkEngine, count: int) -> None:
         done += len(leases)
 
 
-async def _run(folder: Path, count: int, *, carry_out: bool, record: bool) -> float:
-    """Return the seconds that the store needs, or those of the replay, to submit or to carry out ``count`` plans."""
+async def _run(folder: Path, count: int, clients: int | None, *, record: bool) -> float:
+    """Return the seconds that the store needs, or those of the replay, to submit plans or (no clients) to carry them out."""
     database, bell = Database(f"sqlite:///{folder / 'store.db'}"), Doorbell(folder)
     work = submissions(count)
     try:
         upgrade(database)
         engine = SqlWorkEngine(database, bell, CLOCK)
-        if carry_out:
+        if clients is None:
             await submit_all(engine, work)
         recorder = Recorder(database) if record else None
         began = time.perf_counter()
-        await (carry_out_all(engine, count) if carry_out else submit_all(engine, work))
+        await (carry_out_all(engine, count) if clients is None else submit_all(engine, work, clients))
         return recorder.replay() if recorder is not None else time.perf_counter() - began
     finally:
         bell.close()
@@ -57,18 +57,18 @@ async def _run(folder: Path, count: int, *, carry_out: bool, record: bool) -> fl
 
 
 async def measure(folder: Path, count: int) -> list[Figure]:
-    """Return both rates, each beside the bare one; the two take turns so that neither has the quieter minute."""
+    """Return the rates, each beside the bare one; the two take turns so that neither has the quieter minute."""
     figures = []
-    for carry_out, what in (
-        (False, f"submit, single-step plans, {CONCURRENT} clients"),
-        (True, f"claim, dispatch and settle, {CONCURRENT} at a time"),
+    for clients, jobs, what in (
+        (1, count // 4, "submit, single-step plans, one after the other"),
+        (CONCURRENT, count, f"submit, single-step plans, {CONCURRENT} clients"),
+        (None, count, f"claim, dispatch and settle, {CONCURRENT} at a time"),
     ):
         rates: dict[bool, list[float]] = {False: [], True: []}
         for number in range(ROUNDS * 2):
             record = bool(number % 2)
-            home = folder / f"{carry_out} {number}"
+            home = folder / f"{clients} {number}"
             home.mkdir()
-            taken = await _run(home, count, carry_out=carry_out, record=record)
-            rates[record].append(count / taken)
+            rates[record].append(jobs / await _run(home, jobs, clients, record=record))
         figures.append(Figure(what, median(rates[False]), "/s", BARE, median(rates[True])))
     return figures

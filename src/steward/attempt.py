@@ -29,7 +29,7 @@ from steward.action import (
     StillRunning,
 )
 from steward.approval import Approval
-from steward.errors import Invalid, StoreUnavailable
+from steward.errors import FieldProblem, Invalid, StoreUnavailable
 from steward.expression import resolve
 from steward.identity import Principal, Scope
 from steward.job import (
@@ -202,8 +202,7 @@ class Attempt:
         self, principal: Principal, definition: ActionDefinition, params: Mapping[str, Any]
     ) -> Outcome | Held | LeaseLost | None:
         """Return why the step with its real values may not run, or None."""
-        problems = schema_problems(definition, params)  # what looks like a reference now is a value like any other
-        if problems:
+        if problems := self._misfits(definition, params):
             said = "; ".join(f"{problem.pointer}: {problem.detail}" for problem in problems[:3])
             return Failed(JobError("invalid_params", f"With the values from earlier steps: {said}"))
         policy = await self.rooms.policies.of(self.job.workspace_id)
@@ -213,6 +212,14 @@ class Attempt:
         if isinstance(decision, Deny):
             return Failed(JobError("policy_denied", f"{decision.reason} (rule {decision.rule})"))
         return await self._ask(definition, params, decision) if isinstance(decision, Ask) else None
+
+    def _misfits(self, definition: ActionDefinition, params: Mapping[str, Any]) -> list[FieldProblem]:
+        """Return what does not fit the schema now; what looks like a reference now is a value like any other.
+
+        Where no earlier step feeds this one, its digest says that these are the values and the schema that were checked.
+        """
+        as_checked = not self.lease.inputs_sealed and not self.job.expanded and self.job.parent_step_id is None
+        return [] if as_checked else schema_problems(definition, params)
 
     async def _ask(
         self, definition: ActionDefinition, params: Mapping[str, Any], decision: Ask

@@ -32,7 +32,7 @@ def _moment(at_ms: int) -> str:
 
 
 def body(entry: AuditEntry, workspace_id: str, sequence: int, committed: str | None) -> dict[str, Any]:
-    """Return what is hashed of a record."""
+    """Return what is hashed of a record, its names in order."""
     return {
         "acting_as": entry.acting_as,
         "action_id": entry.action_id,

@@ -5,7 +5,6 @@ beyond 2^53-1, NaN, infinities and lone surrogates are refused with a sentence t
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,21 +14,23 @@ from pydantic_core import to_json
 from steward.errors import Invalid
 
 _MAX_INTEGER: Final = 2**53 - 1
-_encode: Final = json.JSONEncoder(
-    sort_keys=True, ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
-).encode
+_ATOMS: Final = frozenset({str, bool, type(None)})
+_TEXT: Final = frozenset({str})
 
 
-def _plain(value: Any) -> bool:
-    """Say whether Python's own encoder writes ``value`` as RFC 8785 does: no floats, and keys that sort alike."""
+def _in_order(value: Any) -> Any:
+    """Return ``value`` with its keys in order, so that a fast encoder writes it as RFC 8785 does.
+
+    Raises ``ValueError`` for what that encoder may write otherwise: floats, keys beyond ASCII, and what is not JSON.
+    """
     kind = type(value)
-    if kind is str or value is None or kind is bool:
-        return True
-    if kind is int:
-        return -_MAX_INTEGER <= value <= _MAX_INTEGER
-    if kind is dict:
-        return all(type(key) is str and key.isascii() and _plain(item) for key, item in value.items())
-    return kind is list and all(_plain(item) for item in value)
+    if kind in _ATOMS or (kind is int and -_MAX_INTEGER <= value <= _MAX_INTEGER):
+        return value
+    if kind is list:
+        return [item if type(item) in _ATOMS else _in_order(item) for item in value]
+    if kind is dict and _TEXT.issuperset(map(type, value)) and "".join(value).isascii():
+        return {key: item if type(item) in _ATOMS else _in_order(item) for key, item in sorted(value.items())}
+    raise ValueError
 
 
 def canonical_fields(fields: Mapping[str, str | int | None]) -> bytes:
@@ -43,7 +44,10 @@ def canonical_fields(fields: Mapping[str, str | int | None]) -> bytes:
 def canonical_json(value: Any) -> bytes:
     """Return the RFC 8785 form of ``value`` as UTF-8 bytes; raise ``Invalid`` for what JSON cannot hold exactly."""
     try:
-        return _encode(value).encode() if _plain(value) else rfc8785.dumps(value)  # eight times as fast
+        try:
+            return to_json(_in_order(value))  # many times as fast
+        except ValueError:
+            return rfc8785.dumps(value)
     except rfc8785.IntegerDomainError as error:
         raise Invalid(
             "An integer beyond 2^53-1 cannot be kept exactly; use a string.", code="inexact_number"

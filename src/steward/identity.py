@@ -6,6 +6,7 @@ A principal comes from a credential alone; nothing in a request body can change 
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Final, TypeGuard
 
 from steward.errors import Invalid
@@ -45,6 +46,7 @@ ROLE_SCOPES: Final[dict[Role, frozenset[Scope]]] = {
 }
 
 
+@cache
 def scopes_of(roles: frozenset[Role]) -> frozenset[Scope]:
     """Return every scope that any of ``roles`` carries."""
     return frozenset(scope for role in roles for scope in ROLE_SCOPES[role])

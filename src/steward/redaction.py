@@ -9,6 +9,7 @@ defence, not access control: what is known to be secret by its declared role is 
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 REDACTED: Final = "***REDACTED***"
@@ -16,6 +17,8 @@ MAX_TEXT_CHARS: Final = 256 * 1024
 """A longer text is masked whole: four times the largest result that Steward keeps."""
 _MAX_DEPTH: Final = 64
 _MAX_PASSES: Final = 4
+_KNOWN_KEYS: Final = 4_096
+_MAX_KNOWN_CHARS: Final = 64
 
 # --- keys ---------------------------------------------------------------------------------------------------------
 
@@ -173,12 +176,25 @@ def redact_text(text: str) -> str:
 # --- values -------------------------------------------------------------------------------------------------------
 
 
+def _judge_key(key: str) -> tuple[str, bool]:
+    """Return a key as it is shown, and whether it names a secret."""
+    return redact_text(key), is_sensitive_key(key)
+
+
+_judge_usual_key: Final = lru_cache(_KNOWN_KEYS)(_judge_key)
+"""The same, remembered: the keys of results and log lines are few and come again and again."""
+
+
 def _redact_mapping(value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
     out = {}
     named = next((value[key] for key in ("name", "key", "header") if isinstance(value.get(key), str)), "")
     for key, item in value.items():
-        plain_key = redact_text(key) if isinstance(key, str) else _redact(key, _MAX_DEPTH)
-        secret = isinstance(key, str) and (is_sensitive_key(key) or (key == "value" and is_sensitive_key(named)))
+        if isinstance(key, str):
+            judge = _judge_usual_key if len(key) <= _MAX_KNOWN_CHARS else _judge_key
+            plain_key, secret = judge(key)
+            secret = secret or (key == "value" and is_sensitive_key(named))
+        else:
+            plain_key, secret = _redact(key, _MAX_DEPTH), False
         # None, True and False under a secret's name tell only whether there is one.
         out[plain_key] = (
             REDACTED if secret and item is not None and not isinstance(item, bool) else _redact(item, depth)

@@ -7,6 +7,7 @@ One finished execution adds one to exactly one series of ``action_exec_total``. 
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -88,6 +89,7 @@ class Telemetry:
         self._registry = registry
         self._workspace = _WorkspaceLabel(attached=workspace_label, allowlist=allowlist)
         self._reasons: set[str] = set()
+        self._series = cache(_series)  # the library's own way to a series is slow, and their number is bounded
         self._make_work_metrics()
         self._make_request_metrics()
 
@@ -146,16 +148,16 @@ class Telemetry:
         if status is None:
             return
         workspace = self._workspace.of(event.workspace_id)
-        self._jobs.labels(status, workspace).inc()
-        _observe(self._job_latency.labels(workspace), event.data.get("latency_ms"))
+        self._series(self._jobs, status, workspace).inc()
+        _observe(self._series(self._job_latency, workspace), event.data.get("latency_ms"))
         if event.type in _EXECUTED:
             self._executed(event.data, status, workspace)
 
     def _executed(self, data: Mapping[str, Any], status: str, workspace: str) -> None:
         action = str(data.get("action_id") or OTHER)
         provider = action.rsplit(".", 1)[0]
-        self._executions.labels(provider, action, status, workspace).inc()
-        _observe(self._action_latency.labels(provider, action), data.get("duration_ms"))
+        self._series(self._executions, provider, action, status, workspace).inc()
+        _observe(self._series(self._action_latency, provider, action), data.get("duration_ms"))
         if status != "completed":
             self._errors.labels(provider, action, self._reason(data.get("error_code"))).inc()
 
@@ -210,6 +212,11 @@ class Telemetry:
         for label, depth in totals.items():
             self._depth.labels(label).set(depth)
         return generate_latest(self._registry)
+
+
+def _series(metric: Any, *values: str) -> Any:
+    """Return the series of a metric that has these values as its labels."""
+    return metric.labels(*values)
 
 
 def _observe(histogram: Histogram, value_ms: object) -> None:

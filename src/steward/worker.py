@@ -15,7 +15,7 @@ import structlog
 
 from steward.attempt import Attempt, Held, LeaseLost
 from steward.errors import StoreUnavailable
-from steward.job import HEARTBEAT_S, LEASE_S, Outcome
+from steward.job import HEARTBEAT_S, LEASE_S, Completed, Outcome
 from steward.rooms import Rooms
 from steward.together import Together
 from steward.work_store import Answer, Claimed, Granted, Lease, Listener, Refused, Settlement
@@ -81,13 +81,12 @@ class Worker:
                     await self._first_of(stopping, asyncio.create_task(self._slot_freed.wait()))
                     continue
                 claimed = await self._claim(free)
+                for lease in () if claimed is None else claimed.leases:
+                    self._start(lease)
                 if claimed is None:
                     await self._first_of(stopping, asyncio.create_task(listener.wait(_STORE_DOWN_S)))
-                elif not claimed.leases:
+                elif len(claimed.leases) < free:  # that was all: to ask again would only keep these attempts waiting
                     await self._first_of(stopping, asyncio.create_task(listener.wait(self._sleep_s(claimed))))
-                else:
-                    for lease in claimed.leases:
-                        self._start(lease)
         finally:
             stopping.cancel()
 
@@ -129,12 +128,13 @@ class Worker:
 
     async def _attempt(self, attempt: Attempt) -> None:
         job = attempt.lease.job
-        names = {"job_id": job.job_id, "plan_id": job.plan_id, "workspace_id": job.workspace_id}
-        with structlog.contextvars.bound_contextvars(**names, request_id=job.request_id):
-            outcome = await attempt.run()
-            if isinstance(outcome, (Held, LeaseLost)):
-                _log.info("Nothing to settle.", action="attempt_left", why=type(outcome).__name__)
-                return
+        structlog.contextvars.bind_contextvars(  # of this attempt's task alone
+            job_id=job.job_id, plan_id=job.plan_id, workspace_id=job.workspace_id, request_id=job.request_id
+        )
+        outcome = await attempt.run()
+        if isinstance(outcome, (Held, LeaseLost)):
+            _log.info("Nothing to settle.", action="attempt_left", why=type(outcome).__name__)
+        else:
             await self._settle(attempt.lease, outcome)
 
     async def _settle_all(self, settlements: Sequence[Settlement]) -> Sequence[Answer]:
@@ -145,7 +145,8 @@ class Worker:
         answer = await self._settlement(Settlement(lease.ref, outcome))
         kind = type(outcome).__name__
         if isinstance(answer, Granted):
-            _log.info("Settled.", action="job_settled", outcome=kind, status=answer.job.status)
+            if not isinstance(outcome, Completed):  # which the events, the audit and the counters tell already
+                _log.info("Settled.", action="job_settled", outcome=kind, status=answer.job.status)
         else:
             _log.warning("The lease was lost before it could be settled.", action="settle_refused", outcome=kind)
 

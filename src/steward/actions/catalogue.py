@@ -38,6 +38,7 @@ class ActionCatalogue:
     def __init__(self) -> None:
         """Start empty."""
         self._actions: dict[str, Action] = {}
+        self._definitions: tuple[ActionDefinition, ...] = ()
 
     def add(self, action: Action) -> None:
         """Add an action; raise ``ConfigurationError`` for a malformed or duplicate id or a schema that cannot be enforced."""
@@ -55,6 +56,7 @@ class ActionCatalogue:
         if problem := _schema_problem(definition):
             raise ConfigurationError(f"The action '{shown}' (from {_where(action)}) {problem}.")
         self._actions[definition.id] = action
+        self._definitions = tuple(self._actions[action_id].definition for action_id in sorted(self._actions))
 
     def get(self, action_id: str) -> Action | None:
         """Return the action with exactly this id, enabled or not; None if there is none."""
@@ -62,4 +64,4 @@ class ActionCatalogue:
 
     def definitions(self) -> tuple[ActionDefinition, ...]:
         """Return every definition, sorted by id."""
-        return tuple(self._actions[action_id].definition for action_id in sorted(self._actions))
+        return self._definitions

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from cedarpy import AuthzResult, Entities, PolicySet, is_authorized_batch
 from cedarpy import Decision as CedarDecision
+from pydantic_core import to_json
 
 from steward.action import Catalogue
 from steward.digest import sha256_of
@@ -116,7 +117,7 @@ class CedarPolicy:
 
     def _narrowed(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Ask | Deny | None:
         """Return what the rules make of an action that the lists allow; None: they leave it allowed."""
-        return self._answer_to(principal, action_id, json.dumps(facts))
+        return self._answer_to(principal, action_id, to_json(facts).decode())
 
     def _ask_cedar(self, principal: Principal, action_id: str, context: str) -> Ask | Deny | None:
         """Ask; the answer depends on nothing but the actor with roles and scopes, the action, and the facts as JSON."""

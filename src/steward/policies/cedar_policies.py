@@ -6,6 +6,7 @@ change made by any process is in force soon. A compiled policy is kept as long a
 
 import asyncio
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -45,10 +46,10 @@ class CedarPolicies:
         ground = await self._ground(workspace_id)
         if isinstance(ground, UnreadablePolicy):
             return ground
-        known = self._compiled.get(ground)
-        if known is None:
-            known = self._compiled[ground] = await with_room(_compiled, ground)
-        return known
+        with suppress(KeyError):  # and not get(), which hashes the ground once more
+            return self._compiled[ground]
+        policy = self._compiled[ground] = await with_room(_compiled, ground)
+        return policy
 
     async def with_changes(
         self, workspace_id: str, *, texts: Mapping[str, str], switch_on: Collection[str] = ()
@@ -121,7 +122,7 @@ class CedarPolicies:
         if reading is None:
             reading = self._readings[workspace_id] = asyncio.create_task(self._directory.list_policies(workspace_id))
         try:
-            return await asyncio.shield(reading)
+            return reading.result() if reading.done() else await asyncio.shield(reading)
         except Exception:
             if self._readings.get(workspace_id) is reading:
                 self.forget(workspace_id)

@@ -36,7 +36,7 @@ class SqlDirectory(Keys, Members, Tickets, OwnPolicies):
             if key is None or key.workspace_id != workspace_id or key.revoked_at is not None:
                 return None
             if key.valid_at(now):
-                return replace(key.principal, actor_id=key_id)
+                return key.principal if asked == key_id else replace(key.principal, actor_id=key_id)
             if key.replaced_by is None:
                 return None
             asked = key.replaced_by

@@ -7,6 +7,7 @@ is seen within twice ``TTL_S``: it may have been committed just after a read tha
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from cachetools import TTLCache
@@ -31,9 +32,8 @@ class ShortMemory:
 
     async def recall(self, key: tuple[str, ...], read: Callable[[], Awaitable[T | None]]) -> T | None:
         """Return what is remembered under ``key``, else what ``read`` returns; those who ask together share a read."""
-        kept = self._kept.get(key)
-        if kept is not None:
-            return kept
+        with suppress(KeyError):  # and not get(), which looks at the clock once more
+            return self._kept[key]
         now = self._timer()
         began, reading = self._reading.get(key, (now, None))
         if reading is None or now - began >= TTL_S:

@@ -20,6 +20,10 @@ from steward.plan import PlanRecord, PlanStatus
 Row = TypeVar("Row", "JobRow", "PlanRow", "ApprovalRow")
 
 _log = structlog.get_logger("steward.store")
+_STATUSES: Final = {status.value: status for status in JobStatus}
+_EFFECTS: Final = {effect.value: effect for effect in Effect}
+_RETRY_MODES: Final = {mode.value: mode for mode in RetryMode}
+_NO_TEXTS: Final = "[]"
 
 
 def encode(value: Any) -> str:
@@ -97,6 +101,11 @@ def job_error(text: str | None) -> JobError | None:
     return None if text is None else JobError(**from_json(text))
 
 
+def _texts(text: str) -> tuple[str, ...]:
+    """Return a list kept as JSON text; most are empty."""
+    return () if text == _NO_TEXTS else tuple(from_json(text))
+
+
 def _attempt(item: Mapping[str, Any]) -> Attempt:
     return Attempt(
         number=item["number"],
@@ -119,13 +128,13 @@ def to_job(row: JobRow) -> Job:
         step_id=row.step_id,
         action_id=row.action_id,
         actor_id=row.actor_id,
-        status=JobStatus(row.status),
+        status=_STATUSES[row.status],
         held_for=None if row.held_for is None else HeldFor(row.held_for),
         definition_hash=row.definition_hash,
         digest=row.digest,
-        depends_on=tuple(from_json(row.depends_on)),
-        effect=Effect(row.effect),
-        retry=RetryMode(row.retry),
+        depends_on=_texts(row.depends_on),
+        effect=_EFFECTS[row.effect],
+        retry=_RETRY_MODES[row.retry],
         effect_key=row.effect_key,
         fence=row.fence,
         attempts=row.attempts,
@@ -145,10 +154,10 @@ def to_job(row: JobRow) -> Job:
         reason=row.reason,
         labels=from_json(row.labels),
         result_labels=from_json(row.result_labels),
-        authored_after=tuple(from_json(row.authored_after)),
+        authored_after=_texts(row.authored_after),
         parent_step_id=row.parent_step_id,
         expanded=bool(row.expanded),
-        history=tuple(_attempt(item) for item in from_json(row.history)),
+        history=() if row.history == _NO_TEXTS else tuple(_attempt(item) for item in from_json(row.history)),
         request_id=row.request_id,
     )
 
