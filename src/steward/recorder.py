@@ -1,7 +1,6 @@
 """Records what no event tells of: decisions, denials, failed logins. It never holds anybody up, unless the audit is required.
 
-What is noted is written in the background, a breath later and what waits together in one commit: so a job that was just
-submitted is on its way before the disk is kept busy with the record of why it may be. While it cannot be written it waits, up to
+What is noted is written in the background, what waits together in one commit. While it cannot be written it waits, up to
 ``MAX_WAITING`` entries; that, and whatever is lost beyond, is counted and shown by ``/readyz``. Where the audit is required,
 ``insist`` writes at once, and whoever insists does nothing without it.
 """
@@ -21,8 +20,6 @@ from steward.telemetry import Telemetry
 MAX_WAITING: Final = 10_000
 _BATCH: Final = 200
 _AGAIN_S: Final = 1.0
-_BREATH_S: Final = 0.05
-"""How long entries are left to gather."""
 _log = structlog.get_logger("steward.audit")
 
 
@@ -92,7 +89,6 @@ class Recorder:
             self._writing.cancel()
 
     async def _write(self) -> None:
-        await asyncio.sleep(_BREATH_S)
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             if not await self._written(batch):
