@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
 from itertools import count
@@ -138,7 +139,8 @@ class PostgresServer:
             name = self.new_database()
             database = Database(self.url(name))
             upgrade(database)
-            asyncio.run(database.aclose())
+            with ThreadPoolExecutor(1) as aside:  # whoever asks may be inside an event loop
+                aside.submit(asyncio.run, database.aclose()).result()
             return name
         name = self._free.pop()
         with self.administrator(name) as connection:

@@ -311,8 +311,10 @@ class SqlWorkEngine:
         return await self._engine.database.read(lambda connection: moving.log_ends(Sql(connection)))
 
     async def continue_after(self, ends: LogEnds) -> None:
-        """Let the log go on after another one."""
-        await self._engine.database.write(lambda connection: moving.continue_after(connection, ends))
+        """Let the log go on after another one; where it does already, nothing is written and no other writer waited for."""
+        here = await self.log_ends()
+        if here.position < ends.position or ends.sequences:
+            await self._engine.database.write(lambda connection: moving.continue_after(connection, ends))
 
 
 @asynccontextmanager
