@@ -7,6 +7,7 @@ by itself when the run that started it is gone.
 import asyncio
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 from chaos.points import Trap
 from chaos.proxies import with_trap
 from chaos.watch import watched_loop
-from steward.bootstrap import open_application
+from steward.bootstrap import Application, open_application
 from steward.cli.processes import listening_socket, run_loop, serve_until_stopped, work_until_stopped
 from steward.clock import SystemClock
 from steward.settings import Settings
@@ -83,12 +84,22 @@ async def _run(spec: Spec) -> None:
     clock = None if spec.clock_offset is None else WrongClock(spec.clock_offset)
     async with open_application(Settings.load(spec.env), clock=clock) as opened:
         app = with_trap(opened, spec.trap, spec.notes)
+        if spec.role is Role.WORK and spec.trap is not None and spec.trap.signal == signal.SIGSTOP:
+            await _only_work(app, spec.concurrency)
+            return
         if spec.role is Role.WORK:
             await work_until_stopped(app, spec.concurrency)
             return
         with listening_socket("127.0.0.1", spec.port) as listening, watched_loop(spec.watch):
             concurrency = spec.concurrency if spec.role is Role.UP else 0
             await serve_until_stopped(app, listening, concurrency, ready=lambda: None)
+
+
+async def _only_work(app: Application, concurrency: int) -> None:
+    """Work without the duties: paused in the middle of one's write, a process would hold SQLite's one lock for all."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await app.worker(concurrency=concurrency).run(stop)
 
 
 def start(spec: Spec) -> multiprocessing.process.BaseProcess:
