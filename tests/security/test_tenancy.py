@@ -227,8 +227,9 @@ async def test_the_log_of_a_request_names_its_own_workspace_and_nothing_it_asked
         await stranger.get("/ai/jobs", params={"plan_id": done["plan_id"]})
         await stranger.post("/ai/execute", json={"plan_id": done["plan_id"]}, headers={"Idempotency-Key": "hush-hush"})
         await stranger.post("/ai/plan", json={"prompt": "echo hush-hush", "workspace_id": "acme"})
-    text = json.dumps(lines)
-    assert len([line for line in lines if line.get("action") == "request_answered"]) == 4
+    answered = [line for line in lines if line.get("action") == "request_answered"]
+    assert len(answered) == 4
+    text = json.dumps(answered)
     for secret in ("hush-hush", done["plan_id"], done["job_ids"][0], "acme"):
         assert secret not in text
 
