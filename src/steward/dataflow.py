@@ -150,6 +150,5 @@ def require_types(schema: Mapping[str, Any], name: str, shape: Shape, pointer: s
         return
     if not (shape.types - {"null"}) & wanted.types and shape.types != {"null"}:
         found, takes = " or ".join(sorted(shape.types - {"null"})), " or ".join(sorted(wanted.types))
-        raise Invalid(
-            errors=[FieldProblem(pointer, f"This is {found}, and '{name}' takes {takes}.")], code="invalid_reference"
-        )
+        sentence = f"This is {found}, and '{name}' takes {takes}."
+        raise Invalid(sentence, errors=[FieldProblem(pointer, sentence)], code="invalid_reference")

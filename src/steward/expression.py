@@ -85,7 +85,7 @@ def _look(node: Mapping[str, Any], steps: dict[str, None], roots: set[str], *, a
     if at_root and kind in {"field", "subexpression"}:
         children = _start(_chain(node), steps, roots)
         at_root = False
-    elif at_root and kind == "current":
+    elif at_root and kind in {"current", "identity"}:
         raise ValueError(_START)
     inner_root = at_root and kind != "expref"
     stays = _LOOKS_AT_SCOPE.get(kind, len(children))
@@ -93,6 +93,10 @@ def _look(node: Mapping[str, Any], steps: dict[str, None], roots: set[str], *, a
         _look(child, steps, roots, at_root=inner_root and position < stays)
 
 
+_RESULT: Final = {"type": "field", "children": [], "value": "result"}
+_PICKS: Final = frozenset(
+    {"subexpression", "projection", "filter_projection", "index_expression", "flatten", "value_projection"}
+)
 _LOOKS_AT_SCOPE: Final = dict.fromkeys(
     ("projection", "value_projection", "filter_projection", "index_expression", "pipe"), 1
 )
@@ -118,11 +122,18 @@ def _start(chain: list[Mapping[str, Any]], steps: dict[str, None], roots: set[st
     roots.add(root)
     if root != "steps":
         return chain[1:]
-    names = [part["value"] for part in chain[1:3] if part["type"] == "field"]
-    if len(names) < 2 or names[1] != "result":  # noqa: PLR2004
+    named, read = (*chain[1:3], None, None)[:2]
+    if named is None or read is None or named["type"] != "field" or _leftmost(read) != _RESULT:
         raise ValueError("Of a step its result can be read: 'steps.<id>.result'.")
-    steps[names[0]] = None
-    return chain[3:]
+    steps[named["value"]] = None
+    return chain[2:]
+
+
+def _leftmost(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a path begins with, whatever is then picked of it."""
+    while node["type"] in _PICKS:
+        node = node["children"][0]
+    return node
 
 
 def _require_function(node: Mapping[str, Any]) -> None:
@@ -140,7 +151,7 @@ def _require_function(node: Mapping[str, Any]) -> None:
 
 
 def _wrong(pointer: str, sentence: str) -> Invalid:
-    return Invalid(errors=[FieldProblem(pointer, sentence)], code="invalid_reference")
+    return Invalid(sentence, errors=[FieldProblem(pointer, sentence)], code="invalid_reference")
 
 
 def _parsed(text: Any, pointer: str) -> Parsed:

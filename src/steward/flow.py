@@ -47,7 +47,7 @@ class Flow:
 
     def wrong(self, sentence: str) -> Invalid:
         """Return the error that says what is wrong with the expression."""
-        return Invalid(errors=[FieldProblem(self.pointer, sentence)], code="invalid_reference")
+        return Invalid(sentence, errors=[FieldProblem(self.pointer, sentence)], code="invalid_reference")
 
 
 # -- paths -----------------------------------------------------------------------------------------------------------

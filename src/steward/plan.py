@@ -126,7 +126,7 @@ class PlannedAction(BaseModel):
                 problem = (
                     "'item' is one of the list that a step runs for each of, and can be used in its parameters only."
                 )
-                raise Invalid(errors=[FieldProblem(found.pointer, problem)], code="invalid_reference")
+                raise Invalid(problem, errors=[FieldProblem(found.pointer, problem)], code="invalid_reference")
         return [*around, *inside]
 
     def safe_dict(self) -> dict[str, Any]:

@@ -300,9 +300,8 @@ def _around(step: PlannedAction) -> dict[str, Any]:
 def _listed(inputs: Inputs, value: Any, pointer: str) -> Shape:
     listed = inputs.shape(value, pointer)
     if "array" not in listed.types:
-        raise Invalid(
-            errors=[FieldProblem(pointer, "A step can run for each of a list only.")], code="invalid_reference"
-        )
+        sentence = "A step can run for each of a list only."
+        raise Invalid(sentence, errors=[FieldProblem(pointer, sentence)], code="invalid_reference")
     return listed
 
 

@@ -5,6 +5,7 @@ declared by path, ``emails[].id``, and hold for everything below until a longer 
 untrusted.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -127,8 +128,9 @@ def shape_of(schema: Any, labels: Mapping[str, Label], default: Label = Label.UN
 def _of_schema(  # noqa: PLR0917 - it carries where it is
     schema: Any, root: Mapping[str, Any], labels: Mapping[str, Label], path: str, label: Label, depth: int
 ) -> Shape:
-    if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
+    if depth > _MAX_DEPTH:
         return Shape(label=_below(labels, path, label))
+    schema = schema if isinstance(schema, Mapping) else {}
     if "$ref" in schema:
         return _of_schema(_pointed_at(root, schema["$ref"]), root, labels, path, label, depth + 1)
     for word in ("anyOf", "oneOf"):
@@ -143,14 +145,24 @@ def _of_schema(  # noqa: PLR0917 - it carries where it is
     fields = {
         name: part(inner, f"{path}.{name}" if path else name) for name, inner in schema.get("properties", {}).items()
     }
+    for name in _named(labels, path) - fields.keys():
+        fields[name] = part(None, f"{path}.{name}" if path else name)
     has_items = "items" in schema or any(place.startswith(f"{path}[]") for place in labels)
     return Shape(
         label=label,
         types=types,
         fields=fields,
-        open=schema.get("additionalProperties", True) is not False,
+        open=schema.get("additionalProperties", not schema.get("properties"))
+        is not False,  # what is declared is what there is
         items=part(schema.get("items"), f"{path}[]") if has_items and "array" in types else None,
     )
+
+
+def _named(labels: Mapping[str, Label], path: str) -> set[str]:
+    """Return the fields of what is at a path that labels are declared for."""
+    prefix = f"{path}." if path else ""
+    below = (place.removeprefix(prefix) for place in labels if place.startswith(prefix))
+    return {re.split(r"[.\[]", rest, maxsplit=1)[0] for rest in below} - {""}
 
 
 def _below(labels: Mapping[str, Label], path: str, label: Label) -> Label:
