@@ -147,7 +147,10 @@ def _of_schema(  # noqa: PLR0917 - it carries where it is
     }
     for name in _named(labels, path) - fields.keys():
         fields[name] = part(None, f"{path}.{name}" if path else name)
-    has_items = "items" in schema or any(place.startswith(f"{path}[]") for place in labels)
+    listed = any(place.startswith(f"{path}[]") for place in labels)
+    if listed and not named:
+        types = frozenset({"array", "null"})
+    has_items = listed or "items" in schema
     return Shape(
         label=label,
         types=types,
