@@ -1,8 +1,8 @@
 #!/bin/sh
 # Copies what Steward keeps into a new folder, while it runs: database, Redis, and the files of STEWARD_HOME.
-#   backup.sh FOLDER
+#   backup.sh FOLDER [REDIS_FOLDER]
 # Reads STEWARD_HOME, DATABASE_URL and REDIS_URL as Steward does.
-# REDIS_DATA: the folder that Redis writes to, on this machine. STEWARD_SECRET_KEY is not copied: keep it elsewhere.
+# REDIS_FOLDER: where Redis writes to, on this machine. STEWARD_SECRET_KEY is not copied: keep it elsewhere.
 set -eu
 umask 077
 into=$1
@@ -10,9 +10,9 @@ home=${STEWARD_HOME:-.steward}
 mkdir "$into"
 # Redis before the database: the audit then has at least what Redis has, and no event is archived twice.
 if [ -n "${REDIS_URL:-}" ]; then
-  : "${REDIS_DATA:?is the folder that Redis writes to}"
+  : "${2:?say which folder Redis writes to}"
   # The files that the manifest names, as long as it stays the same; Redis itself puts up with a last line that is cut.
-  python3 - "$REDIS_DATA" "$into/redis" <<'PYTHON'
+  python3 - "$2" "$into/redis" <<'PYTHON'
 import pathlib, shutil, sys
 source, into = map(pathlib.Path, sys.argv[1:])
 folder = source / "appendonlydir"

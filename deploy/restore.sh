@@ -1,6 +1,6 @@
 #!/bin/sh
 # Puts a backup back, while no process of Steward runs, and Redis is stopped: into an empty home, an empty database, an empty Redis.
-#   restore.sh FOLDER
+#   restore.sh FOLDER [REDIS_FOLDER]
 # Reads the same variables as backup.sh.
 set -eu
 umask 077
@@ -9,9 +9,9 @@ home=${STEWARD_HOME:-.steward}
 [ -e "$from/complete" ] || { echo "$from is not a complete backup." >&2; exit 1; }
 mkdir -p "$home"
 if [ -e "$from/redis" ]; then
-  : "${REDIS_DATA:?is the folder that Redis writes to}"
-  [ ! -e "$REDIS_DATA/appendonlydir" ] || { echo "$REDIS_DATA is not empty: move appendonlydir away." >&2; exit 1; }
-  cp -a "$from/redis/appendonlydir" "$REDIS_DATA/"
+  : "${2:?say which folder Redis writes to}"
+  [ ! -e "$2/appendonlydir" ] || { echo "$2 is not empty: move appendonlydir away." >&2; exit 1; }
+  cp -a "$from/redis/appendonlydir" "$2/"
 fi
 if [ -e "$from/steward.db" ]; then
   file=${DATABASE_URL:-sqlite:///$home/steward.db}

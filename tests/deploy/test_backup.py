@@ -21,11 +21,13 @@ from tests.redis_server import RedisServer
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
-def run(script: str, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run(
+    script: str, folder: Path, env: dict[str, str], redis: RedisServer | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a script of ``deploy/`` on a backup's folder, with PostgreSQL's programs of the tests before the machine's."""
     programs = f"{postgresql._wheel() / 'bin'}:{os.environ['PATH']}"
     return subprocess.run(
-        [str(DEPLOY / script), str(folder)],
+        [str(DEPLOY / script), str(folder), *([str(redis.folder)] if redis is not None else [])],
         env={**os.environ, "PATH": programs, **env},
         capture_output=True,
         text=True,
@@ -77,14 +79,14 @@ async def _there_and_back(
         first = await house.submit(planned("note.down", what="first"))
         await house.run_until_settled(first.plan_id)
         second = await house.submit(planned("note.down", what="second"))
-        copied = run("backup.sh", kept, {**env, "STEWARD_HOME": str(home)})
+        copied = run("backup.sh", kept, {**env, "STEWARD_HOME": str(home)}, redis)
         assert copied.returncode == 0, copied.stderr
         before = await house.jobs(first.plan_id, who)
     shutil.rmtree(home)
     if redis is not None:
         redis.kill()
         shutil.rmtree(redis.folder / "appendonlydir")
-    restored = run("restore.sh", kept, {**back, "STEWARD_HOME": str(new_home)})
+    restored = run("restore.sh", kept, {**back, "STEWARD_HOME": str(new_home)}, redis)
     assert restored.returncode == 0, restored.stderr
     if redis is not None:
         redis.start()
@@ -109,7 +111,7 @@ async def test_postgresql_comes_back(tmp_path: Path, clock: FakeClock, done: lis
 
 async def test_redis_comes_back(tmp_path: Path, clock: FakeClock, done: list[str], redis: RedisServer) -> None:
     """The append-only files of a running server beside SQLite, into one that has lost its own."""
-    env = {"REDIS_URL": redis.url(), "REDIS_DATA": str(redis.folder)}
+    env = {"REDIS_URL": redis.url()}
     await _there_and_back(tmp_path, clock, done, env=env, back=env, redis=redis)
 
 

@@ -3,13 +3,18 @@
 import re
 import shlex
 import shutil
+import socket
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from steward.settings import Settings
+from tests.cli.conftest import Process, environment
 from tests.deploy_files import DEPLOY, UNITS, compose, environment_example, unit
+from tests.installation import SECRET
 from tests.redis_server import RedisServer
 from tests.test_docs import unknown_part
 
@@ -95,3 +100,19 @@ def test_a_unit_runs_a_command_that_exists_without_rights(path: Path, tmp_path: 
         here.write_text(path.read_text().replace(command[0], "/bin/true"))
         verified = subprocess.run([analyze, "verify", str(here)], capture_output=True, text=True, check=False)
         assert path.name not in verified.stderr, verified.stderr
+
+
+@pytest.mark.slow
+def test_a_worker_serves_its_own_metrics(tmp_path: Path) -> None:
+    """What a worker counts can be scraped at the port that it was given, and the port is free again after it."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+    process = Process.start(
+        environment(tmp_path / "home", STEWARD_SECRET_KEY=SECRET), "worker", "--metrics-port", str(port)
+    )
+    try:
+        process.log.wait_for("The worker started.")
+        text = httpx2.get(f"http://127.0.0.1:{port}/metrics").raise_for_status().text
+        assert "# TYPE action_exec_total counter" in text
+    finally:
+        process.close()
