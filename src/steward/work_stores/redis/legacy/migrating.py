@@ -21,6 +21,7 @@ from steward.work_stores.redis.legacy.records import (
     Unreadable,
     differences,
     fields_of,
+    flat_of,
     migrated_fields,
     plan_of,
     read_old,
@@ -52,7 +53,9 @@ class Migrator:
             answer = (await self.server.run("migrate_job", *self._arguments(found, old, queued, adopt))).decode()
             if answer != "changed":
                 return answer
-            found = Old(found.name, found.job_id, await self.server.send("HGETALL", found.name), found.workspace_id)
+            found = Old(
+                found.name, found.job_id, flat_of(await self.server.send("HGETALL", found.name)), found.workspace_id
+            )
         raise Unreadable("changing")
 
     def _arguments(self, found: Old, old: OldRecord, queued: bool, adopt: Adopt | None) -> tuple[Any, ...]:

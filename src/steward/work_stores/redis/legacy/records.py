@@ -55,8 +55,14 @@ class OldRecord:
         return JobStatus.UNKNOWN if self.broken else JobStatus(FROM_OLD[self.word])
 
 
-def fields_of(flat: Sequence[bytes]) -> dict[str, str]:
-    """Return a hash as a script or HGETALL answered it."""
+def flat_of(answer: Any) -> Sequence[bytes]:
+    """Return a hash as names and values in turn, whichever way the client has answered."""
+    return [part for pair in answer.items() for part in pair] if isinstance(answer, Mapping) else answer
+
+
+def fields_of(answer: Any) -> dict[str, str]:
+    """Return a hash, as a script or a command answered it, as text."""
+    flat = flat_of(answer)
     return {
         name.decode("utf-8", "replace"): value.decode("utf-8", "replace")
         for name, value in zip(flat[::2], flat[1::2], strict=True)

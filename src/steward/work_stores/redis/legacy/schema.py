@@ -34,7 +34,7 @@ class RedisKeySchema:
             *own, ("HGETALL", key("schema")), ("HGETALL", key("schema_calls"))
         )
         kept = fields_of(record)
-        paths, errors, p99 = statistics.told(calls)
+        paths, errors, p99 = statistics.told(fields_of(calls))
         return SchemaStatus(
             phase=Phase(kept.get("phase", Phase.NEW_ONLY)),
             legacy_jobs=int(kept.get("old", 0)),

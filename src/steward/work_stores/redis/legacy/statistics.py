@@ -6,7 +6,7 @@ A process counts in memory and adds what it has to Redis once in a while, and wh
 import bisect
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from steward.errors import StoreUnavailable
@@ -55,9 +55,9 @@ class Statistics:
         return [("HINCRBY", key("schema_calls"), name, number) for name, number in counts.items()]
 
 
-def told(flat: Sequence[bytes]) -> tuple[dict[str, dict[str, int]], dict[str, float], dict[str, float]]:
+def told(kept: Mapping[str, str]) -> tuple[dict[str, dict[str, int]], dict[str, float], dict[str, float]]:
     """Return read paths, the share of failed calls and the p99 in milliseconds, each by phase."""
-    counts = {name.decode(): int(number) for name, number in zip(flat[::2], flat[1::2], strict=True)}
+    counts = {name: int(number) for name, number in kept.items()}
     paths = {phase.value: {path: counts.get(f"{phase} {path}", 0) for path in PATHS} for phase in Phase}
     errors, p99 = {}, {}
     for phase in Phase:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from steward.work_stores.redis.keys import KEYS, Found, classify, key
 from steward.work_stores.redis.legacy.pace import Pace
-from steward.work_stores.redis.legacy.records import Unreadable, fields_of, owner_of
+from steward.work_stores.redis.legacy.records import Unreadable, fields_of, flat_of, owner_of
 from steward.work_stores.redis.server import Server
 
 _JOBS: Final = KEYS["older_job"].partition(":%")[0] + "*"
@@ -64,7 +64,7 @@ def _told(name: str, found: Found | None, flat: Any) -> Old | Current | None:
         return Old(name, named_id, why="key" if found is None else "type")
     if not flat:
         return None  # gone meanwhile
-    fields = fields_of(flat)
+    fields, flat = fields_of(flat), flat_of(flat)
     is_twin = fields.get("workspace_id") == found.workspace_id and fields.get("job_id") == found.job_id
     if found.job_id is not None and is_twin:
         return Current(fields["workspace_id"], found.job_id)
@@ -82,7 +82,7 @@ async def stretches(server: Server, pace: Pace, batch: int, at: str = "0") -> As
         after, found = await server.send("SCAN", at, "MATCH", _JOBS, "COUNT", batch)
         names = [name.decode("utf-8", "replace") for name in found]
         await pace.take(len(names))
-        at = after.decode()
+        at = str(int(after))
         yield Stretch(at, tuple(await records_of(server, names)))
         if at == "0":
             return
