@@ -6,7 +6,9 @@ can be sent twice.
 
 import asyncio
 import secrets
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from ssl import SSLError
 from typing import Any, Final
 
@@ -36,6 +38,8 @@ from steward.event import EventSink
 from steward.redis_address import redis_address
 from steward.work_stores.redis.bells import Bells
 from steward.work_stores.redis.connecting import Pools
+from steward.work_stores.redis.keys import key
+from steward.work_stores.redis.legacy.statistics import Statistics, phase_of
 from steward.work_stores.redis.records import committed_event
 from steward.work_stores.redis.scripts import script
 
@@ -73,6 +77,8 @@ class Server:
         self._client: Any = Redis(connection_pool=self._pools.working)
         self._listener: Any = Redis(connection_pool=self._pools.waiting)
         self._name = secrets.token_hex(4)
+        self.statistics = Statistics()
+        """What the phases of the key schema were like."""
         self.bells = Bells(self._listener, self._name.encode())
         """Wake those who wait, on a connection of their own that waits for as long as it takes."""
 
@@ -100,6 +106,8 @@ class Server:
         )
         if kind == b"refused":
             raise refusal(answer, *rest)
+        if self.statistics.due:
+            await self.leave_counts()
         events, rung = rest
         for event in map(committed_event, events) if self._sinks else ():
             for sink in self._sinks:
@@ -109,6 +117,16 @@ class Server:
 
     async def send(self, *command: Any, instead: tuple[Any, ...] | None = None) -> Any:
         """Send one command and return its answer; ``instead``: what to send if the server lacks the script."""
+        began = time.monotonic()
+        try:
+            answer = await self._send(command, instead)
+        except StoreUnavailable:
+            self.statistics.call(began, failed=True)
+            raise
+        self.statistics.call(began, failed=False)
+        return answer
+
+    async def _send(self, command: tuple[Any, ...], instead: tuple[Any, ...] | None) -> Any:
         try:
             async with asyncio.timeout(_ANSWER_S):
                 try:
@@ -119,19 +137,30 @@ class Server:
         except (RedisError, OSError) as error:
             raise _translated(error) from error
 
-    async def send_together(self, *commands: tuple[Any, ...]) -> list[Any]:
-        """Send commands one after the other on one connection and return their answers."""
+    async def send_together(self, *commands: tuple[Any, ...], failing: bool = False) -> list[Any]:
+        """Send commands one after the other on one connection and return their answers; ``failing``: errors among them."""
+        began = time.monotonic()
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         try:
             async with asyncio.timeout(_ANSWER_S):
-                return await pipeline.execute()
+                answers = await pipeline.execute(raise_on_error=not failing)
         except (RedisError, OSError) as error:
+            self.statistics.call(began, failed=True)
             raise _translated(error) from error
+        self.statistics.call(began, failed=False)
+        return answers
+
+    async def leave_counts(self) -> None:
+        """Add what was counted to what stands in Redis, and look which phase it is now; it may fail, and nobody minds."""
+        with suppress(StewardError, ValueError):
+            *_, phase = await self.send_together(*self.statistics.take(), ("HGET", key("schema"), "phase"))
+            self.statistics.phase = phase_of(phase)
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Leave what was counted, and close every connection."""
+        await self.leave_counts()
         await self.bells.aclose()
         await self._client.aclose()
         await self._listener.aclose()
