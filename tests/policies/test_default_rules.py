@@ -59,7 +59,7 @@ def test_operators_and_the_reserved_workspace_run_nothing_also_by_cedar_alone() 
     assert {"operators_run_nothing", "system_runs_nothing"} <= rules.keys()
     operator = Principal("key_o", "acme", frozenset({Role.OPERATOR, Role.ADMIN}), scopes_of(frozenset({Role.ADMIN})))
     assert policy().decide(operator, "http.get", {}, {}).rule == "operator_runs_nothing"
-    narrowed = policy()._narrowed(operator, "http.get", policy().decide(person(), "http.get", {}, {}).facts)
+    narrowed = policy()._narrowed(operator, "http.get", encode(policy().decide(person(), "http.get", {}, {}).facts))
     assert isinstance(narrowed, Deny)
     assert narrowed.rule == "operators_run_nothing"
 
