@@ -59,9 +59,10 @@ class Installation:
 
 
 @asynccontextmanager
-async def installation(folder: Path) -> AsyncIterator[Installation]:
-    """Open one in ``folder``."""
+async def installation(folder: Path, **elsewhere: str) -> AsyncIterator[Installation]:
+    """Open one in ``folder``; ``elsewhere``: settings that put its work into another engine."""
     environment = {
+        **elsewhere,
         "STEWARD_HOME": str(folder),
         "STEWARD_ACTIONS": "noop",
         "STEWARD_SECRET_KEY": secrets.token_hex(32),
