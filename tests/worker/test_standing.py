@@ -1,10 +1,10 @@
 """Attempts that begin together share what holds for their actor; whoever begins after a change is told of it."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
+from steward.directories.sql import SqlDirectory
 from steward.directory import LOCAL_ACTOR
 from steward.identity import Principal, Role
 from steward.standing import Standings
@@ -13,20 +13,20 @@ from tests.installation import Installation
 pytestmark = pytest.mark.anyio
 
 
-class Counted:
-    """A house's directory that counts how often it is asked who somebody is, and answers late while its gate is shut."""
+class Counted(SqlDirectory):
+    """A directory of a house that counts how often it is asked who somebody is, and answers late while its gate is shut."""
 
     def __init__(self, house: Installation) -> None:
         """Count from nought, with an open gate."""
-        self._directory = house.app.directory
+        super().__init__(house.app.database, house.app.clock)
         self.asked = 0
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def principal_of(self, workspace_id: str, actor_id: str) -> Any:
+    async def principal_of(self, workspace_id: str, actor_id: str) -> Principal | None:
         """Return who somebody was when this was asked."""
         self.asked += 1
-        found = await self._directory.principal_of(workspace_id, actor_id)
+        found = await super().principal_of(workspace_id, actor_id)
         await self.gate.wait()
         return found
 
@@ -66,7 +66,7 @@ async def test_an_answer_that_was_waited_for_is_told_to_nobody_else(house: Insta
     early = asyncio.create_task(ask(standings, who))
     while directory.asked < 2:  # noqa: ASYNC110 - it has asked, and waits at the gate
         await asyncio.sleep(0)
-    await house.app.directory.revoke_key(who.actor_id, by=LOCAL_ACTOR)
+    await directory.revoke_key(who.actor_id, by=LOCAL_ACTOR)
     directory.gate.set()
     late = asyncio.create_task(ask(standings, who))
     assert await early == [who]
