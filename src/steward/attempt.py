@@ -155,23 +155,18 @@ class Attempt:
                 JobError("permission_revoked", "Whoever asked for this may no longer run actions in this workspace.")
             )
         try:
-            inputs = self._inputs()
+            given = Given(self.job, written, self._inputs(), self.lease.input_labels)
         except SealBroken as error:
             return Failed(JobError("seal_broken", error.detail))
-        refused = await self._drifted(action.definition, written)
-        return refused or await self._take_turn(standing.principal, standing.policy, action, written, inputs)
+        who, policy = standing.principal, standing.policy
+        return await self._drifted(action.definition, written) or await self._take_turn(who, policy, action, given)
 
     async def _take_turn(
-        self,
-        principal: Principal,
-        policy: Policy,
-        action: Action,
-        written: Mapping[str, Any],
-        inputs: Mapping[str, Any],
+        self, who: Principal, policy: Policy, action: Action, given: Given
     ) -> Outcome | Held | LeaseLost:
         """Work out whether, how often and with what it runs, and do so."""
         try:
-            turn = Given(self.job, written, inputs, self.lease.input_labels).turn()
+            turn = given.turn()
         except ExpressionFailed as error:
             return Failed(JobError("expression_failed", f"An expression of this step has no value: {error.detail}"))
         match turn:
@@ -183,7 +178,7 @@ class Attempt:
             case Gathered():
                 return self._completed(action.definition, turn.value, turn.labels)
             case _:
-                return await self._judge(principal, policy, action.definition, turn) or await self._act(action, turn)
+                return await self._judge(who, policy, action.definition, turn) or await self._act(action, turn)
 
     # -- before the effect -------------------------------------------------------------------------------------------
 
@@ -284,7 +279,8 @@ class Attempt:
         if unrecorded := await record_first(self.rooms.recorder, self.job, definition, self.rooms.clock.now()):
             return unrecorded
         if definition.effect is Effect.WRITE:
-            answer = await self.rooms.dispatch((self.lease.ref, await self._spending(definition, params)))
+            spending = await self._spending(definition, params) if may_spend(definition) else None
+            answer = await self.rooms.dispatch((self.lease.ref, spending))
             if isinstance(answer, Refused):
                 return _refused(answer)
             self.job = answer.job
@@ -293,8 +289,6 @@ class Attempt:
 
     async def _spending(self, definition: ActionDefinition, params: Mapping[str, Any]) -> Spending | None:
         """Return what the effect takes from the workspace's budgets; recipients only as keyed hashes."""
-        if not may_spend(definition):
-            return None
         settings = await settings_of(self.rooms.directory, self.job.workspace_id)
         macs = partial(self.rooms.vault.macs, workspace_id=self.job.workspace_id)
         return spending_of(definition, params, settings, lambda text: macs({"recipient": text}))
