@@ -150,20 +150,17 @@ class Attempt:
         secret = {name: value for name, value in written.items() if role_of(name) is ParameterRole.SECRET}
         self.secrets = frozenset(texts_in(secret))
         standing = await self.rooms.standings.of(self.job.workspace_id, self.job.actor_id)
-        if standing.principal is None or not standing.principal.may(Scope.EXECUTE):
-            return Failed(
-                JobError("permission_revoked", "Whoever asked for this may no longer run actions in this workspace.")
-            )
+        who, policy = standing.principal, standing.policy
+        if who is None or not who.may(Scope.EXECUTE):
+            gone = "Whoever asked for this may no longer run actions in this workspace."
+            return Failed(JobError("permission_revoked", gone))
         try:
             given = Given(self.job, written, self._inputs(), self.lease.input_labels)
         except SealBroken as error:
             return Failed(JobError("seal_broken", error.detail))
-        who, policy = standing.principal, standing.policy
-        return await self._drifted(action.definition, written) or await self._take_turn(who, policy, action, given)
+        return await self._drifted(action.definition, written) or await self._take(who, policy, action, given)
 
-    async def _take_turn(
-        self, who: Principal, policy: Policy, action: Action, given: Given
-    ) -> Outcome | Held | LeaseLost:
+    async def _take(self, who: Principal, policy: Policy, action: Action, given: Given) -> Outcome | Held | LeaseLost:
         """Work out whether, how often and with what it runs, and do so."""
         try:
             turn = given.turn()
