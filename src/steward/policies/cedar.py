@@ -71,7 +71,7 @@ class CedarPolicy:
         self._policies: PolicySet = policy_set(rules)
         self._ask_twice = any(rule.tells_twins_apart for rule in rules)
         self._entities_of = lru_cache(_ACTORS)(self._entities)
-        self._answer_to = lru_cache(_ANSWERS)(self._ask_cedar)
+        self._answer_to = lru_cache(_ANSWERS)(self._answer)
 
     @property
     def version(self) -> str:
@@ -95,13 +95,8 @@ class CedarPolicy:
 
     def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
         """Return what is decided on these facts."""
-        first = self._ground.lists.decide(principal, action_id, {}, {})
-        if isinstance(first, Deny):
-            return first
-        if principal.workspace_id != self._ground.workspace_id:
-            return Deny("other_workspace", "These are the rules of another workspace than the one asked for.")
         try:
-            return self._narrowed(principal, action_id, facts) or first
+            return self._answer_to(principal, action_id, to_json(facts).decode())
         except Exception as error:  # noqa: BLE001 - whatever Cedar cannot read is denied
             return _unevaluated(f"Cedar refused the question ({type(error).__name__})")
 
@@ -115,12 +110,17 @@ class CedarPolicy:
 
     # -- asking Cedar ------------------------------------------------------------------------------------------------
 
-    def _narrowed(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Ask | Deny | None:
-        """Return what the rules make of an action that the lists allow; None: they leave it allowed."""
-        return self._answer_to(principal, action_id, to_json(facts).decode())
+    def _answer(self, principal: Principal, action_id: str, context: str) -> Decision:
+        """Answer; it depends on nothing but the actor with roles and scopes, the action, and the facts as JSON."""
+        first = self._ground.lists.decide(principal, action_id, {}, {})
+        if isinstance(first, Deny):
+            return first
+        if principal.workspace_id != self._ground.workspace_id:
+            return Deny("other_workspace", "These are the rules of another workspace than the one asked for.")
+        return self._narrowed(principal, action_id, context) or first
 
-    def _ask_cedar(self, principal: Principal, action_id: str, context: str) -> Ask | Deny | None:
-        """Ask; the answer depends on nothing but the actor with roles and scopes, the action, and the facts as JSON."""
+    def _narrowed(self, principal: Principal, action_id: str, context: str) -> Ask | Deny | None:
+        """Return what the rules make of an action that the lists allow; None: they leave it allowed."""
         names = (action_id, twin(action_id)) if self._ask_twice else (action_id,)
         requests = [
             {
