@@ -82,7 +82,7 @@ class InCommand:
         self._awaited = (plan_id, job_id)
 
     def _sending(self) -> Any:
-        async def send(connection: Any, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
+        async def send(connection: Any, command: Any, check_health: bool = True) -> None:
             parts = [command] if isinstance(command, (bytes, str)) else list(command)
             whole = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
             if self._awaited and self._awaited[1].encode() in whole and any(sha in whole for sha in self._verbs):

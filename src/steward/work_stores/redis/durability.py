@@ -4,7 +4,7 @@ Redis answers before what was written is on disk. A power cut in between forgets
 that nobody could repeat would be repeated. So ``strict`` waits, and is refused where waiting would mean nothing.
 """
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -23,16 +23,20 @@ class Durability:
     def __init__(self, server: Server, *, waits: bool) -> None:
         """``waits``: whether to wait for the disk."""
         self._server = server
-        self._waits = waits
+        self.waits = waits
 
-    async def settle(self) -> None:
-        """Return once everything written so far is on disk, where that is asked for."""
-        if not self._waits:
-            return
+    async def proven(self, name: str, *arguments: Any) -> Any:
+        """Run a script that was answered once more, and return its answer once it is on disk, where that is asked for.
+
+        Between a record and the wait for the disk the server may have been away and come back without the record, within the
+        time in which we connect anew. Said again on the connection that then waits, it is there, or it is refused.
+        """
         mark = ("HSET", key("installation"), "settled", "1")
-        _, (on_disk, _) = await self._server.send_together(mark, ("WAITAOF", 1, 0, _WAIT_MS))
+        waiting = (mark, ("WAITAOF", 1, 0, _WAIT_MS))
+        answer, (_, (on_disk, _)) = await self._server.run_with(name, *arguments, following=waiting)
         if on_disk < 1:
             raise StoreUnavailable("Redis did not put the record on disk in time, so the effect may not happen yet.")
+        return answer
 
 
 async def open_durability(server: Server, safety: EffectSafety) -> Durability:
