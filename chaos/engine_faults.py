@@ -21,7 +21,7 @@ from chaos.power import Marks
 from chaos.process import Role
 from chaos.tally import Tally, tally
 from chaos.verdict import Kind, judge
-from chaos.world import open_world
+from chaos.world import World, open_world
 from steward.job import LEASE_S
 
 _UNDER_WAY_S: Final = 0.3
@@ -124,7 +124,7 @@ async def _power_cut(folder: Path, safety: Literal["strict", "fast"], rounds: in
             for _ in range(rounds):
                 marks = Marks(own.redis)
                 asked = asyncio.create_task(promise_each(house, 8))
-                await asyncio.sleep(chance.uniform(0.5, 2.0))
+                await fact(partial(_arrived_since, world, world.arrived() + chance.randint(1, 12)), "effects arrived")
                 gone += await asyncio.to_thread(marks.cut)
                 await asyncio.to_thread(own.redis.start)
                 await asked
@@ -142,6 +142,10 @@ async def _power_cut(folder: Path, safety: Literal["strict", "fast"], rounds: in
                 f"{again[Kind.PROBE]} probe, {again[Kind.KEYED]} keyed under another key"
             )
             return counts
+
+
+def _arrived_since(world: World, enough: int) -> bool:
+    return world.arrived() >= enough
 
 
 async def _known(house: House) -> list[Promise]:
