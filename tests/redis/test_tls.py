@@ -37,12 +37,15 @@ def _tls_before(server: RedisServer, certificate: trustme.LeafCert) -> Iterator[
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve(one: socket.socket) -> None:
-        with contextlib.suppress(OSError), context.wrap_socket(one, server_side=True) as near:
-            with socket.create_connection(("127.0.0.1", server.port)) as far:
-                back = threading.Thread(target=_pump, args=(far, near), daemon=True)
-                back.start()
-                _pump(near, far)
-                back.join()
+        with (
+            contextlib.suppress(OSError),
+            context.wrap_socket(one, server_side=True) as near,
+            socket.create_connection(("127.0.0.1", server.port)) as far,
+        ):
+            back = threading.Thread(target=_pump, args=(far, near), daemon=True)
+            back.start()
+            _pump(near, far)
+            back.join()
 
     def accept() -> None:
         with contextlib.suppress(OSError):
