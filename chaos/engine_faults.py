@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from tests.redis_server import RedisServer
+from tests.sentinel import sentinels
 
 from chaos.cutting import open_line
 from chaos.engines import Engine, Ground, open_ground
@@ -129,19 +130,44 @@ async def _power_cut(folder: Path, safety: Literal["strict", "fast"], rounds: in
                 await asyncio.to_thread(own.redis.start)
                 await asked
                 await house.settled(await _known(house))
-            codes = await house.stop()
-            counts = Tally(f"a power cut, {safety}, everysec", plans=len(house.promises))
-            counts.demand(not any(codes), f"The processes ended with {codes}.")
+            counts = await _counted(f"a power cut, {safety}, everysec", house, strict=safety == "strict")
             counts.demand(gone > 0, "Nothing was on its way to the disk.")
-            forgotten, again = await _judged(house, counts)
-            blind = sum(again[kind] for kind in (Kind.PROBE, Kind.NONE))
-            if safety == "strict":
-                counts.demand(not blind, f"{blind} effects were repeated blindly.")
-            counts.seen = (
-                f"{rounds} cuts took {gone:,} bytes; {forgotten} accepted plans gone; repeated: {again[Kind.NONE]} none, "
-                f"{again[Kind.PROBE]} probe, {again[Kind.KEYED]} keyed under another key"
-            )
+            counts.seen = f"{rounds} cuts took {gone:,} bytes; {counts.seen}"
             return counts
+
+
+async def failover(folder: Path, ground: Ground, *, long: bool) -> Tally:
+    """The primary is killed in the middle of work, and Sentinels let a replica take over."""
+    del ground
+    rounds = 2 if long else 1  # with two replicas, there is none left to wait for after the second
+    with open_world(folder / "world") as world, sentinels(replicas=rounds + 1) as watched:
+        async with open_house(folder / "home", world, REDIS_URL=watched.url) as house:
+            await _staffed(house)
+            for _ in range(rounds):
+                asked = asyncio.create_task(promise_each(house, 8))
+                await fact(partial(_arrived_since, world, world.arrived() + random.randint(1, 12)), "effects arrived")
+                await asyncio.to_thread(watched.primary().kill)
+                await asyncio.to_thread(watched.failed_over)
+                await asked
+                await house.settled(await _known(house))
+            counts = await _counted("a failover by Sentinels", house, strict=True)
+            counts.seen = f"{rounds} failovers; {counts.seen}"
+            return counts
+
+
+async def _counted(fault: str, house: House, *, strict: bool) -> Tally:
+    """Stop the house's processes and count what a server that forgot something cost, as it may, and what it may not."""
+    codes = await house.stop()
+    counts = Tally(fault, plans=len(house.promises))
+    counts.demand(not any(codes), f"The processes ended with {codes}.")
+    forgotten, again = await _judged(house, counts)
+    blind = again[Kind.PROBE] + again[Kind.NONE]
+    counts.demand(not (strict and blind), f"{blind} effects were repeated blindly.")
+    counts.seen = (
+        f"{forgotten} accepted plans gone; repeated: {again[Kind.NONE]} none, {again[Kind.PROBE]} probe, "
+        f"{again[Kind.KEYED]} keyed under another key; {refusals(house)} answers 503"
+    )
+    return counts
 
 
 def _arrived_since(world: World, enough: int) -> bool:

@@ -39,6 +39,7 @@ _OF_ENGINE: Final = {
         engine_faults.out_of_memory,
         engine_faults.power_cut_strict,
         engine_faults.power_cut_fast,
+        engine_faults.failover,
     ),
 }
 """What one engine leans on and another does not."""
