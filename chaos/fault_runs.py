@@ -21,9 +21,9 @@ from typing import Final
 from chaos.engines import Ground
 from chaos.house import House, Promise, open_house, with_notes
 from chaos.points import Mark, Point, read_mark
-from chaos.process import Role
+from chaos.process import Role, ended
 from chaos.tally import Tally, tally
-from chaos.verdict import Kind
+from chaos.verdict import RECOVERY_S, Kind, recovery_s
 from chaos.world import mail_server, open_world
 from steward.job import HEARTBEAT_S, LEASE_S
 
@@ -110,6 +110,30 @@ async def paused_workers(folder: Path, ground: Ground, *, long: bool) -> Tally:
             )
             doubted = sum(point is Point.AFTER_EFFECT and kind is Kind.NONE for point, kind in cells)
             counts.demand(counts.unknown == doubted, f"{counts.unknown} are unknown, {doubted} should be.")
+            return counts
+
+
+async def killed_alone(folder: Path, ground: Ground, *, long: bool) -> Tally:
+    """A worker is killed in the middle of the only job there is; another, who has nothing to do, takes it over in time."""
+    with open_world(folder / "world") as world:
+        async with open_house(folder / "home", world, **ground.place()) as house:
+            house.start(house.spec(Role.SERVE))
+            house.start(house.spec(Role.WORK))
+            await house.ready()
+            slowest, deaths = 0.0, 3 if long else 1
+            for _ in range(deaths):
+                trap = house.trap(Point.MID_EFFECT, Kind.KEYED)
+                dying = house.start(house.spec(Role.WORK, trap=trap))
+                while (mark := read_mark(trap.mark)) is None:  # sooner or later it gets one before the other does
+                    await house.settled([await house.promise(Kind.KEYED)], within_s=1.0)
+                await ended(dying)
+                house.processes.remove(dying)
+                await house.settled()
+                (hit,) = [job for one in house.promises for job in await house.jobs(one) if job.job_id == mark.job_id]
+                slowest = max(slowest, recovery_s(hit, mark))
+            counts = await tally("a worker is killed, and the queue is idle", house)
+            counts.demand(0 < slowest < RECOVERY_S, f"The job was out of hand for {slowest:.1f} s.")
+            counts.seen = f"{deaths} taken over, the slowest after {slowest:.1f} s"
             return counts
 
 

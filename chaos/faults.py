@@ -24,6 +24,7 @@ from chaos.tally import Tally
 
 _EVERYWHERE: Final = (
     fault_runs.paused_workers,
+    fault_runs.killed_alone,
     fault_runs.stepping_clock,
     fault_runs.wrong_clocks,
     fault_runs.absent_mail_server,
@@ -43,7 +44,7 @@ _OF_ENGINE: Final = {
     ),
 }
 """What one engine leans on and another does not."""
-_SHORT: Final = (fault_runs.paused_workers,)
+_SHORT: Final = (fault_runs.paused_workers, fault_runs.killed_alone)
 """What the short form asks of every engine; the rest has nothing to do with where work lives."""
 
 Fault = Callable[..., Awaitable[Tally]]

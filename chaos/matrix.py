@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos.engines import Engine, Ground, open_ground
-from chaos.house import House, Promise, open_house, playground
+from chaos.house import House, Promise, at_rest, open_house, playground
 from chaos.points import IN_SERVER, Mark, Point, read_mark
 from chaos.process import Role, ended
 from chaos.verdict import RECOVERY_S, Kind, Story, about_death, judge, recovery_s
@@ -31,6 +31,8 @@ _IN_STEPS: Final = [point for point in Point if point not in IN_SERVER and point
 _OF_EXPAND: Final = [Point.AFTER_CLAIM, Point.BEFORE_SETTLE, Point.MID_EXPAND, Point.AFTER_SETTLE]
 NO_DEATH: Final = "none"
 _WORKERS: Final = 3
+_AT_ONCE: Final = 2 * _WORKERS
+"""How many plans of one cell are under way at most: on a slow machine a death would come behind a long queue."""
 _NOT_YET_S: Final = 0.4
 """How long a plan has to find the process that is to die of it before the next one is submitted, in seconds."""
 
@@ -143,7 +145,7 @@ class Run:
         death = asyncio.create_task(ended(self.house.start(self.house.spec(role, trap=trap))))
         asked: list[asyncio.Task[Promise]] = []
         while not death.done():
-            if sum(not task.done() for task in asked) < _WORKERS:
+            if len([True for task in asked if await self._under_way(task)]) < _AT_ONCE:
                 asked.append(asyncio.create_task(self.house.promise(cell.kind)))
             await asyncio.wait({death}, timeout=_NOT_YET_S)
         self.asked += asked
@@ -152,6 +154,9 @@ class Run:
             self.died.append((cell, mark))
         else:
             self.problems.append(f"A process that was to die {cell.point} ended with {death.result()}.")
+
+    async def _under_way(self, asked: asyncio.Task[Promise]) -> bool:
+        return not asked.done() or not at_rest(await self.house.jobs(asked.result()))
 
     async def judge(self, report: Report) -> None:
         """Add up what became of every plan of this house."""
