@@ -41,11 +41,12 @@ def _start_again(ground: Ground) -> None:
     (ground.redis if ground.engine is Engine.REDIS else ground.postgresql).start()
 
 
-async def _staffed(house: House) -> None:
-    """Start a server and two workers."""
-    for role in (Role.SERVE, Role.WORK, Role.WORK):
+async def _staffed(house: House, workers: int = 2) -> None:
+    """Start a server and workers, one of whom is at work when this returns."""
+    for role in (Role.SERVE, *[Role.WORK] * workers):
         house.start(house.spec(role, concurrency=4))
     await house.ready()
+    await house.settled([await house.promise(Kind.KEYED)])
 
 
 async def killed_server(folder: Path, ground: Ground, *, long: bool) -> Tally:
@@ -77,7 +78,7 @@ async def cut_connections(folder: Path, ground: Ground, *, long: bool) -> Tally:
             port = (ground.redis if ground.engine is Engine.REDIS else ground.postgresql).port
             async with open_line(port, mean=_BYTES_OF_A_CONNECTION, seed=random.randrange(10_000)) as line:
                 house.env = {name: text.replace(f":{port}/", f":{line.port}/") for name, text in house.env.items()}
-                await _staffed(house)
+                await _staffed(house, workers=1)  # whose start is not what is tried
                 line.bad = True
                 for _ in range(12 if long else 2):
                     await promise_each(house, 6)

@@ -21,6 +21,7 @@ from chaos import engine_faults, fault_runs
 from chaos.engines import Engine, Ground, open_ground
 from chaos.house import playground
 from chaos.tally import Tally
+from steward.logs import configure_logs
 
 _EVERYWHERE: Final = (
     fault_runs.paused_workers,
@@ -103,6 +104,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="play in this new folder and leave databases and logs there")
     chosen = parser.parse_args()
     told = dict[str, list[Tally]]()
+    configure_logs()
     with playground(chosen.folder) as folder:
         for engine in Engine if chosen.engine == "all" else [Engine(chosen.engine)]:
             began = time.monotonic()

@@ -26,6 +26,7 @@ from chaos.points import IN_SERVER, Mark, Point, read_mark
 from chaos.process import Role, ended
 from chaos.verdict import RECOVERY_S, Kind, Story, about_death, judge, recovery_s
 from chaos.world import open_world
+from steward.logs import configure_logs
 
 _IN_STEPS: Final = [point for point in Point if point not in IN_SERVER and point is not Point.MID_EXPAND]
 _OF_EXPAND: Final = [Point.AFTER_CLAIM, Point.BEFORE_SETTLE, Point.MID_EXPAND, Point.AFTER_SETTLE]
@@ -266,6 +267,7 @@ def main() -> int:
     chosen = parser.parse_args()
     seed = random.SystemRandom().randrange(10_000) if chosen.seed is None else chosen.seed
     reports = []
+    configure_logs()
     with playground(chosen.folder) as folder:
         for engine in Engine if chosen.engine == "all" else [Engine(chosen.engine)]:
             with open_ground(engine) as ground:
