@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     redis_effect_safety: Annotated[Literal["strict", "fast"], _reads(str.strip)] = _setting(
         "REDIS_EFFECT_SAFETY",
         "strict",
-        "With Redis: 'strict' begins an effect that nobody could repeat only once that is on Redis's disk; 'fast' does not "
+        "With Redis: 'strict' begins an effect that has no key only once its record is on Redis's disk; 'fast' does not "
         "wait, and a power cut may have such an effect happen twice.",
     )
     jobs_new_schema: Annotated[Literal["off", "on"] | None, _reads(str.strip)] = _setting(

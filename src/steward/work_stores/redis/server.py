@@ -98,12 +98,27 @@ class Server:
 
     async def run(self, name: str, *arguments: Any) -> Any:
         """Run a script and return its answer; sinks have been told of its events by then."""
-        wanted = script(name)
-        asked_by = structlog.contextvars.get_contextvars().get("request_id", "")
-        given = (self.now, 1 if self._sinks else 0, self._name, asked_by, *arguments)
-        kind, answer, *rest = await self.send(
-            "EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given)
+        wanted, given = script(name), self._given(arguments)
+        return await self._heard(
+            await self.send("EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given))
         )
+
+    async def run_with(self, name: str, *arguments: Any, following: Sequence[tuple[Any, ...]]) -> tuple[Any, list[Any]]:
+        """Run a script and then commands on its connection; return its answer and theirs.
+
+        So they are answered by a server that knows what the script did, not by one that came back without it.
+        """
+        first = ("EVALSHA", script(name).sha, 0, *self._given(arguments))
+        told, *answers = await self.send_together(first, *following)
+        return await self._heard(told), answers
+
+    def _given(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
+        asked_by = structlog.contextvars.get_contextvars().get("request_id", "")
+        return (self.now, 1 if self._sinks else 0, self._name, asked_by, *arguments)
+
+    async def _heard(self, told: Sequence[Any]) -> Any:
+        """Return the answer of a script, once sinks and bells know what it did; raise its refusal."""
+        kind, answer, *rest = told
         if kind == b"refused":
             raise refusal(answer, *rest)
         if self.statistics.due:
