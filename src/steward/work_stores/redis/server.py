@@ -36,6 +36,7 @@ from steward.event import EventSink
 from steward.redis_address import redis_address
 from steward.work_stores.redis.bells import Bells
 from steward.work_stores.redis.connecting import Pools
+from steward.work_stores.redis.line import Line
 from steward.work_stores.redis.records import committed_event
 from steward.work_stores.redis.scripts import script
 
@@ -70,6 +71,8 @@ class Server:
         except ValueError as error:
             raise ConfigurationError(f"REDIS_URL {error}.") from None
         self._pools = Pools(self.address, _ANSWER_S)
+        again = (Disconnected, Unanswered, ReadOnlyError)
+        self._line = Line(self._pools.waiting, Retry(ExponentialBackoff(cap=0.2, base=0.05), 2, again))
         self._client: Any = Redis(connection_pool=self._pools.working)
         self._listener: Any = Redis(connection_pool=self._pools.waiting)
         self._name = secrets.token_hex(4)
@@ -95,7 +98,7 @@ class Server:
         wanted = script(name)
         asked_by = structlog.contextvars.get_contextvars().get("request_id", "")
         given = (self.now, 1 if self._sinks else 0, self._name, asked_by, *arguments)
-        kind, answer, *rest = await self.send(
+        kind, answer, *rest = await self.look(
             "EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given)
         )
         if kind == b"refused":
@@ -107,15 +110,29 @@ class Server:
         self.bells.ring(rung)
         return answer
 
-    async def send(self, *command: Any, instead: tuple[Any, ...] | None = None) -> Any:
-        """Send one command and return its answer; ``instead``: what to send if the server lacks the script."""
+    async def look(self, *command: Any, instead: tuple[Any, ...] | None = None) -> Any:
+        """Ask one thing on the line that all share; ``instead``: what to ask if the server lacks the script.
+
+        Returns the answer as it came, in bytes.
+        """
         try:
             async with asyncio.timeout(_ANSWER_S):
                 try:
-                    return await self._client.execute_command(*command)
+                    return await self._line.ask(*command)
                 except NoScriptError:
                     assert instead is not None
-                    return await self._client.execute_command(*instead)
+                    return await self._line.ask(*instead)
+        except TimeoutError as error:
+            await self._line.doubt()
+            raise _translated(error) from error
+        except (RedisError, OSError) as error:
+            raise _translated(error) from error
+
+    async def send(self, *command: Any) -> Any:
+        """Send one command on a connection of its own and return its answer as the client library reads it."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                return await self._client.execute_command(*command)
         except (RedisError, OSError) as error:
             raise _translated(error) from error
 
@@ -133,6 +150,7 @@ class Server:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.bells.aclose()
+        await self._line.hang_up()
         await self._client.aclose()
         await self._listener.aclose()
         await self._pools.aclose()

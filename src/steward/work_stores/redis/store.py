@@ -120,7 +120,7 @@ class RedisWorkStore:
         return to_job(await self._meddle("resolve_job", job_id, int(outcome == "completed"), result, error))
 
     async def _one(self, kind: str, subject: str, names: Sequence[str]) -> Sequence[bytes | None] | None:
-        values = await self._server.send("HMGET", key(kind, self._workspace, subject), *names)
+        values = await self._server.look("HMGET", key(kind, self._workspace, subject), *names)
         return None if values[0] is None else values
 
     async def get_plan(self, plan_id: str) -> PlanRecord | None:
@@ -172,7 +172,7 @@ class RedisWorkStore:
 
     async def queue_depth(self) -> int:
         """Return how many jobs are ready."""
-        return await self._server.send("ZCARD", key("jobs_in", self._workspace, JobStatus.PENDING.value))
+        return await self._server.look("ZCARD", key("jobs_in", self._workspace, JobStatus.PENDING.value))
 
     async def events_after(self, event_id: str | None, *, limit: int, plan_id: str | None = None) -> EventPage:
         """Return events after one of them."""
