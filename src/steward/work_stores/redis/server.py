@@ -13,8 +13,10 @@ from typing import Any, Final
 import structlog
 from pydantic_core import from_json
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as Unanswered
 
 from steward.clock import Clock, milliseconds

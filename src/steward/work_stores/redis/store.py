@@ -72,9 +72,11 @@ class RedisWorkStore:
 
     async def submit(self, submission: Submission) -> Submitted:
         """Put a submission in place, or return the original."""
-        return submitted(
-            await self._server.run("submit", *submit_arguments(self._principal, submission, self._server.now))
-        )
+        arguments = submit_arguments(self._principal, submission, self._server.now)
+        answer = await self._server.run("submit", *arguments)
+        if len(answer) == 1:  # not a plain new one
+            answer = await self._server.run("submit_known", *arguments)
+        return submitted(answer)
 
     async def find(self, claims: Sequence[IdempotencyClaim]) -> Submitted | None:
         """Return the original of a request by its claims alone."""

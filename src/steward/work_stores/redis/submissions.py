@@ -66,6 +66,8 @@ def submit_arguments(principal: Principal, submission: Submission, now: int) -> 
     status = PlanStatus.RUNNING if approval is None else PlanStatus.AWAITING_APPROVAL
     plan = plan_fields(submission.plan, principal.workspace_id, status=status)
     plan.pop("expires_at", None)
+    plan |= {"job_ids": " ".join(job.job_id for job in jobs), "open_jobs": len(jobs)}
+    plan |= {f"request:{claim.key}": claim.payload_digests[0] for claim in submission.idempotency if claim.namespace == "request"}
     actions = [job.action_id for job in jobs]
     asked_by = submission.plan.request_id
     said = encode({"status": status, "jobs": len(jobs), "actions": actions, "request_id": asked_by})
@@ -93,6 +95,7 @@ def _all_job_fields(principal: Principal, submission: Submission, now: int) -> l
     for job in submission.jobs:
         for step_id in job.depends_on:
             needed_by[step_id].append(job.job_id)
+    named = _names_of_jobs(submission)
     every: list[Fields] = []
     for place, job in enumerate(submission.jobs):
         status = first_status(job, now, held=submission.approval is not None)
@@ -102,6 +105,7 @@ def _all_job_fields(principal: Principal, submission: Submission, now: int) -> l
             "actor_id": principal.actor_id,
             "position": place * _POSITIONS_PER_STEP,
             "request_id": submission.plan.request_id,
+            **named.get(place, {}),
         }
         if job.depends_on:
             fields["needs"] = " ".join(ids[step_id] for step_id in job.depends_on)
@@ -111,6 +115,15 @@ def _all_job_fields(principal: Principal, submission: Submission, now: int) -> l
             fields |= {"held_for": HeldFor.APPROVAL.value, "reason": submission.approval.reason}
         every.append(fields)
     return every
+
+
+def _names_of_jobs(submission: Submission) -> dict[int, Fields]:
+    """Return what stands in jobs, by their places, for the names that the client gave them."""
+    named: dict[int, Fields] = {}
+    for claim in submission.idempotency:
+        if claim.namespace == "action":
+            named.setdefault(claim.step_index, {})[f"action:{claim.key}"] = claim.payload_digests[0]
+    return named
 
 
 def first_status(job: NewJob, now: int, *, held: bool = False) -> JobStatus:
