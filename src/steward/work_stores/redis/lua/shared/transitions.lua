@@ -33,7 +33,7 @@ local function move(job, status, event, actor, facts) -- bring a job to another 
   facts = facts or {}
   job.finished_at = ''
   if FINAL[status] then
-    job.finished_at = now
+    job.finished_at = now_text
     if job.started_at ~= '' then facts.duration_ms = now - job.started_at end
     facts.latency_ms = now - job.enqueued_at
   end
@@ -77,7 +77,7 @@ end
 
 local function set_plan_status(plan, status, actor) -- what nobody can need again is dropped, unless it failed
   local ended = status ~= 'running'
-  plan.status, plan.finished_at = status, ended and now or ''
+  plan.status, plan.finished_at = status, ended and now_text or ''
   if ended and status ~= 'failed' then
     plan.body_sealed = ''
     each_member(plan, drop_result)
