@@ -58,12 +58,13 @@ class Installation:
 
 
 @asynccontextmanager
-async def installation(folder: Path) -> AsyncIterator[Installation]:
-    """Open one in ``folder``."""
+async def installation(folder: Path, **more: str) -> AsyncIterator[Installation]:
+    """Open one in ``folder``, perhaps with more settings."""
     environment = {
         "STEWARD_HOME": str(folder),
         "STEWARD_ACTIONS": "noop",
         "STEWARD_SECRET_KEY": secrets.token_hex(32),
+        **more,
     }
     async with open_application(Settings.load(environment)) as app:
         await app.directory.create_workspace("bench", "Bench", by="bench")

@@ -22,7 +22,7 @@ class Line:
     """A connection that many share. Use from one event loop."""
 
     def __init__(self, pool: ConnectionPool, retry: Retry) -> None:
-        """Make connections as ``pool`` would; send again as ``retry`` says when an answer is lost."""
+        """Make connections as ``pool`` would, without a ``socket_timeout``; send again as ``retry`` says when an answer is lost."""
         self._pool = pool
         self._retry = retry
         self._connection: Any = None
@@ -75,13 +75,13 @@ class Line:
         self._hearing = asyncio.create_task(self._hear(connection))
 
     async def _send(self) -> None:
-        connection = None
         try:
             while self._unsent and (connection := self._connection) is not None:
                 everything, self._unsent = b"".join(self._unsent), []
-                await connection.send_packed_command(everything, check_health=False)
-        except (RedisError, OSError) as error:
-            self._lose(connection, error)
+                try:
+                    await connection.send_packed_command(everything, check_health=False)
+                except (RedisError, OSError) as error:
+                    self._lose(connection, error)
         finally:
             self._sending = None
 
