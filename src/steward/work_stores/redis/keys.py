@@ -62,6 +62,7 @@ KEYS: Final[dict[str, str]] = {
     # What a worker's last claim took, in case it asks again; forgotten after a minute.
     "claimed": "ai:claimed:%s",
     # Channels, on which nothing is kept.
+    "quiet_bell": "ai:bell:quiet",  # nobody speaks on it
     "work_bell": "ai:bell:work",
     "events_bell": "ai:bell:events:%s",
 }

@@ -1,8 +1,8 @@
 """The Lua scripts: each transition and each read of more than one key is one file, run by Redis as one operation.
 
 A file says what it is and which shared parts it needs (``-- uses: …``). What is sent is, in this order: the keys and the
-rules of the vocabulary as Lua tables, the shared parts, the file's own text as the function ``verb``, and ``run``, which
-calls it. So keys are spelt in ``keys.py`` alone, and the drawing of states in ``job.py`` alone.
+rules of the vocabulary as Lua tables, ``call`` and the shared parts, the file's own text as the function ``verb``, and
+``run``, which calls it. So keys are spelt in ``keys.py`` alone, and the drawing of states in ``job.py`` alone.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from steward.work_stores.redis.legacy.words import FROM_OLD, TO_OLD
 from steward.work_stores.redis.records import APPROVAL_FIELDS, JOB_FIELDS, PLAN_FIELDS
 
 _FOLDER: Final = Path(__file__).parent / "lua"
-_USES: Final = re.compile(r"^-- uses: ([a-z ]+)$", re.MULTILINE)
+_USES: Final = re.compile(r"^-- uses:([a-z ]*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def script(name: str) -> Script:
     own = (_FOLDER / f"{name}.lua").read_text("utf-8")
     uses = _USES.search(own)
     assert uses is not None, f"{name}.lua says nothing about what it uses"
-    text = f"{_with_parts(uses[1].split())}local function verb()\n{own}end\n{_shared('run')}"
+    text = f"{_with_parts(['call', *uses[1].split()])}local function verb()\n{own}end\n{_shared('run')}"
     text = _vocabulary(text) + text
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 

@@ -15,8 +15,10 @@ from typing import Any, Final
 import structlog
 from pydantic_core import from_json
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as Unanswered
 
 from steward.clock import Clock, milliseconds
@@ -40,6 +42,7 @@ from steward.work_stores.redis.bells import Bells
 from steward.work_stores.redis.connecting import Pools
 from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.legacy.statistics import Statistics, phase_of
+from steward.work_stores.redis.line import Line
 from steward.work_stores.redis.records import committed_event
 from steward.work_stores.redis.scripts import script
 
@@ -74,6 +77,8 @@ class Server:
         except ValueError as error:
             raise ConfigurationError(f"REDIS_URL {error}.") from None
         self._pools = Pools(self.address, _ANSWER_S)
+        again = (Disconnected, Unanswered, ReadOnlyError)
+        self._line = Line(self._pools.waiting, Retry(ExponentialBackoff(cap=0.2, base=0.05), 2, again))
         self._client: Any = Redis(connection_pool=self._pools.working)
         self._listener: Any = Redis(connection_pool=self._pools.waiting)
         self._name = secrets.token_hex(4)
@@ -100,7 +105,7 @@ class Server:
         """Run a script and return its answer; sinks have been told of its events by then."""
         wanted, given = script(name), self._given(arguments)
         return await self._heard(
-            await self.send("EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given))
+            await self.look("EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given))
         )
 
     async def run_with(self, name: str, *arguments: Any, following: Sequence[tuple[Any, ...]]) -> tuple[Any, list[Any]]:
@@ -130,25 +135,39 @@ class Server:
         self.bells.ring(rung)
         return answer
 
-    async def send(self, *command: Any, instead: tuple[Any, ...] | None = None) -> Any:
-        """Send one command and return its answer; ``instead``: what to send if the server lacks the script."""
+    async def look(self, *command: Any, instead: tuple[Any, ...] | None = None) -> Any:
+        """Ask one thing on the line that all share; ``instead``: what to ask if the server lacks the script.
+
+        Returns the answer as it came, in bytes.
+        """
         began = time.monotonic()
         try:
-            answer = await self._send(command, instead)
+            answer = await self._look(command, instead)
         except StoreUnavailable:
             self.statistics.call(began, failed=True)
             raise
         self.statistics.call(began, failed=False)
         return answer
 
-    async def _send(self, command: tuple[Any, ...], instead: tuple[Any, ...] | None) -> Any:
+    async def _look(self, command: tuple[Any, ...], instead: tuple[Any, ...] | None) -> Any:
         try:
             async with asyncio.timeout(_ANSWER_S):
                 try:
-                    return await self._client.execute_command(*command)
+                    return await self._line.ask(*command)
                 except NoScriptError:
                     assert instead is not None
-                    return await self._client.execute_command(*instead)
+                    return await self._line.ask(*instead)
+        except TimeoutError as error:
+            await self._line.doubt()
+            raise _translated(error) from error
+        except (RedisError, OSError) as error:
+            raise _translated(error) from error
+
+    async def send(self, *command: Any) -> Any:
+        """Send one command on a connection of its own and return its answer as the client library reads it."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                return await self._client.execute_command(*command)
         except (RedisError, OSError) as error:
             raise _translated(error) from error
 
@@ -177,6 +196,7 @@ class Server:
         """Leave what was counted, and close every connection."""
         await self.leave_counts()
         await self.bells.aclose()
+        await self._line.hang_up()
         await self._client.aclose()
         await self._listener.aclose()
         await self._pools.aclose()

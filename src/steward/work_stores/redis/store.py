@@ -83,9 +83,11 @@ class RedisWorkStore:
 
     async def submit(self, submission: Submission) -> Submitted:
         """Put a submission in place, or return the original."""
-        return submitted(
-            await self._server.run("submit", *submit_arguments(self._principal, submission, self._server.now))
-        )
+        arguments = submit_arguments(self._principal, submission, self._server.now)
+        answer = await self._server.run("submit", *arguments)
+        if len(answer) == 1:  # not a plain new one
+            answer = await self._server.run("submit_known", *arguments)
+        return submitted(answer)
 
     async def find(self, claims: Sequence[IdempotencyClaim]) -> Submitted | None:
         """Return the original of a request by its claims alone."""
@@ -131,7 +133,7 @@ class RedisWorkStore:
         return await self._meddle_with_job("resolve_job", job_id, int(outcome == "completed"), result, error)
 
     async def _one(self, kind: str, subject: str, names: Sequence[str]) -> Sequence[bytes | None] | None:
-        values = await self._server.send("HMGET", key(kind, self._workspace, subject), *names)
+        values = await self._server.look("HMGET", key(kind, self._workspace, subject), *names)
         return None if values[0] is None else values
 
     async def get_plan(self, plan_id: str) -> PlanRecord | None:
@@ -183,7 +185,7 @@ class RedisWorkStore:
 
     async def queue_depth(self) -> int:
         """Return how many jobs are ready."""
-        return await self._server.send("ZCARD", key("jobs_in", self._workspace, JobStatus.PENDING.value))
+        return await self._server.look("ZCARD", key("jobs_in", self._workspace, JobStatus.PENDING.value))
 
     async def events_after(self, event_id: str | None, *, limit: int, plan_id: str | None = None) -> EventPage:
         """Return events after one of them."""
