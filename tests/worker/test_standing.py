@@ -20,6 +20,7 @@ class Counted(SqlDirectory):
         """Count from nought, with an open gate."""
         super().__init__(house.app.database, house.app.clock)
         self.asked = 0
+        self.waits = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -27,6 +28,8 @@ class Counted(SqlDirectory):
         """Return who somebody was when this was asked."""
         self.asked += 1
         found = await super().principal_of(workspace_id, actor_id)
+        if not self.gate.is_set():
+            self.waits.set()
         await self.gate.wait()
         return found
 
@@ -64,8 +67,7 @@ async def test_an_answer_that_was_waited_for_is_told_to_nobody_else(house: Insta
     await ask(standings, who)
     directory.gate.clear()
     early = asyncio.create_task(ask(standings, who))
-    while directory.asked < 2:  # noqa: ASYNC110 - it has asked, and waits at the gate
-        await asyncio.sleep(0)
+    await directory.waits.wait()
     await directory.revoke_key(who.actor_id, by=LOCAL_ACTOR)
     directory.gate.set()
     late = asyncio.create_task(ask(standings, who))
