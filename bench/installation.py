@@ -66,7 +66,6 @@ async def installation(folder: Path, **elsewhere: str) -> AsyncIterator[Installa
         "STEWARD_HOME": str(folder),
         "STEWARD_ACTIONS": "noop",
         "STEWARD_SECRET_KEY": secrets.token_hex(32),
-        **more,
     }
     async with open_application(Settings.load(environment)) as app:
         await app.directory.create_workspace("bench", "Bench", by="bench")
