@@ -39,6 +39,7 @@ from steward.policy import Policies
 from steward.policy_desk import PolicyDesk
 from steward.recorder import Recorder
 from steward.rooms import Rooms
+from steward.schema_desk import SchemaDesk
 from steward.settings import Settings
 from steward.telemetry import Telemetry
 from steward.vault import Vault
@@ -70,6 +71,7 @@ class Application:
     audit_log: AuditLog
     recorder: Recorder
     doors: Doors
+    schema: SchemaDesk
 
     def worker(self, *, concurrency: int) -> Worker:
         """Return a worker on this application's work."""
@@ -223,4 +225,5 @@ async def open_application(
             audit_log=audit_log,
             recorder=recorder,
             doors=doors,
+            schema=SchemaDesk.of(engine, recorder, clock),
         )
