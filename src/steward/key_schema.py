@@ -164,8 +164,6 @@ class KeySchema(Protocol):
         """Compare every job in both schemas and, for the whole installation, record the verdict."""
         ...
 
-    def retire(
-        self, *, execute: bool, operations_per_s: int = 1000, batch: int = 500
-    ) -> AsyncIterator[Retired]:
+    def retire(self, *, execute: bool, operations_per_s: int = 1000, batch: int = 500) -> AsyncIterator[Retired]:
         """Iterate over the progress of removing old records whose current twin exists; without ``execute`` it only counts."""
         ...

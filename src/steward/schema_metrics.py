@@ -1,4 +1,4 @@
-"""What Prometheus is told about the migration of keys: the phase, the paths that reads took, and what a backfill counted.
+"""What Prometheus is told about the migration of keys: the phase, how it fares, and what a backfill counted.
 
 The engine keeps its numbers in Redis, for all processes together, so each scrape shows what stands there. A backfill is a
 command that nobody scrapes: it prints its counts under these names.
@@ -7,14 +7,13 @@ command that nobody scrapes: it prints its counts under these names.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from steward.key_schema import BackfillProgress, Phase, SchemaStatus
 
 INVALID: Final = "invalid"
 """Stands for any workspace id that is none: what somebody wrote into a record never becomes a label."""
-PATHS: Final = ("new", "old", "miss")
 
 
 class SchemaMetrics(Collector):
@@ -29,7 +28,6 @@ class SchemaMetrics(Collector):
         phase = GaugeMetricFamily("ai_key_schema_phase", "1 for the phase that holds now.", labels=["phase"])
         adopted = GaugeMetricFamily("ai_key_schema_adopted", "1 once every old job is in the index.")
         jobs = GaugeMetricFamily("ai_key_schema_jobs", "Jobs by the shape of their key.", labels=["schema"])
-        paths = CounterMetricFamily("ai_job_read_path", "Reads of jobs by where they were found.", labels=["path"])
         errors = GaugeMetricFamily("ai_key_schema_error_ratio", "Share of failed calls, by phase.", labels=["phase"])
         slowest = GaugeMetricFamily("ai_key_schema_p99_seconds", "p99 of a store call, by phase.", labels=["phase"])
         if (status := self.status) is not None:
@@ -38,13 +36,11 @@ class SchemaMetrics(Collector):
             adopted.add_metric([], float(status.adopted))
             jobs.add_metric(["old"], status.legacy_jobs)
             jobs.add_metric(["new"], status.current_jobs)
-            for path in PATHS:
-                paths.add_metric([path], sum(counts.get(path, 0) for counts in status.read_paths.values()))
             for name, share in status.errors.items():
                 errors.add_metric([name], share)
             for name, p99_ms in status.p99_ms.items():
                 slowest.add_metric([name], p99_ms / 1000)
-        yield from (phase, adopted, jobs, paths, errors, slowest)
+        yield from (phase, adopted, jobs, errors, slowest)
 
 
 def backfill_series(progress: BackfillProgress, workspace: str) -> Mapping[str, int]:

@@ -38,7 +38,6 @@ _PLAIN: Final = (
     "rule",
     "where",
     "phase",
-    "path",
     "schema",
 )
 _INSTALLATION: Final[Tenancy] = "installation"

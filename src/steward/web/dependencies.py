@@ -16,6 +16,7 @@ from steward.bootstrap import Application
 from steward.errors import BadRequest, Forbidden, MissingScope, NotFound, Unauthenticated
 from steward.identity import Principal, Scope
 from steward.ids import is_id
+from steward.key_schema import is_job_id
 from steward.rate_limit import RateRule
 from steward.web.rate_limits import RateLimiter
 from steward.web.request_facts import facts_of
@@ -24,8 +25,6 @@ from steward.work_store import WorkStore
 
 _TOKEN: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]{1,8192})")
 _IDEMPOTENCY_KEY: Final = re.compile(r'([A-Za-z0-9._:-]{1,128})|"([A-Za-z0-9._:-]{1,128})"')
-_JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-"""Wider than ours: jobs of older software may lie in Redis. Whatever it is, it names a job of the caller's workspace or none."""
 _bearer = HTTPBearer(
     scheme_name="bearer",
     auto_error=False,
@@ -131,7 +130,7 @@ def _plan_id(plan_id: Annotated[str, Path(description="`plan_…`")]) -> str:
 
 
 def _job_id(job_id: Annotated[str, Path(description="`job_…`")]) -> str:
-    if not _JOB_ID.fullmatch(job_id):
+    if not is_job_id(job_id):
         raise NotFound
     return job_id
 
