@@ -71,7 +71,11 @@ class Application:
     audit_log: AuditLog
     recorder: Recorder
     doors: Doors
-    schema: SchemaDesk
+
+    @property
+    def schema(self) -> SchemaDesk:
+        """Where the keys of jobs in Redis are moved."""
+        return SchemaDesk.of(self.engine, self.recorder, self.clock)
 
     def worker(self, *, concurrency: int) -> Worker:
         """Return a worker on this application's work."""
@@ -225,5 +229,4 @@ async def open_application(
             audit_log=audit_log,
             recorder=recorder,
             doors=doors,
-            schema=SchemaDesk.of(engine, recorder, clock),
         )

@@ -130,9 +130,7 @@ def _plan_id(plan_id: Annotated[str, Path(description="`plan_…`")]) -> str:
 
 
 def _job_id(job_id: Annotated[str, Path(description="`job_…`")]) -> str:
-    if not is_job_id(job_id):
-        raise NotFound
-    return job_id
+    return _shaped(job_id, is_job_id(job_id))
 
 
 def _approval_id(approval_id: Annotated[str, Path(description="`appr_…`")]) -> str:
@@ -141,7 +139,11 @@ def _approval_id(approval_id: Annotated[str, Path(description="`appr_…`")]) ->
 
 def known_shape(value: str, prefix: str) -> str:
     """Return ``value`` if it has the shape of an id; raise ``NotFound`` otherwise, as for an id that nobody has."""
-    if not is_id(value, prefix):
+    return _shaped(value, is_id(value, prefix))
+
+
+def _shaped(value: str, good: bool) -> str:
+    if not good:
         raise NotFound
     return value
 
