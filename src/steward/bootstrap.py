@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from steward.actions import ActionCatalogue, load_modules
 from steward.actions.builtin import builtin_actions
 from steward.actions.discovery import load_entry_points
+from steward.adoption import adopter
 from steward.audit_log import AuditLog
 from steward.audit_logs.sql import SqlAuditLog
 from steward.authenticator import Authenticator
@@ -191,7 +192,8 @@ async def open_application(
         audit_log = SqlAuditLog(database, vault, clock)
         recorder = Recorder(audit_log, telemetry, required=settings.audit_mode == "required")
         at_the_end.push_async_callback(recorder.aclose)
-        home = WorkHome(settings, vault, clock, ids, partial(_archive, audit_log, catalogue, recorder))
+        archive = partial(_archive, audit_log, catalogue, recorder)
+        home = WorkHome(settings, vault, clock, ids, archive, adopter(catalogue, vault), telemetry.job_read_path)
         in_database = SqlWorkEngine(database, bell, clock, (telemetry,))
         engine = await home.open(in_database, audit_log, (telemetry,), at_the_end)
         doors = Doors(recorder, clock)

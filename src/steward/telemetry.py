@@ -37,6 +37,7 @@ _PLAIN: Final = (
     "le",
     "rule",
     "where",
+    "path",
     "phase",
     "schema",
 )
@@ -124,6 +125,9 @@ class Telemetry:
     def _make_request_metrics(self) -> None:
         self._lists = self._counter("ai_job_list_queries_total", "Job listings answered.", "workspace_id")
         self._list_results = self._counter("ai_job_list_results_total", "Jobs in those answers.", "workspace_id")
+        self._read_paths = self._counter(
+            "ai_job_read_path_total", "Jobs read in Redis, by which record answered.", "path", "phase"
+        )
         self._list_seconds = self._histogram(
             "ai_job_list_duration_seconds", "Duration of job listings.", _LIST_BUCKETS, "workspace_id"
         )
@@ -182,6 +186,10 @@ class Telemetry:
         self._lists.labels(workspace).inc()
         self._list_results.labels(workspace).inc(count)
         self._list_seconds.labels(workspace).observe(seconds)
+
+    def job_read_path(self, phase: str, path: str, count: int = 1) -> None:
+        """Take note of reads of jobs that the ``new`` record answered, the ``old`` one, or none (``miss``)."""
+        self._read_paths.labels(path, phase).inc(count)
 
     def security_decision(self, result: str, workspace_id: str | None) -> None:
         """Take note that a request was ``allowed`` or ``denied``."""

@@ -7,7 +7,9 @@ can be sent twice.
 import asyncio
 import secrets
 import socket
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -36,6 +38,7 @@ from steward.errors import (
 )
 from steward.event import EventSink
 from steward.work_stores.redis.bells import Bells
+from steward.work_stores.redis.legacy.statistics import Statistics
 from steward.work_stores.redis.records import committed_event
 from steward.work_stores.redis.scripts import script
 
@@ -86,6 +89,8 @@ class Server:
         self._client: Any = Redis(connection_pool=self._pool)
         self._listener: Any = Redis(connection_pool=self._listening)
         self._name = secrets.token_hex(4)
+        self.statistics = Statistics()
+        """What the phases of the key schema were like."""
         self.bells = Bells(self._listener, self._name.encode())
         """Wake those who wait, on a connection of their own that waits for as long as it takes."""
 
@@ -122,6 +127,16 @@ class Server:
 
     async def send(self, *command: Any, instead: tuple[Any, ...] | None = None) -> Any:
         """Send one command and return its answer; ``instead``: what to send if the server lacks the script."""
+        began = time.monotonic()
+        try:
+            answer = await self._send(command, instead)
+        except StoreUnavailable as error:
+            self.statistics.call(began, error)
+            raise
+        self.statistics.call(began, None)
+        return answer
+
+    async def _send(self, command: tuple[Any, ...], instead: tuple[Any, ...] | None) -> Any:
         try:
             async with asyncio.timeout(_ANSWER_S):
                 try:
@@ -132,19 +147,22 @@ class Server:
         except (RedisError, OSError) as error:
             raise _translated(error) from error
 
-    async def send_together(self, *commands: tuple[Any, ...]) -> list[Any]:
-        """Send commands one after the other on one connection and return their answers."""
+    async def send_together(self, *commands: tuple[Any, ...], failing: bool = False) -> list[Any]:
+        """Send commands one after the other on one connection and return their answers; ``failing``: errors among them."""
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         try:
             async with asyncio.timeout(_ANSWER_S):
-                return await pipeline.execute()
+                return await pipeline.execute(raise_on_error=not failing)
         except (RedisError, OSError) as error:
             raise _translated(error) from error
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Leave what was counted, and close every connection."""
+        if counted := self.statistics.take():
+            with suppress(StewardError):
+                await self.send_together(*counted)
         await self.bells.aclose()
         await self._client.aclose()
         await self._listener.aclose()

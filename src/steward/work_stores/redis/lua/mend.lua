@@ -10,6 +10,16 @@ local function keep(key, member, score) -- nil: it does not belong there
   if score then zadd(key, score, member) else zrem(key, member) end
 end
 
+local function keep_old(id, job) -- in the lists of ids of the older software, also while only its old record is there
+  local flat = not job and phase() ~= 'new-only' and old_record(workspace, id)
+  if flat then
+    job = {}
+    for i = 1, #flat, 2 do job[flat[i]] = flat[i + 1] end
+    job.status, job.enqueued_at = FROM_OLD[job.status] or 'unknown', redis.call('ZSCORE', K.old_jobs:format(workspace), id)
+  end
+  place_old(workspace, id, job and job.status or '', job and job.enqueued_at)
+end
+
 local function time(text) return text ~= '' and text or nil end
 
 local function mend_job(id, job)
@@ -46,7 +56,9 @@ for _ = 1, tonumber(take()) do
   local id = take()
   local row = load(kind, K[kind]:format(workspace, id))
   if row and (row.workspace_id ~= workspace or row[id_field] ~= id) then row = nil end -- it is something else's
-  if WHOLE[kind] then keep(K[WHOLE[kind]]:format(workspace), id, row and 0) end
+  local old = kind == 'job' and is_old_id(id)
+  if old then keep_old(id, row) end
+  if WHOLE[kind] and not old then keep(K[WHOLE[kind]]:format(workspace), id, row and 0) end
   for _, status in ipairs(STATUSES[kind]) do
     keep(K[kind .. 's_in']:format(workspace, status), id, row and row.status == status and 0)
   end

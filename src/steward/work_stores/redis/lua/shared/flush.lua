@@ -46,6 +46,7 @@ local function place(key, member, was, is) -- where a member with a time stands 
 end
 
 local derive = {}
+local mirror, place_old, is_old_id -- of legacy: keeps the old copy of a job, and the index of ids of the older software
 
 local function count_action(workspace, action, ready, running)
   local of_workspace = actions[workspace] or {}
@@ -63,8 +64,10 @@ function derive.job(job, old)
   local workspace, id = ids_of(job, old, 'job_id')
   local was, is = old.status, job.status
   if was ~= is then
-    if was == '' then zadd(K.jobs:format(workspace), 0, id) else zrem(K.jobs_in:format(workspace, was), id) end
-    if is == '' then zrem(K.jobs:format(workspace), id) else zadd(K.jobs_in:format(workspace, is), 0, id) end
+    local ours = not is_old_id(id)
+    if was ~= '' then zrem(K.jobs_in:format(workspace, was), id) elseif ours then zadd(K.jobs:format(workspace), 0, id) end
+    if is ~= '' then zadd(K.jobs_in:format(workspace, is), 0, id) elseif ours then zrem(K.jobs:format(workspace), id) end
+    if not ours then place_old(workspace, id, is, job.enqueued_at) end
     local action = old.action_id ~= '' and old.action_id or job.action_id
     local ready = (is == 'pending' and 1 or 0) - (was == 'pending' and 1 or 0)
     local running = (is == 'running' and 1 or 0) - (was == 'running' and 1 or 0)
@@ -132,6 +135,7 @@ end
 local function collect(row) -- the commands that write a row's changes
   local old = stored(row)
   derive[old[KIND]](row, old)
+  if old[KIND] == 'job' then mirror(row, old) end
   local set, gone = {}, {}
   for name, value in pairs(row) do
     if value ~= '' then
