@@ -20,6 +20,8 @@ from steward.job import JobStatus
 QUEUE: Final = "ai:queue:pending"
 UNKNOWN_ACTION: Final = ("fax", "transmit")
 """An action that no catalogue has."""
+ACTORS: Final = tuple(f"user-{number}" for number in range(17))
+"""Who asked for the old jobs."""
 _BEGAN: Final = datetime(2025, 11, 3, 8, 0, tzinfo=UTC)
 _DAY_S: Final = 24 * 3600
 _BATCH: Final = 1_000
@@ -76,9 +78,19 @@ class Planted:
     """Keys that cannot be moved, and why."""
     queued: list[str] = field(default_factory=list)
 
+    @property
+    def left_behind(self) -> set[str]:
+        """The keys that stay: nobody's, of the wrong type, or with something in them that is no JSON."""
+        return {*self.invalid, *(job.key for job in self.jobs if not job.readable)}
+
+    @property
+    def movable(self) -> list[OldJob]:
+        """The jobs that can be moved."""
+        return [job for job in self.jobs if job.readable]
+
     def of(self, workspace_id: str) -> dict[str, OldJob]:
-        """Return a workspace's jobs by their ids."""
-        return {job.job_id: job for job in self.jobs if job.workspace_id == workspace_id}
+        """Return a workspace's movable jobs by their ids."""
+        return {job.job_id: job for job in self.movable if job.workspace_id == workspace_id}
 
 
 def plant(
@@ -148,7 +160,7 @@ def _fields(job: OldJob, chance: random.Random, number: int, url: str) -> dict[s
         "action_name": job.action[1],
         "params": json.dumps({"url": url, "payload": {"label": f"old-{job.job_id}"}}),
         "workspace_id": job.workspace_id,
-        "actor_id": f"user-{number % 17}",
+        "actor_id": ACTORS[number % len(ACTORS)],
         "result": json.dumps(result) if ended and number % 9 else "",
         "enqueued_at": enqueued.isoformat(),
     }

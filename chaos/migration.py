@@ -29,7 +29,7 @@ from rich.table import Table
 from tests.redis_server import RedisServer
 
 from chaos.house import WORKSPACE, House, open_house, playground
-from chaos.legacy import UNKNOWN_ACTION, Planted, plant
+from chaos.legacy import ACTORS, UNKNOWN_ACTION, Planted, plant
 from chaos.onlookers import Onlookers
 from chaos.process import Role, ended
 from chaos.world import World, open_world
@@ -170,7 +170,7 @@ class Migration:
         steps = self.desk.retire(execute=True, by=BY, operations_per_s=_NO_LIMIT, batch=100)
         last = [step async for step in steps][-1]
         self.report.retired = last.removed
-        self.report.demand(last.kept <= len(self.planted.invalid), f"The retirement ended with {last}.")
+        self.report.demand(last.kept <= len(self.planted.left_behind), f"The retirement ended with {last}.")
 
     # -- who dies ----------------------------------------------------------------------------------------------------
 
@@ -329,7 +329,7 @@ async def measure(folder: Path, *, rounds: int, jobs: int, seed: int) -> Report:
         with open_world(folder / "world", mail=False) as world, closing(server.client()) as client:
             url = f"{world.http_url}/hook"
             planted = plant(client, jobs=jobs, workspaces=(WORKSPACE, OTHER), seed=seed, url=url)
-            report.planted, report.invalid = len(planted.jobs), len(planted.invalid)
+            report.planted, report.invalid = len(planted.movable), len(planted.left_behind)
             await _play(folder / "home", world, server.url(), planted, report)
     except (StewardError, httpx2.HTTPError, ExceptionGroup) as error:
         report.problems.append(f"The run broke off with {type(error).__name__}: {error}")
@@ -347,6 +347,9 @@ async def _play(home: Path, world: World, redis_url: str, planted: Planted, repo
         await app.directory.create_workspace(OTHER, "Chaos too", by=LOCAL_ACTOR)
         key, token = mint_key(app.ids, app.clock, OTHER, Rank.DEVELOPER, "chaos", None)
         await app.directory.add_key(key, by=LOCAL_ACTOR)
+        for workspace in (WORKSPACE, OTHER):
+            for actor in ACTORS:  # or they may run nothing any more
+                await app.directory.set_member(workspace, actor, by=LOCAL_ACTOR, roles=frozenset({Rank.DEVELOPER}))
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=10, trust_env=False) as other:
             clients = {WORKSPACE: house.client, OTHER: other}

@@ -26,7 +26,7 @@ def adopter(catalogue: Catalogue, vault: Vault) -> Adopt:
         definition = action.definition
         params = with_defaults(definition, queued.params)
         try:
-            refers = bool(references(params))
+            refers = any(True for _ in references(params))
         except Invalid:
             refers = True
         if refers or schema_problems(definition, params):

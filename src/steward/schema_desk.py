@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from steward.audit import AuditEntry, AuditKind
 from steward.clock import Clock
-from steward.errors import Conflict, StewardError
+from steward.errors import Conflict, SchemaRefused, StewardError
 from steward.key_schema import BackfillProgress, KeySchema, Phase, Retired, SchemaStatus, Verified
 from steward.recorder import Recorder
 from steward.work_store import WorkEngine
@@ -66,7 +66,7 @@ class SchemaDesk:
 
     async def advance(self, to: Phase, *, accept_invalid: bool, by: By) -> SchemaStatus:
         """Go to a later phase and return how things stand; a refusal says why and what to do."""
-        schema = self.known
+        schema = await self._begun()
         async with self._recorded(AuditKind.SCHEMA_ADVANCED, by, to=to, accept_invalid=accept_invalid) as outcome:
             status = await schema.advance(to, accept_invalid=accept_invalid)
             outcome["phase"] = status.phase
@@ -74,7 +74,7 @@ class SchemaDesk:
 
     async def back(self, *, by: By) -> SchemaStatus:
         """Go one phase back and return how things stand."""
-        schema = self.known
+        schema = await self._begun()
         async with self._recorded(AuditKind.SCHEMA_WENT_BACK, by) as outcome:
             status = await schema.back()
             outcome["phase"] = status.phase
@@ -82,7 +82,7 @@ class SchemaDesk:
 
     async def verify(self, *, workspace_id: str | None = None, by: By) -> Verified:
         """Compare both copies of every job, and return what was found."""
-        schema = self.known
+        schema = await self._begun()
         async with self._recorded(AuditKind.SCHEMA_VERIFIED, by, workspace=workspace_id) as outcome:
             found = await schema.verify(workspace_id=workspace_id)
             outcome.update(compared=found.compared, missing=found.missing, different=found.different)
@@ -113,6 +113,7 @@ class SchemaDesk:
             async for progress in steps:
                 yield progress
             return
+        await self._begun()
         async with self._recorded(AuditKind.SCHEMA_BACKFILLED, by, workspace=workspace_id, restart=restart) as outcome:
             async for progress in steps:
                 outcome.update(_counts(progress))
@@ -125,10 +126,20 @@ class SchemaDesk:
             async for retired in steps:
                 yield retired
             return
+        await self._begun()
         async with self._recorded(AuditKind.SCHEMA_RETIRED, by) as outcome:
             async for retired in steps:
                 outcome.update(removed=retired.removed, kept=retired.kept, finished=retired.finished)
                 yield retired
+
+    async def _begun(self) -> KeySchema:
+        """Return the schema; refuse before the first start, which takes over what the older software left."""
+        schema = self.known
+        if not (await schema.status()).recorded:
+            raise SchemaRefused(
+                "No phase is recorded in this Redis yet: stop the older software and start a server or a worker on it first."
+            )
+        return schema
 
     @asynccontextmanager
     async def _recorded(self, kind: AuditKind, by: By, **asked: Any) -> AsyncIterator[dict[str, Any]]:

@@ -33,7 +33,11 @@ async def walk(store: WorkStore, limit: int, status: JobStatus | None = None) ->
 def _plant_many(raw: Any, count: int) -> list[str]:
     """Write jobs a minute apart, with ids that sort otherwise, and return them, newest first."""
     ids = [
-        plant(raw, f"{(number * 7919) % 10_007:x}-{number}", enqueued_at=f"2026-01-31T{number // 60:02}:{number % 60:02}:00+00:00")
+        plant(
+            raw,
+            f"{(number * 7919) % 10_007:x}-{number}",
+            enqueued_at=f"2026-01-31T{number // 60:02}:{number % 60:02}:00+00:00",
+        )
         for number in range(count)
     ]
     return ids[::-1]
@@ -73,7 +77,12 @@ async def test_an_old_record_reads_as_a_job(start: Open, raw: Any, clock: FakeCl
         assert done.finished_at is not None
         assert bad.error is not None
         assert "hush" not in f"{done.result}{bad.result}{bad.error}"
-        assert {job.job_id for job in (await world.alpha.list_jobs(limit=9)).jobs} == {"done", "bad", "with:colon", "three"}
+        assert {job.job_id for job in (await world.alpha.list_jobs(limit=9)).jobs} == {
+            "done",
+            "bad",
+            "with:colon",
+            "three",
+        }
         assert (await world.job_of("three")).job_id == "three"
         assert [await world.beta.get_job(job_id) for job_id in ("done", "three", "with:colon")] == [None] * 3
         with pytest.raises(NotFound):

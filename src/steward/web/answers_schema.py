@@ -27,6 +27,8 @@ class SchemaStatus(Answer):
     """By phase: the share of reads and writes that failed."""
     p99_ms: dict[str, Annotated[float, Field(ge=0)]]
     """By phase: within how many milliseconds 99 of 100 calls of the store were answered."""
+    recorded: bool
+    """Whether a phase was ever recorded; not before the first start on what older software left."""
     request_id: str
 
 

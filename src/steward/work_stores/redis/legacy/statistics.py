@@ -58,8 +58,11 @@ class Statistics:
 def told(kept: Mapping[str, str]) -> tuple[dict[str, dict[str, int]], dict[str, float], dict[str, float]]:
     """Return read paths, the share of failed calls and the p99 in milliseconds, each by phase."""
     counts = {name: int(number) for name, number in kept.items()}
-    paths = {phase.value: {path: counts.get(f"{phase} {path}", 0) for path in PATHS} for phase in Phase}
-    errors, p99 = {}, {}
+    paths: dict[str, dict[str, int]] = {
+        phase.value: {str(path): counts.get(f"{phase} {path}", 0) for path in PATHS} for phase in Phase
+    }
+    errors: dict[str, float] = {}
+    p99: dict[str, float] = {}
     for phase in Phase:
         calls = [counts.get(f"{phase} calls {place}", 0) for place in range(len(_EDGES_MS) + 1)]
         if total := sum(calls):
