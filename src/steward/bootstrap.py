@@ -181,8 +181,7 @@ async def open_application(
     Raises ``ConfigurationError`` for a setting that cannot be used, ``StoreUnavailable`` when the database is away.
     """
     clock = clock or SystemClock()
-    ids = IdFactory(clock)
-    vault = Vault(settings.secret_keys)
+    ids, vault = IdFactory(clock), Vault(settings.secret_keys)
     catalogue = build_catalogue(settings, clock)
     lists = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
     telemetry, planner = build_telemetry(settings), SentencePlanner()

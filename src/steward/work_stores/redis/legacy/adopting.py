@@ -17,6 +17,7 @@ from steward.work_stores.redis.legacy.pace import Pace
 from steward.work_stores.redis.legacy.records import Unreadable, fields_of, shown_old
 from steward.work_stores.redis.legacy.walking import Bookmark, Current, Old, records_of, stretches
 from steward.work_stores.redis.server import Server
+from steward.workspace import canonical_workspace_id
 
 _OPERATIONS_PER_S: Final = 20_000
 _BATCH: Final = 500
@@ -42,8 +43,12 @@ async def _take_out(migrator: Migrator, member: str, adopt: Adopt | None) -> boo
     server = migrator.server
     names = [KEYS["old_job"] % member, KEYS["older_job"] % member]
     olds = [one for one in await records_of(server, names) if isinstance(one, Old) and one.flat and not one.why]
+    if not olds and canonical_workspace_id(member) is not None:
+        return False  # a claim takes it out if it is no workspace with ready jobs
     if not olds:
-        return False
+        _log.warning("An id in the old queue is of no job.", action="adopt_unknown", job_id=member[:128])
+        await server.send("LREM", key("ring"), 1, member)
+        return True
     try:
         await migrator.migrate(olds[0], queued=True, adopt=adopt)
     except Unreadable:

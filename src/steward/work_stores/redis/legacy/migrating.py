@@ -66,11 +66,12 @@ class Migrator:
         elif queued and adopt is not None and old.status is JobStatus.PENDING:
             fields, event, facts = self._adopted(old, plan_id, adopt)
         status = JobStatus(fields["status"])
+        untouched = status is not JobStatus.PENDING and old.word == TO_OLD[status]
         if event.startswith("job."):
             facts |= {"step_id": "s1", "action_id": old.action_id, "status": status, "attempt": 0}
         return (
             *(old.workspace_id, old.job_id, found.name),
-            *(int(status is not JobStatus.FAILED or old.status is JobStatus.FAILED), int(queued)),
+            *(int(untouched), int(queued)),
             *(event, encode(facts) if event else ""),
             *(len(found.flat) // 2, *found.flat),
             *flat(plan_of(old, plan_id, status, now)),

@@ -4,7 +4,7 @@
 local answer = {}
 for i = 1, tonumber(take()) do
   local workspace, id = take(), take()
-  local values = redis.call('HMGET', K.job:format(workspace, id), unpack(JOB_FIELDS))
+  local values = redis.pcall('HMGET', K.job:format(workspace, id), unpack(JOB_FIELDS))
   answer[i] = { values[1] and values or {}, old_record(workspace, id) or {} }
 end
 return answer

@@ -10,7 +10,7 @@ local function leave_queue()
 end
 
 local key = K.job:format(workspace, id)
-if redis.call('EXISTS', key) == 1 then
+if redis.call('HLEN', key) > 0 then
   leave_queue()
   flush()
   return 'exists'

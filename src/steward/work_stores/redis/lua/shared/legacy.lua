@@ -1,7 +1,6 @@
 -- legacy: the copy of a job under the key of the older software, written with the job itself while both are; and what is read.
 --
--- `TO_OLD` says which of its few statuses stands for each of ours. Parameters are never in the copy: what the older software
--- left there is blanked once the job itself has dropped its own.
+-- `TO_OLD` says which of its few statuses stands for each of ours. Parameters are never in the copy.
 
 local recorded, filling -- the phase, once it was looked up; whether the old copies are written again, on the way back
 local leave = {} -- by key of the old copy: it says the same already and is left as it is
@@ -46,15 +45,12 @@ end
 
 local function old_fields(job)
   local provider, name = job.action_id:match('^(.*)%.([^.]*)$')
-  local fields = {
+  return {
     'job_id', job.job_id, 'status', TO_OLD[job.status], 'action_provider', provider or job.action_id,
     'action_name', name or '', 'workspace_id', job.workspace_id, 'actor_id', job.actor_id, 'result', job.result,
     'enqueued_at', iso(job.enqueued_at), 'started_at', iso(job.started_at), 'finished_at', iso(job.finished_at),
+    'params', '{}',
   }
-  if job.params_sealed == '' or is_old_id(job.job_id) == false then
-    fields[#fields + 1], fields[#fields + 2] = 'params', '{}'
-  end
-  return fields
 end
 
 local function count(field, change) -- of the record of the migration
@@ -69,7 +65,7 @@ local function forget_old(id)
   if not id:find(':') and redis.pcall('HGET', older, 'job_id') == id then later('hash', older, 'DEL', older) end
 end
 
-local WATCHED = { 'status', 'result', 'started_at', 'finished_at', 'params_sealed', 'enqueued_at', 'actor_id' }
+local WATCHED = { 'status', 'result', 'started_at', 'finished_at', 'enqueued_at', 'actor_id' }
 
 local function copy_old(job) -- write the whole copy
   local key = K.old_job:format(job.job_id)
@@ -105,7 +101,7 @@ end
 
 local function record(workspace, id) -- a job as the phase reads it: its own fields, or those and the old record's
   local key = K.job:format(workspace, id)
-  local values = redis.call('HMGET', key, unpack(JOB_FIELDS))
+  local values = redis.pcall('HMGET', key, unpack(JOB_FIELDS)) -- a key of another type holds no job
   local fields = values[1] and values
   if phase() == 'new-only' or (phase() == 'new-read' and fields) then return fields end
   local old = old_record(workspace, id)
