@@ -22,6 +22,9 @@ LOCAL: Final = By(LOCAL_ACTOR)
 
 def with_schema(work: "Callable[[SchemaDesk, Telemetry], Awaitable[T]]") -> T:
     """Return what ``work`` returns, given the desk of this machine's installation and the rule for labels."""
+    from steward.logs import configure_logs
+
+    configure_logs(for_good=False)  # standard output is for the answer
     others = os.umask(0o077)  # the database is its owner's alone
     try:
         return asyncio.run(_run(_settings(), work))

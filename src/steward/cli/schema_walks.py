@@ -3,6 +3,7 @@
 A dry run unless told to write. Stopped by Ctrl-C, they keep their place and go on from it the next time.
 """
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -69,8 +70,9 @@ def backfill(
         print_json({**asdict(last), "executed": execute, "metrics": dict(series)})
     else:
         words = ("Scanned", "Moved" if execute else "To be moved", "There already", "Invalid", "Errors", "Operations")
-        rows = [(meant, f"{count:,}", name) for meant, (name, count) in zip(words, series.items(), strict=True)]
-        show_table(("Backfill" if execute else "Dry run", "Count", "Metric"), rows, empty="")
+        rows = [(meant, f"{count:,}") for meant, count in zip(words, series.values(), strict=True)]
+        show_table(("Backfill" if execute else "Dry run", "Count"), rows, empty="")
+        sys.stdout.write("\n" + "".join(f"{name} {count}\n" for name, count in series.items()))
     _judge_backfill(last, execute=execute, accept_invalid=accept_invalid)
 
 
