@@ -38,7 +38,8 @@ from steward.errors import (
 )
 from steward.event import EventSink
 from steward.work_stores.redis.bells import Bells
-from steward.work_stores.redis.legacy.statistics import Statistics
+from steward.work_stores.redis.keys import key
+from steward.work_stores.redis.legacy.statistics import Statistics, phase_of
 from steward.work_stores.redis.records import committed_event
 from steward.work_stores.redis.scripts import script
 
@@ -118,6 +119,8 @@ class Server:
         )
         if kind == b"refused":
             raise refusal(answer, *rest)
+        if self.statistics.due:
+            await self.leave_counts()
         events, rung = rest
         for event in map(committed_event, events) if self._sinks else ():
             for sink in self._sinks:
@@ -130,10 +133,10 @@ class Server:
         began = time.monotonic()
         try:
             answer = await self._send(command, instead)
-        except StoreUnavailable as error:
-            self.statistics.call(began, error)
+        except StoreUnavailable:
+            self.statistics.call(began, failed=True)
             raise
-        self.statistics.call(began, None)
+        self.statistics.call(began, failed=False)
         return answer
 
     async def _send(self, command: tuple[Any, ...], instead: tuple[Any, ...] | None) -> Any:
@@ -149,20 +152,28 @@ class Server:
 
     async def send_together(self, *commands: tuple[Any, ...], failing: bool = False) -> list[Any]:
         """Send commands one after the other on one connection and return their answers; ``failing``: errors among them."""
+        began = time.monotonic()
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         try:
             async with asyncio.timeout(_ANSWER_S):
-                return await pipeline.execute(raise_on_error=not failing)
+                answers = await pipeline.execute(raise_on_error=not failing)
         except (RedisError, OSError) as error:
+            self.statistics.call(began, failed=True)
             raise _translated(error) from error
+        self.statistics.call(began, failed=False)
+        return answers
+
+    async def leave_counts(self) -> None:
+        """Add what was counted to what stands in Redis, and look which phase it is now; it may fail, and nobody minds."""
+        with suppress(StewardError, ValueError):
+            *_, phase = await self.send_together(*self.statistics.take(), ("HGET", key("schema"), "phase"))
+            self.statistics.phase = phase_of(phase)
 
     async def aclose(self) -> None:
         """Leave what was counted, and close every connection."""
-        if counted := self.statistics.take():
-            with suppress(StewardError):
-                await self.send_together(*counted)
+        await self.leave_counts()
         await self.bells.aclose()
         await self._client.aclose()
         await self._listener.aclose()

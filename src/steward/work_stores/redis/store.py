@@ -151,7 +151,7 @@ class RedisWorkStore:
     async def plan_jobs(self, plan_id: str) -> tuple[Job, ...]:
         """Return a plan's jobs in step order."""
         phase, *found = await self._server.run("plan_members", self._workspace, plan_id, "jobs") or (None,)
-        return await self._routes.shown(phase, found)
+        return self._routes.shown(phase, found)
 
     async def plan_approvals(self, plan_id: str) -> tuple[Approval, ...]:
         """Return the approvals of a plan and of its steps."""
@@ -164,7 +164,7 @@ class RedisWorkStore:
         """Return a page of jobs, newest first."""
         page = (self._workspace, after or "", limit + 1, status or "", plan_id or "")
         depth, phase, place, *found = await self._server.run("list_jobs", *page)
-        jobs = await self._routes.shown(phase, found[:limit])
+        jobs = self._routes.shown(phase, found[:limit])
         return JobPage(jobs=jobs, next_after=place.decode() if len(found) > limit else None, queue_depth=int(depth))
 
     async def list_plans(self, *, limit: int, after: str | None = None, status: PlanStatus | None = None) -> PlanPage:

@@ -8,6 +8,7 @@ from steward.key_schema import Phase, ReadPath, is_job_id
 from steward.work_stores.redis.keys import KEYS, key
 from steward.work_stores.redis.legacy.migrating import Migrator
 from steward.work_stores.redis.legacy.records import Unreadable, as_job, fields_of, seen_through, shown_old
+from steward.work_stores.redis.legacy.statistics import phase_of
 from steward.work_stores.redis.legacy.walking import Old, records_of
 from steward.work_stores.redis.records import JOB_FIELDS, shown_job
 from steward.work_stores.redis.server import Server
@@ -47,20 +48,18 @@ class Routes:
         if phase not in {None, _ONLY_NEW}:
             phase, *answer = await self._server.run("read_job", workspace_id, job_id)
             found = answer[0] if answer else None
-        shown = await self.shown(phase, [] if found is None else [found])
+        shown = self.shown(phase, [] if found is None else [found])
         if found is None:
-            self._server.statistics.read(_phase(phase), "miss")
+            self._server.statistics.read(phase_of(phase), "miss")
         return shown[0] if shown else None
 
-    async def shown(self, phase: bytes | None, found: Sequence[Sequence[Any]]) -> tuple[Job, ...]:
+    def shown(self, phase: bytes | None, found: Sequence[Sequence[Any]]) -> tuple[Job, ...]:
         """Return jobs as a script answered them, and count which records they came from."""
         counts: dict[ReadPath, int] = {"new": 0, "old": 0}
         for one in found:
             counts["old" if _is_pair(one) else "new"] += 1
         for path, number in counts.items():
-            self._server.statistics.read(_phase(phase), path, number)
-        if counted := self._server.statistics.due():
-            await self._server.send_together(*counted)
+            self._server.statistics.read(phase_of(phase), path, number)
         return tuple(map(_shown, found))
 
     async def take_over(self, migrator: Migrator, workspace_id: str, job_id: str) -> bool:
@@ -76,7 +75,3 @@ class Routes:
                 except Unreadable:
                     return False
         return False
-
-
-def _phase(answer: bytes | None) -> Phase:
-    return Phase.NEW_ONLY if answer is None else Phase(answer.decode())

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from steward.errors import StoreUnavailable
 from steward.key_schema import Phase, ReadPath, ReadSink
 from steward.work_stores.redis.keys import key
 
@@ -29,11 +28,11 @@ class Statistics:
         self._counts: Counter[str] = Counter()
         self._written = time.monotonic()
 
-    def call(self, began: float, error: StoreUnavailable | None) -> None:
-        """Take note of one call to Redis that began at this time, and of what it failed with."""
+    def call(self, began: float, *, failed: bool) -> None:
+        """Take note of one call to Redis that began at this time, and of whether it failed."""
         took_ms = (time.monotonic() - began) * 1000
         self._counts[f"{self.phase} calls {bisect.bisect_left(_EDGES_MS, took_ms)}"] += 1
-        if error is not None:
+        if failed:
             self._counts[f"{self.phase} failed"] += 1
 
     def read(self, phase: Phase, path: ReadPath, count: int = 1) -> None:
@@ -44,15 +43,21 @@ class Statistics:
             if self.sink is not None:
                 self.sink(phase, path, count)
 
-    def due(self) -> list[tuple[Any, ...]]:
-        """Return commands that add what was counted, if it is time for that."""
-        return self.take() if time.monotonic() - self._written >= _EVERY_S else []
+    @property
+    def due(self) -> bool:
+        """Whether it is time to add what was counted to what stands in Redis."""
+        return time.monotonic() - self._written >= _EVERY_S
 
     def take(self) -> list[tuple[Any, ...]]:
         """Return commands that add what was counted, and begin anew."""
         counts, self._counts = self._counts, Counter()
         self._written = time.monotonic()
         return [("HINCRBY", key("schema_calls"), name, number) for name, number in counts.items()]
+
+
+def phase_of(answer: bytes | None) -> Phase:
+    """Return the phase as Redis keeps it; where it keeps none there is only one schema."""
+    return Phase.NEW_ONLY if answer is None else Phase(answer.decode())
 
 
 def told(kept: Mapping[str, str]) -> tuple[dict[str, dict[str, int]], dict[str, float], dict[str, float]]:
