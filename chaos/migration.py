@@ -9,6 +9,7 @@ no list showed one twice or left one out, no status went stale, and every messag
 import argparse
 import asyncio
 import json
+import logging
 import os
 import random
 import signal
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx2
+import structlog
 from rich.console import Console
 from rich.table import Table
 from tests.redis_server import RedisServer
@@ -383,6 +385,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--folder", type=Path, help="play in this new folder and leave database and logs there")
     chosen = parser.parse_args(arguments)
+    structlog.configure(  # standard output is for the figures
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     seed = random.SystemRandom().randrange(10_000) if chosen.seed is None else chosen.seed
     with playground(chosen.folder) as folder:
         report = asyncio.run(measure(folder, rounds=max(chosen.rounds, 1), jobs=max(chosen.jobs, 20), seed=seed))
