@@ -40,6 +40,7 @@ from steward.policy import Policies
 from steward.policy_desk import PolicyDesk
 from steward.recorder import Recorder
 from steward.rooms import Rooms
+from steward.schema_desk import SchemaDesk
 from steward.settings import Settings
 from steward.telemetry import Telemetry
 from steward.vault import Vault
@@ -71,6 +72,11 @@ class Application:
     audit_log: AuditLog
     recorder: Recorder
     doors: Doors
+
+    @property
+    def schema(self) -> SchemaDesk:
+        """Where the keys of jobs in Redis are moved."""
+        return SchemaDesk.of(self.engine, self.recorder, self.clock)
 
     def worker(self, *, concurrency: int) -> Worker:
         """Return a worker on this application's work."""

@@ -76,6 +76,8 @@ class SchemaStatus:
     """Phase to the share of calls that failed."""
     p99_ms: dict[str, float]
     """Phase to the p99 of a call."""
+    recorded: bool = True
+    """Whether a phase was ever recorded; not before the first start on what the older software left."""
 
 
 @dataclass(frozen=True, slots=True)

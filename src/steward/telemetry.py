@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from steward.event import Event, EventType
 from steward.ids import is_word
+from steward.key_schema import SchemaStatus
+from steward.schema_metrics import SchemaMetrics
 from steward.tenancy import Tenancy
 from steward.workspace import canonical_workspace_id
 
@@ -37,6 +39,7 @@ _PLAIN: Final = (
     "where",
     "path",
     "phase",
+    "schema",
 )
 _INSTALLATION: Final[Tenancy] = "installation"
 LABELS: Final[Mapping[str, Tenancy]] = {**dict.fromkeys(_PLAIN, _INSTALLATION), "workspace_id": "workspace"}
@@ -94,6 +97,8 @@ class Telemetry:
         self._series = cache(_series)  # the library's own way to a series is slow, and their number is bounded
         self._make_work_metrics()
         self._make_request_metrics()
+        self._schema = SchemaMetrics()
+        registry.register(self._schema)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(name, meaning, labels, registry=self._registry)
@@ -222,8 +227,13 @@ class Telemetry:
 
         return stop
 
-    def render(self, depths: Mapping[str, int] | None) -> bytes:
+    def workspace_label(self, workspace_id: object) -> str:
+        """Return what stands for a workspace in a label, for those who print their counts themselves."""
+        return self._workspace.of(workspace_id)
+
+    def render(self, depths: Mapping[str, int] | None, schema: SchemaStatus | None = None) -> bytes:
         """Return everything in Prometheus' text form, with ``ai_queue_depth`` as ``depths`` has it (None: not known)."""
+        self._schema.status = schema
         totals: dict[str, int] = {} if self._workspace.attached or depths is None else {UNSCOPED: 0}
         for workspace_id, depth in (depths or {}).items():
             label = self._workspace.of(workspace_id)

@@ -44,6 +44,7 @@ class RedisKeySchema:
             read_paths=paths,
             errors=errors,
             p99_ms=p99,
+            recorded="phase" in kept,
         )
 
     async def _phase(self) -> Phase:
