@@ -49,7 +49,7 @@ async def test_who_stops_waiting_takes_nobodys_answer(line: Line) -> None:
     """An answer that nobody waits for any more is passed over."""
     gone = asyncio.create_task(line.ask("ECHO", "gone"))
     there = asyncio.create_task(line.ask("ECHO", "there"))
-    await asyncio.sleep(0)
+    await asyncio.wait({gone}, timeout=0)
     gone.cancel()
     assert await there == b"there"
     with suppress(asyncio.CancelledError):
