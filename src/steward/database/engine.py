@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import sqlalchemy
@@ -99,13 +99,14 @@ class Database:
         ``run`` may be rolled back and its exception raised here, and it may be run again; it must have no effect outside
         the connection. ``then`` is called also if the caller has stopped waiting meanwhile.
 
-        It takes turns with every other write, in all processes, unless it ``locks`` the rows that it is about to change.
-        ``tenant``: it does, and touches rows of this workspace only.
+        It takes turns with every other write, in all processes, unless it ``locks`` the rows that it is about to change,
+        and speaks through ``Sql`` alone. ``tenant``: it does, and touches rows of this workspace only.
         """
         if self._closed:
             raise StoreUnavailable("The store is closed.")
         loop = asyncio.get_running_loop()
-        whose = Whose(tenant, locks=locks or tenant is not None)
+        locks = locks or tenant is not None
+        whose = Whose(tenant, locks=locks, piped=locks)
         unit = _Unit(run, then, whose, time.monotonic(), loop, loop.create_future())
         self._lanes.put(self.kind.lane(whose), unit)
         return await unit.future  # if the caller is cancelled meanwhile, only this future hears of it
@@ -140,7 +141,7 @@ class Database:
         if since is not None and since < self._away[self._read_engine]:
             raise StoreUnavailable  # it has waited for an outage that others met: nobody waits for it twice
         try:
-            return self._in_turns(self._read_engine, Whose(tenant, locks=True), run)
+            return self._in_turns(self._read_engine, Whose(tenant, locks=True, piped=tenant is not None), run)
         except Exception as error:
             raise self.kind.told(error) from error
 
@@ -170,7 +171,12 @@ class Database:
     def _run_group(self, group: list[_Unit]) -> None:
         if all(unit.since < self._away[self._write_engine] for unit in group):
             raise StoreUnavailable
-        self._in_turns(self._write_engine, group[0].whose, lambda connection: self._run_all(connection, group))
+        if len(group) == 1:
+            (unit,) = group
+            unit.result = self._in_turns(self._write_engine, unit.whose, unit.run)
+            return
+        whose = replace(group[0].whose, piped=False)  # each is to know of its own errors
+        self._in_turns(self._write_engine, whose, lambda connection: self._run_all(connection, group))
 
     def _run_all(self, connection: Connection, group: list[_Unit]) -> None:
         driver: Any = connection.connection.driver_connection
@@ -202,7 +208,7 @@ class Database:
             with engine.connect() as connection:
                 connection.execution_options(whose=whose)
                 try:
-                    with connection.begin() as transaction:
+                    with self.kind.pipe(connection, whose), connection.begin() as transaction:
                         begun = True
                         answer = run(connection)
                         ending = True

@@ -1,8 +1,9 @@
 """What the engine asks of a kind of database: the seam between SQLite and PostgreSQL."""
 
 from collections.abc import Hashable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
 
@@ -21,6 +22,8 @@ class Whose:
     """It locks what it changes. If not, it takes turns with every other one that does not."""
     patient: bool = False
     """It may take as long as it takes."""
+    piped: bool = False
+    """It uses ``Sql`` alone, so its statements may be sent before the answers to those ahead of them have come."""
 
 
 class Kind(Protocol):
@@ -33,6 +36,10 @@ class Kind(Protocol):
 
     def lane(self, whose: Whose) -> Hashable:
         """Return in which lane such a write waits; writes of one lane may share a transaction."""
+        ...
+
+    def pipe(self, connection: Connection, whose: Whose) -> AbstractContextManager[Any]:
+        """Return what a transaction is run in: where it may, statements do not wait for each other's answers."""
         ...
 
     def told(self, error: Exception) -> Exception:

@@ -6,6 +6,7 @@ in all processes. A tenant's transaction runs as the role ``steward_app``, for w
 """
 
 from collections.abc import Hashable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -40,7 +41,9 @@ _CONNECT: Final[dict[str, Any]] = {
 }
 _ON_CONNECT: Final = (
     f"SET lock_timeout = {_WAIT_MS}; SET statement_timeout = {_STATEMENT_MS}; "
-    f"SET idle_in_transaction_session_timeout = {_FORGOTTEN_MS}"
+    f"SET idle_in_transaction_session_timeout = {_FORGOTTEN_MS}; "
+    # Every statement has its index, and is planned once: not by how few rows there are when that happens.
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
 ).encode()
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
@@ -98,13 +101,20 @@ class Postgres(Kind):
         def _begin(connection: Connection) -> None:
             driver: Any = connection.connection.driver_connection
             whose = connection.get_execution_options().get("whose", Whose(None, locks=True))
-            driver.execute(_beginning(begin, whose), prepare=False)
+            opening = _beginning(begin, whose)
+            for part in opening if whose.piped else (sql.SQL("; ").join(opening),):
+                driver.execute(part, prepare=False)
 
         return engine
 
     def lane(self, whose: Whose) -> Hashable:
         """Return the workspace, or a lane for everybody who takes turns; who locks rows of several has one to itself."""
         return whose.tenant or (object() if whose.locks else "turns")
+
+    def pipe(self, connection: Connection, whose: Whose) -> AbstractContextManager[Any]:
+        """Return psycopg's pipeline if the transaction may be piped: a server answers quickly, but far too often."""
+        driver: Any = connection.connection.driver_connection
+        return driver.pipeline() if whose.piped else nullcontext()
 
     def told(self, error: Exception) -> Exception:
         """Return a broken rule of the schema as a conflict, a value it cannot hold as invalid, and the rest as an outage."""
@@ -154,17 +164,17 @@ def _is_broken(connection: Connection) -> bool:
     return driver is None or driver.closed
 
 
-def _beginning(begin: LiteralString, whose: Whose) -> sql.Composed:
-    """Return what opens a transaction, in one message."""
+def _beginning(begin: LiteralString, whose: Whose) -> list[sql.Composable]:
+    """Return what opens a transaction."""
     parts: list[sql.Composable] = [sql.SQL(begin)]
     if whose.patient:
-        parts.append(sql.SQL("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0"))
+        parts += [sql.SQL("SET LOCAL lock_timeout = 0"), sql.SQL("SET LOCAL statement_timeout = 0")]
     if whose.tenant is not None:
-        parts.append(
-            sql.SQL("SET LOCAL ROLE {}; SET LOCAL {} = {}").format(
-                sql.Identifier(ROLE), sql.Identifier(*WORKSPACE_SETTING.split(".")), sql.Literal(whose.tenant)
-            )
-        )
+        setting = sql.Identifier(*WORKSPACE_SETTING.split("."))
+        parts += [
+            sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(ROLE)),
+            sql.SQL("SET LOCAL {} = {}").format(setting, sql.Literal(whose.tenant)),
+        ]
     if not whose.locks:
         parts.append(sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(_TURNS)))
-    return sql.SQL("; ").join(parts)
+    return parts

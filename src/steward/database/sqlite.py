@@ -67,6 +67,11 @@ class Sqlite(Kind):
         """Return the one lane that there is."""
         del whose
 
+    def pipe(self, connection: Connection, whose: Whose) -> contextlib.AbstractContextManager[Any]:
+        """Return nothing in particular: there is no server to wait for."""
+        del connection, whose
+        return contextlib.nullcontext()
+
     def told(self, error: Exception) -> Exception:
         """Return a broken rule of the schema as a conflict, anything else of the driver's as an outage."""
         if not isinstance(error, (DBAPIError, sqlite3.Error)):
