@@ -81,10 +81,14 @@ class Database:
         for writer in self._writers:
             writer.start()
 
-    async def read(self, run: Callable[[Connection], T], *, tenant: str | None = None) -> T:
-        """Return ``run(connection)``, seen in one consistent snapshot; of ``tenant`` alone, if given."""
+    async def read(self, run: Callable[[Connection], T], *, tenant: str | None = None, piped: bool = False) -> T:
+        """Return ``run(connection)``, seen in one consistent snapshot; of ``tenant`` alone, if given.
+
+        ``piped``: it speaks through ``Sql`` alone.
+        """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self.read_sync, run, tenant, time.monotonic())
+        whose = Whose(tenant, locks=True, piped=piped)
+        return await loop.run_in_executor(self._readers, self._read, run, whose, time.monotonic())
 
     async def write(
         self,
@@ -93,20 +97,20 @@ class Database:
         *,
         tenant: str | None = None,
         locks: bool = False,
+        piped: bool = False,
     ) -> T:
         """Return ``run(connection)`` once it is committed; ``then`` is called with it on the event loop just before.
 
         ``run`` may be rolled back and its exception raised here, and it may be run again; it must have no effect outside
         the connection. ``then`` is called also if the caller has stopped waiting meanwhile.
 
-        It takes turns with every other write, in all processes, unless it ``locks`` the rows that it is about to change,
-        and speaks through ``Sql`` alone. ``tenant``: it does, and touches rows of this workspace only.
+        It takes turns with every other write, in all processes, unless it ``locks`` the rows that it is about to change.
+        ``tenant``: it does, and touches rows of this workspace only. ``piped``: it speaks through ``Sql`` alone.
         """
         if self._closed:
             raise StoreUnavailable("The store is closed.")
         loop = asyncio.get_running_loop()
-        locks = locks or tenant is not None
-        whose = Whose(tenant, locks=locks, piped=locks)
+        whose = Whose(tenant, locks=locks or tenant is not None, piped=piped)
         unit = _Unit(run, then, whose, time.monotonic(), loop, loop.create_future())
         self._lanes.put(self.kind.lane(whose), unit)
         return await unit.future  # if the caller is cancelled meanwhile, only this future hears of it
@@ -136,12 +140,15 @@ class Database:
         self._read_engine.dispose()
         self._write_engine.dispose()
 
-    def read_sync(self, run: Callable[[Connection], T], tenant: str | None = None, since: float | None = None) -> T:
-        """Return ``run(connection)`` as ``read`` does, on the calling thread; ``since``: when it was asked for."""
+    def read_sync(self, run: Callable[[Connection], T]) -> T:
+        """Return ``run(connection)`` as ``read`` does, on the calling thread."""
+        return self._read(run, Whose(None, locks=True), None)
+
+    def _read(self, run: Callable[[Connection], T], whose: Whose, since: float | None) -> T:
         if since is not None and since < self._away[self._read_engine]:
             raise StoreUnavailable  # it has waited for an outage that others met: nobody waits for it twice
         try:
-            return self._in_turns(self._read_engine, Whose(tenant, locks=True, piped=tenant is not None), run)
+            return self._in_turns(self._read_engine, whose, run)
         except Exception as error:
             raise self.kind.told(error) from error
 
@@ -208,10 +215,12 @@ class Database:
             with engine.connect() as connection:
                 connection.execution_options(whose=whose)
                 try:
-                    with self.kind.pipe(connection, whose), connection.begin() as transaction:
-                        begun = True
-                        answer = run(connection)
-                        ending = True
+                    with contextlib.ExitStack() as frame:
+                        with self.kind.pipe(connection, whose):
+                            transaction = frame.enter_context(connection.begin())
+                            begun = True
+                            answer = run(connection)
+                            ending = True
                         transaction.commit()
                         return answer
                 except Exception as error:

@@ -39,7 +39,10 @@ class Kind(Protocol):
         ...
 
     def pipe(self, connection: Connection, whose: Whose) -> AbstractContextManager[Any]:
-        """Return what a transaction is run in: where it may, statements do not wait for each other's answers."""
+        """Return what a transaction is begun and run in: where it may, statements do not wait for each other's answers.
+
+        It may end the transaction as it is left.
+        """
         ...
 
     def told(self, error: Exception) -> Exception:

@@ -5,8 +5,8 @@ what those before it in line have committed. One that says nothing about its loc
 in all processes. A tenant's transaction runs as the role ``steward_app``, for which row-level security is in force.
 """
 
-from collections.abc import Hashable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -112,9 +112,8 @@ class Postgres(Kind):
         return whose.tenant or (object() if whose.locks else "turns")
 
     def pipe(self, connection: Connection, whose: Whose) -> AbstractContextManager[Any]:
-        """Return psycopg's pipeline if the transaction may be piped: a server answers quickly, but far too often."""
-        driver: Any = connection.connection.driver_connection
-        return driver.pipeline() if whose.piped else nullcontext()
+        """Return a pipeline if the transaction may be piped: a server answers quickly, but far too often."""
+        return _pipeline(connection.connection.driver_connection) if whose.piped else nullcontext()
 
     def told(self, error: Exception) -> Exception:
         """Return a broken rule of the schema as a conflict, a value it cannot hold as invalid, and the rest as an outage."""
@@ -162,6 +161,17 @@ def _is_broken(connection: Connection) -> bool:
         return connection.invalidated
     driver: Any = connection.connection.driver_connection
     return driver is None or driver.closed
+
+
+@contextmanager
+def _pipeline(driver: Any) -> Iterator[None]:
+    """Pipe statements, and the COMMIT behind them.
+
+    In a pipeline psycopg does not know whether a transaction is open, so its own ``commit`` might do nothing.
+    """
+    with driver.pipeline():
+        yield
+        driver.execute("COMMIT", prepare=False)
 
 
 def _beginning(begin: LiteralString, whose: Whose) -> list[sql.Composable]:

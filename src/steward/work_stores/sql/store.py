@@ -86,7 +86,7 @@ class _Engine:
             work.flush()
             return answer, work
 
-        answer, _ = await self.database.write(run, self._announce, tenant=tenant, locks=True)
+        answer, _ = await self.database.write(run, self._announce, tenant=tenant, locks=True, piped=True)
         return answer
 
     async def submit(self, asked: Asked) -> Submitted:
@@ -138,7 +138,7 @@ class SqlWorkStore:
 
     async def _read(self, query: Callable[..., T], *args: Any, **more: Any) -> T:
         return await self._engine.database.read(
-            lambda connection: query(Sql(connection), self._workspace, *args, **more), tenant=self._workspace
+            lambda connection: query(Sql(connection), self._workspace, *args, **more), tenant=self._workspace, piped=True
         )
 
     async def draft(self, plan: PlanRecord) -> None:
