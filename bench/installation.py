@@ -58,12 +58,13 @@ class Installation:
 
 
 @asynccontextmanager
-async def installation(folder: Path) -> AsyncIterator[Installation]:
-    """Open one in ``folder``."""
+async def installation(folder: Path, database_url: str | None = None) -> AsyncIterator[Installation]:
+    """Open one in ``folder``, and in another database than the one there if that is given."""
     environment = {
         "STEWARD_HOME": str(folder),
         "STEWARD_ACTIONS": "noop",
         "STEWARD_SECRET_KEY": secrets.token_hex(32),
+        **({} if database_url is None else {"DATABASE_URL": database_url}),
     }
     async with open_application(Settings.load(environment)) as app:
         await app.directory.create_workspace("bench", "Bench", by="bench")

@@ -27,6 +27,8 @@ _TURNS: Final = 0x53544557
 """The advisory lock of those who take turns: 'STEW'."""
 _WAIT_MS: Final = 1_500
 """How long to wait for a lock, and for packets to be acknowledged: within the two seconds in which a 503 is due."""
+_PATIENCE_S: Final = 1.8
+"""For a server that takes connections, or packets, and says nothing: a connection is waited for two seconds at least."""
 _STATEMENT_MS: Final = 10_000
 _FORGOTTEN_MS: Final = 30_000
 """A transaction in which nothing happens for so long is of a process that hangs; it must not hold its locks for ever."""
@@ -73,6 +75,7 @@ class Postgres(Kind):
     """A PostgreSQL database."""
 
     writers = _WRITERS
+    patience_s = _PATIENCE_S
 
     def __init__(self, url: str, *, readers: int) -> None:
         """Connect at the first use."""

@@ -50,6 +50,7 @@ class Sqlite(Kind):
     """A SQLite file."""
 
     writers = 1
+    patience_s = None
 
     def __init__(self, url: str, *, readers: int) -> None:
         """Open the file, which is made if there is none."""

@@ -184,9 +184,6 @@ DEPTHS = select(queues.c.workspace_id, queues.c.depth).where(literal_column("que
 ADD_PLAN = insert(plans)
 """Put a new plan in place."""
 
-PLAN = select(plans).where(plans.c.workspace_id == W, plans.c.plan_id == bindparam("plan_id"))
-"""One plan of a workspace."""
-
 PLANS = select(plans).where(plans.c.workspace_id == W, among(plans.c.plan_id, "ids"))
 """Some plans of a workspace."""
 

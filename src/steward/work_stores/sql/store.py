@@ -1,7 +1,7 @@
 """The SQL engine's two faces. Each verb is a plain function over one transaction; here they meet threads and time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from steward.database import Bell, Database, bell_for
 from steward.database.migrate import upgrade
 from steward.database.sql import Sql
 from steward.database.under_way import settled_position
-from steward.errors import StewardError
+from steward.errors import StewardError, StoreUnavailable
 from steward.event import Event, EventSink, LogEnds
 from steward.identity import Principal
 from steward.ids import IdFactory
@@ -51,6 +51,7 @@ WORK: Final = "work"
 EVENTS: Final = "events"
 _GROUP: Final = 64
 """Most submissions in one transaction."""
+_NO_ANSWER: Final = "The store does not answer, so this may or may not have been done. Send it again."
 
 
 def _request_id() -> str | None:
@@ -98,10 +99,18 @@ class _Engine:
 
         here = (workspace_id, asyncio.get_running_loop())
         together = self.submits.setdefault(here, Together(ask, most=_GROUP))
-        answer = await together(asked)
+        answer = await self.in_time(together(asked))
         if isinstance(answer, StewardError):
             raise answer
         return answer
+
+    async def in_time(self, doing: Awaitable[T]) -> T:
+        """Return what is awaited, unless the database lets a tenant wait for longer than a 503 may take."""
+        try:
+            async with asyncio.timeout(self.database.kind.patience_s):
+                return await doing
+        except TimeoutError as error:
+            raise StoreUnavailable(_NO_ANSWER) from error
 
     def _announce(self, outcome: tuple[Any, Work]) -> None:
         work = outcome[1]
@@ -132,14 +141,15 @@ class SqlWorkStore:
         return self._principal.workspace_id
 
     async def _change(self, verb: Callable[..., T], *args: Any, **more: Any) -> T:
-        return await self._engine.change(
-            lambda work: verb(work, self._principal, *args, **more), tenant=self._workspace
+        return await self._engine.in_time(
+            self._engine.change(lambda work: verb(work, self._principal, *args, **more), tenant=self._workspace)
         )
 
     async def _read(self, query: Callable[..., T], *args: Any, **more: Any) -> T:
-        return await self._engine.database.read(
-            lambda connection: query(Sql(connection), self._workspace, *args, **more), tenant=self._workspace, piped=True
-        )
+        def run(connection: Connection) -> T:
+            return query(Sql(connection), self._workspace, *args, **more)
+
+        return await self._engine.in_time(self._engine.database.read(run, tenant=self._workspace, piped=True))
 
     async def draft(self, plan: PlanRecord) -> None:
         """Keep a plan that nobody has executed."""

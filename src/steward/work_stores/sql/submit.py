@@ -30,7 +30,7 @@ POSITIONS_PER_STEP: Final = 1_000
 
 def find_plan(work: Work, workspace_id: str, plan_id: str) -> PlanRow | None:
     """Return one plan of a workspace."""
-    found = work.sql.first(statements.PLAN, {"w": workspace_id, "plan_id": plan_id})
+    found = work.sql.first(statements.PLANS, {"w": workspace_id, "ids": encode([plan_id])})
     return None if found is None else load(PlanRow, found)
 
 
@@ -97,7 +97,9 @@ class _Known:
 
     def __init__(self, work: Work, asked: Sequence[Asked]) -> None:
         workspace_id = asked[0].principal.workspace_id
-        self.names = _known_names(work, workspace_id, [claim for each in asked for claim in each.submission.idempotency])
+        self.names = _known_names(
+            work, workspace_id, [claim for each in asked for claim in each.submission.idempotency]
+        )
         ids = encode([each.submission.plan.plan_id for each in asked])
         found = work.sql.all(statements.PLANS, {"w": workspace_id, "ids": ids})
         self.plans = {row.plan_id: load(PlanRow, row) for row in found}
