@@ -17,7 +17,7 @@ from steward.job import HeldFor, JobStatus
 from steward.plan import PlanStatus
 from steward.work_store import APPROVAL_S
 from tests.contracts.backends import Backend
-from tests.contracts.builders import ALPHA, COLLEAGUE, World
+from tests.contracts.builders import ALPHA, COLLEAGUE, World, asking
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ S = JobStatus
 DIGEST = "c" * 64
 
 
-async def test_a_yes_releases_what_itheld(world: World) -> None:
+async def test_a_yes_releases_what_it_held(world: World) -> None:
     """Approved: the jobs become what they would have been after a submit, and the plan runs."""
     submitted, approval_id = await asking(world)
     world.clock.advance(1)
@@ -49,7 +49,7 @@ async def test_a_start_time_that_passed_meanwhile_is_now(world: World) -> None:
     assert await world.statuses(submitted) == [S.PENDING, S.WAITING, S.PENDING]
 
 
-async def test_a_no_cancels_what_itheld(world: World, backend: Backend) -> None:
+async def test_a_no_cancels_what_it_held(world: World, backend: Backend) -> None:
     """Rejected: the jobs are cancelled with a reason, the plan is rejected, and nothing sealed is kept."""
     submitted, approval_id = await asking(world)
     decided = await world.alpha.decide_approval(approval_id, DIGEST, Verdict.REJECT, "not like this")
