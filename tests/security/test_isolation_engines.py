@@ -69,7 +69,7 @@ def postgresql() -> Iterator[str]:
     server().give_back(name)
 
 
-async def audited(home: Path, **env: str) -> Report:
+async def audited(home: Path, **env: Any) -> Report:
     """Return what the audit says; as admin only, whose doors are all doors."""
     async with open_house(home, **env) as house, house.worker(), house.served() as (_, address):
         return await audit(Target(url=address, database=house.app.database, files=home / "files", roles=(Role.ADMIN,)))

@@ -187,11 +187,10 @@ def about_all(statement: ClauseElement, dialect: Dialect) -> AboutAll:
     def from_row(element: Any, **_: Any) -> Any:
         return given.c[element.key] if isinstance(element, BindParameter) and element.required else None
 
-    whole: ClauseElement
     if isinstance(statement, Insert):
-        whole = insert(statement.table).from_select(list(types), select(*given.c), include_defaults=False)
+        whole: Any = insert(statement.table).from_select(list(types), select(*given.c), include_defaults=False)
     else:
-        whole = replacement_traverse(statement, {}, from_row)
+        whole: Any = replacement_traverse(statement, {}, from_row)
     sealed = tuple(name for name, kind in types.items() if isinstance(kind, LargeBinary))
     return AboutAll(whole, tuple(found.positiontup or ()), sealed)
 

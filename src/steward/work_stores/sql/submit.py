@@ -69,12 +69,13 @@ def submit_all(work: Work, asked: Sequence[Asked]) -> list[Submitted | StewardEr
         places = [_put_or_refuse(work, each, known) for each in group]
         work.flush()
         depth = work.depths.get(group[0].principal.workspace_id, 0)
-        answers += [replace(each, queue_depth=depth) if _is_new(each) else each for each in places]
+        answers += [_with_depth(each, depth) for each in places]
     return answers
 
 
-def _is_new(answer: Submitted | StewardError) -> bool:
-    return isinstance(answer, Submitted) and not answer.duplicate
+def _with_depth(answer: Submitted | StewardError, depth: int) -> Submitted | StewardError:
+    """Return the answer about a new submission with the depth that is known once all are written."""
+    return replace(answer, queue_depth=depth) if isinstance(answer, Submitted) and not answer.duplicate else answer
 
 
 def _strangers(asked: Sequence[Asked]) -> Iterator[list[Asked]]:
@@ -82,8 +83,8 @@ def _strangers(asked: Sequence[Asked]) -> Iterator[list[Asked]]:
     group: list[Asked] = []
     seen: set[tuple[str, str]] = set()
     for each in asked:
-        names = {(claim.namespace, claim.key) for claim in each.submission.idempotency}
-        names.add(("plan", each.submission.plan.plan_id))
+        names = {("plan", each.submission.plan.plan_id)}
+        names |= {(claim.namespace, claim.key) for claim in each.submission.idempotency}
         if names & seen:
             yield group
             group, seen = [], set()
@@ -153,7 +154,7 @@ def _put(work: Work, principal: Principal, submission: Submission, *, draft: boo
         job_ids=job_ids,
         duplicate=False,
         approval_id=approval_id,
-        queue_depth=0,  # known when all are written
+        queue_depth=0,
     )
 
 
