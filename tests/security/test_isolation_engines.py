@@ -18,7 +18,7 @@ from tests.postgresql import server
 from tests.redis_server import shared_server
 from tests.web.house import open_house
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @lru_cache(maxsize=256)
