@@ -51,7 +51,7 @@ WORK: Final = "work"
 EVENTS: Final = "events"
 _GROUP: Final = 64
 """Most submissions in one transaction."""
-_NO_ANSWER: Final = "The store does not answer, so this may or may not have been done. Send it again."
+_NO_ANSWER: Final = "The store does not answer in time. Try again shortly."
 
 
 def _request_id() -> str | None:
@@ -99,13 +99,16 @@ class _Engine:
 
         here = (workspace_id, asyncio.get_running_loop())
         together = self.submits.setdefault(here, Together(ask, most=_GROUP))
-        answer = await self.in_time(together(asked))
+        answer = await together(asked)
         if isinstance(answer, StewardError):
             raise answer
         return answer
 
     async def in_time(self, doing: Awaitable[T]) -> T:
-        """Return what is awaited, unless the database lets a tenant wait for longer than a 503 may take."""
+        """Return what is read, unless the database lets a tenant wait for longer than a 503 may take.
+
+        A write is waited for: a large one may take its time, and nobody could tell whether it was done.
+        """
         try:
             async with asyncio.timeout(self.database.kind.patience_s):
                 return await doing
@@ -141,8 +144,8 @@ class SqlWorkStore:
         return self._principal.workspace_id
 
     async def _change(self, verb: Callable[..., T], *args: Any, **more: Any) -> T:
-        return await self._engine.in_time(
-            self._engine.change(lambda work: verb(work, self._principal, *args, **more), tenant=self._workspace)
+        return await self._engine.change(
+            lambda work: verb(work, self._principal, *args, **more), tenant=self._workspace
         )
 
     async def _read(self, query: Callable[..., T], *args: Any, **more: Any) -> T:
