@@ -33,6 +33,10 @@ class AuditKind(StrEnum):
     POLICY_REMOVED = "policy.removed"
     SESSION_OPENED = "session.opened"
     AUDIT_EXPORTED = "audit.exported"
+    VIEW_ERASED = "view.erased"
+    """The views of the records that it names were erased, and rightly."""
+    CURSOR_DISTRUSTED = "audit.cursor_distrusted"
+    """How far the archiver had come was not what this installation had signed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -220,7 +220,7 @@ class Directory(Protocol):
         ...
 
     async def list_policies(self, workspace_id: str) -> tuple[WorkspacePolicy, ...]:
-        """Return a workspace's own policies, by name."""
+        """Return a workspace's own policies, by name; ``PolicyNotGenuine`` if one is not what was put there."""
         ...
 
     async def put_policy(self, policy: WorkspacePolicy) -> None:
