@@ -19,7 +19,7 @@ class AuditKind(StrEnum):
     """A door turned away somebody whose credential is good: scope, policy, another workspace."""
     DECIDED = "policy.decided"
     EFFECT_AHEAD = "effect.ahead"
-    """A write is about to be dispatched; recorded first where nothing may happen without a record."""
+    """A step is about to run; recorded first where nothing may happen without a record."""
     WORKSPACE_CREATED = "workspace.created"
     WORKSPACE_CHANGED = "workspace.changed"
     MEMBER_ADMITTED = "member.admitted"

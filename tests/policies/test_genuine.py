@@ -9,6 +9,7 @@ from sqlalchemy import text
 from steward.database import Database
 from steward.directories.sql import SqlDirectory
 from steward.errors import PolicyNotGenuine
+from steward.policy import Deny
 from steward.vault import Vault
 from tests.conftest import FakeClock
 from tests.installation import SECRET, Installation, installation
@@ -69,6 +70,7 @@ async def test_a_policy_that_is_not_as_it_was_put_there_closes_its_workspace(
     await tamper(house, *statements)
     decision = (await house.app.policies.of("acme")).decide(await house.member(), "http.get", LOOK, {})
     assert said(decision) == ("deny", "policy_unreadable")
+    assert isinstance(decision, Deny)
     assert "steward policy put" in decision.fix
     assert await decided(house, "other") == ("allow", "catalogue")
     verdict = await house.app.audit_log.verify("acme")

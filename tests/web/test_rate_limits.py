@@ -27,7 +27,7 @@ UNKNOWN = "plan_" + "0" * 24
 COSTLY: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "plan": [("/ai/plan", PLAN), (f"/ai/plans/{UNKNOWN}/revise", {"answers": {"text": "x"}})],
     "execute": [("/ai/execute", EXECUTE), ("/actions/execute", {"preview_id": UNKNOWN, "wait_ms": 0})],
-    "preview": [("/actions/preview", PREVIEW)],
+    "preview": [("/actions/preview", PREVIEW), ("/policies/check", {"action_id": "sample.echo", "params": {}})],
 }
 FREE = ("/ai/jobs", "/ai/plans", "/actions")
 
@@ -357,3 +357,19 @@ async def test_counters_are_bounded_and_the_least_recent_goes_first(clock: FakeC
     assert not counters.acquire_sliding_window_entry("asker-99", 1, 60)
     assert not counters.acquire_sliding_window_entry("asker-90", 1, 60)
     assert counters.acquire_sliding_window_entry("asker-0", 1, 60)
+
+
+async def test_sessions_are_opened_so_often_and_no_more(tmp_path: Path, clock: FakeClock) -> None:
+    """By key or by code; the answers say how many are left, another key has its own, and no ticket is kept for a refusal."""
+    async with house_with(tmp_path, clock, "session=2/minute") as house:
+        client = await house.client()
+        own = {"Sec-Fetch-Site": "same-origin"}
+        for remaining in (1, 0):
+            answer = await client.post("/session", headers=own)
+            assert answer.status_code == 200, answer.text
+            assert left(answer, "session")[0] == remaining
+        refused = await client.post("/session", headers=own)
+        assert_refused(refused, "session")
+        assert "set-cookie" not in refused.headers
+        assert (await (await house.client()).post("/session", headers=own)).status_code == 200
+        assert (await client.get("/ai/jobs")).status_code == 200

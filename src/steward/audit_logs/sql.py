@@ -73,6 +73,8 @@ class SqlAuditLog:
         """Append and move the position, if nobody else has."""
 
         def run(connection: Connection) -> list[Checkpoint] | None:
+            if self._is_doubtful(connection):
+                self._mend_cursor(connection)
             if cursor.position(connection, self._vault) != after:
                 return None
             append(connection, entries)
@@ -95,7 +97,9 @@ class SqlAuditLog:
         return len(await self._database.write(run, _tell)) if await self._database.read(is_due) else 0
 
     def _is_doubtful(self, connection: Connection) -> bool:
-        return cursor.is_doubtful(connection, trusted_keys(connection, self._vault))
+        return cursor.is_doubtful(connection, self._vault.public_keys) and cursor.is_doubtful(
+            connection, trusted_keys(connection, self._vault)
+        )
 
     def _mend_cursor(self, connection: Connection) -> None:
         """Go on from what the chains show, and record that what was stated was not believed."""
