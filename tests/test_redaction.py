@@ -100,7 +100,7 @@ def test_w139_a_redacted_plan_is_redacted_and_the_executable_one_is_not_touched(
     assert safe["prompt"] == f"post with token={REDACTED}"
     assert safe["steps"][0]["params"] == {
         "url": f"https://u:{REDACTED}@example.com/h",
-        "headers": {"X-Api-Key": REDACTED, "Accept": "text/plain"},
+        "headers": {"X-Api-Key": REDACTED, "Accept": REDACTED},
     }
     assert plan.steps[0].params["headers"]["X-Api-Key"] == "visible?"
 

@@ -78,11 +78,10 @@ class StepNow:
         )
 
     def _still_holds(self, approval: Approval, now: datetime) -> bool:
-        """Say whether a yes is recent enough: as long as the question was open, from the yes or the time it was meant for."""
+        """Say whether a yes is recent enough for one more try: it may have waited to begin, but does not last for ever then."""
         if approval.decided_at is None:
             return False
-        meant_for = None if self.job.history else self.job.not_before
-        since = max(approval.decided_at, meant_for or approval.decided_at)
+        since = max(approval.decided_at, self.job.started_at or now)
         return now <= since + (approval.expires_at - approval.created_at)
 
     def _covered_by_plan(self, approval: Approval) -> bool:
