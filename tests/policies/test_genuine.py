@@ -56,7 +56,7 @@ TAMPERING = {
     "removed with its list": ["DELETE FROM policies", "UPDATE workspaces SET policies_signed = NULL"],
     "list forged": [
         "DELETE FROM policies",
-        """UPDATE workspaces SET policies_signed = '{"policies":{},"voucher":"x.ff"}'""",
+        """UPDATE workspaces SET policies_signed = '{"policies":{},"voucher":"x.ff"}' WHERE workspace_id = 'acme'""",
     ],
 }
 
