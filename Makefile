@@ -6,6 +6,8 @@
 PYTHON ?= python3
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
+# Where it is set, every process that is started compiles all that it imports anew, for longer than it runs.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10

@@ -1,5 +1,6 @@
 """What every test may use: a clock that only tests move, and one async backend."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import hypothesis
@@ -14,6 +15,7 @@ __all__ = [
     "pytest_terminal_summary",
 ]
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each program that a test starts is compiled anew, for a second
 hypothesis.settings.register_profile("busy-machine", deadline=None)  # how long an example takes says nothing about it
 hypothesis.settings.load_profile("busy-machine")
 

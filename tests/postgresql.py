@@ -143,9 +143,12 @@ class PostgresServer:
                 aside.submit(asyncio.run, database.aclose()).result()
             return name
         name = self._free.pop()
-        with self.administrator(name) as connection:
-            tables = sql.SQL(", ").join(map(sql.Identifier, metadata.tables))
-            connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(tables))
+        with self.administrator(name) as connection:  # to delete a few rows takes a hundredth of what TRUNCATE takes
+            emptied = sql.SQL("; ").join(
+                sql.SQL("DELETE FROM {}").format(sql.Identifier(one)) for one in metadata.tables
+            )
+            connection.execute(emptied)
+            connection.execute("SELECT setval(seqrelid, seqstart, false) FROM pg_sequence")
         return name
 
     def give_back(self, name: str) -> None:

@@ -1,5 +1,6 @@
 """The watch over the tests, against made-up tests: the empty and the self-absorbed fail, the honest pass."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -141,10 +142,11 @@ def test_w147_a_run_with_a_skipped_test_fails(tmp_path: Path) -> None:
         "expected": "import pytest\n@pytest.mark.xfail\ndef test_x():\n    assert False\n",
         "none": "def test_x():\n    assert True\n",
     }
-    codes = {}
+    codes, alone = {}, {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     for name, text in skips.items():
         path = tmp_path / f"test_{name}.py"
         path.write_text(text + ("\ndef test_y():\n    assert True\n" if name != "with_its_module" else ""))
         command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "-p", "no:cacheprovider", str(path)]
-        codes[name] = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode
+        ran = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, check=False)
+        codes[name] = ran.returncode
     assert codes == {"by_itself": 1, "with_its_module": 1, "expected": 1, "none": 0}

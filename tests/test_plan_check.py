@@ -9,7 +9,7 @@ from steward.action import ActionDefinition, Effect, ParameterRole, RetryMode
 from steward.actions import ActionCatalogue, Amount, Content, Destination, Object, Secret, Time, action
 from steward.actions.base import BuiltinAction
 from steward.actions.compute import Compute
-from steward.errors import Invalid, UnknownAction, UntrustedDestination
+from steward.errors import Invalid, UnknownAction
 from steward.identity import Principal, Role, Scope
 from steward.plan import PlannedAction, PlanResult
 from steward.plan_check import CheckedPlan, PlanCheck, schema_problems, with_defaults
@@ -143,25 +143,17 @@ def test_problems_do_not_repeat_what_was_given() -> None:
     assert "hunter2" not in str([problem.as_dict() for problem in caught.value.errors]) + caught.value.detail
 
 
-@pytest.mark.parametrize("parameter", ["to", "amount", "when", "pin", "unmarked"])
-def test_a_result_may_not_decide_where_how_much_when_or_a_secret(parameter: str) -> None:
-    """Until provenance is judged: a reference feeds content and object parameters only; undeclared is a destination."""
+@pytest.mark.parametrize("parameter", ["to", "amount", "when", "pin", "unmarked", "note"])
+def test_where_each_value_comes_from_is_told(parameter: str) -> None:
+    """Whatever it decides; what becomes of it is a matter of policy."""
     params = {**PAY["params"], parameter: {"$ref": "steps.s1.result.text"}}
-    with pytest.raises(UntrustedDestination) as caught:
-        checked(READ, {"action_id": "pay.send", "params": params})
-    assert caught.value.stable_code == "untrusted_destination"
-    assert caught.value.errors[0].pointer == f"/steps/1/params/{parameter}"
-
-
-def test_a_reference_deep_inside_counts_for_its_parameter() -> None:
-    """Hiding it in a list or an object does not change what it decides."""
-    with pytest.raises(UntrustedDestination):
-        checked(READ, {"action_id": "pay.send", "params": {**PAY["params"], "to": [{"$ref": "steps.s1.result.text"}]}})
+    plan = checked(READ, {"action_id": "pay.send", "params": params})
+    assert plan.steps[1].inputs == {parameter: {"from": "s1 (mail.read)", "label": Label.UNTRUSTED}}
 
 
 def test_a_field_that_a_result_does_not_have_is_refused() -> None:
     """Said before anything runs, with what there is."""
-    with pytest.raises(Invalid, match="it returns a") as caught:
+    with pytest.raises(Invalid, match="there are a") as caught:
         checked(put(), put(params={"text": {"$ref": "steps.s1.result.b"}}))
     assert caught.value.stable_code == "invalid_reference"
 
@@ -259,7 +251,7 @@ BASE = checked(put(id="s1"), put(id="s2", params={"key": "k"})).digest
         [put(id="s1"), put(id="s2", params={"key": "k", "more": "1"})],
         [put(id="s1"), put(id="s2", params={"key": "k", "more": None})],
         [put(id="s1"), put(id="s2", params={"key": "k"}, depends_on=["s1"])],
-        [put(id="s1"), put(id="s2", params={"key": "k", "text": {"$ref": "steps.s1.result"}})],
+        [put(id="s1"), put(id="s2", params={"key": "k", "text": {"$ref": "steps.s1.result.a"}})],
         [put(id="s1"), {"action_id": "mail.read", "id": "s2"}],
     ],
 )

@@ -72,7 +72,10 @@ class ActionDefinition:
     roles: Mapping[str, ParameterRole] = field(default_factory=dict)
     """Role of each top-level parameter; undeclared: ``destination``."""
     output_labels: Mapping[str, Label] = field(default_factory=dict)
-    """Label of each top-level field of the result; undeclared: untrusted."""
+    """Labels of the result by path, such as ``emails[].id``: each holds for what is below it too, until a longer path says
+    otherwise; undeclared: untrusted. An array's own label is about which elements are in it."""
+    passes: Mapping[str, str] = field(default_factory=dict)
+    """Fields of the result that merely pass a parameter on, and which: such a field has the labels of that parameter."""
     primary_output: str | None = None
     """The field of the result that "it" means in a sentence; None: the whole result."""
     reversibility: str = "irreversible"
@@ -104,7 +107,7 @@ class ActionDefinition:
 
     def label_of(self, output_field: str) -> Label:
         """Return the declared label of a top-level result field, untrusted when undeclared."""
-        return self.output_labels.get(output_field, Label.UNTRUSTED)
+        return self.output_labels.get(output_field, self.output_labels.get("", Label.UNTRUSTED))
 
     @cached_property
     def canonical_input_schema(self) -> bytes:
@@ -113,7 +116,7 @@ class ActionDefinition:
 
     @cached_property
     def definition_hash(self) -> str:
-        """SHA-256 (hex) over what a plan relies on: schemas, effect, retry mode, parameter roles and account."""
+        """SHA-256 (hex) over what a plan relies on: schemas, effect, retry mode, parameter roles, labels and account."""
         return sha256_of(
             {
                 "id": self.id,
@@ -122,6 +125,8 @@ class ActionDefinition:
                 "effect": self.effect,
                 "retry": self.retry,
                 "roles": dict(self.roles),
+                "labels": dict(self.output_labels),
+                "passes": dict(self.passes),
                 "acting_as": self.acting_as,
             }
         )
@@ -141,6 +146,17 @@ class ActionContext:
     idempotency_key: str
     """The same in every attempt of this job; give it to the far end of a ``keyed`` action."""
     request_id: str
+    labels: Mapping[str, Label] = field(default_factory=dict)
+    """How far each parameter can be trusted; trusted where nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A result that knows better than its declaration where it came from: an action may return it instead of the value."""
+
+    value: Any
+    labels: Mapping[str, Label]
+    """By path, as ``output_labels``; they stand instead of those."""
 
 
 class ActionFailed(Exception):

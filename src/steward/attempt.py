@@ -23,6 +23,7 @@ from steward.action import (
     CannotTell,
     Effect,
     Happened,
+    Labelled,
     OutcomeUnknown,
     ParameterRole,
     RetryMode,
@@ -30,18 +31,20 @@ from steward.action import (
 )
 from steward.approval import Approval
 from steward.errors import FieldProblem, Invalid, StoreUnavailable
-from steward.expression import resolve
+from steward.functions import ExpressionFailed
 from steward.identity import Principal, Scope
 from steward.job import (
     Cancelled,
     Completed,
     Deferred,
+    Expanded,
     Failed,
     HandedBack,
     HeldFor,
     Job,
     JobError,
     Outcome,
+    Skipped,
     Unknown,
     after_failure,
     may_have_happened,
@@ -49,11 +52,14 @@ from steward.job import (
 from steward.plan import MAX_RESULT_BYTES
 from steward.plan_check import destinations, schema_problems, step_digests
 from steward.policy import Ask, Deny
+from steward.provenance import Label
 from steward.recorded import job_decided, record_first
 from steward.redaction import mask, mask_text, redact, redact_text, texts_in
 from steward.rooms import Rooms
 from steward.spending import Spending, spending_of
 from steward.step_approval import Changed, StepNow
+from steward.step_children import children
+from steward.step_values import Each, Gathered, Given, NotNow, Ready
 from steward.submission import sealed_params, sealed_result
 from steward.usage import settings_of
 from steward.vault import SealBroken
@@ -152,11 +158,27 @@ class Attempt:
             inputs = self._inputs()
         except SealBroken as error:
             return Failed(JobError("seal_broken", error.detail))
-        params = {name: resolve(value, inputs) for name, value in written.items()}
-        refused = await self._drifted(action.definition, written) or await self._judge(
-            principal, action.definition, params
-        )
-        return refused or await self._act(action, params)
+        refused = await self._drifted(action.definition, written)
+        return refused or await self._take_turn(principal, action, written, inputs)
+
+    async def _take_turn(
+        self, principal: Principal, action: Action, written: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> Outcome | Held | LeaseLost:
+        """Work out whether, how often and with what it runs, and do so."""
+        try:
+            turn = Given(self.job, written, inputs, self.lease.input_labels).turn()
+        except ExpressionFailed as error:
+            return Failed(JobError("expression_failed", f"An expression of this step has no value: {error.detail}"))
+        match turn:
+            case NotNow():
+                return Skipped("Its condition was false.")
+            case Each():
+                definition, vault, ids = action.definition, self.rooms.vault, self.rooms.ids
+                return Expanded(children(self.job, definition, turn.turns, vault=vault, ids=ids))
+            case Gathered():
+                return self._completed(action.definition, turn.value, turn.labels)
+            case _:
+                return await self._judge(principal, action.definition, turn) or await self._act(action, turn)
 
     # -- before the effect -------------------------------------------------------------------------------------------
 
@@ -199,38 +221,37 @@ class Attempt:
         return None
 
     async def _judge(
-        self, principal: Principal, definition: ActionDefinition, params: Mapping[str, Any]
+        self, principal: Principal, definition: ActionDefinition, turn: Ready
     ) -> Outcome | Held | LeaseLost | None:
         """Return why the step with its real values may not run, or None."""
+        params = turn.params
         if problems := self._misfits(definition, params):
             said = "; ".join(f"{problem.pointer}: {problem.detail}" for problem in problems[:3])
             return Failed(JobError("invalid_params", f"With the values from earlier steps: {said}"))
         policy = await self.rooms.policies.of(self.job.workspace_id)
-        context = {"labels": self.job.labels, "resolved": True}
+        context = {"labels": turn.origins, "resolved": True, "authored_after": bool(self.job.authored_after)}
         decision = policy.decide(principal, definition.id, destinations(definition, params), context)
         self.rooms.recorder.note(*job_decided(principal, self.job, decision, policy.version, self.rooms.clock.now()))
         if isinstance(decision, Deny):
             return Failed(JobError("policy_denied", f"{decision.reason} (rule {decision.rule})"))
-        return await self._ask(definition, params, decision) if isinstance(decision, Ask) else None
+        return await self._ask(definition, turn, decision) if isinstance(decision, Ask) else None
 
     def _misfits(self, definition: ActionDefinition, params: Mapping[str, Any]) -> list[FieldProblem]:
         """Return what does not fit the schema now; what looks like a reference now is a value like any other.
 
-        Where no earlier step feeds this one, its digest says that these are the values and the schema that were checked.
+        Where everything is written out, its digest says that these are the values and the schema that were checked.
         """
-        as_checked = not self.lease.inputs_sealed and not self.job.expanded and self.job.parent_step_id is None
+        as_checked = not self.job.labels and self.job.parent_step_id is None
         return [] if as_checked else schema_problems(definition, params)
 
     async def _ask(
-        self, definition: ActionDefinition, params: Mapping[str, Any], decision: Ask
+        self, definition: ActionDefinition, turn: Ready, decision: Ask
     ) -> Held | LeaseLost | Cancelled | Failed | None:
         """Put the job aside with a question unless a person's yes covers it as it is now; None: it does."""
         rooms, job, store = self.rooms, self.job, self.lease.store
         plan = await store.get_plan(job.plan_id)
         assert plan is not None, "a job lives no longer than its plan"
-        step = StepNow(
-            job=job, plan=plan, definition=definition, params=params, decision=decision, secrets=self.secrets
-        )
+        step = StepNow(job=job, plan=plan, definition=definition, turn=turn, decision=decision, secrets=self.secrets)
         try:
             needed = step.needs(await store.plan_approvals(plan.plan_id), rooms.vault, rooms.ids, rooms.clock.now())
         except Invalid as error:
@@ -249,11 +270,11 @@ class Attempt:
 
     # -- the effect --------------------------------------------------------------------------------------------------
 
-    async def _act(self, action: Action, params: Mapping[str, Any]) -> Outcome | LeaseLost:
+    async def _act(self, action: Action, turn: Ready) -> Outcome | LeaseLost:
         """Have the effect, after a probe and the dispatch record where they are due."""
-        definition, context = action.definition, self._context()
+        definition, params, context = action.definition, turn.params, self._context(turn)
         if definition.retry is RetryMode.PROBE and self.job.first_dispatched_at is not None:
-            known = await self._probe(action, params, context)
+            known = await self._probe(action, turn, context)
             if known is not None:
                 return known
         if unrecorded := await record_first(self.rooms.recorder, self.job, definition, self.rooms.clock.now()):
@@ -264,7 +285,7 @@ class Attempt:
                 return _refused(answer)
             self.job = answer.job
             self.effect_under_way = True
-        return await self._run_action(action, params, context)
+        return await self._run_action(action, turn, context)
 
     async def _spending(self, definition: ActionDefinition, params: Mapping[str, Any]) -> Spending | None:
         """Return what the effect takes from the workspace's budgets; recipients only as keyed hashes."""
@@ -287,10 +308,10 @@ class Attempt:
             _log.warning("A synchronous action is over its time.", action="action_overdue", **self._names())
             return await asyncio.shield(thread.ended)
 
-    async def _run_action(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Outcome:
+    async def _run_action(self, action: Action, turn: Ready, context: ActionContext) -> Outcome:
         definition = action.definition
         try:
-            result = await self._in_time(action, params, context)
+            result = await self._in_time(action, turn.params, context)
         except ActionFailed as failure:
             error = self._error(failure.code, failure.detail, retryable=failure.retryable)
             return self._after(error, provably_not_done=True, retry_after_s=failure.retry_after_s)
@@ -303,19 +324,24 @@ class Attempt:
             _log.warning("The action raised.", action="attempt_raised", kind=type(error).__name__, **self._names())
             detail = f"The action ended with {type(error).__name__}."
             return self._after(JobError("action_error", detail), provably_not_done=False)
-        return self._completed(definition, result)
+        return self._returned(definition, turn, result)
 
-    async def _probe(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Outcome | None:
+    def _returned(self, definition: ActionDefinition, turn: Ready, result: Any) -> Outcome:
+        own = result.labels if isinstance(result, Labelled) else None
+        value = result.value if isinstance(result, Labelled) else result
+        return self._completed(definition, value, turn.result_labels(definition, own))
+
+    async def _probe(self, action: Action, turn: Ready, context: ActionContext) -> Outcome | None:
         """Return the outcome if the far end knows that an earlier attempt succeeded, or cannot tell; None: go ahead."""
         try:
             async with asyncio.timeout(action.definition.timeout_s):
-                answer = await action.probe(params, context)
+                answer = await action.probe(turn.params, context)
         except Exception as error:  # noqa: BLE001 - asking has no effect; the doubt simply remains
             failure = JobError("probe_failed", f"Asking whether it happened ended with {type(error).__name__}.", True)
             return after_failure(self.job, failure, self.rooms.clock.now(), provably_not_done=True)
         match answer:
             case Happened():
-                return self._completed(action.definition, answer.result)
+                return self._returned(action.definition, turn, answer.result)
             case CannotTell():
                 return Unknown(self._error("cannot_tell", answer.reason))
             case _:
@@ -330,7 +356,7 @@ class Attempt:
             retry_after_s=retry_after_s,
         )
 
-    def _completed(self, definition: ActionDefinition, result: Any) -> Outcome:
+    def _completed(self, definition: ActionDefinition, result: Any, labels: Mapping[str, Label]) -> Outcome:
         try:
             result = _as_json(result)
         except ValueError:
@@ -340,7 +366,6 @@ class Attempt:
                 )
             result = {"note": f"Done; its result was not JSON of at most {MAX_RESULT_BYTES} bytes and was not kept."}
         shown = mask(redact(result), self.secrets)
-        fields = shown if isinstance(shown, dict) else {}
         return Completed(
             result=shown,
             result_sealed=self.rooms.vault.seal(
@@ -348,12 +373,12 @@ class Attempt:
                 workspace_id=self.job.workspace_id,
                 purpose=sealed_result(self.job.plan_id, self.job.step_id),
             ),
-            result_labels={name: definition.label_of(name) for name in fields},
+            result_labels=labels,
         )
 
     # -- words -------------------------------------------------------------------------------------------------------
 
-    def _context(self) -> ActionContext:
+    def _context(self, turn: Ready) -> ActionContext:
         return ActionContext(
             workspace_id=self.job.workspace_id,
             actor_id=self.job.actor_id,
@@ -363,6 +388,7 @@ class Attempt:
             attempt=self.job.attempts,
             idempotency_key=self.job.effect_key,
             request_id=self.job.request_id,
+            labels=turn.labels,
         )
 
     def _error(self, code: str, detail: str, *, retryable: bool = False) -> JobError:

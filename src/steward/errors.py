@@ -8,7 +8,7 @@
     ├── Conflict 409             ── IllegalTransition, ApprovalMismatch, IdempotencyMixed, PlanExpired,
     │                            PolicyNotGenuine, QuotaReached
     ├── BodyTooLarge 413
-    ├── Invalid 422              ── UnknownAction, IdempotencyKeyReused, UntrustedDestination
+    ├── Invalid 422              ── UnknownAction, IdempotencyKeyReused
     ├── RateLimited 429
     ├── FarEndFailed 502
     ├── StoreUnavailable 503     ── AuditUnavailable
@@ -208,12 +208,6 @@ class IdempotencyKeyReused(Invalid):
     """The idempotency key was used before with another payload."""
 
     code = "idempotency_key_reused"
-
-
-class UntrustedDestination(Invalid):
-    """A result of an earlier step may not decide where something goes, how much it is, or a secret."""
-
-    code = "untrusted_destination"
 
 
 class RateLimited(StewardError):

@@ -11,12 +11,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from steward.action import is_action_id
 from steward.digest import canonical_json
-from steward.errors import Invalid
-from steward.expression import is_reference, references
+from steward.errors import FieldProblem, Invalid
+from steward.expression import VARS, Expression, expressions, is_reference
 from steward.redaction import redact
 
 MAX_STEPS: Final = 50
@@ -27,6 +27,10 @@ MAX_PROMPT_CHARS: Final = 4_000
 MAX_TEXT_CHARS: Final = 2_000
 MAX_RESULT_BYTES: Final = 64 * 1024
 MAX_JOBS_PER_PLAN: Final = 500
+MAX_EACH: Final = 100
+"""Times that one step may run for each of a list."""
+ANSWER: Final = "answer"
+"""The id of the step that makes the final answer."""
 _STEP_ID: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
@@ -46,7 +50,9 @@ class PlanStatus(StrEnum):
 
 def _deeper_than(value: Any, levels: int) -> bool:
     """Say whether ``value`` is nested deeper than ``levels``, looking no deeper than that."""
-    if is_reference(value) or not isinstance(value, (Mapping, list)):
+    if is_reference(value):
+        value = value.get(VARS)
+    if not isinstance(value, (Mapping, list)):
         return False
     items = value.values() if isinstance(value, Mapping) else value
     return levels == 0 or any(_deeper_than(item, levels - 1) for item in items)
@@ -64,6 +70,21 @@ class PlannedAction(BaseModel):
     params: dict[str, Any] = Field(default_factory=dict)
     depends_on: list[str | int] = Field(default_factory=list, max_length=MAX_STEPS)
     """Ids or positions (from 0) of earlier steps; those that references imply are added."""
+    when: dict[str, Any] | None = None
+    """An expression; where it is false when the step's turn comes, the step is skipped."""
+    for_each: dict[str, Any] | list[Any] | None = None
+    """A list, mostly an expression: the step runs once for each element, which its parameters call ``item``."""
+
+    @field_validator("when", "for_each")
+    @classmethod
+    def _expression(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, dict) and not is_reference(value):
+            raise ValueError(f'\'{info.field_name}\' is an expression: {{"$ref": "…"}}')
+        if isinstance(value, list) and (len(value) > MAX_EACH or any(map(is_reference, value))):
+            raise ValueError(
+                f"a list to run for each of is at most {MAX_EACH} values that are written out, or an expression"
+            )
+        return value
 
     @field_validator("id")
     @classmethod
@@ -94,6 +115,20 @@ class PlannedAction(BaseModel):
             raise ValueError(f"parameters are at most {MAX_PARAMS_CHARS} characters as JSON")
         return value
 
+    def expressions(self) -> list[Expression]:
+        """Return every expression of the step; raise ``Invalid`` for one that is malformed or looks at what it cannot see."""
+        inside = list(expressions(self.params))
+        around = list(
+            expressions({name: value for name, value in (("when", self.when), ("for_each", self.for_each)) if value})
+        )
+        for found in [*around, *([] if self.for_each is not None else inside)]:
+            if "item" in found.roots:
+                problem = (
+                    "'item' is one of the list that a step runs for each of, and can be used in its parameters only."
+                )
+                raise Invalid(problem, errors=[FieldProblem(found.pointer, problem)], code="invalid_reference")
+        return [*around, *inside]
+
     def safe_dict(self) -> dict[str, Any]:
         """Return the step as a dict with whatever looks secret redacted, at any depth."""
         return redact(self.model_dump())
@@ -109,10 +144,18 @@ class PlanResult(BaseModel):
     steps: list[PlannedAction] = Field(default_factory=list, max_length=MAX_STEPS)
     confidence: Annotated[float, Field(ge=0, le=1)] = 1.0
     explanation: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS)]
+    answer: Any = None
+    """The final answer to the person, mostly an expression; it becomes a last step that only works it out."""
 
     @model_validator(mode="after")
     def _wire(self) -> "PlanResult":
         """Number the steps, turn positions into ids, add the dependencies that references imply, refuse the rest."""
+        if self.answer is not None:
+            last = PlannedAction(
+                id=ANSWER, action_id="compute", description="The answer.", params={"value": self.answer}
+            )
+            object.__setattr__(self, "steps", [*self.steps, last])
+            object.__setattr__(self, "answer", None)
         ids = [step.id or f"s{index + 1}" for index, step in enumerate(self.steps)]
         if len(set(ids)) != len(ids):
             raise ValueError("step ids must differ")
@@ -128,7 +171,7 @@ class PlanResult(BaseModel):
                 else:
                     named.append(dependency)
             try:
-                named += [reference.step_id for reference in references(step.params)]
+                named += [step_id for expression in step.expressions() for step_id in expression.steps]
             except Invalid as error:
                 problem = error.errors[0]
                 raise ValueError(f"step {ids[index]}, {problem.pointer}: {problem.detail}") from error

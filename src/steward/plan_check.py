@@ -5,7 +5,7 @@ here.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -13,17 +13,18 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from steward.action import ActionDefinition, Catalogue, ParameterRole
+from steward.dataflow import FOR_EACH, WHEN, Inputs, Source, gathered, require_types, result_shape
 from steward.digest import sha256_of
-from steward.errors import FieldProblem, Invalid, StewardError, UnknownAction, UntrustedDestination
-from steward.expression import Reference, is_reference, references
+from steward.errors import FieldProblem, Invalid, StewardError, UnknownAction
+from steward.expression import is_reference
 from steward.identity import Principal
 from steward.plan import PlannedAction
 from steward.policy import Decision, Policy
 from steward.provenance import Label
 from steward.redaction import REDACTED, mask_text, redact, texts_in
+from steward.shape import Shape
 from steward.vault import Vault
 
-_MAY_TAKE_RESULTS: Final = frozenset({ParameterRole.CONTENT, ParameterRole.OBJECT})
 _MAX_PROBLEMS: Final = 20
 
 
@@ -42,6 +43,30 @@ class CheckedStep:
     decision: Decision
     digests: tuple[str, ...]
     """One per secret key, the primary's first."""
+    result: Shape
+    """What it will return, as far as that is known."""
+    when: Mapping[str, Any] | None = None
+    for_each: Any = None
+    control: Mapping[str, Any] = field(default_factory=dict)
+    """``when`` and ``for_each`` to ``{from, label}``: what decides whether and how often it runs."""
+    authored_after: tuple[str, ...] = ()
+    """Steps whose untrusted output had been read when this one was written."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What a worker needs to know: the parameters, and under reserved names the condition and the list."""
+        around = {WHEN: self.when, FOR_EACH: self.for_each}
+        return {**self.params, **{name: value for name, value in around.items() if value is not None}}
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Where everything comes from that the step looks at: its inputs, and what decides whether and how often it runs."""
+        return {**self.inputs, **{f"${name}": origin for name, origin in self.control.items()}}
+
+    @property
+    def source(self) -> Source:
+        """The step as later ones see it."""
+        return Source(f"{self.id} ({self.definition.id})", self.result)
 
     def secrets(self) -> dict[str, Any]:
         """Return the parameters whose role is secret, in clear."""
@@ -142,28 +167,6 @@ def schema_problems(
     return problems
 
 
-def _check_reference(
-    reference: Reference, definition: ActionDefinition, earlier: Mapping[str, CheckedStep]
-) -> dict[str, str]:
-    role = definition.role_of(reference.parameter)
-    if role not in _MAY_TAKE_RESULTS:
-        raise UntrustedDestination(
-            f"'{reference.parameter}' of {definition.id} decides the {role} of the action, so it cannot come from what "
-            "an earlier step returned; write it out.",
-            errors=[FieldProblem(reference.pointer, f"a {role} parameter takes no reference")],
-        )
-    source = earlier[reference.step_id].definition
-    fields = source.output_schema.get("properties")
-    if reference.field is not None and fields is not None and reference.field not in fields:
-        raise Invalid(
-            f"{source.id} returns no field '{reference.field[:40]}'; it returns {', '.join(sorted(fields))}.",
-            errors=[FieldProblem(reference.pointer, "no such field")],
-            code="invalid_reference",
-        )
-    label = Label.UNTRUSTED if reference.field is None else source.label_of(reference.field)
-    return {"from": f"{reference.step_id} ({source.id})", "label": label}
-
-
 def step_digests(
     definition: ActionDefinition,
     *,
@@ -213,20 +216,30 @@ class PlanCheck:
         steps: Sequence[PlannedAction],
         *,
         at: Callable[[int], str] = "/steps/{}".format,
+        earlier: Mapping[str, Source] | None = None,
+        authored_after: tuple[str, ...] = (),
     ) -> CheckedPlan:
-        """Return the plan as checked and decided by ``policy``; raise ``Invalid`` (or a narrower error) with pointers below ``at(index)``."""
-        checked: dict[str, CheckedStep] = {}
+        """Return the plan as checked and decided by ``policy``; raise ``Invalid`` (or a narrower error) with pointers below ``at(index)``.
+
+        ``earlier`` are steps of the same plan that were checked before. ``authored_after`` names steps whose output whoever
+        wrote these steps had read: then nothing that is written out in them is trusted.
+        """
+        sources = dict(earlier or {})
+        constants = Label.UNTRUSTED if authored_after else Label.TRUSTED
+        checked: list[CheckedStep] = []
         for index, step in enumerate(steps):
+            inputs = Inputs(sources, constants=constants, author_read=", ".join(authored_after))
             try:
-                checked[step.id] = self._step(policy, principal, step, checked, at(index))
+                one = self._step(policy, principal, step, inputs, at(index))
             except StewardError as error:
                 error.facts.setdefault("step", step.id)
                 raise
-        return CheckedPlan(tuple(checked.values()), policy.version)
+            one = replace(one, authored_after=authored_after)
+            checked.append(one)
+            sources[step.id] = one.source
+        return CheckedPlan(tuple(checked), policy.version)
 
-    def _step(
-        self, policy: Policy, principal: Principal, step: PlannedAction, earlier: Mapping[str, CheckedStep], at: str
-    ) -> CheckedStep:
+    def _step(self, policy: Policy, principal: Principal, step: PlannedAction, inputs: Inputs, at: str) -> CheckedStep:
         action = self._catalogue.get(step.action_id)
         if action is None:
             raise UnknownAction(
@@ -234,31 +247,68 @@ class PlanCheck:
             )
         definition = action.definition
         params = with_defaults(definition, step.params)
+        listed = None if step.for_each is None else _listed(inputs, step.for_each, f"{at}/for_each")
+        control = inputs.origins({name: value for name, value in _around(step).items() if is_reference(value)}, at)
+        if listed is not None:
+            words = control.get("for_each", {"from": "the plan"})["from"]
+            inputs = replace(
+                inputs, item=Source(f"each of {words}", listed.element.tainted(listed.label, listed.chosen))
+            )
         place = f"{at}/params"
-        found = {reference.pointer: reference for reference in references(params, place)}
-        inputs = {
-            pointer.removeprefix(place + "/"): _check_reference(reference, definition, earlier)
-            for pointer, reference in found.items()
-        }
+        origins = inputs.origins(params, place)
+        shapes = _shapes(definition, params, inputs, place)
+        found = [f"{place}/{path}" for path in origins]
         problems = schema_problems(definition, params, place, open_places=found)
         if problems:
             raise Invalid(f"The parameters of {definition.id} do not fit its schema.", errors=problems)
+        returns = result_shape(definition, shapes)
+        body = {**params, **{f"${name}": value for name, value in _around(step).items()}}
+        depends_on = tuple(str(dependency) for dependency in step.depends_on)
         return CheckedStep(
             id=step.id,
             definition=definition,
             description=step.description or definition.title,
             params=params,
-            depends_on=tuple(str(dependency) for dependency in step.depends_on),
-            inputs=inputs,
+            depends_on=depends_on,
+            inputs=origins,
             decision=policy.decide(
-                principal, definition.id, destinations(definition, params), {"labels": inputs, "step": step.id}
+                principal,
+                definition.id,
+                destinations(definition, params),
+                {"labels": origins, "step": step.id, "authored_after": inputs.constants is Label.UNTRUSTED},
             ),
             digests=step_digests(
                 definition,
                 step_id=step.id,
-                params=params,
-                depends_on=[str(dependency) for dependency in step.depends_on],
+                params=body,
+                depends_on=depends_on,
                 vault=self._vault,
                 workspace_id=principal.workspace_id,
             ),
+            result=returns if listed is None else gathered(listed, [returns]),
+            when=step.when,
+            for_each=step.for_each,
+            control=control,
         )
+
+
+def _around(step: PlannedAction) -> dict[str, Any]:
+    """Return what decides whether and how often a step runs."""
+    return {name: value for name, value in (("when", step.when), ("for_each", step.for_each)) if value is not None}
+
+
+def _listed(inputs: Inputs, value: Any, pointer: str) -> Shape:
+    listed = inputs.shape(value, pointer)
+    if "array" not in listed.types:
+        sentence = "A step can run for each of a list only."
+        raise Invalid(sentence, errors=[FieldProblem(pointer, sentence)], code="invalid_reference")
+    return listed
+
+
+def _shapes(definition: ActionDefinition, params: Mapping[str, Any], inputs: Inputs, place: str) -> dict[str, Shape]:
+    """Return what each parameter is like; raise ``Invalid`` for one that can never fit the action's schema."""
+    shapes = {name: inputs.shape(value, f"{place}/{name}") for name, value in params.items()}
+    for name, value in params.items():
+        if is_reference(value):
+            require_types(definition.input_schema, name, shapes[name], f"{place}/{name}")
+    return shapes

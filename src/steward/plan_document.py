@@ -7,6 +7,7 @@ from steward.clock import rfc3339
 from steward.plan import PlanRecord
 from steward.plan_check import CheckedStep
 from steward.policy import decision_document
+from steward.provenance import Label
 from steward.redaction import redact, redact_text
 from steward.views import time_view
 
@@ -27,10 +28,21 @@ def step_document(step: CheckedStep) -> dict[str, Any]:
         "depends_on": list(step.depends_on),
         "decision": decision_document(step.decision),
         "inputs": redact(dict(step.inputs)),
+        **_control(step),
         "effect": definition.effect,
         "retry": definition.retry,
         "reversibility": definition.reversibility,
         "acting_as": definition.acting_as,
+    }
+
+
+def _control(step: CheckedStep) -> dict[str, Any]:
+    """Return what decides whether and how often a step runs, where something does."""
+    written = {"when": step.when, "for_each": step.for_each}
+    return {
+        name: {"value": redact(value), **step.control.get(name, {"from": "the plan", "label": Label.TRUSTED})}
+        for name, value in written.items()
+        if value is not None
     }
 
 

@@ -1,8 +1,7 @@
 """Where a value came from, as one of four labels, and how labels join.
 
-Actions already declare the labels of their outputs and jobs already store them; the rules that use them (policy on data
-flow) are not built yet. Until then the plan check keeps a simpler, stricter rule: a reference may feed only content and
-object parameters.
+Actions declare the labels of what they return, field by field; ``steward.shape`` carries them along, ``steward.flow`` through
+expressions. They are stored with every result, so they survive a restart. What a label may decide is a matter of policy.
 """
 
 from collections.abc import Iterable
@@ -28,3 +27,8 @@ _ORDER = {label: rank for rank, label in enumerate(Label)}
 def join(labels: Iterable[Label]) -> Label:
     """Return the least trusted of ``labels``; of none at all, ``TRUSTED`` (a constant has no source to distrust)."""
     return max(labels, key=_ORDER.__getitem__, default=Label.TRUSTED)
+
+
+def at_least(label: Label, wanted: Label) -> bool:
+    """Say whether ``label`` is trusted as much as ``wanted``, or more."""
+    return _ORDER[label] <= _ORDER[wanted]

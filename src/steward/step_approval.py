@@ -17,6 +17,7 @@ from steward.job import Job
 from steward.plan import PlanRecord
 from steward.policy import Ask, decision_document
 from steward.redaction import REDACTED, mask, mask_text, redact, redact_text
+from steward.step_values import Ready
 from steward.vault import Vault
 from steward.work_store import APPROVAL_S
 
@@ -33,8 +34,8 @@ class StepNow:
     job: Job
     plan: PlanRecord
     definition: ActionDefinition
-    params: Mapping[str, Any]
-    """Resolved; secrets in clear."""
+    turn: Ready
+    """Its values, secrets in clear, and where they come from."""
     decision: Ask
     secrets: frozenset[str]
     """Texts to be masked wherever they are repeated."""
@@ -42,9 +43,9 @@ class StepNow:
     def digests(self, vault: Vault) -> tuple[str, ...]:
         """Return the SHA-256 (hex) of plan, step and values under each secret key; ``Invalid`` for what JSON cannot hold."""
         role_of, workspace_id = self.definition.role_of, self.job.workspace_id
-        secret = {name for name in self.params if role_of(name) is ParameterRole.SECRET}
-        macs = {name: vault.macs(self.params[name], workspace_id=workspace_id) for name in secret}
-        plain = {name: value for name, value in self.params.items() if name not in secret}
+        secret = {name for name in self.turn.params if role_of(name) is ParameterRole.SECRET}
+        macs = {name: vault.macs(self.turn.params[name], workspace_id=workspace_id) for name in secret}
+        plain = {name: value for name, value in self.turn.params.items() if name not in secret}
         return tuple(
             sha256_of(
                 {
@@ -103,7 +104,7 @@ class StepNow:
             **self._planned(),
             "id": self.job.step_id,
             "params": self._preview(),
-            "inputs": redact(dict(self.job.labels)),
+            "inputs": redact(dict(self.turn.origins)),
             "decision": {**decision_document(self.decision), "reason": self.reason},
         }
         return Approval(
@@ -139,5 +140,5 @@ class StepNow:
             name: REDACTED
             if self.definition.role_of(name) is secret
             else mask(redact({name: value})[name], self.secrets)
-            for name, value in self.params.items()
+            for name, value in self.turn.params.items()
         }

@@ -122,7 +122,7 @@ def _job(record: PlanRecord, step: CheckedStep, run_at: datetime | None, vault: 
         definition_hash=step.definition.definition_hash,
         digest=step.digests[0],
         params_sealed=vault.seal(
-            step.params, workspace_id=record.workspace_id, purpose=sealed_params(record.plan_id, step.id)
+            step.body, workspace_id=record.workspace_id, purpose=sealed_params(record.plan_id, step.id)
         ),
         depends_on=step.depends_on,
         effect=step.definition.effect,
@@ -130,7 +130,8 @@ def _job(record: PlanRecord, step: CheckedStep, run_at: datetime | None, vault: 
         max_attempts=step.definition.max_attempts,
         key_valid_s=step.definition.key_valid_s,
         not_before=None if step.depends_on else run_at,
-        labels=step.inputs,
+        labels=step.labels,
+        authored_after=step.authored_after,
     )
 
 

@@ -1,6 +1,7 @@
 """Whatever a planner or a caller proposes: a valid plan or a plain refusal. The same for expressions, cursors and ids."""
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from steward.clock import SystemClock
 from steward.digest import canonical_json
 from steward.errors import Invalid, InvalidCursor
 from steward.event import event_id, event_sequence
-from steward.expression import references, resolve
+from steward.expression import expressions, resolve
+from steward.functions import ExpressionFailed
 from steward.ids import IdFactory, is_id
 from steward.plan import MAX_DEPTH, MAX_PARAMS, MAX_PARAMS_CHARS, MAX_STEPS, PlannedAction, PlanResult
 from steward.vault import Vault
@@ -65,7 +67,9 @@ VAULT = Vault(["a secret key for tests that is long enough", "an older one that 
 
 def deepest(value: Any) -> int:
     """Return how many containers are inside each other, a reference counting as a value."""
-    if not isinstance(value, dict | list) or (isinstance(value, dict) and any(key.startswith("$") for key in value)):
+    if isinstance(value, dict) and any(key.startswith("$") for key in value):
+        value = value.get("vars")
+    if not isinstance(value, dict | list):
         return 0
     return 1 + max((deepest(item) for item in (value.values() if isinstance(value, dict) else value)), default=0)
 
@@ -77,7 +81,7 @@ def assert_well_formed(plan: PlanResult) -> None:
     assert 0 <= plan.confidence <= 1
     for position, step in enumerate(plan.steps):
         assert set(step.depends_on) <= set(ids[:position])
-        assert {found.step_id for found in references(step.params)} <= set(step.depends_on)
+        assert {read for found in step.expressions() for read in found.steps} <= set(step.depends_on)
         assert len(step.params) <= MAX_PARAMS
         assert deepest(step.params) <= MAX_DEPTH + 1
         assert len(canonical_json(step.params).decode()) <= MAX_PARAMS_CHARS
@@ -135,29 +139,27 @@ def test_however_deep_it_is_refused_without_harm(levels: int, kind: type) -> Non
 
 @examples(300)
 @given(REFERENCES, st.dictionaries(st.sampled_from(["s1", "s2"]), ANY_JSON, max_size=2))
-def test_any_text_is_a_reference_or_is_refused(path: str, results: dict[str, Any]) -> None:
-    """``Invalid``, or a reference that resolves against any results without an exception."""
+def test_any_text_is_an_expression_or_is_refused(path: str, results: dict[str, Any]) -> None:
+    """``Invalid``, or an expression that has a value or plainly none, whatever the results."""
     params = {"to": {"$ref": path}}
     try:
-        (found,) = references(params)
+        (found,) = expressions(params)
     except Invalid:
         return
-    assert found.expression == path
-    if found.step_id not in results:
-        assert resolve(params, results) == {"to": None}
-    else:
-        resolve(params, results)
+    assert found.value == params["to"]
+    with suppress(ExpressionFailed):
+        resolve(params, {"steps": {step_id: {"result": result} for step_id, result in results.items()}})
 
 
 @examples(150)
 @given(st.dictionaries(ANY_TEXT, ANY_JSON, max_size=4), st.dictionaries(st.sampled_from(["s1"]), ANY_JSON))
-def test_what_references_accepts_resolve_resolves(params: dict[str, Any], results: dict[str, Any]) -> None:
+def test_what_is_read_as_expressions_resolves(params: dict[str, Any], results: dict[str, Any]) -> None:
     """Anything at all is refused as a whole, or resolved with every literal left as it is."""
     try:
-        found = list(references(params))
-    except Invalid:
+        found = list(expressions(params))
+        resolved = resolve(params, {"steps": {step_id: {"result": result} for step_id, result in results.items()}})
+    except (Invalid, ExpressionFailed):
         return
-    resolved = resolve(params, results)
     assert resolved.keys() == params.keys()
     if not found:
         assert repr(resolved) == repr(params)

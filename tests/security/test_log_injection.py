@@ -3,7 +3,6 @@
 import json
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import httpx2
@@ -52,20 +51,27 @@ class Serving:
         return [json.loads(line) for line in lines]
 
 
-@pytest.fixture
-def serving(tmp_path: Path) -> Iterator[Serving]:
-    """Start a server of its own, whose log goes to a pipe."""
+@pytest.fixture(scope="module")
+def admin(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], str]:
+    """Return the environment of a home with a workspace, and an administrator's key."""
     env = environment(
-        tmp_path,
+        tmp_path_factory.mktemp("home"),
         STEWARD_SECRET_KEY=SECRET,
         STEWARD_ACTIONS="tests.web.sample_actions",
         STEWARD_RATE_LIMITS=",".join(f"{rule}=99999999/minute" for rule in RateRule),
     )
     assert steward(env, "workspaces", "create", "acme").returncode == 0
     made = steward(env, "keys", "create", "-w", "acme", "-r", "admin", "--json")
+    return env, json.loads(made.stdout)["key"]
+
+
+@pytest.fixture
+def serving(admin: tuple[dict[str, str], str]) -> Iterator[Serving]:
+    """Start a server of its own, whose log goes to a pipe."""
+    env, token = admin
     process = Process.start(env, "serve", "--port", "0")
     try:
-        yield Serving(process, json.loads(made.stdout)["key"])
+        yield Serving(process, token)
     finally:
         process.close()
 

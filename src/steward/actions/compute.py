@@ -19,6 +19,7 @@ class Compute(BuiltinAction):
         effect=Effect.READ,
         retry=RetryMode.NONE,
         roles={"value": ParameterRole.CONTENT},
+        passes={"value": "value"},
         primary_output="value",
         reversibility="no effect",
         timeout_s=5.0,

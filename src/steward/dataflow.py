@@ -1,0 +1,154 @@
+"""Where each value of a step comes from: worked out on schemas before the run, and on what is there during it.
+
+What is found before the run is never more trusted than what is found during it, since both follow the same rules
+(``steward.flow``) and a result carries the labels that its action declared, or better ones.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from steward.action import ActionDefinition, ParameterRole
+from steward.errors import FieldProblem, Invalid
+from steward.expression import Expression, expressions, shape_in
+from steward.provenance import Label, at_least, join
+from steward.shape import ANY_TYPE, Shape, labels_in, merged, shape_of
+
+WHEN: Final = "$when"
+FOR_EACH: Final = "$for_each"
+_OBJECT: Final = frozenset({"object"})
+_TEXT: Final = frozenset({"string"})
+CONTEXT: Final = ("actor_id", "now", "today", "workspace_id")
+"""What ``ctx`` holds: who runs the plan, where, and when it was executed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An earlier step, as far as a later one may know it."""
+
+    words: str
+    """How it is named to people: ``s1 (http.get)``."""
+    result: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What one step may look at."""
+
+    sources: Mapping[str, Source]
+    item: Source | None = None
+    """Inside a step that runs for each of a list: one of them."""
+    constants: Label = Label.TRUSTED
+    """How far what is written out in the step can be trusted: less, if its author had read what others wrote."""
+    author_read: str = ""
+    """What the author had read, in words, where constants are not trusted."""
+    strict: bool = True
+    """Whether a path that cannot lead anywhere is a mistake (before the run) or null (during it)."""
+    scope: Shape = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out what an expression looks at."""
+        steps = {step_id: _closed({"result": source.result}) for step_id, source in self.sources.items()}
+        roots = {
+            "steps": _closed(steps),
+            "ctx": _closed({name: Shape(label=Label.TRUSTED, types=_TEXT) for name in CONTEXT}),
+        }
+        if self.item is not None:
+            roots["item"] = self.item.result
+        object.__setattr__(self, "scope", _closed(roots))
+
+    def shape(self, value: Any, pointer: str) -> Shape:
+        """Return what a value of the step is like; raise ``Invalid`` if an expression in it cannot work."""
+        return shape_in(value, self.scope, pointer, constants=self.constants, strict=self.strict)
+
+    def words(self, expression: Expression) -> str:
+        """Return where an expression's value comes from, in words."""
+        found = [self.sources[step_id].words for step_id in expression.steps if step_id in self.sources]
+        if "item" in expression.roots and self.item is not None:
+            found.append(self.item.words)
+        if "ctx" in expression.roots:
+            found.append("the run itself")
+        return ", ".join(dict.fromkeys(found)) or "the plan"
+
+    def origins(self, params: Mapping[str, Any], at: str) -> dict[str, dict[str, str]]:
+        """Return for each place in the parameters that is not simply written out where it comes from, and its label.
+
+        ``at`` is the pointer of the parameters; the places returned are below it. Raises ``Invalid`` as ``shape`` does.
+        """
+        found = {} if self.constants is Label.TRUSTED else self._written(params)
+        for expression in expressions(params, at):
+            label = self.shape(expression.value, expression.pointer).whole
+            place = expression.pointer.removeprefix(at + "/")
+            found[place] = {"from": self.words(expression), "label": label}
+        return found
+
+    def _written(self, params: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+        said = (
+            f"written after reading {self.author_read}"
+            if self.author_read
+            else "written by an author who had read other things"
+        )
+        return {name.replace("~", "~0").replace("/", "~1"): {"from": said, "label": self.constants} for name in params}
+
+
+def _closed(fields: Mapping[str, Shape]) -> Shape:
+    return Shape(label=Label.TRUSTED, types=_OBJECT, fields=fields, open=False)
+
+
+def result_shape(definition: ActionDefinition, params: Mapping[str, Shape]) -> Shape:
+    """Return what a step will return: what its schema says, with the labels that its action declares.
+
+    What its provider mints of an object that the user named is entailed. A field that merely passes a parameter on is like
+    that parameter.
+    """
+    made = shape_of(definition.output_schema, definition.output_labels)
+    if _is_about_what_was_named(definition, {name: shape.whole for name, shape in params.items()}):
+        made = made.entailed()
+    passed = {out: params[name] for out, name in definition.passes.items() if name in params}
+    return made if not passed else _with_fields(made, passed)
+
+
+def result_labels(
+    definition: ActionDefinition, params: Mapping[str, Shape], own: Mapping[str, Label] | None
+) -> dict[str, Label]:
+    """Return the labels to be kept with what a step did return; ``own``: those that the action gave it itself.
+
+    The same rule as ``result_shape``, on paths: a result is not looked through, whatever its size.
+    """
+    found = dict(definition.output_labels if own is None else own)
+    if _is_about_what_was_named(definition, {name: shape.whole for name, shape in params.items()}):
+        found = {path: Label.ENTAILED if label is Label.SYSTEM else label for path, label in found.items()}
+    for out, name in definition.passes.items():
+        for path, label in labels_in(params[name]).items() if name in params else ():
+            found[out + (path if not path or path.startswith("[") else f".{path}")] = label
+    return found
+
+
+def _is_about_what_was_named(definition: ActionDefinition, labels: Mapping[str, Label]) -> bool:
+    named = [label for name, label in labels.items() if definition.role_of(name) is ParameterRole.OBJECT]
+    return bool(named) and at_least(join(named), Label.ENTAILED)
+
+
+def _with_fields(shape: Shape, fields: Mapping[str, Shape]) -> Shape:
+    return Shape(
+        label=shape.label, types=shape.types, fields={**shape.fields, **fields}, open=shape.open, chosen=shape.chosen
+    )
+
+
+def gathered(listed: Shape, results: Iterable[Shape]) -> Shape:
+    """Return what a step that ran for each of a list returns: a list of what each returned, in order."""
+    found = list(results)
+    return Shape(
+        label=join((listed.label, listed.chosen)), types=frozenset({"array"}), items=merged(found) if found else None
+    )
+
+
+def require_types(schema: Mapping[str, Any], name: str, shape: Shape, pointer: str) -> None:
+    """Raise ``Invalid`` if a parameter's value can never be of a type that the action's schema takes there."""
+    wanted = shape_of(schema, {}).fields.get(name)
+    if wanted is None or shape.types == ANY_TYPE:
+        return
+    if not (shape.types - {"null"}) & wanted.types and shape.types != {"null"}:
+        found, takes = " or ".join(sorted(shape.types - {"null"})), " or ".join(sorted(wanted.types))
+        sentence = f"This is {found}, and '{name}' takes {takes}."
+        raise Invalid(sentence, errors=[FieldProblem(pointer, sentence)], code="invalid_reference")
