@@ -43,6 +43,15 @@ AUDIT: Final = (
         tests=("tests/policies/test_genuine.py",),
     ),
     Mutation(
+        name="a-list-is-made-again",
+        removes="policies are signed for once, before there ever was a list",
+        file="src/steward/audit_logs/adopting.py",
+        find=" and check.floor == 0 and not check.listed:",
+        put=":",
+        tests=("tests/policies/test_adopting.py",),
+        at_least=2,
+    ),
+    Mutation(
         name="erase-in-any-workspace",
         removes="views are erased in one workspace",
         file="src/steward/audit_logs/sql.py",

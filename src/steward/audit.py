@@ -31,6 +31,8 @@ class AuditKind(StrEnum):
     KEY_REVOKED = "key.revoked"
     POLICY_CHANGED = "policy.changed"
     POLICY_REMOVED = "policy.removed"
+    POLICIES_SIGNED = "policies.signed"
+    """Policies that were put before there were signatures were signed for, because the chain tells of them."""
     SESSION_OPENED = "session.opened"
     AUDIT_EXPORTED = "audit.exported"
     VIEW_ERASED = "view.erased"

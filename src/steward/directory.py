@@ -131,7 +131,10 @@ class Directory(Protocol):
         ...
 
     async def add_key(self, key: ApiKey, *, by: str) -> None:
-        """Keep a new key; ``NotFound`` if its workspace (``unknown_workspace``) or owner (``unknown_member``) does not exist."""
+        """Keep a new key.
+
+        ``NotFound`` (``unknown_workspace``) if its workspace does not exist, ``Invalid`` (``unknown_owner``) if its owner does not.
+        """
         ...
 
     async def get_key(self, key_id: str) -> ApiKey | None:

@@ -165,7 +165,7 @@ async def test_a_key_that_names_nobody_is_not_another_person(
 async def test_a_key_is_made_for_a_member_and_for_nobody_else(house: House) -> None:
     """A name that no member has is refused, and so is one that looks like a key's."""
     admin = await house.client(role=Role.ADMIN, owner="anna")
-    assert_problem(await admin.post("/keys", json={"role": "viewer", "owner": "nobody"}), 404, "unknown_member")
+    assert_problem(await admin.post("/keys", json={"role": "viewer", "owner": "nobody"}), 422, "unknown_owner")
     odd = await admin.post("/keys", json={"role": "viewer", "owner": "key_0000000000000000000000aa"})
     assert_problem(odd, 422, "invalid_actor_id")
     await house.app.directory.set_member("acme", "bert", by="test")

@@ -23,7 +23,9 @@ from steward.database.tables import audit_records, audit_views
 from steward.signing import is_signed
 
 _BATCH: Final = 500
-_COMPARED: Final = frozenset({AuditKind.VIEW_ERASED, AuditKind.POLICY_CHANGED, AuditKind.POLICY_REMOVED})
+_COMPARED: Final = frozenset(
+    {AuditKind.VIEW_ERASED, AuditKind.POLICY_CHANGED, AuditKind.POLICY_REMOVED, AuditKind.POLICIES_SIGNED}
+)
 
 
 class Trouble(Exception):
@@ -77,16 +79,14 @@ class Check:
     """Records whose view is gone, and no record says yet that it was erased."""
     policies: dict[str, tuple[int, str | None]] = field(default_factory=dict)
     """By name: the last record about a policy, and the text that it tells of (None: it was removed)."""
+    listed: bool = False
+    """Whether a record tells that the policies were signed for."""
 
     def run(self) -> AuditVerdict:
         """Return the verdict."""
-        self.head = self._find_the_head()
-        self.count = self._find_the_beginning() - 1
-        self.first = self.count
         found: Trouble | None = None
         try:
-            self._walk()
-            self._compare_ends()
+            self.follow()
             self._look_for_views()
             self._compare_policies()
             self._compare_cursor()
@@ -104,6 +104,14 @@ class Check:
             first_bad=None if found is None else found.first_bad,
             problem="" if found is None else found.problem,
         )
+
+    def follow(self) -> None:
+        """Follow the chain alone from where it begins to its head; raise ``Trouble`` if it is not as it was written."""
+        self.head = self._find_the_head()
+        self.count = self._find_the_beginning() - 1
+        self.first = self.count
+        self._walk()
+        self._compare_ends()
 
     def _find_the_head(self) -> Row[Any] | None:
         """Return what is stated about the end of the chain, if it can be read at all."""
@@ -190,7 +198,9 @@ class Check:
             return
         if row.kind == AuditKind.VIEW_ERASED:
             self.bare -= {sequence for sequence in facts.get("records") or () if isinstance(sequence, int)}
-        else:
+            return
+        self.listed = self.listed or facts.get("signed") is True
+        if row.kind != AuditKind.POLICIES_SIGNED:
             self.policies[str(facts.get("policy"))] = row.sequence, facts.get("text")
 
     def _of_two(self, row: Any) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, delete
 from steward.audit import AuditEntry, AuditKind, AuditVerdict, RecordedDecision
 from steward.audit_log import AuditPage
 from steward.audit_logs import cursor
+from steward.audit_logs.adopting import adopt
 from steward.audit_logs.checking import Check
 from steward.audit_logs.dropping import drop_old, workspaces_with_old
 from steward.audit_logs.exporting import evidence, rows_of_plan
@@ -46,11 +47,12 @@ class SqlAuditLog:
     """``AuditLog`` over SQL; see the contract for what each verb promises."""
 
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
-        """Use an open, migrated database; keep this start's public keys in it."""
+        """Use an open, migrated database; keep this start's public keys in it, and sign for what was there before."""
         self._database = database
         self._vault = vault
         self._clock = clock
         keep_keys(database, vault, self._now_ms)
+        adopt(database, vault, clock.now())
 
     @property
     def _now_ms(self) -> int:

@@ -106,7 +106,10 @@ def _hand_out(key: "ApiKey", token: str, *, as_json: bool) -> None:
     from steward.directory_views import new_key_view
 
     if as_json:
-        print_json(new_key_view(key, token))
+        shown = new_key_view(key, token)
+        if key.owner is None:  # the documented members and no more
+            del shown["owner"]
+        print_json(shown)
         return
     sys.stdout.write(f"{token}\n")
     say("Keep it now; it is not shown again. Use it as STEWARD_API_KEY or 'Authorization: Bearer …'.")

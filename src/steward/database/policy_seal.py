@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json
-from sqlalchemy import Connection, bindparam, exists, select, update
+from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
 from steward.audit import AuditKind
 from steward.database.public_keys import is_vouched, trusted_keys, vouch
@@ -16,6 +16,8 @@ from steward.database.tables import audit_records, policies, workspaces
 from steward.digest import canonical_json, sha256_of
 from steward.vault import Vault
 
+SIGNED: Final = {"signed": True}
+"""What a record of a policy says since there is a list: from then on one that is gone was taken away."""
 _W: Final = bindparam("w")
 _recorded: Final = exists().where(
     audit_records.c.workspace_id == workspaces.c.workspace_id, audit_records.c.kind == AuditKind.POLICY_CHANGED
@@ -32,6 +34,12 @@ _FOUND: Final = (
     .select_from(workspaces.outerjoin(policies, policies.c.workspace_id == workspaces.c.workspace_id))
     .where(workspaces.c.workspace_id == _W)
     .order_by(policies.c.name)
+)
+_WITHOUT_LIST: Final = (
+    select(workspaces.c.workspace_id)
+    .where(workspaces.c.policies_signed.is_(None))
+    .where(or_(_recorded, exists().where(policies.c.workspace_id == workspaces.c.workspace_id)))
+    .order_by(workspaces.c.workspace_id)
 )
 _LIST: Final = select(workspaces.c.policies_signed).where(workspaces.c.workspace_id == _W).with_for_update()
 _KEEP: Final = update(workspaces).where(workspaces.c.workspace_id == _W).values(policies_signed=bindparam("signed"))
@@ -77,9 +85,19 @@ def relist(connection: Connection, vault: Vault, workspace_id: str, name: str, d
     known = listed.pop(name, None) is not None
     if digest is not None:
         listed[name] = digest
-    signed = {"policies": listed, "voucher": vouch(vault, _statement(workspace_id, listed))}
-    connection.execute(_KEEP, {"w": workspace_id, "signed": canonical_json(signed).decode()})
+    relist_all(connection, vault, workspace_id, listed)
     return known
+
+
+def relist_all(connection: Connection, vault: Vault, workspace_id: str, listed: Mapping[str, str]) -> None:
+    """Sign this list: name to digest."""
+    signed = {"policies": dict(listed), "voucher": vouch(vault, _statement(workspace_id, listed))}
+    connection.execute(_KEEP, {"w": workspace_id, "signed": canonical_json(signed).decode()})
+
+
+def without_list(connection: Connection) -> list[str]:
+    """Return the workspaces that have, or had, policies and no list."""
+    return list(connection.execute(_WITHOUT_LIST).scalars())
 
 
 def _statement(workspace_id: str, listed: Mapping[str, str]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ async def list_keys(
     operation_id="keys_create",
     summary="Make a key",
     status_code=HTTPStatus.CREATED,
-    responses=documented(answers.NewKey, 404, status=201, body=True, tenancy="workspace"),
+    responses=documented(answers.NewKey, status=201, body=True, tenancy="workspace"),
 )
 async def create_key(principal: Admin, services: Services, body: KeyBody) -> Response:
     """`key` is shown this once and kept nowhere. Where another person must approve, a key counts as its owner."""

@@ -23,7 +23,9 @@ class Keys(Shelf):
     """The shelf of API keys."""
 
     async def add_key(self, key: ApiKey, *, by: str) -> None:
-        """Keep a new key; ``NotFound`` if its workspace (``unknown_workspace``) or owner (``unknown_member``) does not exist.
+        """Keep a new key.
+
+        ``NotFound`` (``unknown_workspace``) if its workspace does not exist, ``Invalid`` (``unknown_owner``) if its owner does not.
 
         Whoever makes a key for themselves need not be a member by name: what their own key says of them goes on.
         """
@@ -152,7 +154,7 @@ class Keys(Shelf):
 
 
 def _require_owner(connection: Connection, key: ApiKey, by: str) -> None:
-    """Raise ``NotFound`` unless a key's owner is a member, or the maker's own person."""
+    """Raise ``Invalid`` unless a key's owner is a member, or the maker's own person."""
     if key.owner is None:
         return
     member = select(members.c.actor_id).where(
@@ -160,9 +162,9 @@ def _require_owner(connection: Connection, key: ApiKey, by: str) -> None:
     )
     own = select(api_keys.c.owner).where(api_keys.c.key_id == by)
     if connection.execute(member).first() is None and connection.execute(own).scalar() != key.owner:
-        raise NotFound(
+        raise Invalid(
             f"There is no member '{key.owner}' in this workspace; 'steward members set' makes one.",
-            code="unknown_member",
+            code="unknown_owner",
         )
 
 
@@ -210,4 +212,5 @@ def _key_row(key: ApiKey) -> dict[str, Any]:
         "revoked_at": column(key.revoked_at),
         "last_used_at": column(key.last_used_at),
         "replaced_by": key.replaced_by,
+        "owner": key.owner,
     }

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Row, delete, insert
 
 from steward.audit import AuditKind
 from steward.clock import from_milliseconds, milliseconds
-from steward.database.policy_seal import digest_of, relist, with_rotated_keys
+from steward.database.policy_seal import SIGNED, digest_of, relist, with_rotated_keys
 from steward.database.tables import policies
 from steward.directories.sql.shelf import Shelf, note, require_workspace
 from steward.directory import WorkspacePolicy
@@ -29,7 +29,7 @@ class OwnPolicies(Shelf):
 
         ``NotFound`` (``unknown_workspace``) if its workspace does not exist.
         """
-        facts = {"policy": policy.name, "text": policy.text}
+        facts = {"policy": policy.name, "text": policy.text, **SIGNED}
         entry = self._entry(AuditKind.POLICY_CHANGED, policy.workspace_id, policy.changed_by, facts)
 
         def put(connection: Connection) -> None:
@@ -51,7 +51,7 @@ class OwnPolicies(Shelf):
 
     async def remove_policy(self, workspace_id: str, name: str, *, by: str) -> None:
         """Remove a policy; ``NotFound`` (``unknown_policy``) if there is none."""
-        entry = self._entry(AuditKind.POLICY_REMOVED, workspace_id, by, {"policy": name})
+        entry = self._entry(AuditKind.POLICY_REMOVED, workspace_id, by, {"policy": name, **SIGNED})
 
         def remove(connection: Connection) -> None:
             gone = connection.execute(delete(policies).where(*_is(workspace_id, name))).rowcount
