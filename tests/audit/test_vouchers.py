@@ -95,6 +95,7 @@ async def test_a_view_that_is_gone_without_an_erasure_on_record_is_named(
     await log.append([entry(workspace_id="rival", view={"n": n}) for n in range(6)])
     await log.erase("acme", [2, 5], by="key_a")
     assert (await log.verify("acme")).sound
+    assert (await log.verify("rival")).sound
     await tamper(database, "DELETE FROM audit_views WHERE workspace_id = 'acme' AND sequence IN (4, 6)")
     verdict = await log.verify("acme")
     assert (verdict.sound, verdict.first_bad) == (False, 4)

@@ -376,7 +376,10 @@ async def test_every_one_of_two_thousand_mutations_is_named(database: Database) 
 async def test_erasing_a_view_with_its_salt_leaves_the_chain_sound(database: Database, clock: FakeClock) -> None:
     """What is personal can go at any time: the record still says that there was something, and nobody can guess what."""
     log = SqlAuditLog(database, Vault([SECRET]), clock)
+    theirs = AuditEntry(workspace_id="rival", kind="key.created", at=clock.now(), actor_id="key_b", view={"n": 1})
+    await log.append([theirs] * 3)
     await log.erase("acme", range(3, COUNT + 1, 3), by="key_a")
+    assert (await log.verify("rival")).sound
     verdict = await log.verify("acme")
     assert verdict.sound
     assert verdict.records == COUNT + 1

@@ -116,6 +116,7 @@ OUTCOMES: dict[str, int] = {
     "permission_revoked": 200,
     "policy_denied": 200,
     "invalid_params": 200,
+    "expression_failed": 200,
     "unknown_action": 200,
     "seal_broken": 200,
     "budget_exceeded": 200,
