@@ -73,11 +73,12 @@ def _running(log: Path | None, progress: "Progress") -> "Report":
     from steward.isolation.tenant import CannotAudit
     from steward.settings import Settings
 
+    home = Settings.load(secret_required=False).home
+    if not home.is_dir():  # before the secret key, which would be made there
+        raise CannotAudit(f"There is no installation in {home}.")
     settings = Settings.load(allow_generated_secret=True)
-    local = read_address(settings.home)
+    local = read_address(home)
     url = os.environ.get("STEWARD_URL", "").strip() or (local.url if local else DEFAULT_URL)
-    if not settings.home.is_dir():
-        raise CannotAudit(f"There is no installation in {settings.home}.")
     return asyncio.run(_audit(settings, url, log, progress))
 
 
