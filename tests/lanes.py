@@ -11,8 +11,10 @@ from typing import Any, Final
 
 import pytest
 
-LANES: Final = ("fast", "web", "servers", "fuzz", "chaos")
+LANES: Final = ("fast", "web", "servers", "fuzz", "chaos", "soak")
 """In the order in which they are printed."""
+SOAK: Final = "soak"
+"""The lane of long forms whose short ones are in the others: part of ``make soak``, and of nothing else."""
 _FOLDERS: Final = {
     "web": "web",
     "actions": "servers",
@@ -45,10 +47,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is in no chosen lane."""
-    chosen = config.getoption("--lane")
-    if not chosen:
+    chosen = config.getoption("--lane") or [lane for lane in LANES if lane != SOAK]
+
+    def lane(item: pytest.Item) -> str:
+        return (
+            SOAK if item.get_closest_marker(SOAK) else lane_of(item.nodeid, slow=bool(item.get_closest_marker("slow")))
+        )
+
+    here = [item for item in items if lane(item) in chosen]
+    if len(here) == len(items):
         return
-    here = [item for item in items if lane_of(item.nodeid, slow=item.get_closest_marker("slow") is not None) in chosen]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(here)])
     items[:] = here
 
@@ -59,7 +67,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
-                lane = lane_of(report.nodeid, slow="slow" in report.keywords)
+                lane = SOAK if SOAK in report.keywords else lane_of(report.nodeid, slow="slow" in report.keywords)
                 seconds[lane] += report.duration
                 tests[lane] += report.when == "call"
     terminalreporter.section("lanes")

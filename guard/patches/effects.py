@@ -37,8 +37,8 @@ EFFECTS: Final = (
         name="effect-before-the-record",
         removes="the dispatch record is written before the effect",
         file=_ATTEMPT,
-        find="        if definition.effect is Effect.WRITE:\n            answer =",
-        put="        if False:\n            answer =",
+        find="        if definition.effect is Effect.WRITE:\n            spending =",
+        put="        if False:\n            spending =",
         tests=("tests/worker/test_effects.py",),
     ),
     Mutation(
@@ -93,8 +93,8 @@ EFFECTS: Final = (
         name="permission-not-asked-again",
         removes="a revoked actor's jobs do not run",
         file=_ATTEMPT,
-        find="if principal is None or not principal.may(Scope.EXECUTE):",
-        put="principal = principal or Principal(self.job.actor_id, self.job.workspace_id, frozenset())\n        if False:",
+        find="if who is None or not who.may(Scope.EXECUTE):",
+        put="who = who or Principal(self.job.actor_id, self.job.workspace_id, frozenset())\n        if False:",
         tests=_REFUSALS,
     ),
     Mutation(
@@ -115,11 +115,11 @@ EFFECTS: Final = (
     ),
     Mutation(
         name="result-as-destination",
-        removes="what a step returned cannot decide a destination",
-        file="src/steward/plan_check.py",
-        find="    if role not in _MAY_TAKE_RESULTS:\n",
-        put="    if False:\n",
-        tests=("tests/test_plan_check.py",),
+        removes="what others can write cannot decide a destination by itself",
+        file="src/steward/policies/default/3-flow.cedar",
+        find='"destination:U"',
+        put='"destination:none"',
+        tests=("tests/worker/test_language.py", "tests/policies"),
     ),
     Mutation(
         name="key-with-another-payload",

@@ -53,9 +53,9 @@ REDIS: Final = (
     Mutation(
         name="redis-before-the-disk",
         removes="an effect that nobody could repeat waits until its record is on disk",
-        file=f"{_ENGINE}/durability.py",
-        find="        if not self._waits:\n",
-        put="        if True:\n",
+        file=f"{_ENGINE}/dispatcher.py",
+        find="        if doubtful and self._durability.waits:\n",
+        put="        if False:\n",
         tests=("tests/redis/test_durability.py",),
     ),
     Mutation(

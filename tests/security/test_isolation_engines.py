@@ -83,6 +83,7 @@ async def audited(home: Path, **env: Any) -> Report:
         )
 
 
+@pytest.mark.soak
 async def test_postgresql_keeps_workspaces_apart(tmp_path: Path, postgresql: str) -> None:
     """Nothing of one workspace is seen, changed or told of in another."""
     report = await audited(tmp_path, DATABASE_URL=postgresql)
@@ -99,6 +100,7 @@ async def test_row_level_security_alone_keeps_workspaces_apart(tmp_path: Path, p
 
 
 @pytest.mark.usefixtures("without_filters")
+@pytest.mark.soak
 async def test_the_filters_are_really_out(tmp_path: Path) -> None:
     """On SQLite, which has no second lock, the same shows what is another's."""
     report = await audited(tmp_path)
