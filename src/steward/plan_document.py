@@ -6,7 +6,7 @@ from typing import Any, Final
 from steward.clock import rfc3339
 from steward.plan import PlanRecord
 from steward.plan_check import CheckedStep
-from steward.policy import decision_document
+from steward.policy import Ask, decision_document
 from steward.provenance import Label
 from steward.redaction import redact, redact_text
 from steward.views import time_view
@@ -26,7 +26,7 @@ def step_document(step: CheckedStep) -> dict[str, Any]:
         "description": redact_text(step.description),
         "params": step.preview(),
         "depends_on": list(step.depends_on),
-        "decision": decision_document(step.decision),
+        "decision": {**decision_document(step.decision), **_moment(step)},
         "inputs": redact(dict(step.inputs)),
         **_control(step),
         "effect": definition.effect,
@@ -34,6 +34,15 @@ def step_document(step: CheckedStep) -> dict[str, Any]:
         "reversibility": definition.reversibility,
         "acting_as": definition.acting_as,
     }
+
+
+def _moment(step: CheckedStep) -> dict[str, str]:
+    """Return of a step that asks when it does: before anything of the plan starts, when its values are known, or both."""
+    if not isinstance(step.decision, Ask):
+        return {}
+    if step.before is None:
+        return {"moment": "step"}
+    return {"moment": "plan" if set(step.decision.asking) <= set(step.before.asking) else "both"}
 
 
 def _control(step: CheckedStep) -> dict[str, Any]:

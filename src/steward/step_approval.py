@@ -15,6 +15,7 @@ from steward.digest import sha256_of
 from steward.ids import IdFactory
 from steward.job import Job
 from steward.plan import PlanRecord
+from steward.plan_check import covers_all_but_content
 from steward.policy import Ask, decision_document
 from steward.redaction import REDACTED, mask, mask_text, redact, redact_text
 from steward.step_values import Ready
@@ -74,12 +75,20 @@ class StepNow:
         return None if given and self._strict_enough(given[0]) else self._question(digests[0], ids, now)
 
     def _covered_by_plan(self, approval: Approval) -> bool:
-        """Say whether a yes to the plan was also one to this: nothing new is known, or the rule was shown for this step."""
+        """Say whether a yes to the plan was also one to this: every value was in it.
+
+        Content may have been made since, as long as every rule that asks had asked about this step without it.
+        """
         if approval.job_id is not None or approval.status is not ApprovalStatus.APPROVED:
             return False
-        shown = {(asked["id"], asked["decision"]["rule"]) for asked in approval.detail.get("steps", ())}
-        known = not self.job.labels or (self.job.step_id, self.decision.rule) in shown
-        return known and approval.digest == self.plan.digest and self._strict_enough(approval)
+        return self._seen(approval) and approval.digest == self.plan.digest and self._strict_enough(approval)
+
+    def _seen(self, approval: Approval) -> bool:
+        if not self.turn.unseen:
+            return True
+        asked = (one for one in approval.detail.get("steps", ()) if one["id"] in {self.job.step_id, self.job.parent_step_id})
+        answered = {rule for one in asked for rule in one.get("rules", ())}
+        return set(self.decision.asking) <= answered and covers_all_but_content(self.definition, self.turn.unseen)
 
     def _strict_enough(self, approval: Approval) -> bool:
         """Say whether whoever said yes had to be whom the rule now wants."""

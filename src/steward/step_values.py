@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from steward.action import ActionDefinition
 from steward.clock import rfc3339
-from steward.dataflow import FOR_EACH, WHEN, Inputs, Source, gathered, result_labels
+from steward.dataflow import FOR_EACH, WHEN, Inputs, Source, gathered, parameter_at, result_labels, unseen
 from steward.expression import resolve
 from steward.functions import ExpressionFailed
 from steward.job import Job
@@ -32,6 +32,8 @@ class Ready:
     """Where each value that is not simply written out comes from: parameter path to ``{from, label}``."""
     shapes: Mapping[str, Shape]
     """What each parameter is like that is not simply written out."""
+    unseen: frozenset[str] = frozenset()
+    """Places whose value nobody can have seen before the run."""
 
     @property
     def labels(self) -> dict[str, Label]:
@@ -95,10 +97,12 @@ class Given:
         return self._ready(params, self._inputs(), self._scope())
 
     def _ready(self, params: Mapping[str, Any], inputs: Inputs, scope: Mapping[str, Any]) -> Ready:
+        origins = inputs.origins(params, "")
         return Ready(
             params={name: resolve(value, scope) for name, value in params.items()},
-            origins=inputs.origins(params, ""),
+            origins=origins,
             shapes={name: inputs.shape(value, "") for name, value in params.items()},
+            unseen=unseen(params, origins),
         )
 
     def _each(self, params: Mapping[str, Any]) -> Iterator[Ready]:
@@ -119,11 +123,9 @@ class Given:
         """Return the turn of one of a list: its values were worked out when the list was, and are values only."""
         by_name: dict[str, list[Label]] = {}
         for path, origin in self.job.labels.items():
-            by_name.setdefault(path.split("/", 1)[0].replace("~1", "/").replace("~0", "~"), []).append(
-                Label(origin["label"])
-            )
+            by_name.setdefault(parameter_at(path), []).append(Label(origin["label"]))
         shapes = {name: literal(value, join(by_name[name])) for name, value in params.items() if name in by_name}
-        return Ready(params=params, origins=self.job.labels, shapes=shapes)
+        return Ready(params=params, origins=self.job.labels, shapes=shapes, unseen=frozenset(self.job.labels))
 
     def _gathered(self) -> Gathered:
         steps: Sequence[str] = self.job.depends_on

@@ -78,7 +78,8 @@ class WorkspaceSettings(BaseModel):
     own_domains: Annotated[tuple[_Domain, ...], Field(max_length=100)] = ()
     """Domains whose addresses are inside; in lower case."""
     rules: Annotated[tuple[_RuleName, ...], Field(max_length=50)] = ()
-    """Default policies that are off until a workspace switches them on, by name."""
+    """Default policies that are off until a workspace switches them on, by name; and ``strict`` or ``relaxed``, the set of rules
+    about where values come from that holds instead of the default one."""
     caps: Annotated[dict[_ActionPattern, Cap], Field(max_length=100)] = {}
     """Limits in the claim, by action id, ``provider.*`` or ``*`` for the whole workspace."""
     budgets: dict[BudgetName, Budget] = {}
