@@ -94,9 +94,7 @@ class Inputs:
 def unseen(written: Mapping[str, Any], origins: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
     """Return the places whose value nobody can have seen before the run: what an expression makes of more than the plan itself."""
     places = {expression.pointer.removeprefix("/") for expression in expressions(written)}
-    return frozenset(
-        place for place, origin in origins.items() if place in places and origin["label"] != Label.TRUSTED
-    )
+    return frozenset(place for place, origin in origins.items() if place in places and origin["label"] != Label.TRUSTED)
 
 
 def parameter_at(place: str) -> str:

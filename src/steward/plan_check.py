@@ -76,11 +76,8 @@ class CheckedStep:
         return {name: value for name, value in self.params.items() if role_of(name) is ParameterRole.SECRET}
 
     def preview(self) -> dict[str, Any]:
-        """Return the parameters as people see them: faithful, except that secrets are masked."""
-        return {
-            name: REDACTED if self.definition.role_of(name) is ParameterRole.SECRET else redact({name: value})[name]
-            for name, value in self.params.items()
-        }
+        """Return the parameters as people see them."""
+        return preview(self.definition, self.params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +193,14 @@ def step_digests(
         )
         for index in range(vault.key_count)
     )
+
+
+def preview(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as people see them: faithful, except that secrets are masked."""
+    return {
+        name: REDACTED if definition.role_of(name) is ParameterRole.SECRET else redact({name: value})[name]
+        for name, value in params.items()
+    }
 
 
 def destinations(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from steward.clock import rfc3339
+from steward.link_guard import guarded_places
 from steward.plan import PlanRecord
 from steward.plan_check import CheckedStep
 from steward.policy import Ask, decision_document
@@ -28,6 +29,7 @@ def step_document(step: CheckedStep) -> dict[str, Any]:
         "depends_on": list(step.depends_on),
         "decision": {**decision_document(step.decision), **_moment(step)},
         "inputs": redact(dict(step.inputs)),
+        **({"link_guard": places} if (places := guarded_places(definition, step.inputs)) else {}),
         **_control(step),
         "effect": definition.effect,
         "retry": definition.retry,

@@ -5,7 +5,7 @@ come; where each value came from goes with it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from steward.action import ActionDefinition
@@ -23,6 +23,13 @@ _FALSE: Final = ("", [], {}, None, False)
 """What counts as false, as JMESPath has it."""
 
 
+def _joined(one: Mapping[str, str] | None, other: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the origin of a value that comes from two places."""
+    if one is None:
+        return other
+    return {"from": f"{one['from']}, {other['from']}", "label": join((Label(one["label"]), Label(other["label"])))}
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """It runs, with these values."""
@@ -34,6 +41,25 @@ class Ready:
     """What each parameter is like that is not simply written out."""
     unseen: frozenset[str] = frozenset()
     """Places whose value nobody can have seen before the run."""
+
+    def with_stored(self, stored: Mapping[str, Label]) -> "Ready":
+        """Return it with the labels of stored things that its parameters name, by place: nobody saw what is in them."""
+        if not stored:
+            return self
+        shapes = dict(self.shapes)
+        for place, label in stored.items():
+            name = parameter_at(place)
+            shapes[name] = shapes.get(name, _WRITTEN).tainted(label)
+        origins = {place: {"from": "what is stored under this name", "label": label} for place, label in stored.items()}
+        return replace(
+            self,
+            origins={
+                **self.origins,
+                **{place: _joined(self.origins.get(place), one) for place, one in origins.items()},
+            },
+            shapes=shapes,
+            unseen=self.unseen | {place for place, label in stored.items() if label is not Label.TRUSTED},
+        )
 
     @property
     def labels(self) -> dict[str, Label]:

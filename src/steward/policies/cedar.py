@@ -125,7 +125,7 @@ class CedarPolicy:
         twice = self._ask_twice or (self._ask_of_origins and from_elsewhere)
         return self._answer_to(principal, action_id, to_json(facts).decode(), twice)
 
-    def _ask_cedar(self, principal: Principal, action_id: str, context: str, twice: bool) -> Ask | Deny | None:  # noqa: FBT001 - the cache takes no names
+    def _ask_cedar(self, principal: Principal, action_id: str, context: str, twice: bool) -> Ask | Deny | None:
         """Ask, also about the unattended twin where a rule may tell ``twice``.
 
         The answer depends on nothing but the actor with roles and scopes, the action, and the facts as JSON.

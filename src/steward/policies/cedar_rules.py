@@ -89,7 +89,9 @@ class Rule:
     def document(self) -> DefaultRule:
         """Return it as people see it."""
         effect = "permit" if self.policy.effect == "permit" else "ask" if self.asks else "deny"
-        return DefaultRule(name=self.name, effect=effect, reason=self.reason, fix=self.fix, optional=self.optional, sets=self.sets)
+        return DefaultRule(
+            name=self.name, effect=effect, reason=self.reason, fix=self.fix, optional=self.optional, sets=self.sets
+        )
 
 
 def in_order(policies: Mapping[str, pst.Template]) -> list[pst.Template]:
