@@ -22,6 +22,7 @@ _COLON: Final = r"[:\uff1a\ufe55\ua789]"
 _SCHEME: Final = re.compile(rf"\b([a-z][a-z0-9+.-]{{1,30}}){_COLON}(?=//|\\\\|/\\|\\/)", re.IGNORECASE)
 _BARE_SCHEME: Final = re.compile(rf"\b(mailto|tel|sms|data|javascript|vbscript){_COLON}(?=\S)", re.IGNORECASE)
 _DOT: Final = r"[.\u3002\uff0e\uff61]"
+_LOOSE_DOT: Final = re.compile(rf"(?<!\[){_DOT}(?!\])")
 _TOP: Final = (
     r"(?:[a-z]{2}|biz|com|edu|gov|net|org|pro|web|xxx|aero|asia|coop|info|museum|name|shop|app|dev|xyz|xn--[a-z0-9-]+)"
 )
@@ -46,7 +47,7 @@ def _unlike(scheme: str) -> str:
 
 
 def _dotted(found: re.Match[str]) -> str:
-    return re.sub(_DOT, "[.]", found[0])
+    return _LOOSE_DOT.sub("[.]", found[0])
 
 
 def guarded(definition: ActionDefinition, turn: Ready) -> Ready:

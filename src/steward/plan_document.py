@@ -26,6 +26,7 @@ def step_document(step: CheckedStep) -> dict[str, Any]:
         "action_id": definition.id,
         "description": redact_text(step.description),
         "params": step.preview(),
+        "roles": {name: definition.role_of(name) for name in step.params},
         "depends_on": list(step.depends_on),
         "decision": {**decision_document(step.decision), **_moment(step)},
         "inputs": redact(dict(step.inputs)),

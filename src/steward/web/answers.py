@@ -87,6 +87,8 @@ class Step(Answer):
     action_id: str
     description: str
     params: dict[str, Any]
+    roles: dict[str, str] = Field(default_factory=dict)
+    """What each parameter decides: ``destination``, ``amount``, ``object``, ``content``, ``time`` or ``secret``."""
     depends_on: list[str]
     decision: Decision
     inputs: dict[str, Any] = Field(default_factory=dict)
