@@ -37,10 +37,13 @@ check: .venv/.ready ## lint, format, types, import direction
 bench: .venv/.ready ## measure speed beside bare SQLite, and print a table (two to three minutes)
 	@.venv/bin/python bench/run.py
 
-soak: .venv/.ready ## the long proofs: 200 killed processes, every fault, 500 clients at once, and odd input at length
+soak: .venv/.ready ## the long proofs: 320 killed processes, every fault on every engine, 500 clients, keys moved under load, odd input
 	@.venv/bin/python -m chaos.matrix --kills 200
-	@.venv/bin/python -m chaos.faults --long
+	@.venv/bin/python -m chaos.matrix --kills 60 --engine postgresql
+	@.venv/bin/python -m chaos.matrix --kills 60 --engine redis
+	@.venv/bin/python -m chaos.faults --long --engine all
 	@.venv/bin/python -m chaos.load
+	@.venv/bin/python -m chaos.migration --rounds 20
 	@FUZZ_SCALE=20 .venv/bin/pytest -q -n 0 --timeout 3600 tests/fuzz
 
 guard: .venv/.ready ## take away one protection at a time and see that the tests notice

@@ -33,6 +33,12 @@ class AuditKind(StrEnum):
     POLICY_REMOVED = "policy.removed"
     SESSION_OPENED = "session.opened"
     AUDIT_EXPORTED = "audit.exported"
+    SCHEMA_ADVANCED = "schema.advanced"
+    """An operator moves the keys of jobs in Redis; the other four too. Each is recorded as it begins and as it ends."""
+    SCHEMA_WENT_BACK = "schema.went_back"
+    SCHEMA_BACKFILLED = "schema.backfilled"
+    SCHEMA_VERIFIED = "schema.verified"
+    SCHEMA_RETIRED = "schema.retired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

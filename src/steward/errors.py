@@ -5,7 +5,8 @@
     ├── Unauthenticated 401
     ├── Forbidden 403            ── MissingScope, PolicyDenied, NotYourWorkspace, AnotherPersonRequired, ApproverRoleRequired
     ├── NotFound 404
-    ├── Conflict 409             ── IllegalTransition, ApprovalMismatch, IdempotencyMixed, PlanExpired, QuotaReached
+    ├── Conflict 409             ── IllegalTransition, ApprovalMismatch, IdempotencyMixed, PlanExpired, QuotaReached,
+    │                               SchemaRefused
     ├── BodyTooLarge 413
     ├── Invalid 422              ── UnknownAction, IdempotencyKeyReused
     ├── RateLimited 429
@@ -169,6 +170,12 @@ class QuotaReached(Conflict):
     """The workspace holds as many of these as it may."""
 
     code = "quota_reached"
+
+
+class SchemaRefused(Conflict):
+    """The migration of keys cannot take this step now."""
+
+    code = "schema_refused"
 
 
 class BodyTooLarge(StewardError):

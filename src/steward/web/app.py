@@ -21,6 +21,7 @@ from steward.web import (
     plans,
     policies,
     problems,
+    schema,
     sessions,
     usage,
     workspaces,
@@ -67,6 +68,7 @@ def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
         policies,
         audit,
         usage,
+        schema,
         health,
     ):
         api.include_router(room.router)
