@@ -16,7 +16,9 @@ SETS = {name: policy(*(() if name == "default" else (name,))) for name in RULE_S
 FLOW = {rule.name for rule in default_rules() if rule.about_origins}
 
 
-def decided(rules: str, action_id: str, params: dict[str, Any], after: bool = False, **labels: str) -> tuple[str, str]:
+def decided(
+    rules: str, action_id: str, params: dict[str, Any], labels: dict[str, str], *, after: bool = False
+) -> tuple[str, str]:
     """Return effect and rule of a step with its values in place, each fed by something with this label."""
     origins = {name: {"from": "s1", "label": label} for name, label in labels.items()}
     context = {"labels": origins, "resolved": True, "authored_after": after}
