@@ -62,12 +62,13 @@ async def test_of_many_decisions_at_once_one_releases(house: Installation) -> No
     """Two people and each of them twice, in the same moment: one decision, one release, and one effect."""
     done: list[Any] = []
     house.add(note(done))
-    number = rounds(50, 1000)
+    number, plans = rounds(50, 1000), list[str]()
     roles = (Role.APPROVER, Role.ADMIN, Role.APPROVER, Role.ADMIN)
     for role in roles:
         await house.member(role=role)
     for turn in range(number):
         submitted = await house.submit(planned("deeds.note", text=str(turn)))
+        plans.append(submitted.plan_id)
         approval = await asked(house, submitted)
         answers = await asyncio.gather(*(say_yes(house, approval, role=role) for role in roles), return_exceptions=True)
         refused = [answer for answer in answers if answer is not None]
@@ -75,10 +76,9 @@ async def test_of_many_decisions_at_once_one_releases(house: Installation) -> No
         assert len(refused) == 2  # whoever won may say it again
     events = await house.events()
     assert [event.type for event in events].count(EventType.APPROVAL_DECIDED) == number
-    await house.run_until_settled(submitted.plan_id)
     async with house.worker():
-        while len(done) < number:
-            await asyncio.sleep(0)
+        for plan_id in plans:
+            await house.until(plan_id, {S.COMPLETED})
     assert sorted(done, key=int) == [str(turn) for turn in range(number)]
 
 
