@@ -360,11 +360,7 @@ class Attempt:
 
     def _after(self, error: JobError, *, provably_not_done: bool, retry_after_s: float | None = None) -> Outcome:
         return after_failure(
-            self.job,
-            error,
-            self.rooms.clock.now(),
-            provably_not_done=provably_not_done,
-            retry_after_s=retry_after_s,
+            self.job, error, self.rooms.clock.now(), provably_not_done=provably_not_done, retry_after_s=retry_after_s
         )
 
     def _completed(self, definition: ActionDefinition, result: Any, labels: Mapping[str, Label]) -> Outcome:

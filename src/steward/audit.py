@@ -19,7 +19,7 @@ class AuditKind(StrEnum):
     """A door turned away somebody whose credential is good: scope, policy, another workspace."""
     DECIDED = "policy.decided"
     EFFECT_AHEAD = "effect.ahead"
-    """A write is about to be dispatched; recorded first where nothing may happen without a record."""
+    """A step is about to run; recorded first where nothing may happen without a record."""
     WORKSPACE_CREATED = "workspace.created"
     WORKSPACE_CHANGED = "workspace.changed"
     MEMBER_ADMITTED = "member.admitted"
@@ -31,6 +31,8 @@ class AuditKind(StrEnum):
     KEY_REVOKED = "key.revoked"
     POLICY_CHANGED = "policy.changed"
     POLICY_REMOVED = "policy.removed"
+    POLICIES_SIGNED = "policies.signed"
+    """Policies that were put before there were signatures were signed for, because the chain tells of them."""
     SESSION_OPENED = "session.opened"
     AUDIT_EXPORTED = "audit.exported"
     SCHEMA_ADVANCED = "schema.advanced"
@@ -39,6 +41,10 @@ class AuditKind(StrEnum):
     SCHEMA_BACKFILLED = "schema.backfilled"
     SCHEMA_VERIFIED = "schema.verified"
     SCHEMA_RETIRED = "schema.retired"
+    VIEW_ERASED = "view.erased"
+    """The views of the records that it names were erased, and rightly."""
+    CURSOR_DISTRUSTED = "audit.cursor_distrusted"
+    """How far the archiver had come was not what this installation had signed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

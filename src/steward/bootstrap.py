@@ -187,7 +187,7 @@ async def open_application(
     telemetry, planner = build_telemetry(settings), SentencePlanner()
     async with AsyncExitStack() as at_the_end:
         database, bell = _open_database(settings, at_the_end)
-        directory = SqlDirectory(database, clock)
+        directory = SqlDirectory(database, clock, vault)
         audit_log = SqlAuditLog(database, vault, clock)
         recorder = Recorder(audit_log, telemetry, required=settings.audit_mode == "required")
         at_the_end.push_async_callback(recorder.aclose)

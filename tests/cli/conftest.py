@@ -170,9 +170,10 @@ class Shell:
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
-    """Return a shell with this process's environment; where a command sent the log is forgotten afterwards."""
+    """Return a shell with this process's environment; the log goes afterwards where it went before."""
+    before = structlog.get_config()
     yield Shell(monkeypatch, capsys)
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.web.house import House
 
 pytestmark = pytest.mark.anyio
 
-PUBLIC = {"/healthz", "/readyz", "/version", "/metrics"}
+PUBLIC = {"/healthz", "/readyz", "/version", "/metrics", "/docs"}
 IN_ITSELF = {"/session"}
 """Takes a credential and gives another one, or ends it."""
 BUILT = {
@@ -72,6 +72,7 @@ BUILT = {
     ("get", "/healthz"): "health_live",
     ("get", "/readyz"): "health_ready",
     ("get", "/version"): "version_show",
+    ("get", "/docs"): "docs_page",
     ("get", "/metrics"): "metrics_show",
 }
 
@@ -146,7 +147,7 @@ async def test_every_operation_documents_its_answers_and_problems(house: House) 
         for status, response in operation["responses"].items():
             [(media_type, content)] = response["content"].items()
             if status.startswith("2"):
-                assert media_type in {"application/json", "text/event-stream", "text/plain"}, path
+                assert media_type in {"application/json", "text/event-stream", "text/plain", "text/html"}, path
                 assert content["schema"], path
             else:
                 assert media_type == "application/problem+json", (path, status)

@@ -12,6 +12,7 @@ from steward.web import (
     actions,
     approvals,
     audit,
+    docs_page,
     events,
     health,
     jobs,
@@ -70,6 +71,7 @@ def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
         usage,
         schema,
         health,
+        docs_page,
     ):
         api.include_router(room.router)
     # the one added last stands outermost

@@ -4,7 +4,6 @@ A field that is not there is None, empty or false. Lists of ids are words; what 
 milliseconds; sealed bytes are kept as they are.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from pydantic_core import from_json, to_json
 from steward.action import Effect, RetryMode
 from steward.approval import Approval, ApprovalStatus
 from steward.clock import from_milliseconds, milliseconds
+from steward.digest import HEX_DIGEST
 from steward.event import Event, EventType, event_id
 from steward.identity import Role
 from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, NewJob
@@ -59,7 +59,6 @@ _JOB_TIMES: Final = (
 _STATUSES: Final[Mapping[bytes | None, JobStatus]] = {one.value.encode(): one for one in JobStatus}
 _EFFECTS: Final[Mapping[bytes | None, Effect]] = {one.value.encode(): one for one in Effect}
 _RETRY_MODES: Final[Mapping[bytes | None, RetryMode]] = {one.value.encode(): one for one in RetryMode}
-_SHA_256: Final = re.compile("[0-9a-f]{64}")
 _SHA_256_BYTES: Final = 32
 _log = structlog.get_logger("steward.store")
 
@@ -71,7 +70,7 @@ def encode(value: Any) -> str:
 
 def _packed(digest: str) -> str | bytes:
     """Return a SHA-256 as the bytes that it is, which is half of its digits."""
-    return bytes.fromhex(digest) if _SHA_256.fullmatch(digest) else digest
+    return bytes.fromhex(digest) if HEX_DIGEST.fullmatch(digest) else digest
 
 
 def _present(fields: Fields) -> Fields:

@@ -1,14 +1,14 @@
 """What a draft, a submission and a settlement look like as the arguments of their scripts, and what is answered."""
 
-import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from pydantic_core import from_json
 
 from steward.caps import Caps, counts_until
 from steward.clock import from_milliseconds, milliseconds
+from steward.digest import HEX_DIGEST
 from steward.identity import Principal
 from steward.job import (
     Cancelled,
@@ -30,7 +30,6 @@ from steward.spending import Spending
 from steward.work_store import IdempotencyClaim, Submission, Submitted
 from steward.work_stores.redis.records import Fields, approval_fields, encode, job_fields, plan_fields
 
-_SHA_256: Final = re.compile("[0-9a-f]{64}")
 _POSITIONS_PER_STEP = 1_000
 """Room for the children of an expanded step between it and the next."""
 _WORDS: Mapping[type[Any], str] = {
@@ -52,7 +51,7 @@ def flat(fields: Fields) -> tuple[Any, ...]:
 
 def _short(digest: str) -> str:
     """Return a SHA-256 as its first 128 bits, which tell two payloads apart as surely in a third of the room."""
-    return b64encode(bytes.fromhex(digest[:32])).decode() if _SHA_256.fullmatch(digest) else digest
+    return b64encode(bytes.fromhex(digest[:32])).decode() if HEX_DIGEST.fullmatch(digest) else digest
 
 
 def name_arguments(claims: Sequence[IdempotencyClaim]) -> tuple[Any, ...]:
