@@ -86,7 +86,7 @@ APPROVALS: Final = (
         name="plan-yes-covers-all",
         removes="a yes to the plan does not cover what was not known",
         file=_STEP,
-        find="        return known and approval.digest == self.plan.digest and self._strict_enough(approval)\n",
+        find="        return self._seen(approval) and approval.digest == self.plan.digest and self._strict_enough(approval)\n",
         put="        return self._strict_enough(approval)\n",
         tests=("tests/worker/test_step_approval.py",),
     ),

@@ -117,9 +117,9 @@ EFFECTS: Final = (
         name="result-as-destination",
         removes="what others can write cannot decide a destination by itself",
         file="src/steward/policies/default/3-flow.cedar",
-        find='"destination:U"',
-        put='"destination:none"',
-        tests=("tests/worker/test_language.py", "tests/policies"),
+        find='["destination:U", "amount:U"]',
+        put='["amount:U"]',
+        tests=("tests/worker/test_language.py", "tests/policies/test_rule_sets.py"),
     ),
     Mutation(
         name="key-with-another-payload",

@@ -29,7 +29,7 @@ POLICIES: Final = (
         name="policy-asked-once",
         removes="an action's unattended twin is asked about",
         file=_CEDAR,
-        find="names = (action_id, twin(action_id)) if self._ask_twice else (action_id,)",
+        find="names = (action_id, twin(action_id)) if twice else (action_id,)",
         put="names = (action_id,)",
         tests=("tests/policies/test_default_rules.py", "tests/worker/test_policy.py"),
     ),

@@ -61,7 +61,7 @@ def test_operators_and_the_reserved_workspace_run_nothing_also_by_cedar_alone() 
     operator = Principal("key_o", "acme", frozenset({Role.OPERATOR, Role.ADMIN}), scopes_of(frozenset({Role.ADMIN})))
     assert policy().decide(operator, "http.get", {}, {}).rule == "operator_runs_nothing"
     narrowed = policy()._narrowed(
-        operator, "http.get", to_json(policy().decide(person(), "http.get", {}, {}).facts).decode()
+        operator, "http.get", to_json(policy().decide(person(), "http.get", {}, {}).facts).decode(), twice=True
     )
     assert isinstance(narrowed, Deny)
     assert narrowed.rule == "operators_run_nothing"
