@@ -39,7 +39,11 @@ def _action(definition: ActionDefinition) -> str:
     ]
     sentences = "\nSentences:\n\n" + "\n".join(f"- `{sentence}`" for sentence in definition.sentences) + "\n"
     parameters = table(("Parameter", "Role", "Type", "Meaning"), rows)
-    return f"\n## `{definition.id}`\n\n" + "\n\n".join(facts) + f"\n\n{parameters}{sentences if definition.sentences else ''}"
+    return (
+        f"\n## `{definition.id}`\n\n"
+        + "\n\n".join(facts)
+        + f"\n\n{parameters}{sentences if definition.sentences else ''}"
+    )
 
 
 def make() -> str:

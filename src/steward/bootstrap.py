@@ -185,6 +185,14 @@ def _open_database(settings: Settings, at_the_end: AsyncExitStack) -> tuple[Data
     return database, bell
 
 
+def _open_planner(model: LanguageModel | None, at_the_end: AsyncExitStack) -> tuple[LanguageModel | None, Planner]:
+    """Return the model, which is closed at the end, and the planner that asks it; without one, the built-in planner."""
+    if model is None:
+        return None, SentencePlanner()
+    at_the_end.push_async_callback(model.aclose)
+    return model, ModelPlanner(model)
+
+
 async def _archive(log: AuditLog, catalogue: ActionCatalogue, recorder: Recorder, engine: WorkEngine) -> int:
     """Take all events of an engine that work leaves into the audit."""
     return await Archiver(engine.dispatcher, log, catalogue, recorder).turn()
@@ -201,15 +209,10 @@ async def open_application(
     Raises ``ConfigurationError`` for a setting that cannot be used, ``StoreUnavailable`` when the database is away.
     """
     clock = clock or SystemClock()
-    ids = IdFactory(clock)
-    vault = Vault(settings.secret_keys)
-    telemetry = build_telemetry(settings)
+    ids, vault, telemetry = IdFactory(clock), Vault(settings.secret_keys), build_telemetry(settings)
     async with AsyncExitStack() as at_the_end:
         database, bell = _open_database(settings, at_the_end)
-        model = build_model(settings, database, clock, telemetry)
-        if model is not None:
-            at_the_end.push_async_callback(model.aclose)
-        planner: Planner = SentencePlanner() if model is None else ModelPlanner(model)
+        model, planner = _open_planner(build_model(settings, database, clock, telemetry), at_the_end)
         catalogue = build_catalogue(settings, clock, model)
         lists = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
         directory = SqlDirectory(database, clock, vault)

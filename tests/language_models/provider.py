@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from steward.language_models.any_provider import AnyProviderModel
+from steward.planners.language_model import ModelPlanner
 from tests.actions.servers import Send, Site, web_server
 from tests.conftest import FakeClock
 from tests.installation import Installation, installation
@@ -131,6 +133,14 @@ async def provider(*says: Says) -> AsyncIterator[Provider]:
     async with web_server(running.site) as port:
         running.port = port
         yield running
+
+
+def model_of(house: Installation) -> AnyProviderModel:
+    """Return the model that an installation asks."""
+    planner = house.app.planner
+    assert isinstance(planner, ModelPlanner)
+    assert isinstance(planner._model, AnyProviderModel)
+    return planner._model
 
 
 @contextlib.asynccontextmanager

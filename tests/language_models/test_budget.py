@@ -12,7 +12,7 @@ from steward.language_model import Question
 from steward.language_models.sql_budget import SqlTokenBudget
 from tests.conftest import FakeClock
 from tests.installation import Installation
-from tests.language_models.provider import house_with, plan, provider, step
+from tests.language_models.provider import house_with, model_of, plan, provider, step
 
 pytestmark = pytest.mark.anyio
 FETCH = step("http.get", {"url": "https://example.com"})
@@ -35,7 +35,7 @@ async def test_64_at_once_never_overshoot(tmp_path: Path, clock: FakeClock) -> N
     async with provider("a word") as far:
         far.gate = asyncio.Event()
         async with house_with(far, tmp_path, clock, AI_MAX_TOKENS_PER_MIN=str(LIMIT)) as house:
-            model = house.app.planner._model  # ty: ignore[unresolved-attribute]
+            model = model_of(house)
             question = Question(workspace_id="acme", instructions="Say a word.", text="x" * 1000)
             asked = [asyncio.create_task(model.ask(question)) for _ in range(64)]
             for task in asked:

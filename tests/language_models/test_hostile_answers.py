@@ -11,7 +11,7 @@ import pytest
 from steward.errors import FarEndFailed, FarEndTimedOut
 from steward.language_model import TRIES
 from tests.actions.servers import Send, Site, never
-from tests.language_models.provider import KEY, Provider, call, completion, house_with, plan, provider, step
+from tests.language_models.provider import KEY, Provider, call, completion, house_with, model_of, plan, provider, step
 from tests.web.house import open_house
 
 pytestmark = pytest.mark.anyio
@@ -103,7 +103,7 @@ async def test_a_provider_that_does_not_answer_is_a_timeout(far: Provider, tmp_p
     """504 when the time that is set is over, whatever the provider's library would have waited for."""
     far.says = [never]
     async with house_with(far, tmp_path, AI_TIMEOUT_S="1") as house:
-        await house.app.planner._model._model()  # ty: ignore - the libraries are loaded before time counts
+        await model_of(house)._model()  # the libraries are loaded before time counts
         with pytest.raises(FarEndTimedOut) as caught:
             await house.plan("Fetch the opening hours")
     assert caught.value.stable_code == "model_timed_out"

@@ -69,7 +69,7 @@ class LlmExtract(BuiltinAction):
                 "inputs": _INPUTS,
                 "instruction": _INSTRUCTION,
                 "schema": {
-                    "anyOf": [{"enum": list(KINDS)}, {"type": "object"}],
+                    "anyOf": [{"type": "string", "enum": list(KINDS)}, {"type": "object"}],
                     "description": f'The type: {", ".join(KINDS)}, {{"one_of": ["a", "b"]}}, or a JSON Schema.',
                 },
             },
