@@ -171,7 +171,6 @@ WRONG = [
     ("AI_MAX_TOKENS_PER_MIN", "999"),
     ("AI_TIMEOUT_S", "0"),
     ("OPENAI_API_KEY", f"{CANARY}\u00e9"),
-    ("AI_JOBS_NEW_SCHEMA", "on"),
     ("ALLOW_ACTIONS_DEFAULT", CANARY),
     ("ALLOW_ACTIONS_DEFAULT", ""),
 ]

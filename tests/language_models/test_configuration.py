@@ -62,6 +62,8 @@ def test_missing_libraries_stop_the_start(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_libraries_are_loaded_with_the_first_question() -> None:
     """They take seconds, which no start has."""
-    script = "import sys, steward.bootstrap; print([name for name in sys.modules if name.startswith('pydantic_ai')])"
+    script = (
+        "import steward.bootstrap\nimport sys\nprint([name for name in sys.modules if name.startswith('pydantic_ai')])"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
