@@ -22,6 +22,7 @@ _FOLDERS: Final = {
     "e2e": "servers",
     "redis": "servers",
     "migration": "servers",
+    "language_models": "servers",
     "fuzz": "fuzz",
 }
 _ENGINES: Final = ("[postgresql", "[redis")

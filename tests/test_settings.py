@@ -164,6 +164,13 @@ WRONG = [
     ("REDIS_EFFECT_SAFETY", CANARY),
     ("AI_MODEL", CANARY),
     ("AI_JOBS_NEW_SCHEMA", CANARY),
+    ("AI_MODEL", f"openai:{CANARY} and more"),
+    ("AI_BASE_URL", f"https://user:{CANARY}@example.com/v1"),
+    ("AI_BASE_URL", f"ftp://{CANARY}"),
+    ("AI_MAX_OUTPUT_TOKENS", CANARY),
+    ("AI_MAX_TOKENS_PER_MIN", "999"),
+    ("AI_TIMEOUT_S", "0"),
+    ("OPENAI_API_KEY", f"{CANARY}\u00e9"),
     ("ALLOW_ACTIONS_DEFAULT", CANARY),
     ("ALLOW_ACTIONS_DEFAULT", ""),
 ]

@@ -154,7 +154,8 @@ def test_w109_security_decisions_are_recorded() -> None:
 def test_planner_and_tokens_are_recorded() -> None:
     """Requests by status, duration, and tokens by direction."""
     meter = Meter()
-    meter.telemetry.planner_request("ok", 0.2, 120, 30)
+    meter.telemetry.planner_request("ok", 0.2)
+    meter.telemetry.tokens_used(120, 30)
     meter.telemetry.planner_request("error", 0.1)
     assert meter.series("ai_planner_requests_total") == {("ok",): 1, ("error",): 1}
     assert meter.value("ai_planner_duration_seconds_count") == 2

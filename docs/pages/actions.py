@@ -37,9 +37,13 @@ def _action(definition: ActionDefinition) -> str:
         f"Effect and retry: {definition.effect}{retry} ({definition.reversibility}). Returns: {fields}.",
         f"An attempt may take {definition.timeout_s:g} seconds; there are at most {definition.max_attempts} attempts.",
     ]
-    sentences = "\n".join(f"- `{sentence}`" for sentence in definition.sentences)
+    sentences = "\nSentences:\n\n" + "\n".join(f"- `{sentence}`" for sentence in definition.sentences) + "\n"
     parameters = table(("Parameter", "Role", "Type", "Meaning"), rows)
-    return f"\n## `{definition.id}`\n\n" + "\n\n".join(facts) + f"\n\n{parameters}\nSentences:\n\n{sentences}\n"
+    return (
+        f"\n## `{definition.id}`\n\n"
+        + "\n\n".join(facts)
+        + f"\n\n{parameters}{sentences if definition.sentences else ''}"
+    )
 
 
 def make() -> str:

@@ -76,6 +76,9 @@ class ActionDefinition:
     otherwise; undeclared: untrusted. An array's own label is about which elements are in it."""
     passes: Mapping[str, str] = field(default_factory=dict)
     """Fields of the result that merely pass a parameter on, and which: such a field has the labels of that parameter."""
+    made_of_params: bool = False
+    """Whether the whole result is made of the parameters and of nothing else: then it is trusted as little as the least of them,
+    and ``output_labels`` says nothing."""
     primary_output: str | None = None
     """The field of the result that "it" means in a sentence; None: the whole result."""
     reversibility: str = "irreversible"
@@ -133,6 +136,7 @@ class ActionDefinition:
                 "labels": dict(self.output_labels),
                 "passes": dict(self.passes),
                 "acting_as": self.acting_as,
+                **({"made_of_params": True} if self.made_of_params else {}),
             }
         )
 

@@ -25,6 +25,9 @@ from steward.directory import Directory
 from steward.doors import Doors
 from steward.errors import ConfigurationError
 from steward.ids import IdFactory
+from steward.language_model import LanguageModel
+from steward.language_models.any_provider import AnyProviderModel, ModelAddress
+from steward.language_models.sql_budget import NoBudget, SqlTokenBudget
 from steward.maintenance import Duty
 from steward.maintenance.archiver import Archiver, archiver
 from steward.maintenance.door_keeper import door_keeper
@@ -32,6 +35,7 @@ from steward.maintenance.pruner import audit_pruner, pruner
 from steward.maintenance.sweeper import sweeper
 from steward.orchestrator import Orchestrator
 from steward.planner import Planner
+from steward.planners.language_model import ModelPlanner
 from steward.planners.sentences import SentencePlanner
 from steward.planners.templates import check_templates
 from steward.policies.cedar_policies import CedarPolicies
@@ -103,7 +107,22 @@ class Application:
         )
 
 
-def build_catalogue(settings: Settings, clock: Clock) -> ActionCatalogue:
+def build_model(settings: Settings, database: Database, clock: Clock, telemetry: Telemetry) -> LanguageModel | None:
+    """Return the language model that AI_MODEL names, if any; its libraries are not loaded yet."""
+    if settings.ai_model is None:
+        return None
+    provider, model = settings.ai_model
+    limit = settings.ai_max_tokens_per_min
+    return AnyProviderModel(
+        ModelAddress(provider=provider, model=model, key=settings.ai_key or "", base_url=settings.ai_base_url),
+        budget=NoBudget() if limit is None else SqlTokenBudget(database, clock, limit),
+        max_output_tokens=settings.ai_max_output_tokens,
+        timeout_s=settings.ai_timeout_s,
+        count=telemetry.tokens_used,
+    )
+
+
+def build_catalogue(settings: Settings, clock: Clock, model: LanguageModel | None = None) -> ActionCatalogue:
     """Return every action of this installation: built in, of installed packages, and of STEWARD_ACTIONS."""
     catalogue = ActionCatalogue()
     built_in = builtin_actions(
@@ -113,6 +132,7 @@ def build_catalogue(settings: Settings, clock: Clock) -> ActionCatalogue:
         http_allow_hosts=settings.http_allow_hosts,
         files_root=settings.home / "files",
         clock=clock,
+        model=model,
     )
     for found in (*built_in, *load_entry_points(), *load_modules(settings.action_modules)):
         try:
@@ -165,6 +185,14 @@ def _open_database(settings: Settings, at_the_end: AsyncExitStack) -> tuple[Data
     return database, bell
 
 
+def _open_planner(model: LanguageModel | None, at_the_end: AsyncExitStack) -> tuple[LanguageModel | None, Planner]:
+    """Return the model, which is closed at the end, and the planner that asks it; without one, the built-in planner."""
+    if model is None:
+        return None, SentencePlanner()
+    at_the_end.push_async_callback(model.aclose)
+    return model, ModelPlanner(model)
+
+
 async def _archive(log: AuditLog, catalogue: ActionCatalogue, recorder: Recorder, engine: WorkEngine) -> int:
     """Take all events of an engine that work leaves into the audit."""
     return await Archiver(engine.dispatcher, log, catalogue, recorder).turn()
@@ -181,12 +209,12 @@ async def open_application(
     Raises ``ConfigurationError`` for a setting that cannot be used, ``StoreUnavailable`` when the database is away.
     """
     clock = clock or SystemClock()
-    ids, vault = IdFactory(clock), Vault(settings.secret_keys)
-    catalogue = build_catalogue(settings, clock)
-    lists = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
-    telemetry, planner = build_telemetry(settings), SentencePlanner()
+    ids, vault, telemetry = IdFactory(clock), Vault(settings.secret_keys), build_telemetry(settings)
     async with AsyncExitStack() as at_the_end:
         database, bell = _open_database(settings, at_the_end)
+        model, planner = _open_planner(build_model(settings, database, clock, telemetry), at_the_end)
+        catalogue = build_catalogue(settings, clock, model)
+        lists = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
         directory = SqlDirectory(database, clock, vault)
         audit_log = SqlAuditLog(database, vault, clock)
         recorder = Recorder(audit_log, telemetry, required=settings.audit_mode == "required")

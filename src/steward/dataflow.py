@@ -112,6 +112,8 @@ def result_shape(definition: ActionDefinition, params: Mapping[str, Shape]) -> S
     What its provider mints of an object that the user named is entailed. A field that merely passes a parameter on is like
     that parameter.
     """
+    if definition.made_of_params:
+        return shape_of(definition.output_schema, {"": join(shape.whole for shape in params.values())})
     made = shape_of(definition.output_schema, definition.output_labels)
     if _is_about_what_was_named(definition, {name: shape.whole for name, shape in params.items()}):
         made = made.entailed()
@@ -126,6 +128,8 @@ def result_labels(
 
     The same rule as ``result_shape``, on paths: a result is not looked through, whatever its size.
     """
+    if definition.made_of_params:
+        return {"": join(shape.whole for shape in params.values())}
     found = dict(definition.output_labels if own is None else own)
     if _is_about_what_was_named(definition, {name: shape.whole for name, shape in params.items()}):
         found = {path: Label.ENTAILED if label is Label.SYSTEM else label for path, label in found.items()}

@@ -104,6 +104,8 @@ class Orchestrator:
                 ],
                 now=started,
                 context=context or {},
+                workspace_id=principal.workspace_id,
+                check=lambda steps: self._check.check(policy, principal, steps),
             )
         )
         meta = {

@@ -1,12 +1,12 @@
 """A planner turns a sentence into a proposed plan, or into questions. It never sees what a step returned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from steward.action import ActionDefinition
-from steward.plan import PlanResult, Question
+from steward.plan import PlannedAction, PlanResult, Question
 from steward.policy import Deny
 
 
@@ -16,6 +16,10 @@ class RefusedAction:
 
     definition: ActionDefinition
     decision: Deny
+
+
+def unchecked(steps: Sequence[PlannedAction]) -> None:
+    """Take any steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,10 @@ class PlanningRequest:
     """For "tomorrow"; aware, UTC."""
     context: Mapping[str, Any] = field(default_factory=dict)
     """Answers to earlier questions (``answers``: question param to text) and ``time_zone`` (an IANA name)."""
+    workspace_id: str = ""
+    """Whose request it is."""
+    check: Callable[[Sequence[PlannedAction]], object] = unchecked
+    """Raises ``Invalid`` for steps that could not be carried out: whoever can mend them may ask before proposing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,5 +67,8 @@ class Planner(Protocol):
         ...
 
     async def propose(self, request: PlanningRequest) -> Proposal:
-        """Return a proposal whose steps use only ``request.actions``; never raises for any sentence."""
+        """Return a proposal whose steps use only ``request.actions``; never raises because of what the sentence says.
+
+        One that asks a far end may raise ``RateLimited``, ``FarEndFailed`` or ``FarEndTimedOut``.
+        """
         ...

@@ -28,6 +28,9 @@ _HOST: Final = re.compile(r"[^\s/@?#*,\[\]\\]{1,253}|\[[0-9a-f:.]+\](:\d{1,5})?"
 _DESTINATION: Final = re.compile(r"[^\s,=@]{1,2048}")
 _BEARER: Final = re.compile(r"[A-Za-z0-9._~+/=-]{16,1024}")
 _ORIGIN: Final = re.compile(r"https?://([a-z0-9.-]{1,253}|\[[0-9a-f:.]+\])(:[1-9]\d{0,4})?")
+AI_PROVIDERS: Final = ("openai", "anthropic", "google")
+_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+_KEY: Final = re.compile(r"[!-~]{8,4096}")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 PUBLIC_KEY_ALGORITHMS: Final = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
@@ -160,6 +163,35 @@ def sender(text: str) -> str:
     local, _, domain = text.strip().rstrip(">").rpartition("@")
     if not local or not domain:
         raise ValueError("must be an e-mail address")
+    return text.strip()
+
+
+def ai_model(text: str) -> tuple[str, str]:
+    """Return the provider and the name of a language model."""
+    provider, _, model = text.strip().partition(":")
+    if provider not in AI_PROVIDERS or not _MODEL.fullmatch(model):
+        raise ValueError(f"must be {', '.join(f'{name}:…' for name in AI_PROVIDERS)} and the name of a model after it")
+    return provider, model
+
+
+def ai_base_url(text: str) -> str:
+    """Return the address of a server without anything in it that belongs elsewhere."""
+    address = text.strip()
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        usable = usable and not (parts.username or parts.query or parts.fragment or " " in address)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("must look like https://host/v1, without a user name (the key has a variable of its own)")
+    return address.rstrip("/")
+
+
+def api_key(text: str) -> str:
+    """Return a key that can be sent in a header."""
+    if not _KEY.fullmatch(text.strip()):
+        raise ValueError("must be one word of at least 8 printable ASCII characters")
     return text.strip()
 
 

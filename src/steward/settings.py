@@ -30,13 +30,11 @@ KEY_FILE: Final = "secret.key"
 DATABASE_FILE: Final = "steward.db"
 _REDIS_RETENTION_S: Final = 7 * 24 * 3600
 _MAX_RETENTION_S: Final = 10 * 366 * 24 * 3600
-_NOT_YET: Final = "is not built yet: unset it."
 _BLANK_COUNTS: Final = frozenset({"ACTION_ALLOWLIST", "METRICS_WORKSPACE_ALLOWLIST"})
 """Blank means "none of them" here; any other blank variable counts as unset."""
 PRODUCTION: Final = frozenset({"production", "prod"})
 _REFUSED: Final = {
     "ALLOW_ACTIONS_DEFAULT": "is not a setting of Steward: unset it and list the allowed actions in ACTION_ALLOWLIST.",
-    "AI_MODEL": _NOT_YET,
     "DEV_AUTH_MODE": "is not a setting of Steward: nobody gets in without a key, so unset it.",
 }
 
@@ -155,6 +153,41 @@ class Settings(BaseSettings):
     http_allow_hosts: Annotated[frozenset[str], NoDecode, _reads(values.hosts)] = _setting(
         "HTTP_ALLOW_HOSTS", frozenset(), "Hosts that actions may reach although their address is private or local."
     )
+    ai_model: Annotated[tuple[str, str] | None, NoDecode, _reads(values.ai_model)] = _setting(
+        "AI_MODEL",
+        None,
+        "The language model that plans and that llm.extract and llm.generate ask: openai:…, anthropic:… or google:… and the "
+        "model's name. Unset: the built-in planner, and those two actions are disabled.",
+    )
+    ai_base_url: Annotated[str | None, _reads(values.ai_base_url)] = _setting(
+        "AI_BASE_URL",
+        None,
+        "Where the model is, if not at its provider: with openai:… any server that speaks that protocol, such as "
+        "http://localhost:11434/v1. HTTP is for this machine and private networks; the key goes along.",
+    )
+    ai_max_output_tokens: int = _setting(
+        "AI_MAX_OUTPUT_TOKENS", 4096, "The most tokens that one answer of the model may have.", ge=64, le=200_000
+    )
+    ai_max_tokens_per_min: int | None = _setting(
+        "AI_MAX_TOKENS_PER_MIN",
+        None,
+        "The most tokens that each workspace may have the model read and write within a minute, in all processes together. What "
+        "a question may cost is reserved before it is asked. Unset: no limit.",
+        ge=1000,
+        le=1_000_000_000,
+    )
+    ai_timeout_s: int = _setting(
+        "AI_TIMEOUT_S", 60, "Seconds within which the model has to answer, all tries together.", ge=1, le=300
+    )
+    openai_api_key: Annotated[str | None, _reads(values.api_key)] = _setting(
+        "OPENAI_API_KEY", None, "The key for openai:… models. Not needed with AI_BASE_URL.", secret=True
+    )
+    anthropic_api_key: Annotated[str | None, _reads(values.api_key)] = _setting(
+        "ANTHROPIC_API_KEY", None, "The key for anthropic:… models.", secret=True
+    )
+    google_api_key: Annotated[str | None, _reads(values.api_key)] = _setting(
+        "GOOGLE_API_KEY", None, "The key for google:… models.", secret=True
+    )
     action_modules: Annotated[tuple[str, ...], NoDecode, _reads(values.modules)] = _setting(
         "STEWARD_ACTIONS", (), "Python modules with own actions, separated by commas."
     )
@@ -233,7 +266,7 @@ class Settings(BaseSettings):
         """
         env = os.environ if env is None else env
         for variable, sentence in _REFUSED.items():
-            if env.get(variable, "").strip() or (variable in env and sentence is not _NOT_YET):
+            if variable in env:
                 raise ConfigurationError(f"{variable} {sentence}")
         source = EnvSettingsSource(cls, case_sensitive=True)
         source.env_vars = {name: text for name, text in env.items() if text.strip() or name in _BLANK_COUNTS}
@@ -250,6 +283,10 @@ class Settings(BaseSettings):
         )
         if problem is not None:
             raise ConfigurationError(problem)
+        if self.ai_model is not None and not self.ai_key and not (self.ai_model[0] == "openai" and self.ai_base_url):
+            raise ConfigurationError(
+                f"{self.ai_model[0].upper()}_API_KEY is not set: give the key for the model that AI_MODEL names."
+            )
         if not self.database_url:
             known["database_url"] = f"sqlite:///{self.home / DATABASE_FILE}"
         if self.redis_url is not None and "job_retention_s" not in self.model_fields_set:
@@ -267,6 +304,14 @@ class Settings(BaseSettings):
                 "'openssl rand -base64 48' (the key of a 'steward up' is in its STEWARD_HOME, in secret.key)."
             )
         return self.model_copy(update=known)
+
+    @property
+    def ai_key(self) -> str | None:
+        """The key for the provider that AI_MODEL names."""
+        if self.ai_model is None:
+            return None
+        keys = {"openai": self.openai_api_key, "anthropic": self.anthropic_api_key, "google": self.google_api_key}
+        return keys[self.ai_model[0]]
 
     @classmethod
     def table(cls) -> tuple[SettingRow, ...]:

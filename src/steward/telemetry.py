@@ -199,10 +199,13 @@ class Telemetry:
         """Take note that a request was one too many. ``rule`` is one of the rules' names."""
         self._rate_limited.labels(rule).inc()
 
-    def planner_request(self, status: str, seconds: float, tokens_in: int = 0, tokens_out: int = 0) -> None:
+    def planner_request(self, status: str, seconds: float) -> None:
         """Take note of one plan asked for: ``ok``, ``refused`` (bad input) or ``error``."""
         self._planner.labels(status).inc()
         self._planner_seconds.observe(seconds)
+
+    def tokens_used(self, tokens_in: int, tokens_out: int) -> None:
+        """Take note of what a language model read and wrote, whoever asked it and however that ended."""
         self._tokens.labels("input").inc(tokens_in)
         self._tokens.labels("output").inc(tokens_out)
 

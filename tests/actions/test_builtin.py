@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from steward.actions.builtin import builtin_actions
 from steward.actions.compute import Compute
 from steward.actions.email import EmailSend
 from steward.errors import ConfigurationError
+from steward.language_model import LanguageModel, ModelAnswer, Question, anything
 from steward.provenance import Label
 from tests.actions.conftest import fits
 from tests.actions.servers import Mailbox, Site, mail_server, web_server
@@ -27,8 +29,26 @@ NOTHING: dict[str, Any] = {
     "http_allow_hosts": frozenset(),
     "files_root": Path("unused"),
 }
-IDS = ["compute", "email.send", "file.list", "file.read", "file.write", "http.get", "webhook.post"]
+IDS = [
+    *("compute", "email.send", "file.list", "file.read", "file.write", "http.get"),
+    *("llm.extract", "llm.generate", "webhook.post"),
+]
+UNSAID = {"llm.extract"}
+"""The type of what is extracted cannot be said in a sentence; whoever writes plans can give it."""
 SLOT = re.compile(r"\{([a-z_]+):(email|emails|url|text|word|path|number|date|message)\}")
+
+
+class SomeModel(LanguageModel):
+    """A model that always says the same."""
+
+    name = "some:model"
+
+    async def ask(self, question: Question, fits: Callable[[Any], None] = anything) -> ModelAnswer:
+        """Say hello."""
+        return ModelAnswer(value="Hello", tokens_in=1, tokens_out=1)
+
+    async def aclose(self) -> None:
+        """Have nothing to close."""
 
 
 def by_id() -> dict[str, Action]:
@@ -37,7 +57,7 @@ def by_id() -> dict[str, Action]:
 
 
 def test_the_catalogue_takes_them_all() -> None:
-    """Seven actions, each with a sound id, schema and roles."""
+    """Nine actions, each with a sound id, schema and roles."""
     catalogue = ActionCatalogue()
     for action in builtin_actions(**NOTHING):
         catalogue.add(action)
@@ -91,7 +111,7 @@ def test_every_pattern_refuses_a_trailing_newline(name: str) -> None:
 def test_sentences_use_the_actions_own_parameters(name: str) -> None:
     """Each template names at least one parameter, only existing ones, with slot types the planner knows."""
     definition = by_id()[name].definition
-    assert definition.sentences
+    assert bool(definition.sentences) is (name not in UNSAID)
     for sentence in definition.sentences:
         slots = SLOT.findall(sentence)
         assert slots
@@ -128,7 +148,7 @@ async def test_compute_returns_its_value(context: ActionContext) -> None:
 
 
 async def test_the_settings_reach_the_actions(tmp_path: Path, context: ActionContext) -> None:
-    """A mail account, a secret, an allowed host and a folder make all of them work."""
+    """A mail account, a secret, an allowed host, a folder and a language model make all of them work."""
     mailbox, site = Mailbox(), Site({"/": (200, {"content-type": "text/plain"}, b"page")})
     async with mail_server(mailbox) as smtp, web_server(site) as port:
         actions = {
@@ -139,6 +159,7 @@ async def test_the_settings_reach_the_actions(tmp_path: Path, context: ActionCon
                 webhook_secrets={"127.0.0.1": "whsec_" + "A" * 32},
                 http_allow_hosts=frozenset({f"127.0.0.1:{port}"}),
                 files_root=tmp_path / "files",
+                model=SomeModel(),
             )
         }
         assert all(action.definition.enabled for action in actions.values())
@@ -149,6 +170,7 @@ async def test_the_settings_reach_the_actions(tmp_path: Path, context: ActionCon
             {"to": "office@example.com", "text": "See page.", "attachments": [{"file": "page.txt"}]}, context
         )
         await actions["webhook.post"].run({"url": url, "payload": {"text": "done"}}, context)
+        assert await actions["llm.generate"].run({"instruction": "Greet."}, context) == {"text": "Hello"}
     mail = mailbox.arrived[0].content
     assert isinstance(mail, bytes)
     assert b'filename="page.txt"' in mail
@@ -171,8 +193,8 @@ def test_a_wrong_setting_stops_the_start_and_is_named(setting: dict[str, Any], n
         builtin_actions(**{**NOTHING, **setting})
 
 
-def test_only_mail_is_disabled_without_settings() -> None:
+def test_only_mail_and_models_are_disabled_without_settings() -> None:
     """Everything else works at once."""
     disabled = [name for name, action in by_id().items() if not action.definition.enabled]
-    assert disabled == ["email.send"]
+    assert disabled == ["email.send", "llm.extract", "llm.generate"]
     assert isinstance(by_id()["email.send"], EmailSend)

@@ -50,7 +50,9 @@ def test_a_built_in_sentence_is_understood(prompt: str, expected: list[tuple[str
     assert steps(propose(prompt, DEFINITIONS)) == expected
 
 
-@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.id)
+@pytest.mark.parametrize(
+    "definition", [each for each in DEFINITIONS if each.sentences], ids=lambda definition: definition.id
+)
 def test_every_built_in_template_compiles_and_its_example_works(definition: Any) -> None:
     """What is offered as an example is understood as that very action, among all the others."""
     check_templates(definition)

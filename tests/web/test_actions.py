@@ -25,6 +25,8 @@ PARAMS: dict[str, dict[str, Any]] = {
     "file.write": {"path": "a.txt", "text": "x"},
     "file.read": {"path": "a.txt"},
     "compute": {"value": 1},
+    "llm.extract": {"inputs": ["Ann"], "instruction": "Who?", "schema": "text"},
+    "llm.generate": {"instruction": "Greet."},
 }
 
 
@@ -118,7 +120,6 @@ OUTCOMES: dict[str, int] = {
     "outcome_unknown": 502,
     "policy_denied": 200,
     "invalid_params": 200,
-    "expression_failed": 200,
     "unknown_action": 200,
     "seal_broken": 200,
     "budget_exceeded": 200,
@@ -128,6 +129,12 @@ OUTCOMES: dict[str, int] = {
     "attachment_refused": 200,
     "path_refused": 200,
     "file_not_found": 200,
+    "expression_failed": 200,
+    "not_found": 200,
+    "token_budget_exceeded": 200,
+    "model_failed": 502,
+    "model_answer_unusable": 502,
+    "model_timed_out": 504,
     "file_too_large": 200,
     "file_system_failed": 200,
     "internal_error": 200,

@@ -9,10 +9,12 @@ from steward.actions.email import EmailSend
 from steward.actions.files import FileList, FileRead, FileWrite
 from steward.actions.guarded_http import GuardedHttp
 from steward.actions.http_get import HttpGet
+from steward.actions.llm import LlmExtract, LlmGenerate
 from steward.actions.smtp import smtp_account
 from steward.actions.webhook import WebhookPost
 from steward.actions.workspace_files import WorkspaceFiles
 from steward.clock import Clock
+from steward.language_model import LanguageModel
 
 
 def builtin_actions(
@@ -23,6 +25,7 @@ def builtin_actions(
     http_allow_hosts: frozenset[str],
     files_root: Path,
     clock: Clock | None = None,
+    model: LanguageModel | None = None,
 ) -> tuple[Action, ...]:
     """Return every built-in action; those that lack a setting are disabled and say which.
 
@@ -39,4 +42,6 @@ def builtin_actions(
         FileRead(files),
         FileList(files),
         Compute(),
+        LlmExtract(model),
+        LlmGenerate(model),
     )

@@ -393,3 +393,13 @@ audit_cursors = Table(
     Column("position", BigInteger, nullable=False),
     Column("voucher", Text),
 )
+
+model_tokens = Table(
+    "model_tokens",
+    metadata,
+    Column("reservation", _Id, primary_key=True),
+    Column("workspace_id", _Workspace, nullable=False),
+    Column("at", _Time, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Index("ix_model_tokens_at", "at"),
+)

@@ -1,1 +1,1 @@
-"""Planners: ``sentences`` understands declared sentence templates, without a model and without a key."""
+"""Planners: ``sentences`` understands declared sentence templates, without a key; ``language_model`` asks a model."""

@@ -23,14 +23,17 @@ from steward.web.secured_route import SecuredRoute
 
 router = APIRouter(prefix="/actions", tags=["actions"], route_class=SecuredRoute)
 _FAILED: Final = frozenset({JobStatus.FAILED, JobStatus.UNKNOWN})
-_TIMED_OUT: Final = frozenset({"timeout", "far_end_timed_out", "smtp_timed_out", "smtp_no_answer"})
+_TIMED_OUT: Final = frozenset({"timeout", "far_end_timed_out", "smtp_timed_out", "smtp_no_answer", "model_timed_out"})
 _NOT_THE_FAR_END: Final = frozenset(
     {
         # before the effect: who asks, what is asked, and whether the rules let it
         *("permission_revoked", "policy_denied", "invalid_params", "unknown_action", "seal_broken", "budget_exceeded"),
         *("audit_unavailable", "not_configured", "address_refused", "attachment_refused", "expression_failed"),
+        "token_budget_exceeded",
         # in the workspace's own folder
         *("path_refused", "file_not_found", "file_too_large", "file_system_failed"),
+        # in what a model was given to read
+        "not_found",
         # here, while it ran or after it
         *("internal_error", "no_free_thread", "worker_stopped", "lease_lost", "result_too_large", "unreadable_record"),
         # by a person

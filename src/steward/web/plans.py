@@ -42,7 +42,6 @@ class _PlanningCount:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
-        self.meta: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         self._began = time.perf_counter()
@@ -51,8 +50,7 @@ class _PlanningCount:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         refused = isinstance(error, StewardError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
         status = "ok" if error is None else "refused" if refused else "error"
-        tokens = (self.meta.get("tokens_in", 0), self.meta.get("tokens_out", 0))
-        self._telemetry.planner_request(status, time.perf_counter() - self._began, *tokens)
+        self._telemetry.planner_request(status, time.perf_counter() - self._began)
 
 
 @router.post(
@@ -65,9 +63,8 @@ class _PlanningCount:
 async def create_plan(principal: Previewer, services: Services, request_id: RequestId, body: PlanBody) -> Response:
     """Nothing runs. A request that lacks something comes back with questions and no runnable step."""
     context = body.context.model_dump(exclude_none=True) if body.context else None
-    with _PlanningCount(services.telemetry) as count:
+    with _PlanningCount(services.telemetry):
         document = await services.orchestrator.plan(principal, body.prompt, context, request_id)
-        count.meta = document["meta"]
     return json_answer(document)
 
 
@@ -82,11 +79,10 @@ async def revise_plan(
     principal: Previewer, services: Services, request_id: RequestId, plan_id: PlanId, body: ReviseBody
 ) -> Response:
     """Answer a plan's questions, or give other steps. The old plan stays as it was."""
-    with _PlanningCount(services.telemetry) as count:
+    with _PlanningCount(services.telemetry):
         document = await services.orchestrator.revise(
             principal, plan_id, answers=body.answers, steps=body.steps, request_id=request_id
         )
-        count.meta = document["meta"]
     return json_answer(document)
 
 

@@ -1,0 +1,1 @@
+"""Implementations of ``steward.language_model``: any provider's models, and the budget that is shared by all processes."""

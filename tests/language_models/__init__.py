@@ -1,0 +1,1 @@
+"""Language models, asked over real HTTP: what a provider may answer, and what never comes of it."""
