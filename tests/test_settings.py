@@ -75,6 +75,7 @@ def test_every_value_is_read(tmp_path: Path) -> None:
         RateRule.WORKSPACE_PLAN: RateLimit(12_000, 60),
         RateRule.WORKSPACE_EXECUTE: RateLimit(12_000, 60),
         RateRule.WORKSPACE_PREVIEW: RateLimit(12_000, 60),
+        RateRule.SESSION: RateLimit(600, 60),
         RateRule.FAILED_LOGINS: RateLimit(9, 86_400),
     }
     assert load(tmp_path, STEWARD_RATE_LIMITS=" off ").rate_limits == {}
