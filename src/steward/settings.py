@@ -155,6 +155,9 @@ class Settings(BaseSettings):
     http_allow_hosts: Annotated[frozenset[str], NoDecode, _reads(values.hosts)] = _setting(
         "HTTP_ALLOW_HOSTS", frozenset(), "Hosts that actions may reach although their address is private or local."
     )
+    mcp_allow_hosts: Annotated[frozenset[str], NoDecode, _reads(values.hosts)] = _setting(
+        "MCP_ALLOW_HOSTS", frozenset(), "Names, beside this machine's own, by which clients may address /mcp."
+    )
     action_modules: Annotated[tuple[str, ...], NoDecode, _reads(values.modules)] = _setting(
         "STEWARD_ACTIONS", (), "Python modules with own actions, separated by commas."
     )

@@ -16,6 +16,7 @@ from steward.web import (
     health,
     jobs,
     keys,
+    mcp,
     members,
     openapi,
     plans,
@@ -69,6 +70,7 @@ def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
         audit,
         usage,
         schema,
+        mcp,
         health,
     ):
         api.include_router(room.router)
