@@ -63,7 +63,9 @@ async def test_from_a_plan_to_a_job(house: House) -> None:
 
 async def test_what_policy_asks_about_waits_and_no_tool_decides(tmp_path: Path, anyio_backend: str) -> None:
     """An action that needs a yes says for which approval it waits, and there is no tool that gives one."""
-    async with open_house(tmp_path, asking=Asking("sample.echo")) as house, house.served() as (_, url), house.worker():
+    asking = Asking()
+    asking.ask("sample.echo")
+    async with open_house(tmp_path, asking=asking) as house, house.served() as (_, url), house.worker():  # noqa: SIM117
         async with speaking(url, await house.key(role=Role.ADMIN)) as client:
             good, asked = await call(client, "sample.echo", text="hello")
             assert (good, asked["status"]) == (True, "waiting_for_approval"), asked
@@ -90,8 +92,9 @@ async def test_anothers_plan_is_unknown(house: House) -> None:
                 await call(client, "execute", plan_id="plan_01kb2w8v9c0000000000000a"),
                 await call(client, "execute", plan_id="../x"),
             ]
-    for good, document in told:
+    for _, document in told:
         document.pop("request_id")
+    for good, document in told:
         assert (good, document) == (False, told[-1][1])
     assert told[0][1]["code"] == "not_found"
 
@@ -142,7 +145,7 @@ async def test_hostile_arguments_are_refused_with_a_code(
 
 async def test_the_same_limits_hold(tmp_path: Path, anyio_backend: str) -> None:
     """Tools count as the routes do, and say when to come back."""
-    async with open_house(tmp_path, AI_RATE_LIMIT_PLAN="1/60") as house, house.served() as (_, url):
+    async with open_house(tmp_path, STEWARD_RATE_LIMITS="plan=1/minute") as house, house.served() as (_, url):  # noqa: SIM117
         async with speaking(url, await house.key()) as client:
             assert (await call(client, "plan", prompt="write 'a' to a.txt"))[0]
             good, document = await call(client, "plan", prompt="write 'a' to a.txt")
@@ -152,7 +155,7 @@ async def test_the_same_limits_hold(tmp_path: Path, anyio_backend: str) -> None:
 
 async def test_many_at_once_stay_apart(house: House) -> None:
     """Exchanges of two workspaces at the same time see each their own."""
-    async with house.served() as (_, url), house.worker():
+    async with house.served() as (_, url), house.worker():  # noqa: SIM117
         async with speaking(url, await house.key("acme")) as one, speaking(url, await house.key("globex")) as two:
             ran = await asyncio.gather(*(call(client, "sample.echo", text="x") for client in (one, two) * 4))
             assert all(good for good, _ in ran)

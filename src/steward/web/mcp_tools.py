@@ -87,6 +87,7 @@ class Tools:
             "steward",
             version=importlib.metadata.version("steward"),
             instructions=_INSTRUCTIONS,
+            get_tool_input_schema=self._schema,
             on_list_tools=self._list,
             on_call_tool=self._call,
         )
@@ -100,6 +101,13 @@ class Tools:
             if self.principal.may(verb.scope)
         ]
         return types.ListToolsResult(tools=[*verbs, *map(_tool, await self._actions())])
+
+    def _schema(self, name: str) -> Mapping[str, Any] | None:
+        """Return the schema of one tool, which the library looks at before each call, without making the whole list."""
+        if (verb := VERBS.get(name)) is not None:
+            return verb.arguments.model_json_schema()
+        definitions = self.services.catalogue.definitions()
+        return next((definition.input_schema for definition in definitions if definition.id == name), None)
 
     async def _actions(self) -> list[ActionDefinition]:
         """Return the actions that the caller may run, whether at once or after somebody's yes."""
