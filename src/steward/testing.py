@@ -4,6 +4,7 @@ Nothing is imitated: the plan is checked, policy decides, a worker runs the step
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,7 +24,6 @@ from steward.settings import Settings
 from steward.views import job_view
 
 __all__ = ["FakeClock", "Trial", "assert_completed", "assert_failed", "trial"]
-_SECRET: Final = "a secret for trials, which protects nothing that matters"
 _AT_REST: Final = FINAL | {JobStatus.HELD, JobStatus.UNKNOWN}
 _LIMIT_S: Final = 30.0
 
@@ -69,9 +69,11 @@ class Trial:
         working = asyncio.create_task(self.app.worker(concurrency=4).run(stop))
         try:
             with store.listen() as listener:
-                while not all(job.status in _AT_REST for job in (jobs := await store.plan_jobs(plan_id))):
+                jobs = await store.plan_jobs(plan_id)
+                while not all(job.status in _AT_REST for job in jobs):
                     if not await listener.wait(_LIMIT_S):
                         raise TimeoutError(f"Nothing happened for {_LIMIT_S} s: {[str(job.status) for job in jobs]}")
+                    jobs = await store.plan_jobs(plan_id)
         finally:
             stop.set()
             await working
@@ -85,7 +87,7 @@ async def trial(
     """Open an installation with these actions beside the built-in ones; it is gone at the end."""
     clock = clock or SystemClock()
     with TemporaryDirectory(prefix="steward-trial-") as home:
-        env = {"STEWARD_HOME": str(Path(home)), "STEWARD_SECRET_KEY": _SECRET, **(settings or {})}
+        env = {"STEWARD_HOME": str(Path(home)), "STEWARD_SECRET_KEY": secrets.token_hex(32), **(settings or {})}
         async with open_application(Settings.load(env), clock=clock) as app:
             for action in actions:
                 app.catalogue.add(action)
