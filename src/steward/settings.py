@@ -188,6 +188,9 @@ class Settings(BaseSettings):
     google_api_key: Annotated[str | None, _reads(values.api_key)] = _setting(
         "GOOGLE_API_KEY", None, "The key for google:… models.", secret=True
     )
+    mcp_allow_hosts: Annotated[frozenset[str], NoDecode, _reads(values.hosts)] = _setting(
+        "MCP_ALLOW_HOSTS", frozenset(), "Names, beside this machine's own, by which clients may address /mcp."
+    )
     action_modules: Annotated[tuple[str, ...], NoDecode, _reads(values.modules)] = _setting(
         "STEWARD_ACTIONS", (), "Python modules with own actions, separated by commas."
     )

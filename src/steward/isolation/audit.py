@@ -86,6 +86,7 @@ class _Run:
         await attack.other_methods(self.operations)
         await special.files(self.victim, self.attacker, attack.strangers, self.report)
         await special.approvals(self.victim, self.attacker, attack.strangers, self.report)
+        await special.tools(self.victim, self.attacker, attack.strangers, self.report)
         await special.credentials(self.victim, self.attacker, attack.strangers, self.report)
         if self.target.commands is not None:
             self.progress("the command line", 0.9)

@@ -14,6 +14,11 @@ from steward.telemetry import LABELS
 
 _DECIDED: Final = 3
 _WAIT_MS: Final = 10_000
+_TOOLS: Final = (
+    *(("show_plan", "plan_id", "plan"), ("execute", "plan_id", "plan"), ("list_jobs", "plan_id", "plan")),
+    *(("show_job", "job_id", "job"), ("explain", "job_id", "job")),
+)
+"""The tools of ``/mcp`` that take the name of something, and of what."""
 _LABEL: Final = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"')
 
 
@@ -54,6 +59,27 @@ async def approvals(victim: Tenant, attacker: Tenant, strangers: Strangers, repo
             look(report, victim, name, foreign.everything)
             if told := difference(foreign, approval_id, unknown, stranger):
                 report.add(Kind.TELLS, name, f"With the other's own digest: {told}.")
+
+
+async def tools(victim: Tenant, attacker: Tenant, strangers: Strangers, report: Report) -> None:
+    """Call the tools of ``/mcp`` with the other's ids: the same answer as for ids that nobody has."""
+    door = report.door(DoorKind.ROUTE, "POST /mcp", "workspace")
+    for tool, name, kind in _TOOLS:
+        for value in victim.holdings.of(kind)[:_DECIDED]:
+            stranger = strangers.of(value)
+            foreign, unknown = [await _tool(attacker, tool, {name: one}) for one in (value, stranger)]
+            report.compared += 1
+            door.attacks += 1
+            look(report, victim, door.name, foreign.everything)
+            if told := difference(foreign, value, unknown, stranger):
+                report.add(Kind.TELLS, door.name, f"The tool {tool} with another's {name}: {told}.")
+            if '"isError":true' not in foreign.text.replace(" ", "") and tool != "list_jobs":
+                report.add(Kind.ACCEPTED, door.name, f"The tool {tool} took another's {name}.")
+
+
+async def _tool(tenant: Tenant, tool: str, arguments: dict[str, str]) -> Answer:
+    params = {"name": tool, "arguments": arguments}
+    return await tenant.call("POST", "/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
 
 
 async def _run(tenant: Tenant, action_id: str, params: dict[str, Any]) -> Answer:

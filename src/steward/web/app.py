@@ -17,6 +17,7 @@ from steward.web import (
     health,
     jobs,
     keys,
+    mcp,
     members,
     openapi,
     plans,
@@ -70,6 +71,7 @@ def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
         audit,
         usage,
         schema,
+        mcp,
         health,
         docs_page,
     ):

@@ -26,6 +26,7 @@ _MEANING: Final = {
     401: "No valid credential.",
     403: "The credential may not do this.",
     404: "Unknown in this workspace.",
+    421: "The request is for another host.",
     405: "The path does not take this method.",
     408: "The body did not arrive in time.",
     409: "The state does not allow it.",

@@ -129,7 +129,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
     if isinstance(error, Unauthenticated):
         error = _failed_login(request, error)
     if isinstance(error, Unauthenticated | Forbidden):  # beyond the limit of failed logins nothing more is recorded
-        request.app.state.steward.doors.refused(_refused(request, error))
+        request.app.state.steward.doors.refused(refused(request, error))
     if isinstance(error, RateLimited):
         application: Application = request.app.state.steward
         application.telemetry.rate_limited(str(error.facts.get("rule")))
@@ -144,7 +144,7 @@ def _failed_login(request: Request, error: Unauthenticated) -> StewardError:
     return verdict.refused or error
 
 
-def _refused(request: Request, error: StewardError) -> Refusal:
+def refused(request: Request, error: StewardError) -> Refusal:
     """Return what is recorded of a request that was turned away."""
     facts = facts_of(request.scope)
     return Refusal(
