@@ -122,7 +122,7 @@ def _take(  # noqa: PLR0917 - a workspace's share, and what limits it
         turn_statements.SET_TURN, {"key": workspace_id, "new_turn": turn, "now_capped": workspace_id in capped}
     )
     if not rows and workspace_id not in capped:  # the count was wrong: mend it rather than come back for ever
-        work.sql.run(statements.SET_DEPTH, {"key": workspace_id, "new_depth": 0})
+        work.mend_depth(workspace_id)
     return rows
 
 
@@ -206,7 +206,7 @@ def settle(work: Work, settlements: Sequence[Settlement]) -> tuple[Answer, ...]:
     """End attempts; a lease that is no longer good is refused, a settlement already made is granted again."""
     answers: list[Answer] = []
     work.lock(settlement.ref.workspace_id for settlement in settlements)
-    work.jobs_by_id(settlement.ref.job_id for settlement in settlements)
+    work.expect((settlement.ref.job_id for settlement in settlements), ends=True)
     for settlement in settlements:
         row = _leased(work, settlement.ref)
         if row is not None:

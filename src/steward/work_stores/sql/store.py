@@ -44,12 +44,12 @@ from steward.work_store import (
 from steward.work_stores.sql import capped, claim, control, housekeeping, moving, reading, statements, submit
 from steward.work_stores.sql.rows import JobRow, read_event
 from steward.work_stores.sql.submit import Asked, submit_all
-from steward.work_stores.sql.transaction import Work
+from steward.work_stores.sql.transaction import NoTurn, Work, make_queues
 
 T = TypeVar("T")
 WORK: Final = "work"
 EVENTS: Final = "events"
-_GROUP: Final = 64
+_GROUP: Final = 128
 """Most submissions in one transaction."""
 _NO_ANSWER: Final = "The store does not answer in time. Try again shortly."
 
@@ -87,7 +87,12 @@ class _Engine:
             work.flush()
             return answer, work
 
-        answer, _ = await self.database.write(run, self._announce, tenant=tenant, locks=True, piped=True)
+        how = {"tenant": tenant, "locks": True, "piped": True}
+        try:
+            answer, _ = await self.database.write(run, self._announce, **how)
+        except NoTurn as new:
+            await self.database.write(lambda connection: make_queues(connection, new.workspaces), **how)
+            answer, _ = await self.database.write(run, self._announce, **how)
         return answer
 
     async def submit(self, asked: Asked) -> Submitted:

@@ -5,7 +5,8 @@ by plan) and leaves the events to be appended; ``flush`` writes it all. So no ve
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import compress
 from operator import ne
 from typing import Any, Final
@@ -38,6 +39,39 @@ def _how_it_ended(statuses: set[str]) -> PlanStatus:
     return PlanStatus.CANCELLED if JobStatus.CANCELLED in statuses else PlanStatus.COMPLETED
 
 
+class NoTurn(Exception):
+    """Workspaces have no row yet for which one could wait."""
+
+    def __init__(self, workspaces: Iterable[str]) -> None:
+        """Name them."""
+        super().__init__()
+        self.workspaces = sorted(workspaces)
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What a workspace counts, known for as long as its row is locked."""
+
+    depth: int
+    event_sequence: int
+    capped: bool
+
+
+@dataclass(slots=True)
+class _OpenPlan:
+    """What a plan counts, known in the same way."""
+
+    plan_id: str
+    open_jobs: int
+    status: str
+    job_ids: str
+
+
+def make_queues(connection: Connection, workspaces: Iterable[str]) -> None:
+    """Give workspaces their rows."""
+    Sql(connection).run_many(turn_statements.MAKE_QUEUE, [{"w": workspace_id} for workspace_id in workspaces])
+
+
 class Work:
     """The rows, counts and events of one transaction."""
 
@@ -63,37 +97,62 @@ class Work:
         self._ends_as: dict[str, PlanStatus] = {}
         self._closed: list[str] = []
         self._events: list[EventRow] = []
-        self._locked: set[str] = set()
+        self._asked_for: set[str] = set()
+        self._turns: list[tuple[set[str], Callable[[], list[Any]]]] = []
+        self._queues: dict[str, _Queue] = {}
+        self._plans: dict[str, _OpenPlan] = {}
 
     # -- taking turns ------------------------------------------------------------------------------------------------
 
     def lock(self, workspaces: Iterable[str], *, new: bool = False) -> None:
         """Wait for one's turn in these workspaces, before anything of them is read that is to be changed.
 
-        ``new``: one without a row gets it. On a database with one writer at a time it is always one's turn.
+        The server waits; what is asked after this is answered after it. ``new``: if one has no row, so that there is no
+        turn to wait for, nothing is written and ``NoTurn`` raised. On a database with one writer at a time it is always
+        one's turn.
         """
-        wanted = set(workspaces)
-        if self.sql.one_writer or wanted <= self._locked:
+        wanted = set(workspaces) - self._asked_for
+        if self.sql.one_writer or not wanted:
             return
-        given = {"workspaces": encode(sorted(wanted))}
-        found = set(self.sql.scalars(turn_statements.LOCK_QUEUES, given))
-        if new and found != wanted:
-            for workspace_id in sorted(wanted - found):
-                self.sql.run(turn_statements.MAKE_QUEUE, {"w": workspace_id})
-            found = set(self.sql.scalars(turn_statements.LOCK_QUEUES, given))
-        self._locked |= found
+        self._asked_for |= wanted
+        answer = self.sql.ask(turn_statements.LOCK_QUEUES, {"workspaces": encode(sorted(wanted))})
+        self._turns.append((wanted if new else set(), answer))
 
     def lock_free(self, workspaces: Sequence[str]) -> list[str]:
         """Return those of the workspaces in which it is one's turn without waiting."""
         if self.sql.one_writer or not workspaces:
             return list(workspaces)
-        free = self.sql.scalars(turn_statements.LOCK_FREE_QUEUES, {"workspaces": encode(workspaces)})
-        self._locked.update(free)
-        return free
+        free = self.sql.all(turn_statements.LOCK_FREE_QUEUES, {"workspaces": encode(workspaces)})
+        self.have_locked(free)
+        return [row.workspace_id for row in free]
+
+    def have_locked(self, found: Iterable[Any]) -> None:
+        """Remember rows of ``queues`` that a statement has locked; who had one already keeps what became of it since."""
+        if self.sql.one_writer:
+            return
+        for row in found:
+            self._asked_for.add(row.workspace_id)
+            self._queues.setdefault(row.workspace_id, _Queue(row.depth, row.event_sequence, row.capped))
+
+    def _mine(self) -> dict[str, "_Queue"]:
+        """Return the rows of the workspaces in which it is one's turn."""
+        turns, self._turns = self._turns, []
+        for needed, answer in turns:
+            found = answer()
+            if missing := needed - {row.workspace_id for row in found}:
+                raise NoTurn(missing)
+            self.have_locked(found)
+        return self._queues
 
     def may_change(self, row: Any) -> bool:
         """Say whether it is one's turn in the workspace that a row is of."""
-        return self.sql.one_writer or row.workspace_id in self._locked
+        return self.sql.one_writer or row.workspace_id in self._mine()
+
+    def mend_depth(self, workspace_id: str) -> None:
+        """Say that a workspace has no ready jobs, whatever was counted."""
+        self.sql.run(statements.SET_DEPTH, {"key": workspace_id, "new_depth": 0})
+        if workspace_id in self._queues:
+            self._queues[workspace_id].depth = 0
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
@@ -115,6 +174,15 @@ class Work:
             return row if row.workspace_id == workspace_id else None
         found = self.sql.all(statements.JOB, {"w": workspace_id, "job_id": job_id})
         return next(iter(self.adopt(found)), None)
+
+    def expect(self, job_ids: Iterable[str], *, ends: bool = False) -> None:
+        """Load jobs that are going to change. ``ends``: perhaps for good, so what their plans count is asked for as well."""
+        ids = {"ids": encode(list(job_ids))}
+        found = self.sql.ask(statements.JOBS_BY_ID, ids)
+        if ends and not self.sql.one_writer:
+            plans = self.sql.all(statements.OPEN_JOBS, ids)
+            self._plans.update({row.plan_id: _OpenPlan(*row) for row in plans})
+        self.adopt(found())
 
     def jobs_by_id(self, job_ids: Iterable[str]) -> dict[str, JobRow]:
         """Return the jobs with these ids; the caller checks the workspace."""
@@ -181,6 +249,10 @@ class Work:
         if row.finished_at is not None:
             facts["latency_ms"] = row.finished_at - row.enqueued_at
         self.note_job(event, row, actor=actor, **facts)
+
+    def open_more(self, plan_id: str, number: int) -> None:
+        """Count jobs that a plan has got."""
+        self._open[plan_id] += number
 
     def end_attempt(self, row: JobRow, outcome: str, error: JobError | None = None) -> None:
         """Write the attempt under way into the job's history."""
@@ -270,9 +342,17 @@ class Work:
         """Count jobs that ended or came back."""
         changes = [{"key": plan_id, "delta": delta} for plan_id, delta in self._open.items() if delta]
         self._open.clear()
-        left = self.sql.all_many(statements.CHANGE_OPEN_JOBS, changes) if changes else ()
+        known = changes and all(each["key"] in self._plans for each in changes)
+        left = self._change_known(changes) if known else self.sql.all_many(statements.CHANGE_OPEN_JOBS, changes)
         ended = [each for each in left if not each.open_jobs and each.status in _LIVE]
         self._move_plans([found for each in ended if (found := self._ended_alone(each))])
+
+    def _change_known(self, changes: Sequence[dict[str, Any]]) -> list["_OpenPlan"]:
+        """Count as ``_count_open``, of plans whose counts are known, without waiting for an answer."""
+        self.sql.ask_many(statements.CHANGE_OPEN_JOBS, changes)
+        for each in changes:
+            self._plans[each["key"]].open_jobs += each["delta"]
+        return [self._plans[each["key"]] for each in changes]
 
     def _ended_alone(self, plan: Any) -> tuple[str, str, PlanStatus] | None:
         """Return how a plan of one job has ended, the usual case; others are looked at once their jobs are written."""
@@ -312,6 +392,8 @@ class Work:
             ],
         )
         for plan_id, workspace_id, status in moves:
+            if plan_id in self._plans:
+                self._plans[plan_id].status = status
             self.note(
                 _ENDED.get(status, EventType.PLAN_RESUMED), workspace_id, plan_id, None, actor, {"status": status}
             )
@@ -323,11 +405,19 @@ class Work:
         for event in self._events:
             counts[event.workspace_id] += 1
         following: dict[str, int] = {}
+        mine = self._mine()
         for workspace_id in counts.keys() | self._depth.keys():
             count, delta = counts[workspace_id], self._depth[workspace_id]
             if not count and not delta:
                 continue
-            after = self.sql.one(statements.BUMP_QUEUE, {"w": workspace_id, "depth": delta, "events": count})
+            change = {"w": workspace_id, "depth": delta, "events": count}
+            after: Any = mine.get(workspace_id)
+            if after is None:
+                after = self.sql.one(statements.BUMP_QUEUE, change)
+            else:
+                self.sql.run(statements.BUMP_QUEUE, change)
+                after.depth += delta
+                after.event_sequence += count
             following[workspace_id] = after.event_sequence - count
             self.depths[workspace_id] = after.depth
             may_start = delta > 0 or (after.capped and workspace_id in self._made_room)
