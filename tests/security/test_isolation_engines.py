@@ -1,6 +1,6 @@
 """The isolation audit on the engines for more than one machine; on PostgreSQL also without Steward's own filters."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,10 @@ class Unfiltered(Sql):
     def all(self, statement: ClauseElement, values: Mapping[str, Any] = {}) -> list[Any]:
         """Return every row that the database lets be seen."""
         return super().all(unfiltered(statement) if self._open else statement, values)
+
+    def ask(self, statement: ClauseElement, values: Mapping[str, Any] = {}) -> Callable[[], list[Any]]:
+        """Return what returns every row that the database lets be seen."""
+        return super().ask(unfiltered(statement) if self._open else statement, values)
 
     def scalars(self, statement: ClauseElement, values: Mapping[str, Any] = {}) -> list[Any]:
         """Return the first column of every row that the database lets be seen."""

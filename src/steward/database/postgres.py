@@ -49,9 +49,7 @@ _ON_CONNECT: Final = (
 ).encode()
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
-_AS_TENANT: Final = (
-    f"SELECT set_config('role', '{ROLE}', true), set_config('{WORKSPACE_SETTING}', %s, true)"  # noqa: S608 - two names of ours
-)
+_AS_TENANT: Final = f"SELECT set_config('role', '{ROLE}', true), set_config('{WORKSPACE_SETTING}', %s, true)"
 """SET LOCAL, as a statement that can be prepared."""
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})
 """Could not be serialised; chosen to end a deadlock."""

@@ -44,7 +44,8 @@ from steward.work_store import (
 from steward.work_stores.sql import capped, claim, control, housekeeping, moving, reading, statements, submit
 from steward.work_stores.sql.rows import JobRow, read_event
 from steward.work_stores.sql.submit import Asked, submit_all
-from steward.work_stores.sql.transaction import NoTurn, Work, make_queues
+from steward.work_stores.sql.transaction import Work
+from steward.work_stores.sql.turns import NoTurn, make_queues
 
 T = TypeVar("T")
 WORK: Final = "work"
@@ -90,8 +91,9 @@ class _Engine:
         how = {"tenant": tenant, "locks": True, "piped": True}
         try:
             answer, _ = await self.database.write(run, self._announce, **how)
-        except NoTurn as new:
-            await self.database.write(lambda connection: make_queues(connection, new.workspaces), **how)
+        except NoTurn as none:
+            missing = none.workspaces
+            await self.database.write(lambda connection: make_queues(connection, missing), **how)
             answer, _ = await self.database.write(run, self._announce, **how)
         return answer
 

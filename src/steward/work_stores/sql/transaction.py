@@ -5,8 +5,7 @@ by plan) and leaves the events to be appended; ``flush`` writes it all. So no ve
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from operator import ne
 from typing import Any, Final
@@ -19,8 +18,9 @@ from steward.errors import IllegalTransition
 from steward.event import EventType
 from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobError, JobStatus
 from steward.plan import PlanStatus
-from steward.work_stores.sql import statements, turn_statements
+from steward.work_stores.sql import statements
 from steward.work_stores.sql.rows import JOB_COLUMNS, EventRow, JobRow, PlanRow, encode, job_values, load
+from steward.work_stores.sql.turns import OpenPlan, Turns
 
 _ENDED: Final = {
     PlanStatus.COMPLETED: EventType.PLAN_COMPLETED,
@@ -39,45 +39,12 @@ def _how_it_ended(statuses: set[str]) -> PlanStatus:
     return PlanStatus.CANCELLED if JobStatus.CANCELLED in statuses else PlanStatus.COMPLETED
 
 
-class NoTurn(Exception):
-    """Workspaces have no row yet for which one could wait."""
-
-    def __init__(self, workspaces: Iterable[str]) -> None:
-        """Name them."""
-        super().__init__()
-        self.workspaces = sorted(workspaces)
-
-
-@dataclass(slots=True)
-class _Queue:
-    """What a workspace counts, known for as long as its row is locked."""
-
-    depth: int
-    event_sequence: int
-    capped: bool
-
-
-@dataclass(slots=True)
-class _OpenPlan:
-    """What a plan counts, known in the same way."""
-
-    plan_id: str
-    open_jobs: int
-    status: str
-    job_ids: str
-
-
-def make_queues(connection: Connection, workspaces: Iterable[str]) -> None:
-    """Give workspaces their rows."""
-    Sql(connection).run_many(turn_statements.MAKE_QUEUE, [{"w": workspace_id} for workspace_id in workspaces])
-
-
-class Work:
+class Work(Turns):
     """The rows, counts and events of one transaction."""
 
     def __init__(self, connection: Connection, now: int, request_id: str | None = None) -> None:
         """Begin on an open connection, at ``now`` milliseconds by the store's clock, for a request if there is one."""
-        self.sql = Sql(connection)
+        super().__init__(Sql(connection))
         self.now = now
         self.request_id = request_id
         self.became_ready = False
@@ -97,62 +64,7 @@ class Work:
         self._ends_as: dict[str, PlanStatus] = {}
         self._closed: list[str] = []
         self._events: list[EventRow] = []
-        self._asked_for: set[str] = set()
-        self._turns: list[tuple[set[str], Callable[[], list[Any]]]] = []
-        self._queues: dict[str, _Queue] = {}
-        self._plans: dict[str, _OpenPlan] = {}
-
-    # -- taking turns ------------------------------------------------------------------------------------------------
-
-    def lock(self, workspaces: Iterable[str], *, new: bool = False) -> None:
-        """Wait for one's turn in these workspaces, before anything of them is read that is to be changed.
-
-        The server waits; what is asked after this is answered after it. ``new``: if one has no row, so that there is no
-        turn to wait for, nothing is written and ``NoTurn`` raised. On a database with one writer at a time it is always
-        one's turn.
-        """
-        wanted = set(workspaces) - self._asked_for
-        if self.sql.one_writer or not wanted:
-            return
-        self._asked_for |= wanted
-        answer = self.sql.ask(turn_statements.LOCK_QUEUES, {"workspaces": encode(sorted(wanted))})
-        self._turns.append((wanted if new else set(), answer))
-
-    def lock_free(self, workspaces: Sequence[str]) -> list[str]:
-        """Return those of the workspaces in which it is one's turn without waiting."""
-        if self.sql.one_writer or not workspaces:
-            return list(workspaces)
-        free = self.sql.all(turn_statements.LOCK_FREE_QUEUES, {"workspaces": encode(workspaces)})
-        self.have_locked(free)
-        return [row.workspace_id for row in free]
-
-    def have_locked(self, found: Iterable[Any]) -> None:
-        """Remember rows of ``queues`` that a statement has locked; who had one already keeps what became of it since."""
-        if self.sql.one_writer:
-            return
-        for row in found:
-            self._asked_for.add(row.workspace_id)
-            self._queues.setdefault(row.workspace_id, _Queue(row.depth, row.event_sequence, row.capped))
-
-    def _mine(self) -> dict[str, "_Queue"]:
-        """Return the rows of the workspaces in which it is one's turn."""
-        turns, self._turns = self._turns, []
-        for needed, answer in turns:
-            found = answer()
-            if missing := needed - {row.workspace_id for row in found}:
-                raise NoTurn(missing)
-            self.have_locked(found)
-        return self._queues
-
-    def may_change(self, row: Any) -> bool:
-        """Say whether it is one's turn in the workspace that a row is of."""
-        return self.sql.one_writer or row.workspace_id in self._mine()
-
-    def mend_depth(self, workspace_id: str) -> None:
-        """Say that a workspace has no ready jobs, whatever was counted."""
-        self.sql.run(statements.SET_DEPTH, {"key": workspace_id, "new_depth": 0})
-        if workspace_id in self._queues:
-            self._queues[workspace_id].depth = 0
+        self._plans: dict[str, OpenPlan] = {}
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
@@ -181,7 +93,7 @@ class Work:
         found = self.sql.ask(statements.JOBS_BY_ID, ids)
         if ends and not self.sql.one_writer:
             plans = self.sql.all(statements.OPEN_JOBS, ids)
-            self._plans.update({row.plan_id: _OpenPlan(*row) for row in plans})
+            self._plans.update({row.plan_id: OpenPlan(*row) for row in plans})
         self.adopt(found())
 
     def jobs_by_id(self, job_ids: Iterable[str]) -> dict[str, JobRow]:
@@ -342,12 +254,14 @@ class Work:
         """Count jobs that ended or came back."""
         changes = [{"key": plan_id, "delta": delta} for plan_id, delta in self._open.items() if delta]
         self._open.clear()
-        known = changes and all(each["key"] in self._plans for each in changes)
+        if not changes:
+            return
+        known = all(each["key"] in self._plans for each in changes)
         left = self._change_known(changes) if known else self.sql.all_many(statements.CHANGE_OPEN_JOBS, changes)
         ended = [each for each in left if not each.open_jobs and each.status in _LIVE]
         self._move_plans([found for each in ended if (found := self._ended_alone(each))])
 
-    def _change_known(self, changes: Sequence[dict[str, Any]]) -> list["_OpenPlan"]:
+    def _change_known(self, changes: Sequence[dict[str, Any]]) -> list["OpenPlan"]:
         """Count as ``_count_open``, of plans whose counts are known, without waiting for an answer."""
         self.sql.ask_many(statements.CHANGE_OPEN_JOBS, changes)
         for each in changes:
@@ -405,7 +319,7 @@ class Work:
         for event in self._events:
             counts[event.workspace_id] += 1
         following: dict[str, int] = {}
-        mine = self._mine()
+        mine = self.mine()
         for workspace_id in counts.keys() | self._depth.keys():
             count, delta = counts[workspace_id], self._depth[workspace_id]
             if not count and not delta:
