@@ -133,9 +133,7 @@ def _offered(
         yield workspace_id, work.adopt(found)
 
 
-def _take(
-    work: Work, workspace_id: str, rows: Sequence[JobRow], worker_id: str, turn: int, *, capped: bool
-) -> None:
+def _take(work: Work, workspace_id: str, rows: Sequence[JobRow], worker_id: str, turn: int, *, capped: bool) -> None:
     """Claim a workspace's jobs, and send it to the end of the line."""
     for row in rows:
         row.fence += 1
