@@ -23,10 +23,10 @@ from secrets import token_hex
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.append(str(Path(__file__).parent / "peers"))
 
+import noop
 import structlog
 import uvloop
 from figure import median
-import noop
 from on_postgresql import BATCH, SLOTS, enqueue
 from rich.console import Console
 from rich.table import Table
