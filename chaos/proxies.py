@@ -73,7 +73,7 @@ class InCommand:
         """Stand in the way of every command of this process."""
         self._trap = trap
         self._awaited: tuple[str, str] | None = None
-        self._verbs = {script(name).sha.encode() for name in ("submit", "settle", "expand")}
+        self._verbs = {script(name).sha.encode() for name in ("submit", "settle", "settle_fully", "expand")}
         self._send: Any = AbstractConnection.send_packed_command
         AbstractConnection.send_packed_command = self._sending()  # type: ignore[method-assign]
 

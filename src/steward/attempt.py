@@ -65,7 +65,7 @@ from steward.step_values import Each, Gathered, Given, NotNow, Ready
 from steward.submission import sealed_params, sealed_result
 from steward.usage import settings_of
 from steward.vault import SealBroken
-from steward.work_store import Lease, Refused
+from steward.work_store import Granted, Lease, Refused
 
 _log = structlog.get_logger("steward.worker")
 _MAX_DETAIL_CHARS: Final = 500
@@ -97,7 +97,9 @@ class Attempt:
     lease: Lease
     rooms: Rooms
     job: Job = field(init=False)
-    """The record as it stands: as claimed, then as dispatched."""
+    """The record as claimed."""
+    granted: Granted | None = None
+    """What was answered to the dispatch record."""
     cancel_asked: bool = False
     secrets: frozenset[str] = frozenset()
     """The secret parameters' own texts, to be masked in whatever comes back."""
@@ -108,6 +110,11 @@ class Attempt:
         """Start from the record as claimed."""
         self.job = self.lease.job
 
+    @property
+    def _now(self) -> Job:
+        """The record as it stands, with what is known of dispatches."""
+        return self.job if self.granted is None else self.granted.job
+
     async def run(self) -> Outcome | Held | LeaseLost:
         """Return how it ended; whatever goes wrong, it ends. Cancelling it stands for "the worker must stop now"."""
         try:
@@ -116,7 +123,7 @@ class Attempt:
             if not self.effect_under_way:
                 return self._with_earlier_doubt(_CANCELLED) if self.cancel_asked else HandedBack()
             error = JobError("worker_stopped", "The worker was stopped in the middle of this attempt.", retryable=True)
-            return after_failure(self.job, error, self.rooms.clock.now(), provably_not_done=False, retry_after_s=0.0)
+            return after_failure(self._now, error, self.rooms.clock.now(), provably_not_done=False, retry_after_s=0.0)
         except StoreUnavailable:  # it comes only from before the effect
             return HandedBack()
         except Exception as error:  # noqa: BLE001 - an attempt must end, or its job would hang until the lease is lost
@@ -127,7 +134,7 @@ class Attempt:
 
     def _with_earlier_doubt(self, outcome: Outcome | Held | LeaseLost) -> Outcome | Held | LeaseLost:
         """Return ``outcome``, or unknown where it denies an effect that an earlier attempt may have had."""
-        if not isinstance(outcome, (Failed, Cancelled)) or not may_have_happened(self.job, provably_not_done=True):
+        if not isinstance(outcome, (Failed, Cancelled)) or not may_have_happened(self._now, provably_not_done=True):
             return outcome
         if isinstance(outcome, Failed):
             return Unknown(outcome.error)
@@ -294,7 +301,7 @@ class Attempt:
             answer = await self.rooms.dispatch((self.lease.ref, spending))
             if isinstance(answer, Refused):
                 return _refused(answer)
-            self.job = answer.job
+            self.granted = answer
             self.effect_under_way = True
         return await self._run_action(action, turn, context)
 
@@ -360,7 +367,7 @@ class Attempt:
 
     def _after(self, error: JobError, *, provably_not_done: bool, retry_after_s: float | None = None) -> Outcome:
         return after_failure(
-            self.job, error, self.rooms.clock.now(), provably_not_done=provably_not_done, retry_after_s=retry_after_s
+            self._now, error, self.rooms.clock.now(), provably_not_done=provably_not_done, retry_after_s=retry_after_s
         )
 
     def _completed(self, definition: ActionDefinition, result: Any, labels: Mapping[str, Label]) -> Outcome:

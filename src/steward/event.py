@@ -86,7 +86,10 @@ class LogEnds:
 
 
 class EventSink(Protocol):
-    """Is told every event that this process committed, after the commit. Must not raise and must not block."""
+    """Is told every event that this process committed, after the commit. Must not raise and must not block.
+
+    One that has ``wants``, types of events, may be told of those alone.
+    """
 
     def __call__(self, event: Event) -> None:
         """Take note of ``event``."""

@@ -87,6 +87,9 @@ class _WorkspaceLabel:
 class Telemetry:
     """Counts. It is an ``EventSink``; it never raises and never blocks."""
 
+    wants: Final = frozenset({*_REACHED, EventType.JOB_RESOLVED})
+    """Types of events that are counted."""
+
     def __init__(
         self, registry: CollectorRegistry, *, workspace_label: bool, allowlist: frozenset[str] | None = None
     ) -> None:

@@ -7,7 +7,7 @@ installation's own face, for workers and maintenance. Resending is safe: submit 
 claims, settle and dispatch by job and fence.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,11 +103,25 @@ class Claimed:
     next_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Granted:
-    """The lease is good. ``job`` is the record after the operation."""
+    """The lease is good."""
 
-    job: Job
+    record: Job | Callable[[], Job]
+    """What ``job`` is, or how to read it: most who ask want to know only that they may go on."""
+
+    @property
+    def job(self) -> Job:
+        """The record after the operation."""
+        return self.record() if callable(self.record) else self.record
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether the other one grants the same."""
+        return isinstance(other, Granted) and self.job == other.job
+
+    def __hash__(self) -> int:
+        """Return the same for what grants the same."""
+        return hash((self.job.job_id, self.job.fence))
 
 
 @dataclass(frozen=True, slots=True)

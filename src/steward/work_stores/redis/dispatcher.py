@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from steward.action import Effect, RetryMode
@@ -17,7 +18,7 @@ from steward.spending import NO_SPENDING, Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement, Swept
 from steward.work_stores.redis.durability import Durability
 from steward.work_stores.redis.keys import key
-from steward.work_stores.redis.records import approval_fields, streamed_event, to_job, to_plan
+from steward.work_stores.redis.records import JOB_FIELDS, Values, approval_fields, streamed_event, to_job, to_plan
 from steward.work_stores.redis.store import RedisWorkStore, Shared
 from steward.work_stores.redis.submissions import (
     caps_arguments,
@@ -30,6 +31,8 @@ from steward.work_stores.redis.submissions import (
 )
 from steward.workspace import MAX_WINDOW_S
 
+_DECLINED: Final = [b"known"]
+_EFFECT, _RETRY = JOB_FIELDS.index("effect"), JOB_FIELDS.index("retry")
 _LEASE_MS: Final = round(timedelta(seconds=LEASE_S) / timedelta(milliseconds=1))
 _BATCH: Final = 200
 _PURGED_AT_ONCE: Final = 50
@@ -44,7 +47,14 @@ def _answer(values: Sequence[Any]) -> Answer:
         case [reason, detail, retry_at]:
             return Refused(reason.decode(), detail.decode(), moment_of(retry_at))
         case _:
-            return Granted(to_job(values))
+            return Granted(partial(to_job, values))
+
+
+def _doubtful(values: Values) -> bool:
+    """Say whether a script's answer is the record of an effect that must not be forgotten."""
+    if len(values) != len(JOB_FIELDS):
+        return False
+    return values[_EFFECT] == Effect.WRITE.value.encode() and values[_RETRY] != RetryMode.KEYED.value.encode()
 
 
 def _name(ref: LeaseRef) -> tuple[Any, ...]:
@@ -68,8 +78,13 @@ class RedisDispatcher:
         """Take ready jobs, fairly between workspaces and within their caps."""
         claim_id = self._shared.ids.new("claim")
         rules = caps_arguments(caps, self._server.now)
-        next_at, *taken = await self._server.run("claim", worker_id, claim_id, limit, self._lease_end, *rules)
+        next_at, *taken = await self._plainly("claim", worker_id, claim_id, limit, self._lease_end, *rules)
         return Claimed(leases=tuple(self._lease(*one) for one in taken), next_at=moment_of(next_at))
+
+    async def _plainly(self, verb: str, *arguments: Any) -> Any:
+        """Run the short way of a verb, and where it declines the full one."""
+        told = await self._server.run(verb, *arguments)
+        return await self._server.run(f"{verb}_fully", *arguments) if told == _DECLINED else told
 
     def _lease(self, record: Sequence[Any], params_sealed: bytes, inputs: Sequence[bytes]) -> Lease:
         job = to_job(record)
@@ -88,13 +103,15 @@ class RedisDispatcher:
     ) -> tuple[Answer, ...]:
         """Record that effects may now happen, and reserve what they take; one that must not be forgotten waits for the disk."""
         each = ((*_name(ref), *spending_arguments(spends.get(ref))) for ref in refs)
-        asked = ("dispatch", self._lease_end, len(refs), *(part for one in each for part in one))
-        answers = tuple(map(_answer, await self._server.run(*asked)))
-        granted = [answer.job for answer in answers if isinstance(answer, Granted)]
-        doubtful = any(job.effect is Effect.WRITE and job.retry is not RetryMode.KEYED for job in granted)
-        if doubtful and self._durability.waits:
-            return tuple(map(_answer, await self._durability.proven(*asked)))
-        return answers
+        asked = (self._lease_end, len(refs), *(part for one in each for part in one))
+        return await self._dispatch("dispatch", asked) or await self._dispatch("dispatch_fully", asked) or ()
+
+    async def _dispatch(self, script: str, asked: Sequence[Any]) -> tuple[Answer, ...] | None:
+        """Return what a script says, proven where it has to be; None if it declines."""
+        told = await self._server.run(script, *asked)
+        if told != _DECLINED and self._durability.waits and any(map(_doubtful, told)):
+            told = await self._durability.proven(script, *asked)
+        return None if told == _DECLINED else tuple(map(_answer, told))
 
     async def renew(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
         """Extend leases."""
@@ -119,7 +136,7 @@ class RedisDispatcher:
 
     async def _end(self, settlements: Sequence[Settlement], *, lost: bool = False) -> tuple[Answer, ...]:
         each = ((*_name(one.ref), *outcome_arguments(one.outcome)) for one in settlements)
-        told = await self._server.run("settle", int(lost), len(settlements), *(part for one in each for part in one))
+        told = await self._plainly("settle", int(lost), len(settlements), *(part for one in each for part in one))
         return tuple(map(_answer, told))
 
     async def hold(self, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Approval | None) -> Answer:

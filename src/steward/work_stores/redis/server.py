@@ -36,7 +36,7 @@ from steward.errors import (
     StewardError,
     StoreUnavailable,
 )
-from steward.event import EventSink
+from steward.event import EventSink, EventType
 from steward.redis_address import redis_address
 from steward.work_stores.redis.bells import Bells
 from steward.work_stores.redis.connecting import Pools
@@ -72,6 +72,8 @@ class Server:
         """Use the server at ``url``; nothing is sent yet."""
         self.clock = clock
         self._sinks = tuple(sinks)
+        wanted = {str(kind) for sink in sinks for kind in getattr(sink, "wants", EventType)}
+        self._wanted = f" {' '.join(sorted(wanted))} " if wanted else ""
         try:
             self.address = redis_address(url)
         except ValueError as error:
@@ -119,7 +121,7 @@ class Server:
 
     def _given(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
         asked_by = structlog.contextvars.get_contextvars().get("request_id", "")
-        return (self.now, 1 if self._sinks else 0, self._name, asked_by, *arguments)
+        return (self.now, self._wanted, self._name, asked_by, *arguments)
 
     async def _heard(self, told: Sequence[Any]) -> Any:
         """Return the answer of a script, once sinks and bells know what it did; raise its refusal."""
@@ -129,7 +131,7 @@ class Server:
         if self.statistics.due:
             await self.leave_counts()
         events, rung = rest
-        for event in map(committed_event, events) if self._sinks else ():
+        for event in map(committed_event, events):
             for sink in self._sinks:
                 sink(event)
         self.bells.ring(rung)

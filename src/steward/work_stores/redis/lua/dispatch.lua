@@ -1,39 +1,30 @@
--- dispatch: record, just before them, that effects may now happen. The same fence again is granted again.
--- uses: rows flush budgets transitions
+-- dispatch: record that effects may now happen, where nothing speaks against any of them and no budget counts; else 'known'.
+-- uses: plain
+--
+-- `dispatch_fully` takes the same arguments and does the rest.
 
+if old_copies() then return KNOWN end
 local lease_until = take()
-local answers = {}
-
-local function take_budgets()
-  local budgets, recipients = {}, {}
-  for i = 1, tonumber(take()) do
-    budgets[i] = { name = take(), limit = take(), window_s = take(), amount = tonumber(take()) }
-  end
-  for i = 1, tonumber(take()) do
-    recipients[i] = {}
-    for n = 1, tonumber(take()) do recipients[i][n] = take() end
-  end
-  return budgets, recipients
-end
-
+local answers, seen = {}, {}
 for i = 1, tonumber(take()) do
-  local job = leased(take(), take(), take())
-  local budgets, recipients = take_budgets()
-  local spendable = job and tonumber(job.lease_until) > now and job.dispatched_at == '' and job.cancel_requested == ''
-  local refused = spendable and reserve(job, budgets, recipients)
-  if not job or tonumber(job.lease_until) <= now then
-    answers[i] = { 'fence' }
-  elseif job.dispatched_at ~= '' then
-    answers[i] = job
-  elseif job.cancel_requested ~= '' then
-    answers[i] = { 'cancelled' }
-  elseif refused then
-    answers[i] = refused
-  else
-    job.dispatched_at, job.lease_until = now_text, lease_until
-    if job.first_dispatched_at == '' or job.retry ~= 'keyed' then job.first_dispatched_at = now_text end
-    note_job('job.dispatched', job)
-    answers[i] = job
+  local workspace, id, fence = take(), take(), take()
+  if take() ~= '0' or take() ~= '0' then return KNOWN end -- it spends something
+  local key = K.job:format(workspace, id)
+  local job = not seen[key] and read_job(key)
+  seen[key] = true
+  if not job or job[AT.fence] ~= fence or job[AT.status] ~= 'running' then return KNOWN end
+  if tonumber(job[AT.lease_until]) <= now then return KNOWN end
+  if not job[AT.dispatched_at] then
+    if job[AT.cancel_requested] then return KNOWN end
+    local first = job[AT.first_dispatched_at]
+    if not first or job[AT.retry] ~= 'keyed' then first = now_text end
+    job[AT.dispatched_at], job[AT.lease_until], job[AT.first_dispatched_at] = now_text, lease_until, first
+    later('HSET', key, 'dispatched_at', now_text, 'lease_until', lease_until, 'first_dispatched_at', first)
+    lease(workspace, id, lease_until)
+    tell_of(job, 'job.dispatched')
   end
+  answers[i] = record(job)
 end
-return answered(answers)
+check_plain()
+write_plain()
+return answers

@@ -3,7 +3,7 @@
 local committed, rung = {}, {}
 local now_text = ARGV[1]
 local now = tonumber(now_text)
-local told = ARGV[2] == '1' -- whether somebody in the calling process listens to events
+local wanted = ARGV[2] -- types of events, between blanks, that somebody in the calling process listens to
 local caller = ARGV[3] -- the calling engine: what bells say, so that it need not hear itself
 local request_id = ARGV[4] -- of the request on whose behalf this is, or ''
 local argument = 4
@@ -38,7 +38,7 @@ end
 local function append_event(workspace, number, position, event) -- to the workspace's log; its plan knows the number
   redis.call('XADD', K.events:format(workspace), number .. '-0', 'type', event.type, 'at', now_text,
     'actor_id', event.actor, 'plan_id', event.plan_id, 'job_id', event.job_id, 'data', event.data, 'position', position)
-  if told then
+  if wanted:find(' ' .. event.type .. ' ', 1, true) then
     committed[#committed + 1] = {
       workspace, number, event.type, now_text, event.actor, event.plan_id, event.job_id, event.data, position,
     }
