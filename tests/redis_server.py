@@ -21,31 +21,46 @@ BINARY = "TEST_REDIS_SERVER"
 _DATABASES = 10_000
 
 
+def binary() -> str:
+    """Return the program that is tested with."""
+    return os.environ.get(BINARY) or str(get_binary_path())
+
+
 class RedisServer:
     """One server process on a free port of this machine, with what it keeps in a folder of its own."""
+
+    says_ready = "Ready to accept connections"
 
     def __init__(self, *options: str) -> None:
         """Start it with these options beside the usual ones and wait until it answers."""
         self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self.port = _free_port()
-        self._command = [
-            *(os.environ.get(BINARY) or str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"),
+        self._command = self.command(*options)
+        self._next = itertools.count()
+        self.start()
+
+    def command(self, *options: str) -> list[str]:
+        """Return how it is started."""
+        return [
+            *(binary(), "--port", str(self.port), "--bind", "127.0.0.1"),
             *("--dir", str(self.folder), "--databases", str(_DATABASES), "--save", "", "--loglevel", "notice"),
             *options,
         ]
-        self._next = itertools.count()
-        self.start()
 
     def start(self) -> None:
         """Start the process (again) and wait until it answers."""
         self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        self.wait_for(self.says_ready)
+
+    def wait_for(self, fact: str) -> None:
+        """Return when it has said this on its output."""
         assert self.process.stdout is not None
         said: list[str] = []
         for line in self.process.stdout:
             said.append(line)
-            if "Ready to accept connections" in line:
+            if fact in line:
                 return
-        raise AssertionError(f"the server did not start: {said[-3:]}")
+        raise AssertionError(f"the server ended without saying '{fact}': {said[-3:]}")
 
     def url(self, database: int = 0) -> str:
         """Return the address of one database."""

@@ -34,7 +34,6 @@ WAITING: Final[dict[int, str]] = {
     **_each(range(84, 86), _UPLOAD),
     **_each(range(88, 98), _OAUTH),
     **_each(range(98, 105), "the audit chain"),
-    108: "alert rules: none are shipped",
     111: _MIGRATION,
     **_each(range(112, 121), _ROLLOUT),
     **_each(range(121, 124), _LIMITS),

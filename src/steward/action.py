@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from steward.digest import canonical_json, sha256_of
 from steward.provenance import Label
@@ -101,6 +101,11 @@ class ActionDefinition:
     def provider(self) -> str:
         """The part of the id before the last dot's name: ``mcp.files`` of ``mcp.files.read``."""
         return self.id.rsplit(".", 1)[0]
+
+    @property
+    def is_irreversible(self) -> bool:
+        """Whether what it did cannot be taken back."""
+        return self.reversibility.startswith("irreversible")
 
     def role_of(self, parameter: str) -> ParameterRole:
         """Return the declared role of a top-level parameter, ``destination`` when undeclared."""
@@ -238,6 +243,15 @@ class Action(Protocol):
 
     async def probe(self, params: Mapping[str, Any], context: ActionContext) -> ProbeAnswer:
         """``probe`` actions only: say whether an earlier attempt of this job had its effect."""
+        ...
+
+
+@runtime_checkable
+class TakesStored(Protocol):
+    """An action whose parameters may name something that is stored, such as a file: that has a label of its own."""
+
+    async def stored(self, params: Mapping[str, Any], context: ActionContext) -> Mapping[str, Label]:
+        """Return the labels of what is stored under what the parameters name, by place such as ``attachments/0/file``."""
         ...
 
 

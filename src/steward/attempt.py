@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any, Final
 
 import structlog
-from pydantic_core import from_json, to_json
 
+from steward import differences
 from steward.action import (
     Action,
     ActionContext,
@@ -28,6 +28,7 @@ from steward.action import (
     ParameterRole,
     RetryMode,
     StillRunning,
+    TakesStored,
 )
 from steward.approval import Approval
 from steward.errors import FieldProblem, Invalid, StoreUnavailable
@@ -35,7 +36,6 @@ from steward.functions import ExpressionFailed
 from steward.identity import Principal, Scope
 from steward.job import (
     Cancelled,
-    Completed,
     Deferred,
     Expanded,
     Failed,
@@ -49,13 +49,15 @@ from steward.job import (
     after_failure,
     may_have_happened,
 )
-from steward.plan import MAX_RESULT_BYTES
+from steward.link_guard import guarded
 from steward.plan_check import destinations, schema_problems, step_digests
 from steward.policy import Ask, Deny
 from steward.provenance import Label
 from steward.recorded import job_decided, record_first
-from steward.redaction import mask, mask_text, redact, redact_text, texts_in
+from steward.redaction import mask_text, redact_text, texts_in
+from steward.results import completed
 from steward.rooms import Rooms
+from steward.second_thoughts import may_wait, undo_window
 from steward.spending import Spending, spending_of
 from steward.step_approval import Changed, StepNow
 from steward.step_children import children
@@ -68,14 +70,6 @@ from steward.work_store import Lease, Refused
 _log = structlog.get_logger("steward.worker")
 _MAX_DETAIL_CHARS: Final = 500
 _CANCELLED: Final = Cancelled("It was cancelled before it had any effect.")
-
-
-def _as_json(value: Any) -> Any:
-    """Return ``value`` as it will be read again; raise ``ValueError`` for what JSON cannot carry or what is too large."""
-    text = to_json(value)
-    if len(text) > MAX_RESULT_BYTES:
-        raise ValueError("too large")
-    return from_json(text, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +172,15 @@ class Attempt:
             case Gathered():
                 return self._completed(action.definition, turn.value, turn.labels)
             case _:
+                turn = await self._as_it_goes_out(action, turn)
                 return await self._judge(principal, action.definition, turn) or await self._act(action, turn)
+
+    async def _as_it_goes_out(self, action: Action, turn: Ready) -> Ready:
+        """Return the values that everything from here on is about, with what is known of stored things that they name."""
+        turn = guarded(action.definition, turn)
+        if not isinstance(action, TakesStored):
+            return turn
+        return turn.with_stored(await action.stored(turn.params, self._context(turn)))
 
     # -- before the effect -------------------------------------------------------------------------------------------
 
@@ -215,8 +217,10 @@ class Attempt:
         )
         if self.job.digest not in digests and not self.job.expanded:
             what = "definition" if definition.definition_hash != self.job.definition_hash else "parameters"
+            plan = await self.lease.store.get_plan(self.job.plan_id)
+            changes = differences.from_plan(plan, self.job, definition, written)
             return await self._hold(
-                HeldFor.DRIFT, f"The {what} of {definition.id} changed after this plan was checked."
+                HeldFor.DRIFT, f"The {what} of {definition.id} changed after this plan was checked.{changes}"
             )
         return None
 
@@ -234,7 +238,15 @@ class Attempt:
         self.rooms.recorder.note(*job_decided(principal, self.job, decision, policy.version, self.rooms.clock.now()))
         if isinstance(decision, Deny):
             return Failed(JobError("policy_denied", f"{decision.reason} (rule {decision.rule})"))
-        return await self._ask(definition, turn, decision) if isinstance(decision, Ask) else None
+        asked = await self._ask(definition, turn, decision) if isinstance(decision, Ask) else None
+        return asked or await self._second_thoughts(definition)
+
+    async def _second_thoughts(self, definition: ActionDefinition) -> Deferred | None:
+        """Return the wait that the step still has before it, if its workspace lets such steps wait."""
+        if not may_wait(definition):
+            return None
+        settings = await settings_of(self.rooms.directory, self.job.workspace_id)
+        return undo_window(self.job, settings, self.rooms.clock.now())
 
     def _misfits(self, definition: ActionDefinition, params: Mapping[str, Any]) -> list[FieldProblem]:
         """Return what does not fit the schema now; what looks like a reference now is a value like any other.
@@ -257,7 +269,9 @@ class Attempt:
         except Invalid as error:
             return Failed(JobError("invalid_params", f"With the values from earlier steps: {error.detail}"))
         if isinstance(needed, Changed):
-            return await self._hold(HeldFor.DRIFT, "Its values changed after this step was approved.")
+            return await self._hold(
+                HeldFor.DRIFT, f"Its values changed after this step was approved.{needed.differences}"
+            )
         return None if needed is None else await self._hold(HeldFor.APPROVAL, step.reason, needed)
 
     async def _hold(
@@ -357,24 +371,7 @@ class Attempt:
         )
 
     def _completed(self, definition: ActionDefinition, result: Any, labels: Mapping[str, Label]) -> Outcome:
-        try:
-            result = _as_json(result)
-        except ValueError:
-            if definition.effect is Effect.READ:
-                return Failed(
-                    JobError("result_too_large", f"The result is not JSON of at most {MAX_RESULT_BYTES} bytes.")
-                )
-            result = {"note": f"Done; its result was not JSON of at most {MAX_RESULT_BYTES} bytes and was not kept."}
-        shown = mask(redact(result), self.secrets)
-        return Completed(
-            result=shown,
-            result_sealed=self.rooms.vault.seal(
-                result,
-                workspace_id=self.job.workspace_id,
-                purpose=sealed_result(self.job.plan_id, self.job.step_id),
-            ),
-            result_labels=labels,
-        )
+        return completed(self.job, definition, result, labels, vault=self.rooms.vault, secrets=self.secrets)
 
     # -- words -------------------------------------------------------------------------------------------------------
 

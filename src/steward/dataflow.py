@@ -95,6 +95,17 @@ class Inputs:
         return {name.replace("~", "~0").replace("/", "~1"): {"from": said, "label": self.constants} for name in params}
 
 
+def unseen(written: Mapping[str, Any], origins: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
+    """Return the places whose value nobody can have seen before the run: what an expression makes of more than the plan itself."""
+    places = {expression.pointer.removeprefix("/") for expression in expressions(written)}
+    return frozenset(place for place, origin in origins.items() if place in places and origin["label"] != Label.TRUSTED)
+
+
+def parameter_at(place: str) -> str:
+    """Return the name of the parameter that a place is in."""
+    return place.split("/", 1)[0].replace("~1", "/").replace("~0", "~")
+
+
 def _closed(fields: Mapping[str, Shape]) -> Shape:
     return Shape(label=Label.TRUSTED, types=_OBJECT, fields=fields, open=False)
 

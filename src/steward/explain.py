@@ -13,6 +13,7 @@ from steward.approval import Approval, ApprovalStatus
 from steward.caps import ENDLESS, Room
 from steward.job import HeldFor, Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
+from steward.second_thoughts import UNDO_WINDOW
 from steward.views import time_view
 
 _SENTENCES: Final[Mapping[JobStatus, tuple[str, str]]] = {
@@ -109,6 +110,8 @@ def _scheduled(job: Job, now: datetime, since: datetime) -> dict[str, Any]:
     code, who = "not_yet_due", "the clock"
     error = "" if job.error is None else f" The last attempt said: {job.error.detail}"
     text = f"It waits for {'its next attempt' if job.attempts else 'its start'}.{error}"
+    if job.error is not None and job.error.code == UNDO_WINDOW:
+        code, text, who = job.error.code, job.error.detail, "the clock; anyone who may execute can cancel it before"
     if job.error is not None and job.error.code == "budget_exceeded":
         code, text, who = job.error.code, job.error.detail, "the clock, or an admin of the workspace: raise the budget"
     change = max(job.not_before, now) if job.not_before else None

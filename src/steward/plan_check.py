@@ -13,13 +13,13 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from steward.action import ActionDefinition, Catalogue, ParameterRole
-from steward.dataflow import FOR_EACH, WHEN, Inputs, Source, gathered, require_types, result_shape
+from steward.dataflow import FOR_EACH, WHEN, Inputs, Source, gathered, parameter_at, require_types, result_shape, unseen
 from steward.digest import sha256_of
 from steward.errors import FieldProblem, Invalid, StewardError, UnknownAction
 from steward.expression import is_reference
 from steward.identity import Principal
 from steward.plan import PlannedAction
-from steward.policy import Decision, Policy
+from steward.policy import Ask, Decision, Policy
 from steward.provenance import Label
 from steward.redaction import REDACTED, mask_text, redact, texts_in
 from steward.shape import Shape
@@ -41,6 +41,8 @@ class CheckedStep:
     inputs: Mapping[str, Any]
     """Parameter path to ``{from, label}`` for every reference."""
     decision: Decision
+    before: Ask | None
+    """What asks because of what is known before the run: a yes to the plan answers it, and nothing of the plan starts without."""
     digests: tuple[str, ...]
     """One per secret key, the primary's first."""
     result: Shape
@@ -74,11 +76,8 @@ class CheckedStep:
         return {name: value for name, value in self.params.items() if role_of(name) is ParameterRole.SECRET}
 
     def preview(self) -> dict[str, Any]:
-        """Return the parameters as people see them: faithful, except that secrets are masked."""
-        return {
-            name: REDACTED if self.definition.role_of(name) is ParameterRole.SECRET else redact({name: value})[name]
-            for name, value in self.params.items()
-        }
+        """Return the parameters as people see them."""
+        return preview(self.definition, self.params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +195,14 @@ def step_digests(
     )
 
 
+def preview(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as people see them: faithful, except that secrets are masked."""
+    return {
+        name: REDACTED if definition.role_of(name) is ParameterRole.SECRET else redact({name: value})[name]
+        for name, value in params.items()
+    }
+
+
 def destinations(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a decision may look at: the parameters by role, secrets left out."""
     return {name: value for name, value in params.items() if definition.role_of(name) is not ParameterRole.SECRET}
@@ -247,6 +254,7 @@ class PlanCheck:
             )
         definition = action.definition
         params = with_defaults(definition, step.params)
+        told = {"step": step.id, "authored_after": inputs.constants is Label.UNTRUSTED}
         listed = None if step.for_each is None else _listed(inputs, step.for_each, f"{at}/for_each")
         control = inputs.origins({name: value for name, value in _around(step).items() if is_reference(value)}, at)
         if listed is not None:
@@ -261,6 +269,14 @@ class PlanCheck:
         problems = schema_problems(definition, params, place, open_places=found)
         if problems:
             raise Invalid(f"The parameters of {definition.id} do not fit its schema.", errors=problems)
+        shown = destinations(definition, params)
+
+        def decide(labels: Mapping[str, Any]) -> Decision:
+            return policy.decide(principal, definition.id, shown, {"labels": labels, **told})
+
+        decision = decide(origins)
+        hidden = frozenset(origins) if listed is not None else unseen(params, origins)
+        before = _before_the_run(definition, origins, hidden, decide, decision)
         returns = result_shape(definition, shapes)
         body = {**params, **{f"${name}": value for name, value in _around(step).items()}}
         depends_on = tuple(str(dependency) for dependency in step.depends_on)
@@ -271,12 +287,8 @@ class PlanCheck:
             params=params,
             depends_on=depends_on,
             inputs=origins,
-            decision=policy.decide(
-                principal,
-                definition.id,
-                destinations(definition, params),
-                {"labels": origins, "step": step.id, "authored_after": inputs.constants is Label.UNTRUSTED},
-            ),
+            decision=decision,
+            before=before,
             digests=step_digests(
                 definition,
                 step_id=step.id,
@@ -290,6 +302,30 @@ class PlanCheck:
             for_each=step.for_each,
             control=control,
         )
+
+
+def covers_all_but_content(definition: ActionDefinition, hidden: Collection[str]) -> bool:
+    """Say whether a yes to the plan was given in sight of all that decides what the step does: only content was ``hidden``."""
+    return all(definition.role_of(parameter_at(place)) is ParameterRole.CONTENT for place in hidden)
+
+
+def _before_the_run(
+    definition: ActionDefinition,
+    origins: Mapping[str, Any],
+    hidden: frozenset[str],
+    decide: Callable[[Mapping[str, Any]], Decision],
+    decision: Decision,
+) -> Ask | None:
+    """Return what asks because of what is known before the run.
+
+    A step whose destination, amount or object nobody can see yet is asked about once, when its values are there.
+    """
+    if not isinstance(decision, Ask) or not hidden:
+        return decision if isinstance(decision, Ask) else None
+    if not covers_all_but_content(definition, hidden):
+        return None
+    known = decide({place: origin for place, origin in origins.items() if place not in hidden})
+    return known if isinstance(known, Ask) else None
 
 
 def _around(step: PlannedAction) -> dict[str, Any]:

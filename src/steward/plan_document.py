@@ -4,9 +4,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from steward.clock import rfc3339
+from steward.link_guard import guarded_places
 from steward.plan import PlanRecord
 from steward.plan_check import CheckedStep
-from steward.policy import decision_document
+from steward.policy import Ask, decision_document
 from steward.provenance import Label
 from steward.redaction import redact, redact_text
 from steward.views import time_view
@@ -25,15 +26,26 @@ def step_document(step: CheckedStep) -> dict[str, Any]:
         "action_id": definition.id,
         "description": redact_text(step.description),
         "params": step.preview(),
+        "roles": {name: definition.role_of(name) for name in step.params},
         "depends_on": list(step.depends_on),
-        "decision": decision_document(step.decision),
+        "decision": {**decision_document(step.decision), **_moment(step)},
         "inputs": redact(dict(step.inputs)),
+        **({"link_guard": places} if (places := guarded_places(definition, step.inputs)) else {}),
         **_control(step),
         "effect": definition.effect,
         "retry": definition.retry,
         "reversibility": definition.reversibility,
         "acting_as": definition.acting_as,
     }
+
+
+def _moment(step: CheckedStep) -> dict[str, str]:
+    """Return of a step that asks when it does: before anything of the plan starts, when its values are known, or both."""
+    if not isinstance(step.decision, Ask):
+        return {}
+    if step.before is None:
+        return {"moment": "step"}
+    return {"moment": "plan" if set(step.decision.asking) <= set(step.before.asking) else "both"}
 
 
 def _control(step: CheckedStep) -> dict[str, Any]:

@@ -5,7 +5,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from steward.identity import Principal, Role
 
@@ -31,12 +31,19 @@ class Ask:
 
     rule: str
     reason: str
+    rules: tuple[str, ...] = ()
+    """Every rule that asks, ``rule`` first; blank: it alone."""
     another_person: bool = False
     """Whether neither who executes the plan nor who made it may be the one who approves."""
     approver_role: Role | None = None
     """The role that an approver must have; None: whoever may decide."""
     facts: Mapping[str, Any] = _no_facts()
     effect: str = field(default="ask", init=False)
+
+    @property
+    def asking(self) -> tuple[str, ...]:
+        """The name of every rule that asks."""
+        return self.rules or (self.rule,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +88,8 @@ class Policy(Protocol):
         """Return whether ``principal`` may run the action.
 
         ``resource`` holds what is acted on: the parameters by name, secrets left out. ``context`` is what the decision
-        may depend on beside it: ``labels`` (where values of earlier steps come from) and ``resolved`` (true once those
-        values are in place). An id that is not a known, enabled action is denied, whatever its type; so is everything
+        may depend on beside it: ``labels`` (where values of earlier steps come from), ``resolved`` (true once those
+        values are in place) and ``authored_after`` (true if whoever wrote the step had read what others wrote). An id that is not a known, enabled action is denied, whatever its type; so is everything
         while the rules cannot be read.
         """
         ...
@@ -96,6 +103,15 @@ class Policy(Protocol):
         ...
 
 
+RULE_SETS: Final = ("default", "strict", "relaxed")
+"""Sets of rules about where values come from: the first holds unless a workspace names another among its rules."""
+
+
+def rule_set(switched_on: Collection[str]) -> str:
+    """Return the set that holds where these are switched on; of two that are named the stricter."""
+    return next((name for name in ("strict", "relaxed") if name in switched_on), "default")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultRule:
     """A rule that comes with Steward."""
@@ -107,6 +123,12 @@ class DefaultRule:
     fix: str
     optional: bool
     """Whether it is off until a workspace switches it on."""
+    sets: tuple[str, ...] = RULE_SETS
+    """The sets that it belongs to: it holds only where one of them does."""
+
+    def holds(self, switched_on: Collection[str]) -> bool:
+        """Return whether it holds in a workspace that names these among its rules."""
+        return rule_set(switched_on) in self.sets and (not self.optional or self.name in switched_on)
 
 
 class Policies(Protocol):

@@ -59,7 +59,7 @@ class PolicyDesk:
         """Return the rules that come with Steward, each with whether it is on in this workspace."""
         workspace = await self._directory.get_workspace(principal.workspace_id)
         switched_on = () if workspace is None else workspace.settings.rules
-        return tuple((rule, not rule.optional or rule.name in switched_on) for rule in self._policies.defaults())
+        return tuple((rule, rule.holds(switched_on)) for rule in self._policies.defaults())
 
     async def put(self, principal: Principal, name: str, text: str) -> WorkspacePolicy:
         """Keep a policy under a name, in place of one there; raise ``Invalid``, with the place, if it cannot be used."""

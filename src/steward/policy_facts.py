@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import idna
 
 from steward.action import ActionDefinition, ParameterRole
+from steward.dataflow import parameter_at
 from steward.expression import is_reference
 from steward.provenance import Label, join
 
@@ -161,6 +162,6 @@ def _labels(definition: ActionDefinition, inputs: Mapping[str, Any]) -> list[str
     for path, source in inputs.items():
         said = source.get("label") if isinstance(source, Mapping) else None
         label = Label(said) if said in _LABELS else Label.UNTRUSTED
-        role = definition.role_of(path.split("/", 1)[0].replace("~1", "/").replace("~0", "~"))
+        role = definition.role_of(parameter_at(path))
         by_role.setdefault(role.value, []).append(label)
     return sorted(f"{role}:{join(labels).value}" for role, labels in by_role.items())

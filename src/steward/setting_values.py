@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from steward.rate_limit import RateLimit, RateLimits, RateRule
+from steward.redis_address import redis_address
 from steward.workspace import canonical_workspace_id
 
 MIN_SECRET_CHARS: Final = 32
@@ -85,17 +86,8 @@ def _postgresql_url(text: str) -> str:
 
 
 def redis_url(text: str) -> str:
-    """Return the URL if it names a Redis server."""
-    try:
-        parts = urlsplit(text.strip())
-        port = parts.port
-        usable = parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and port != 0
-        usable = usable and re.fullmatch(r"(/\d{0,5})?", parts.path) is not None
-        usable = usable or (parts.scheme == "unix" and parts.path.startswith("/"))
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("must look like redis://user:password@host:6379/0, rediss://host:6379/0 or unix:///path")
+    """Return the URL if it names a Redis server, or Sentinels."""
+    redis_address(text)
     return text.strip()
 
 

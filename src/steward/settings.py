@@ -82,7 +82,8 @@ class Settings(BaseSettings):
     redis_url: Annotated[str | None, _reads(values.redis_url)] = _setting(
         "REDIS_URL",
         None,
-        "Where work is kept: redis://user:password@host:6379/0, rediss:// with TLS, or unix://. Unset: in the database.",
+        "Where work is kept: redis://user:password@host:6379/0, rediss:// with TLS, unix:///path, or Sentinels: "
+        "redis+sentinel://user:password@host:26379,host:26379/service/0. Unset: in the database.",
         secret=True,
     )
     redis_effect_safety: Annotated[Literal["strict", "fast"], _reads(str.strip)] = _setting(

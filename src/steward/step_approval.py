@@ -11,12 +11,14 @@ from typing import Any
 
 from steward.action import ActionDefinition, ParameterRole
 from steward.approval import Approval, ApprovalStatus, role_suffices
+from steward.differences import said
 from steward.digest import sha256_of
 from steward.ids import IdFactory
 from steward.job import Job
 from steward.plan import PlanRecord
+from steward.plan_check import covers_all_but_content, preview
 from steward.policy import Ask, decision_document
-from steward.redaction import REDACTED, mask, mask_text, redact, redact_text
+from steward.redaction import mask, mask_text, redact, redact_text
 from steward.step_values import Ready
 from steward.vault import Vault
 from steward.work_store import APPROVAL_S
@@ -25,6 +27,9 @@ from steward.work_store import APPROVAL_S
 @dataclass(frozen=True, slots=True)
 class Changed:
     """What was approved is not what would run: the values are others."""
+
+    differences: str
+    """Which, as a sentence to be put after another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,16 +75,26 @@ class StepNow:
         digests = self.digests(vault)
         given = [one for one in approvals if one.job_id == self.job.job_id and one.status is ApprovalStatus.APPROVED]
         if given and given[0].digest not in digests:
-            return Changed()
+            return Changed(said(given[0].detail["steps"][0]["params"], self._preview()))
         return None if given and self._strict_enough(given[0]) else self._question(digests[0], ids, now)
 
     def _covered_by_plan(self, approval: Approval) -> bool:
-        """Say whether a yes to the plan was also one to this: nothing new is known, or the rule was shown for this step."""
+        """Say whether a yes to the plan was also one to this: every value was in it.
+
+        Content may have been made since, as long as every rule that asks had asked about this step without it.
+        """
         if approval.job_id is not None or approval.status is not ApprovalStatus.APPROVED:
             return False
-        shown = {(asked["id"], asked["decision"]["rule"]) for asked in approval.detail.get("steps", ())}
-        known = not self.job.labels or (self.job.step_id, self.decision.rule) in shown
-        return known and approval.digest == self.plan.digest and self._strict_enough(approval)
+        return self._seen(approval) and approval.digest == self.plan.digest and self._strict_enough(approval)
+
+    def _seen(self, approval: Approval) -> bool:
+        if not self.turn.unseen:
+            return True
+        asked = (
+            one for one in approval.detail.get("steps", ()) if one["id"] in {self.job.step_id, self.job.parent_step_id}
+        )
+        answered = {rule for one in asked for rule in one.get("rules", ())}
+        return set(self.decision.asking) <= answered and covers_all_but_content(self.definition, self.turn.unseen)
 
     def _strict_enough(self, approval: Approval) -> bool:
         """Say whether whoever said yes had to be whom the rule now wants."""
@@ -123,10 +138,4 @@ class StepNow:
         return redact_text(mask_text(self.decision.reason, self.secrets))
 
     def _preview(self) -> dict[str, Any]:
-        secret = ParameterRole.SECRET
-        return {
-            name: REDACTED
-            if self.definition.role_of(name) is secret
-            else mask(redact({name: value})[name], self.secrets)
-            for name, value in self.turn.params.items()
-        }
+        return mask(preview(self.definition, self.turn.params), self.secrets)

@@ -5,12 +5,12 @@ come; where each value came from goes with it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from steward.action import ActionDefinition
 from steward.clock import rfc3339
-from steward.dataflow import FOR_EACH, WHEN, Inputs, Source, gathered, result_labels
+from steward.dataflow import FOR_EACH, WHEN, Inputs, Source, gathered, parameter_at, result_labels, unseen
 from steward.expression import resolve
 from steward.functions import ExpressionFailed
 from steward.job import Job
@@ -23,6 +23,13 @@ _FALSE: Final = ("", [], {}, None, False)
 """What counts as false, as JMESPath has it."""
 
 
+def _joined(one: Mapping[str, str] | None, other: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the origin of a value that comes from two places."""
+    if one is None:
+        return other
+    return {"from": f"{one['from']}, {other['from']}", "label": join((Label(one["label"]), Label(other["label"])))}
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """It runs, with these values."""
@@ -32,6 +39,27 @@ class Ready:
     """Where each value that is not simply written out comes from: parameter path to ``{from, label}``."""
     shapes: Mapping[str, Shape]
     """What each parameter is like that is not simply written out."""
+    unseen: frozenset[str] = frozenset()
+    """Places whose value nobody can have seen before the run."""
+
+    def with_stored(self, stored: Mapping[str, Label]) -> "Ready":
+        """Return it with the labels of stored things that its parameters name, by place: nobody saw what is in them."""
+        if not stored:
+            return self
+        shapes = dict(self.shapes)
+        for place, label in stored.items():
+            name = parameter_at(place)
+            shapes[name] = shapes.get(name, _WRITTEN).tainted(label)
+        origins = {place: {"from": "what is stored under this name", "label": label} for place, label in stored.items()}
+        return replace(
+            self,
+            origins={
+                **self.origins,
+                **{place: _joined(self.origins.get(place), one) for place, one in origins.items()},
+            },
+            shapes=shapes,
+            unseen=self.unseen | {place for place, label in stored.items() if label is not Label.TRUSTED},
+        )
 
     @property
     def labels(self) -> dict[str, Label]:
@@ -95,10 +123,12 @@ class Given:
         return self._ready(params, self._inputs(), self._scope())
 
     def _ready(self, params: Mapping[str, Any], inputs: Inputs, scope: Mapping[str, Any]) -> Ready:
+        origins = inputs.origins(params, "")
         return Ready(
             params={name: resolve(value, scope) for name, value in params.items()},
-            origins=inputs.origins(params, ""),
+            origins=origins,
             shapes={name: inputs.shape(value, "") for name, value in params.items()},
+            unseen=unseen(params, origins),
         )
 
     def _each(self, params: Mapping[str, Any]) -> Iterator[Ready]:
@@ -119,11 +149,9 @@ class Given:
         """Return the turn of one of a list: its values were worked out when the list was, and are values only."""
         by_name: dict[str, list[Label]] = {}
         for path, origin in self.job.labels.items():
-            by_name.setdefault(path.split("/", 1)[0].replace("~1", "/").replace("~0", "~"), []).append(
-                Label(origin["label"])
-            )
+            by_name.setdefault(parameter_at(path), []).append(Label(origin["label"]))
         shapes = {name: literal(value, join(by_name[name])) for name, value in params.items() if name in by_name}
-        return Ready(params=params, origins=self.job.labels, shapes=shapes)
+        return Ready(params=params, origins=self.job.labels, shapes=shapes, unseen=frozenset(self.job.labels))
 
     def _gathered(self) -> Gathered:
         steps: Sequence[str] = self.job.depends_on

@@ -12,7 +12,7 @@ from steward.ids import IdFactory
 from steward.job import NewJob
 from steward.plan import PlannedAction, PlanRecord
 from steward.plan_check import CheckedPlan, CheckedStep
-from steward.policy import Ask, Deny, decision_document
+from steward.policy import Deny, decision_document
 from steward.vault import Vault
 from steward.views import time_view
 from steward.work_store import APPROVAL_S, IdempotencyClaim, Submission
@@ -136,8 +136,11 @@ def _job(record: PlanRecord, step: CheckedStep, run_at: datetime | None, vault: 
 
 
 def _approval(record: PlanRecord, checked: CheckedPlan, ids: IdFactory, now: datetime) -> Approval | None:
-    """Return the approval that a plan needs before it starts, if any step asks for one: the strictest of them all."""
-    asking = [(step, step.decision) for step in checked.steps if isinstance(step.decision, Ask)]
+    """Return the approval that a plan needs before it starts, if any step asks for one: the strictest of them all.
+
+    What asks because of a value that is not known yet is asked about when it is: there is nothing to be seen before.
+    """
+    asking = [(step, step.before) for step in checked.steps if step.before is not None]
     if not asking:
         return None
     decision = asking[0][1]
@@ -153,7 +156,9 @@ def _approval(record: PlanRecord, checked: CheckedPlan, ids: IdFactory, now: dat
         rule=decision.rule,
         detail={
             "intent": record.document["intent"],
-            "steps": [{"id": step.id, "decision": decision_document(why)} for step, why in asking],
+            "steps": [
+                {"id": step.id, "decision": decision_document(why), "rules": list(why.asking)} for step, why in asking
+            ],
         },
         requested_by=record.actor_id,
         created_at=now,

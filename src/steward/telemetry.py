@@ -6,11 +6,11 @@ One finished execution adds one to exactly one series of ``action_exec_total``. 
 ``steward.web``, which calls ``http_request`` and ``render``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 
 from steward.event import Event, EventType
 from steward.ids import is_word
@@ -201,6 +201,17 @@ class Telemetry:
         labels = (method if method in _METHODS else OTHER, route, str(status))
         self._http.labels(*labels).inc()
         self._http_seconds.labels(*labels).observe(seconds)
+
+    def expose(self, host: str, port: int) -> Callable[[], None]:
+        """Serve the counters at ``/metrics`` on a port of their own, for a process without an API; return what stops that."""
+        server, thread = start_http_server(port, host, self._registry)
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return stop
 
     def render(self, depths: Mapping[str, int] | None) -> bytes:
         """Return everything in Prometheus' text form, with ``ai_queue_depth`` as ``depths`` has it (None: not known)."""

@@ -42,6 +42,10 @@ MAX_WINDOW_S: Final = 31 * 24 * 3600
 """The longest window of a budget."""
 
 
+MAX_UNDO_S: Final = 24 * 3600
+"""The longest time for second thoughts."""
+
+
 class Cap(BaseModel):
     """How much of something may run: at the same time, and in a minute. None: no limit."""
 
@@ -78,11 +82,14 @@ class WorkspaceSettings(BaseModel):
     own_domains: Annotated[tuple[_Domain, ...], Field(max_length=100)] = ()
     """Domains whose addresses are inside; in lower case."""
     rules: Annotated[tuple[_RuleName, ...], Field(max_length=50)] = ()
-    """Default policies that are off until a workspace switches them on, by name."""
+    """Default policies that are off until a workspace switches them on, by name; and ``strict`` or ``relaxed``, the set of rules
+    about where values come from that holds instead of the default one."""
     caps: Annotated[dict[_ActionPattern, Cap], Field(max_length=100)] = {}
     """Limits in the claim, by action id, ``provider.*`` or ``*`` for the whole workspace."""
     budgets: dict[BudgetName, Budget] = {}
     """Limits on effects, by what they count."""
+    undo_window_s: Annotated[int, Field(ge=0, le=MAX_UNDO_S)] = 0
+    """How long, in seconds, what goes outside and cannot be undone waits before it does, and can still be cancelled."""
 
 
 @dataclass(frozen=True, slots=True)

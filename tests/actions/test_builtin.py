@@ -60,7 +60,9 @@ def test_every_schema_is_valid_closed_and_described(name: str) -> None:
     assert set(schema["required"]) <= set(schema["properties"])
     assert not fits(definition, {"surprise": 1})
     assert set(definition.roles) <= set(schema["properties"])
-    assert set(definition.output_labels) <= set(definition.output_schema["properties"])
+    assert {path.split("[")[0].split(".")[0] for path in definition.output_labels} <= set(
+        definition.output_schema["properties"]
+    )
     assert definition.primary_output in definition.output_schema["properties"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from steward.action import Action, ActionContext, ActionFailed
+from steward.action import Action, ActionContext, ActionFailed, Labelled
 from steward.actions.files import MAX_FILE_BYTES, file_actions
 from steward.errors import Invalid
 from steward.plan import MAX_RESULT_BYTES
@@ -26,9 +26,17 @@ async def refusal(action: Action, params: dict[str, Any]) -> ActionFailed:
     return caught.value
 
 
+async def read_value(read: Action, params: dict[str, Any], context: ActionContext) -> Any:
+    """Read, and return what was read without its labels."""
+    result = await read.run(params, context)
+    assert isinstance(result, Labelled)
+    return result.value
+
+
 def inside(root: Path) -> dict[str, bytes]:
-    """Return every file under ``root``, drafts and links included."""
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    """Return every file under ``root``, drafts and links included, but for the marks that say where a text came from."""
+    found = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".mark")
+    return {str(path.relative_to(root)): path.read_bytes() for path in found}
 
 
 async def test_what_is_written_is_read_and_listed(tmp_path: Path, context: ActionContext) -> None:
@@ -39,7 +47,7 @@ async def test_what_is_written_is_read_and_listed(tmp_path: Path, context: Actio
         "path": "notes/März/a b.txt",
         "size": len(text.encode()),
     }
-    result = await read.run({"path": "notes/März/a b.txt"}, context)
+    result = await read_value(read, {"path": "notes/März/a b.txt"}, context)
     assert result == {"path": "notes/März/a b.txt", "text": text, "size": len(text.encode())}
     Draft202012Validator(dict(read.definition.output_schema)).validate(result)
     assert (await listing.run({}, context))["text"] == "notes/"
@@ -60,7 +68,7 @@ async def test_writing_again_replaces_the_whole_file_and_leaves_nothing_behind(
     write, read, _ = file_actions(tmp_path)
     for text in ("a long first text", "short", "short"):
         await write.run({"path": "a.txt", "text": text}, context)
-    assert (await read.run({"path": "a.txt"}, context))["text"] == "short"
+    assert (await read_value(read, {"path": "a.txt"}, context))["text"] == "short"
     assert inside(tmp_path) == {"acme/a.txt": b"short"}
     assert (tmp_path / "acme" / "a.txt").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "acme").stat().st_mode & 0o777 == 0o700
@@ -72,7 +80,7 @@ async def test_readers_never_see_half_a_file(tmp_path: Path, context: ActionCont
     texts = {letter: letter * 20_000 for letter in "ab"}
     await write.run({"path": "a.txt", "text": texts["a"]}, context)
     turns = [write.run({"path": "a.txt", "text": texts["ab"[turn % 2]]}, context) for turn in range(20)]
-    looks = [read.run({"path": "a.txt"}, context) for _ in range(20)]
+    looks = [read_value(read, {"path": "a.txt"}, context) for _ in range(20)]
     results = await asyncio.gather(*turns, *looks)
     assert {result["text"] for result in results[20:]} <= set(texts.values())
 
@@ -139,11 +147,11 @@ async def test_workspaces_do_not_see_each_other(tmp_path: Path) -> None:
     write, read, listing = file_actions(tmp_path)
     await write.run({"path": "a.txt", "text": "mine"}, attempt("acme"))
     await write.run({"path": "a.txt", "text": "theirs"}, attempt("other"))
-    assert (await read.run({"path": "a.txt"}, attempt("acme")))["text"] == "mine"
+    assert (await read_value(read, {"path": "a.txt"}, attempt("acme")))["text"] == "mine"
     assert (await listing.run({}, attempt("third")))["files"] == []
     for name in ("..", ".", "", "a/b", "ACME", "acme\n"):
         with pytest.raises(Invalid):
-            await read.run({"path": "a.txt"}, attempt(name))
+            await read_value(read, {"path": "a.txt"}, attempt(name))
 
 
 async def test_what_is_no_file_is_refused_without_hanging(tmp_path: Path) -> None:
@@ -175,7 +183,7 @@ async def test_sizes_are_bounded(tmp_path: Path, context: ActionContext) -> None
     (home / "most.txt").write_bytes(b"x" * (MAX_FILE_BYTES - 100))
     for name in ("full.txt", "large.txt", "wide.txt"):
         assert (await refusal(read, {"path": name})).code == "file_too_large"
-    result = await read.run({"path": "most.txt"}, context)
+    result = await read_value(read, {"path": "most.txt"}, context)
     assert len(json.dumps(result).encode()) <= MAX_RESULT_BYTES
 
 

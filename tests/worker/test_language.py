@@ -210,12 +210,16 @@ async def test_where_others_would_decide_a_destination_a_person_is_asked(house: 
         step("deeds.send", params={"to": {"$ref": "steps.s1.result.rows[0].who"}}),
         step("deeds.send", params={"to": {"$ref": "steps.s1.result.rows[0].text"}}),
     )
-    jobs = await house.jobs(submitted.plan_id)
-    assert {job.status for job in jobs} == {S.HELD}
+    assert submitted.approval_id is None
+    jobs = await house.run_until_settled(submitted.plan_id)
+    assert [job.status for job in jobs] == [S.COMPLETED, S.COMPLETED, S.HELD]
+    assert sent == ["ann"]
     store = house.app.engine.open(await house.member())
     (asked,) = await store.plan_approvals(submitted.plan_id)
     assert asked.rule == "untrusted_destination"
-    assert [one["id"] for one in asked.detail["steps"]] == ["s3"]
+    (shown,) = asked.detail["steps"]
+    assert (shown["id"], shown["params"]) == ("s3", {"to": "hello"})
+    assert shown["inputs"]["to"] == {"from": "s1 (deeds.rows)", "label": Label.UNTRUSTED}
 
 
 EVIL = "mallory@evil.example"

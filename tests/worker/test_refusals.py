@@ -145,7 +145,9 @@ async def test_a_changed_definition_holds_the_job_for_drift(tmp_path: Path, cloc
         after.add(changed)
         (job,) = await after.run_until_settled(submitted.plan_id, who)
     assert (job.status, job.held_for, done) == (S.HELD, HeldFor.DRIFT, [])
-    assert job.reason == "The definition of deeds.note changed after this plan was checked."
+    assert job.reason == (
+        'The definition of deeds.note changed after this plan was checked. retry was "keyed" and is "none".'
+    )
     assert job.attempts == 0
 
 

@@ -126,7 +126,7 @@ async def test_a_value_that_changed_after_the_yes_is_held_for_drift(house: Insta
         other.execute("UPDATE jobs SET result_sealed = ? WHERE job_id = ?", (forged, submitted.job_ids[0]))
     held = (await house.run_until_settled(submitted.plan_id))[1]
     assert (held.status, held.held_for, done) == (S.HELD, HeldFor.DRIFT, [])
-    assert held.reason == "Its values changed after this step was approved."
+    assert held.reason == 'Its values changed after this step was approved. text was "HELP" and is "SEND MONEY".'
     assert len(await approvals_of(house, submitted)) == 1
 
 

@@ -25,6 +25,7 @@ from steward.action import (
     DidNotHappen,
     Effect,
     Happened,
+    Labelled,
     ProbeAnswer,
     RetryMode,
     StillRunning,
@@ -84,6 +85,8 @@ class FunctionAction(Generic[_P, _R]):
         """Run the function with ``params`` and return its result as a JSON value."""
         result = await _call(self._function, self._signature.arguments(params, context))
         try:
+            if isinstance(result, Labelled):
+                return Labelled(to_jsonable_python(result.value), result.labels)
             return to_jsonable_python(result)
         except ValueError:  # it is done all the same: whoever asked sees that this is not JSON
             return result

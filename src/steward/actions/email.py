@@ -7,18 +7,20 @@ answer is unknown and waits for a person.
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from steward.action import ActionContext, ActionDefinition, ActionFailed, Effect, ParameterRole, RetryMode
 from steward.actions import attachments as files
 from steward.actions.addresses import ADDRESS_PATTERN, MAX_ADDRESS_CHARS, MailAddress, parse_address
 from steward.actions.base import END, MAX_TEXT_CHARS, NO_NUL, ONE_LINE, BuiltinAction, invalid, object_schema
+from steward.actions.file_labels import label_by
 from steward.actions.mail_html import cleaned_html
 from steward.actions.message import MAX_SUBJECT_CHARS, Envelope, Letter, build, checked_body, checked_subject
 from steward.actions.smtp import ANSWER_S, SmtpAccount, deliver
 from steward.actions.workspace_files import MAX_PATH_CHARS, WorkspaceFiles
 from steward.clock import Clock, SystemClock
-from steward.provenance import Label
+from steward.provenance import Label, at_least
 
 MAX_RECIPIENTS: Final = 100
 NO_SUBJECT: Final = "(no subject)"
@@ -206,16 +208,38 @@ class EmailSend(BuiltinAction):
             reply_to=_each(params, "reply_to"),
             subject=checked_subject(params.get("subject", NO_SUBJECT)),
             text=checked_body(params["text"], "The text"),
-            html=None if html is None else cleaned_html(checked_body(html, "The html")),
+            html=None
+            if html is None
+            else cleaned_html(checked_body(html, "The html"), links=context.labels.get("html") is not Label.UNTRUSTED),
             attachments=files.prepare(
-                params.get("attachments", []), lambda path, most: self._file(context.workspace_id, path, most)
+                params.get("attachments", []), lambda path, most: self._file(path, most, context)
             ),
         )
         if not letter.to or len(letter.recipients) > MAX_RECIPIENTS:
             raise invalid(f"A mail goes to 1 to {MAX_RECIPIENTS} addresses, to, cc and bcc together.")
         return build(letter, key=f"{context.workspace_id}:{context.idempotency_key}", date=self._clock.now())
 
-    def _file(self, workspace_id: str, path: str, max_bytes: int) -> bytes:
+    def _file(self, path: str, max_bytes: int, context: ActionContext) -> bytes:
+        content, label = self._labelled(path, max_bytes, context)
+        if not at_least(label, context.labels.get("attachments", label)):
+            raise ActionFailed("file_changed", "A file changed just before it was to be sent.", retryable=True)
+        return content
+
+    def _labelled(self, path: str, max_bytes: int, context: ActionContext) -> tuple[bytes, Label]:
         if self._files is None:
             raise invalid("Files of the workspace cannot be attached here.")
-        return self._files.read(workspace_id, path, max_bytes)
+        content, mark = self._files.read_marked(context.workspace_id, path, max_bytes)
+        return content, label_by(mark, content, context.actor_id)
+
+    async def stored(self, params: Mapping[str, Any], context: ActionContext) -> Mapping[str, Label]:
+        """Return how far the files to be attached can be trusted; one that cannot be read will not be sent either."""
+        return await asyncio.to_thread(self._stored, params, context)
+
+    def _stored(self, params: Mapping[str, Any], context: ActionContext) -> dict[str, Label]:
+        found = {}
+        for index, item in enumerate(params.get("attachments", ())):
+            if isinstance(path := item.get("file"), str):
+                with suppress(ActionFailed):
+                    label = self._labelled(path, files.MAX_TOTAL_BYTES, context)[1]
+                    found[f"attachments/{index}/file"] = label
+        return found

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from steward.action import ActionContext, ActionDefinition, ActionFailed, Effect, ParameterRole, RetryMode
+from steward.action import ActionContext, ActionDefinition, ActionFailed, Effect, Labelled, ParameterRole, RetryMode
 from steward.actions.base import MAX_TEXT_CHARS, ONE_LINE, BuiltinAction, invalid, object_schema, require_unicode
+from steward.actions.file_labels import label_by, mark_of
 from steward.actions.workspace_files import MAX_PATH_CHARS, WorkspaceFiles
 from steward.plan import MAX_RESULT_BYTES
 from steward.provenance import Label
@@ -58,12 +59,13 @@ class FileWrite(BuiltinAction):
         content = require_unicode(params["text"], "The text").encode()
         if len(content) > MAX_FILE_BYTES:
             raise invalid(f"The text is larger than {MAX_FILE_BYTES // 1024} KB.")
-        await asyncio.to_thread(self._files.write, context.workspace_id, params["path"], content)
+        mark = mark_of(content, context.labels.get("text", Label.TRUSTED), context.actor_id)
+        await asyncio.to_thread(self._files.write, context.workspace_id, params["path"], content, mark)
         return {"path": params["path"], "size": len(content)}
 
 
 class FileRead(BuiltinAction):
-    """Reads a text file. Who wrote it is not known, so its text is untrusted."""
+    """Reads a text file. Its text is what it was when it was written; of a file that nobody knows, untrusted."""
 
     definition = ActionDefinition(
         id="file.read",
@@ -86,20 +88,21 @@ class FileRead(BuiltinAction):
         self._files = files
 
     async def run(self, params: Mapping[str, Any], context: ActionContext) -> Any:
-        """Return ``{path, text, size}``; raise ``ActionFailed`` if there is no such text file or it is too large."""
-        content = await asyncio.to_thread(self._files.read, context.workspace_id, params["path"], MAX_FILE_BYTES)
+        """Return ``{path, text, size}`` with its labels; raise ``ActionFailed`` if there is no such text file or it is too large."""
+        path = params["path"]
+        content, mark = await asyncio.to_thread(self._files.read_marked, context.workspace_id, path, MAX_FILE_BYTES)
         try:
             text = content.decode()
         except UnicodeDecodeError as error:
             raise ActionFailed("not_text", "The file is not text in UTF-8.") from error
-        result = {"path": params["path"], "text": text, "size": len(content)}
+        result = {"path": path, "text": text, "size": len(content)}
         if _size_as_json(result) > MAX_RESULT_BYTES:
             raise ActionFailed("file_too_large", "The file is larger than a step's result may be (64 KB as JSON).")
-        return result
+        return Labelled(result, {**self.definition.output_labels, "text": label_by(mark, content, context.actor_id)})
 
 
 class FileList(BuiltinAction):
-    """Lists a folder."""
+    """Lists a folder. Names are whoever's who wrote the files, so they are untrusted."""
 
     definition = ActionDefinition(
         id="file.list",
@@ -125,6 +128,7 @@ class FileList(BuiltinAction):
         effect=Effect.READ,
         retry=RetryMode.NONE,
         roles={"path": ParameterRole.OBJECT},
+        output_labels={"files[].size": Label.SYSTEM, "truncated": Label.SYSTEM},
         primary_output="text",
         reversibility="no effect",
         timeout_s=20.0,

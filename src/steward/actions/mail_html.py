@@ -38,17 +38,20 @@ _PROTOCOLS: Final = {"http", "https", "mailto", "cid"}
 """``cid`` only so that it is seen and refused, not silently dropped."""
 
 
-def cleaned_html(html: str) -> str:
+def cleaned_html(html: str, *, links: bool = True) -> str:
     """Return ``html`` without what a mail may not carry: scripts and styles go with all that is in them.
 
+    Without ``links`` nothing in it leads or calls anywhere, and what it shows stays.
     Raises ``ActionFailed`` for a picture that would have to be part of the mail, and if nothing is left.
     """
     parts: list[str] = []
 
-    def noting(_tag: str, attribute: str, value: str) -> str:
-        if attribute in {"href", "src"} and value.strip().lower().startswith("cid:"):
+    def noting(_tag: str, attribute: str, value: str) -> str | None:
+        if attribute not in {"href", "src"}:
+            return value
+        if value.strip().lower().startswith("cid:"):
             parts.append(value)
-        return value
+        return value if links else None
 
     clean = nh3.clean(
         html,

@@ -7,6 +7,7 @@ in one step: readers see the old one or the new one. This module works on bytes;
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -22,6 +23,7 @@ from steward.workspace import require_workspace_id
 
 MAX_PATH_CHARS: Final = 1024
 _MAX_NAME_BYTES: Final = 255
+_MAX_MARK_BYTES: Final = 1024
 _MAX_DEPTH: Final = 16
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: opening a pipe must not hang
@@ -121,35 +123,32 @@ class WorkspaceFiles:
 
     def read(self, workspace_id: str, path: str, max_bytes: int) -> bytes:
         """Return the file's bytes; raise ``ActionFailed`` (``file_too_large``) if it is larger than ``max_bytes``."""
-        *folders, name = _names(path)
-        with self._folder(workspace_id, folders) as folder, _opened(name, _FILE, folder) as opened:
-            if not stat.S_ISREG(os.fstat(opened).st_mode):
-                raise path_refused("The path does not name a file.")
-            with os.fdopen(opened, "rb", closefd=False) as file:
-                content = file.read(max_bytes + 1)
-        if len(content) > max_bytes:
-            raise ActionFailed("file_too_large", f"The file is larger than {max_bytes // 1024} KB.")
-        return content
+        return self.read_marked(workspace_id, path, max_bytes)[0]
 
-    def write(self, workspace_id: str, path: str, content: bytes) -> None:
-        """Make ``content`` the file's whole content, in one step and on the disk; missing folders are made."""
+    def read_marked(self, workspace_id: str, path: str, max_bytes: int) -> tuple[bytes, bytes | None]:
+        """Return the file's bytes as ``read`` does, and the mark beside it, if there is one."""
+        *folders, name = _names(path)
+        with self._folder(workspace_id, folders) as folder:
+            content = _content(folder, name, max_bytes)
+            try:
+                mark = _content(folder, _mark_name(name), _MAX_MARK_BYTES)
+            except ActionFailed:
+                mark = None
+        return content, mark
+
+    def write(self, workspace_id: str, path: str, content: bytes, mark: bytes | None = None) -> None:
+        """Make ``content`` the file's whole content, in one step and on the disk; missing folders are made.
+
+        ``mark`` is kept beside it, and is there before it: a mark may be of a content that never came, and not the reverse.
+        """
         *folders, name = _names(path)
         with self._folder(workspace_id, folders, make=True) as folder:
             with contextlib.suppress(FileNotFoundError):
                 if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
                     raise path_refused("Something other than a file stands at this path.")
-            draft = f".{secrets.token_hex(8)}.part"  # no path can name it, since names do not begin with a dot
-            try:
-                with _opened(draft, _NEW, folder) as opened, os.fdopen(opened, "wb", closefd=False) as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(opened)
-                os.replace(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
-            except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(draft, dir_fd=folder)
-                raise
-            os.fsync(folder)
+            if mark is not None:
+                _replace(folder, _mark_name(name), mark)
+            _replace(folder, name, content, last=True)
 
     def entries(self, workspace_id: str, path: str) -> list[Entry]:
         """Return the files and folders in a folder, by name; blank is the workspace's own, which need not exist yet."""
@@ -162,6 +161,39 @@ class WorkspaceFiles:
                 raise
             return []
         return sorted((entry for entry in listed if entry), key=lambda entry: entry.name)
+
+
+def _mark_name(name: str) -> str:
+    """Return the name of a file's mark; no path can name it, since names do not begin with a dot."""
+    return f".{hashlib.sha256(name.encode()).hexdigest()}.mark"
+
+
+def _content(folder: int, name: str, max_bytes: int) -> bytes:
+    with _opened(name, _FILE, folder) as opened:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise path_refused("The path does not name a file.")
+        with os.fdopen(opened, "rb", closefd=False) as file:
+            content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ActionFailed("file_too_large", f"The file is larger than {max_bytes // 1024} KB.")
+    return content
+
+
+def _replace(folder: int, name: str, content: bytes, *, last: bool = False) -> None:
+    """Put a file in place in one step; with the ``last`` one all of them are on the disk."""
+    draft = f".{secrets.token_hex(8)}.part"  # no path can name it either
+    try:
+        with _opened(draft, _NEW, folder) as opened, os.fdopen(opened, "wb", closefd=False) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(opened)
+        os.replace(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=folder)
+        raise
+    if last:
+        os.fsync(folder)
 
 
 def _entry(found: os.DirEntry[str]) -> Entry | None:

@@ -1,6 +1,6 @@
 """What ``steward doctor`` looks at: each check is one function that answers ok, warn or fail, and how to mend it.
 
-Checks change nothing. They look at this machine's settings, home and database, and at the server from outside.
+Checks change nothing, unless a repair is asked for. They look at this machine's settings, home and database, and at the server from outside.
 """
 
 import asyncio
@@ -31,14 +31,15 @@ class Finding:
     level: Literal["ok", "warn", "fail"]
     text: str
     fix: str = ""
+    counts: dict[str, int] | None = None
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """Return it for ``--json``."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def examine() -> Iterator[Finding]:
-    """Yield what is found, in the order in which things depend on each other."""
+def examine(*, repair: bool = False) -> Iterator[Finding]:
+    """Yield what is found, in the order in which things depend on each other; ``repair``: what is derived is put right."""
     from steward.settings import Settings
 
     try:
@@ -51,7 +52,13 @@ def examine() -> Iterator[Finding]:
     yield _secret_key(settings)
     yield from _database(settings)
     if settings.redis_url is not None:
-        yield asyncio.run(_redis(settings))
+        from steward.cli.redis_checks import examine_redis
+
+        yield from asyncio.run(examine_redis(settings, repair=repair))
+    elif repair:
+        yield Finding(
+            "derived", "ok", "Work is in the database, which keeps its own indexes: there is nothing to repair."
+        )
     yield _disk(settings.home)
     yield _actions(settings)
     yield asyncio.run(_mail(settings))
@@ -200,25 +207,6 @@ def _actions(settings: "Settings") -> Finding:
     if not runnable:
         return Finding("actions", "warn", "The lists allow no action at all.", "Unset or extend ACTION_ALLOWLIST.")
     return Finding("actions", "ok", f"{runnable} of {len(catalogue.definitions())} may run.")
-
-
-async def _redis(settings: "Settings") -> Finding:
-    """Connect to Redis and look at how it keeps what it is given."""
-    from steward.clock import SystemClock
-    from steward.ids import IdFactory
-    from steward.work_stores.redis import open_redis_engine
-
-    assert settings.redis_url is not None
-    clock = SystemClock()
-    safety = settings.redis_effect_safety
-    try:
-        async with open_redis_engine(settings.redis_url, clock=clock, ids=IdFactory(clock), safety=safety) as engine:
-            await engine.ping()
-    except ConfigurationError as error:
-        return Finding("redis", "fail", error.detail, "Change that setting of Redis.")
-    except StewardError as error:
-        return Finding("redis", "fail", error.detail, "Start Redis, or correct REDIS_URL.")
-    return Finding("redis", "ok", f"It answers, and keeps what it is given (REDIS_EFFECT_SAFETY is {safety}).")
 
 
 async def _mail(settings: "Settings") -> Finding:

@@ -1,14 +1,23 @@
 """``steward doctor``: says what is wrong and how to mend it."""
 
+from typing import Annotated
+
 import typer
 
 from steward.cli.exits import ExitCode
 from steward.cli.options import AsJson, about
 
+Repair = Annotated[
+    bool,
+    typer.Option("--repair", help="Put right what Redis derives from its records: indexes, queue, leases, counts."),
+]
+
 
 @about("installation")
-def doctor(*, as_json: AsJson = False) -> None:
-    """Look at the settings, the data, the mail server and the running server. Changes nothing; exits 1 if something fails.
+def doctor(*, repair: Repair = False, as_json: AsJson = False) -> None:
+    """Look at the settings, the data, the mail server and the running server; exits 1 if something fails.
+
+    Changes nothing, except that --repair works out anew whatever Redis derives from its records.
 
     Example: steward doctor --json
     """
@@ -16,7 +25,7 @@ def doctor(*, as_json: AsJson = False) -> None:
     from steward.cli.render import plain, print_json, show, word
 
     found = []
-    for finding in examine():
+    for finding in examine(repair=repair):
         found.append(finding)
         if not as_json:
             mark = word(finding.level) + plain(" " * (6 - len(finding.level)))

@@ -15,6 +15,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from steward.plan_text import origins, written
+
 STYLES: Final = {
     **dict.fromkeys(("completed", "approved", "allow", "ok", "enabled"), "green"),
     **dict.fromkeys(("failed", "deny", "fail", "rejected", "unknown"), "red"),
@@ -134,12 +136,44 @@ def steps_table(steps: Sequence[Mapping[str, Any]], roles: Mapping[str, Mapping[
     for step in steps:
         of_action = roles.get(step["action_id"], {})
         params = sorted(step["params"].items(), key=lambda item, of=of_action: of.get(item[0]) == "content")
-        given = Text("\n").join(parameter(name, value, of_action) for name, value in params)
+        given = Text("\n").join(
+            [
+                *(
+                    line
+                    for name, value in params
+                    for line in (parameter(name, value, of_action), *_sources(step, name))
+                ),
+                *_around(step),
+            ]
+        )
         if step.get("acting_as"):
             given = Text("\n").join([given, Text("as ", style="dim") + plain(step["acting_as"])])
         decision = step["decision"]["effect"]
         table.add_row(plain(step["id"]), plain(step["action_id"]), given, plain(step["effect"]), word(decision))
     return table
+
+
+def _sources(step: Mapping[str, Any], name: str) -> list[Text]:
+    """Return where each fed place in a parameter comes from, a line each; a warning where others can write it."""
+    places = step.get("inputs", {})
+    return [
+        plain(f"  {origin}", "yellow" if places[place]["label"] == "U" else "dim")
+        for place, origin in origins(step, name)
+    ]
+
+
+def _around(step: Mapping[str, Any]) -> list[Text]:
+    """Return what decides whether and how often a step runs, what becomes of links, and whether it can be taken back."""
+    lines = [
+        plain(f"{words}: ", "dim") + plain(f"{written(step[name]['value'])} ({step[name]['from']})")
+        for name, words in (("when", "only if"), ("for_each", "for each of"))
+        if name in step
+    ]
+    if step.get("link_guard"):
+        lines.append(plain(f"links in {', '.join(step['link_guard'])} are made unclickable", "dim"))
+    if step["effect"] == "write" and step.get("reversibility"):
+        lines.append(plain(step["reversibility"], "dim"))
+    return lines
 
 
 def parameter(name: str, value: Any, roles: Mapping[str, str]) -> Text:

@@ -29,18 +29,28 @@ TimeZone = Annotated[
 
 
 @about("workspace")
-def plan(sentence: Sentence, *, answer: Answer = None, time_zone: TimeZone = None, as_json: AsJson = False) -> None:
+def plan(
+    sentence: Sentence,
+    *,
+    answer: Answer = None,
+    time_zone: TimeZone = None,
+    text: Annotated[bool, typer.Option("--text", help="Print plain text instead of a table.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Turn a sentence into a checked plan and show it. Nothing runs.
 
     Example: steward plan "send an email to office@example.com saying The lift is repaired"
     """
     from steward.cli.client import Client
     from steward.cli.render import print_json, say
+    from steward.plan_text import plan_text
 
     with Client.here() as client:
         document = _planned(client, sentence, _answers(answer), time_zone)
         if as_json:
             print_json(document)
+        elif text:
+            typer.echo(plan_text(document), nl=False)
         else:
             show_plan(client, document)
     if obstacle := _obstacle(document):

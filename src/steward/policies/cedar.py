@@ -1,7 +1,7 @@
 """Policy by Cedar: the lists first, then the rules that come with Steward and the workspace's own.
 
 Cedar knows two answers, so it is asked twice: may this be done, and may its unattended twin? Yes and yes is allow, yes and
-no is ask, anything else is deny. Cedar skips a rule whose condition breaks, also one that forbids; so a request always
+no is ask, anything else is deny. Where no rule can tell the two apart, once is enough. Cedar skips a rule whose condition breaks, also one that forbids; so a request always
 goes with the schema, and an answer with an error in it denies.
 """
 
@@ -42,7 +42,7 @@ class Ground:
     language: Language
     own_domains: tuple[str, ...] = ()
     switched_on: frozenset[str] = frozenset()
-    """Names of optional default rules."""
+    """Names of optional default rules and of the set of rules that holds."""
     texts: tuple[tuple[str, str], ...] = ()
     """The workspace's own policies: name and text, by name."""
 
@@ -55,7 +55,7 @@ class Ground:
 
     def rules(self, own: Iterable[Rule]) -> list[Rule]:
         """Return the rules that hold here, in the order in which they speak."""
-        defaults = [rule for rule in default_rules() if not rule.optional or rule.name in self.switched_on]
+        defaults = [rule for rule in default_rules() if rule.holds(self.switched_on)]
         return [*defaults, *own]
 
 
@@ -69,7 +69,9 @@ class CedarPolicy:
         rules = ground.rules(own)
         self._rules = {rule.name: rule for rule in rules}
         self._policies: PolicySet = policy_set(rules)
-        self._ask_twice = any(rule.tells_twins_apart for rule in rules)
+        telling = [rule for rule in rules if rule.tells_twins_apart]
+        self._ask_twice = any(not rule.about_origins for rule in telling)
+        self._ask_of_origins = bool(telling)
         self._entities_of = lru_cache(_ACTORS)(self._entities)
         self._answer_to = lru_cache(_ANSWERS)(self._ask_cedar)
 
@@ -89,6 +91,8 @@ class CedarPolicy:
         try:
             inputs, resolved = context.get("labels") or {}, context.get("resolved") is True
             facts = facts_of(definition, resource, inputs, resolved=resolved)
+            if context.get("authored_after") is True:
+                facts["authored_after"] = True
         except Exception as error:  # noqa: BLE001 - what cannot be looked at is denied
             return _unevaluated(f"the parameters could not be looked at ({type(error).__name__})")
         return replace(self.decide_on(principal, definition.id, facts), facts=facts)
@@ -117,11 +121,16 @@ class CedarPolicy:
 
     def _narrowed(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Ask | Deny | None:
         """Return what the rules make of an action that the lists allow; None: they leave it allowed."""
-        return self._answer_to(principal, action_id, to_json(facts).decode())
+        from_elsewhere = bool(facts.get("labels") or facts.get("authored_after"))
+        twice = self._ask_twice or (self._ask_of_origins and from_elsewhere)
+        return self._answer_to(principal, action_id, to_json(facts).decode(), twice)
 
-    def _ask_cedar(self, principal: Principal, action_id: str, context: str) -> Ask | Deny | None:
-        """Ask; the answer depends on nothing but the actor with roles and scopes, the action, and the facts as JSON."""
-        names = (action_id, twin(action_id)) if self._ask_twice else (action_id,)
+    def _ask_cedar(self, principal: Principal, action_id: str, context: str, twice: bool) -> Ask | Deny | None:
+        """Ask, also about the unattended twin where a rule may tell ``twice``.
+
+        The answer depends on nothing but the actor with roles and scopes, the action, and the facts as JSON.
+        """
+        names = (action_id, twin(action_id)) if twice else (action_id,)
         requests = [
             {
                 "principal": {"type": "Actor", "id": principal.actor_id},
@@ -176,6 +185,7 @@ class CedarPolicy:
         return Ask(
             rules[0].name,
             rules[0].reason,
+            rules=tuple(rule.name for rule in rules),
             another_person=any(rule.another_person for rule in rules),
             approver_role=roles[-1] if roles else None,
         )

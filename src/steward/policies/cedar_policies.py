@@ -16,7 +16,7 @@ from steward.action import Catalogue
 from steward.directory import Directory, WorkspacePolicy
 from steward.errors import Invalid
 from steward.policies.cedar import CedarPolicy, Ground, UnreadablePolicy
-from steward.policies.cedar_rules import default_rules, require_optional
+from steward.policies.cedar_rules import default_rules, may_be_named, require_optional
 from steward.policies.cedar_schema import Language
 from steward.policies.cedar_text import MAX_TEXTS, rules_of, with_room
 from steward.policies.lists import ListPolicy
@@ -131,8 +131,7 @@ class CedarPolicies:
 
 def _compiled(ground: Ground) -> Policy:
     """Return the policy that decides by these rules, or the one that denies everything because they cannot be read."""
-    known = {rule.name for rule in default_rules() if rule.optional}
-    if unknown := sorted(ground.switched_on - known):
+    if unknown := sorted(ground.switched_on - may_be_named()):
         return UnreadablePolicy(
             f"This workspace switches on the rule '{unknown[0]}', which this version does not have, so nothing may run.",
             "An admin can take it out of the workspace's settings.",

@@ -10,9 +10,9 @@ from cedarpy import PolicySet, pst
 from steward.errors import FieldProblem, Invalid
 from steward.identity import Role
 from steward.policies.cedar_schema import is_twin, packaged
-from steward.policy import DefaultRule
+from steward.policy import RULE_SETS, DefaultRule
 
-DEFAULT_FILES: Final = ("1-who.cedar", "2-never.cedar", "3-ask.cedar")
+DEFAULT_FILES: Final = ("1-who.cedar", "2-never.cedar", "3-flow.cedar", "4-ask.cedar")
 APPROVER_ROLES: Final = {"approver": Role.APPROVER, "admin": Role.ADMIN}
 """Roles that may be asked for, from the wider circle to the narrower."""
 _ACTION: Final = pst.EntityType("Action")
@@ -50,6 +50,21 @@ class Rule:
         return self.policy.annotations.get("default") == "off"
 
     @property
+    def sets(self) -> tuple[str, ...]:
+        """The sets of rules that it belongs to."""
+        named = self.policy.annotations.get("sets")
+        return RULE_SETS if named is None else tuple(named.split())
+
+    @property
+    def about_origins(self) -> bool:
+        """Whether it can hold only of a step whose values come from somewhere else than the plan."""
+        return "sets" in self.policy.annotations
+
+    def holds(self, switched_on: Collection[str]) -> bool:
+        """Return whether it holds in a workspace that names these among its rules."""
+        return self.document().holds(switched_on)
+
+    @property
     def scope(self) -> tuple[str, ...]:
         """The actions and groups that the head of the policy names; none: all of them."""
         match self.policy.action:
@@ -74,7 +89,9 @@ class Rule:
     def document(self) -> DefaultRule:
         """Return it as people see it."""
         effect = "permit" if self.policy.effect == "permit" else "ask" if self.asks else "deny"
-        return DefaultRule(name=self.name, effect=effect, reason=self.reason, fix=self.fix, optional=self.optional)
+        return DefaultRule(
+            name=self.name, effect=effect, reason=self.reason, fix=self.fix, optional=self.optional, sets=self.sets
+        )
 
 
 def in_order(policies: Mapping[str, pst.Template]) -> list[pst.Template]:
@@ -95,13 +112,19 @@ def default_text() -> list[str]:
 
 def require_optional(names: Collection[str], pointer: str) -> None:
     """Raise ``Invalid``, at ``pointer``, unless every name is that of a rule that a workspace may switch on."""
-    known = {rule.name for rule in default_rules() if rule.optional}
+    known = may_be_named()
     if unknown := sorted(set(names) - known):
         raise Invalid(
             f"There is no optional rule '{unknown[0][:64]}'; there are {', '.join(sorted(known))}.",
             errors=[FieldProblem(pointer, "no such rule")],
             code="unknown_rule",
         )
+
+
+@cache
+def may_be_named() -> frozenset[str]:
+    """Return what a workspace may name among its rules: the optional ones, and the sets beside the default one."""
+    return frozenset({rule.name for rule in default_rules() if rule.optional} | set(RULE_SETS[1:]))
 
 
 @cache

@@ -74,6 +74,8 @@ class Decision(Answer):
     """``ask`` only: whether neither who executes the plan nor who made it may approve it."""
     approver_role: Role | None = None
     """``ask`` only: the role that an approver needs; null: whoever may decide."""
+    moment: Literal["plan", "step", "both"] | None = None
+    """``ask`` only, in a plan: before anything starts, once the step's values are known, or both."""
 
 
 class Step(Answer):
@@ -85,6 +87,8 @@ class Step(Answer):
     action_id: str
     description: str
     params: dict[str, Any]
+    roles: dict[str, str] = Field(default_factory=dict)
+    """What each parameter decides: ``destination``, ``amount``, ``object``, ``content``, ``time`` or ``secret``."""
     depends_on: list[str]
     decision: Decision
     inputs: dict[str, Any] = Field(default_factory=dict)

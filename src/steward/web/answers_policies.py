@@ -41,6 +41,8 @@ class DefaultRule(Answer):
     fix: str
     optional: bool
     """Off until the workspace's settings name it under ``rules``."""
+    sets: list[str]
+    """The sets it belongs to: ``default``, or ``strict`` or ``relaxed`` where the settings name one under ``rules``."""
     on: bool
 
 

@@ -1,7 +1,8 @@
 """How sure the record of an effect must be before the effect: on disk (``strict``), or in Redis's memory (``fast``).
 
 Redis answers before what was written is on disk. A power cut in between forgets a dispatch that was granted, and an effect
-that nobody could repeat would be repeated. So ``strict`` waits, and is refused where waiting would mean nothing.
+that nobody could repeat would be repeated. So ``strict`` waits, and is refused where waiting would mean nothing. Behind
+Sentinels a replica may take over at any moment, so there ``strict`` also waits until one has the record.
 """
 
 from typing import Final, Literal
@@ -20,19 +21,24 @@ _log = structlog.get_logger("steward.redis")
 class Durability:
     """Knows what this server needs for a record to be safe."""
 
-    def __init__(self, server: Server, *, waits: bool) -> None:
-        """``waits``: whether to wait for the disk."""
+    def __init__(self, server: Server, *, waits: bool, copies: int = 0) -> None:
+        """``waits``: whether to wait for the disk; ``copies``: for how many replicas."""
         self._server = server
         self._waits = waits
+        self._copies = copies
 
     async def settle(self) -> None:
-        """Return once everything written so far is on disk, where that is asked for."""
-        if not self._waits:
+        """Return once everything written so far is as safe as is asked for."""
+        if not self._waits and not self._copies:
             return
+        waits = [("WAITAOF", 1, 0, _WAIT_MS)] if self._waits else []
+        waits += [("WAIT", self._copies, _WAIT_MS)] if self._copies else []
         mark = ("HSET", key("installation"), "settled", "1")
-        _, (on_disk, _) = await self._server.send_together(mark, ("WAITAOF", 1, 0, _WAIT_MS))
-        if on_disk < 1:
+        _, *answers = await self._server.send_together(mark, *waits)
+        if self._waits and answers.pop(0)[0] < 1:
             raise StoreUnavailable("Redis did not put the record on disk in time, so the effect may not happen yet.")
+        if self._copies and answers.pop() < self._copies:
+            raise StoreUnavailable("No replica of Redis has the record in time, so the effect may not happen yet.")
 
 
 async def open_durability(server: Server, safety: EffectSafety) -> Durability:
@@ -56,7 +62,8 @@ async def open_durability(server: Server, safety: EffectSafety) -> Durability:
             "REDIS_URL: this Redis cannot be asked to wait for its disk (that takes Redis 7.2 or Valkey): set 'appendfsync "
             "always' there, or REDIS_EFFECT_SAFETY=fast to accept what a power cut can cost."
         )
-    return Durability(server, waits=waits)
+    copies = 1 if safety == "strict" and server.address.service is not None else 0
+    return Durability(server, waits=waits, copies=copies)
 
 
 async def _info(server: Server, section: str) -> dict[str, str]:

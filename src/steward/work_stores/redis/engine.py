@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 from steward.clock import Clock
 from steward.event import EventSink, LogEnds
@@ -10,9 +11,12 @@ from steward.ids import IdFactory
 from steward.work_stores.redis import moving
 from steward.work_stores.redis.dispatcher import RedisDispatcher
 from steward.work_stores.redis.durability import Durability, EffectSafety, open_durability
-from steward.work_stores.redis.mending import mend
+from steward.work_stores.redis.keys import key
+from steward.work_stores.redis.mending import Mended, mend
 from steward.work_stores.redis.server import Server
 from steward.work_stores.redis.store import RedisWorkStore, Shared
+
+_SMALL_PLANS: Final = 10_000
 
 
 class RedisWorkEngine:
@@ -48,9 +52,13 @@ class RedisWorkEngine:
         """Let the log go on after another one."""
         await moving.continue_after(self._shared.server, ends)
 
-    async def mend(self) -> int:
-        """Work out anew whatever is derived from the records; return how many were looked at."""
-        return await mend(self._shared.server)
+    async def mend(self, *, put_right: bool = True) -> Mended:
+        """Compare whatever is derived with the records, put it right unless told only to look, and return what differed."""
+        return await mend(self._shared.server, put_right=put_right)
+
+    async def is_small(self) -> bool:
+        """Say whether all records can be looked at in a few seconds."""
+        return int(await self._shared.server.send("HLEN", key("home"))) <= _SMALL_PLANS
 
 
 @asynccontextmanager

@@ -4,8 +4,9 @@ What is derived is written with every change, so this is for a store that was da
 that looks at the hashes themselves, so work may go on meanwhile. It walks over all keys: never part of a request.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Final
 
 from steward.work_stores.redis.keys import KEYS, key
@@ -19,32 +20,67 @@ _TIMES: Final = {"job": ("leases",), "plan": ("drafts", "ended", "stale"), "appr
 """Sets over all workspaces, whose members name the workspace too."""
 
 
-async def mend(server: Server) -> int:
-    """Put right whatever is derived from hashes; return how many records were looked at."""
-    seen = 0
-    workspaces: set[str] = set()
+_WORDS: Final = {
+    "jobs": "lists of jobs",
+    "jobs_in": "lists of jobs by status",
+    "plans": "lists of plans",
+    "plans_in": "lists of plans by status",
+    "approvals_in": "lists of approvals",
+    "home": "whose each plan is",
+    "open_jobs": "counts of a plan's open jobs",
+    "ready": "ready jobs by action",
+    "ready_actions": "ready actions",
+    "running": "counts of running jobs",
+    "ring": "line of workspaces",
+    "scheduled": "schedules",
+    "due": "what is due",
+    "leases": "leases",
+    "undecided": "approvals that expire",
+    "drafts": "drafts that expire",
+    "ended": "plans that are purged",
+    "stale": "drafts that are purged",
+}
+"""What each derived structure is, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What was found: how many records were looked at, and how many entries differed from them, by what they are in."""
+
+    seen: int
+    differences: dict[str, int]
+
+
+async def mend(server: Server, *, put_right: bool = True) -> Mended:
+    """Compare whatever is derived with the hashes, and put it right unless told only to look."""
+    seen, workspaces = 0, set[str]()
+    differences = Counter[str]()
+    flag = "1" if put_right else "0"
+
+    async def compare(script: str, *arguments: str | int) -> None:
+        told = await server.run(script, flag, *arguments)
+        differences.update({name.decode(): int(number) for name, number in zip(told[::2], told[1::2], strict=True)})
+
     for kind in _SETS:
         found: defaultdict[str, set[str]] = defaultdict(set)
         async for workspace, subject in _subjects(server, kind):
             workspaces.add(workspace)
             found[workspace].add(subject)
             if len(found[workspace]) >= _BATCH:
-                seen += await _mend(server, kind, workspace, found.pop(workspace))
-        for workspace, subjects in found.items():
-            seen += await _mend(server, kind, workspace, subjects)
+                some = found.pop(workspace)
+                seen += len(some)
+                await compare("mend", kind, workspace, len(some), *sorted(some))
+        for workspace, some in found.items():
+            seen += len(some)
+            await compare("mend", kind, workspace, len(some), *sorted(some))
     actions: defaultdict[str, set[str]] = defaultdict(set)
     async for name in keys_like(server, key("ready", "*", "*")):
         workspace, _, action = name.removeprefix(KEYS["ready_actions"] % "").partition(":")
         actions[workspace].add(action)
     in_line = await server.send("LRANGE", key("ring"), 0, -1)
     for workspace in workspaces | set(actions) | {name.decode() for name in in_line}:
-        await server.run("mend_queue", workspace, len(actions[workspace]), *sorted(actions[workspace]))
-    return seen
-
-
-async def _mend(server: Server, kind: str, workspace: str, subjects: set[str]) -> int:
-    await server.run("mend", kind, workspace, len(subjects), *sorted(subjects))
-    return len(subjects)
+        await compare("mend_queue", workspace, len(actions[workspace]), *sorted(actions[workspace]))
+    return Mended(seen, {_WORDS[name]: number for name, number in sorted(differences.items())})
 
 
 async def _subjects(server: Server, kind: str) -> AsyncIterator[tuple[str, str]]:

@@ -6,17 +6,15 @@ can be sent twice.
 
 import asyncio
 import secrets
-import socket
 from collections.abc import Sequence
+from ssl import SSLError
 from typing import Any, Final
 
 import structlog
 from pydantic_core import from_json
-from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import BusyLoadingError, NoScriptError, ReadOnlyError, RedisError
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as Unanswered
 
 from steward.clock import Clock, milliseconds
@@ -35,15 +33,14 @@ from steward.errors import (
     StoreUnavailable,
 )
 from steward.event import EventSink
+from steward.redis_address import redis_address
 from steward.work_stores.redis.bells import Bells
+from steward.work_stores.redis.connecting import Pools
 from steward.work_stores.redis.records import committed_event
 from steward.work_stores.redis.scripts import script
 
 _ANSWER_S: Final = 1.8
 """Longest time for everything that one operation takes, resending included."""
-_CONNECT_S: Final = 0.6
-_CONNECTIONS: Final = 32
-_KEEPALIVE: Final = {socket.TCP_KEEPIDLE: 15, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
 _REFUSALS: Final[dict[str, type[StewardError]]] = {
     kind.__name__: kind
     for kind in (
@@ -68,23 +65,13 @@ class Server:
         """Use the server at ``url``; nothing is sent yet."""
         self.clock = clock
         self._sinks = tuple(sinks)
-        retry = Retry(ExponentialBackoff(cap=0.2, base=0.05), 2)
-        common: dict[str, Any] = {
-            "protocol": 2,
-            "retry": retry,
-            "retry_on_error": [Disconnected, Unanswered, BusyLoadingError, ReadOnlyError],
-            "socket_connect_timeout": _CONNECT_S,
-            "socket_timeout": None,  # one limit for all of an operation is ours; theirs would swallow cancellations
-        }
-        if not url.startswith("unix:"):
-            common |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
         try:
-            self._pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=_ANSWER_S, **common)
-            self._listening = ConnectionPool.from_url(url, **common)
+            self.address = redis_address(url)
         except ValueError as error:
-            raise ConfigurationError("REDIS_URL is not the address of a Redis server: redis://host:6379/0.") from error
-        self._client: Any = Redis(connection_pool=self._pool)
-        self._listener: Any = Redis(connection_pool=self._listening)
+            raise ConfigurationError(f"REDIS_URL {error}.") from None
+        self._pools = Pools(self.address, _ANSWER_S)
+        self._client: Any = Redis(connection_pool=self._pools.working)
+        self._listener: Any = Redis(connection_pool=self._pools.waiting)
         self._name = secrets.token_hex(4)
         self.bells = Bells(self._listener, self._name.encode())
         """Wake those who wait, on a connection of their own that waits for as long as it takes."""
@@ -148,12 +135,13 @@ class Server:
         await self.bells.aclose()
         await self._client.aclose()
         await self._listener.aclose()
-        await self._pool.disconnect()
-        await self._listening.disconnect()
+        await self._pools.aclose()
 
 
 def _translated(error: BaseException) -> StewardError:
     """Return what the caller is told; what the server said may name keys, so it goes to the log."""
+    if isinstance(error.__cause__ or error.__context__, SSLError):
+        return StoreUnavailable("Redis's certificate is not trusted, or it does not speak TLS, so nothing was sent.")
     if isinstance(error, (Disconnected, Unanswered, OSError)):
         return StoreUnavailable("Redis cannot be reached, or does not answer in time. Try again shortly.")
     _log.error("Redis refused an operation.", action="redis_refused", error=str(error)[:200])

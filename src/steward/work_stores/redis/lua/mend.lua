@@ -1,22 +1,18 @@
--- mend: put some jobs, plans or approvals of a workspace where their hashes say they belong, and nowhere else.
--- uses: rows flush
+-- mend: put some jobs, plans or approvals of a workspace where their hashes say they belong, and nowhere else; or only look.
+-- uses: rows flush differences
 
 local kind, workspace = take(), take()
 local id_field = kind .. '_id'
 local STATUSES = { job = JOB_STATUSES, plan = PLAN_STATUSES, approval = APPROVAL_STATUSES }
 local WHOLE = { job = 'jobs', plan = 'plans' }
 
-local function keep(key, member, score) -- nil: it does not belong there
-  if score then zadd(key, score, member) else zrem(key, member) end
-end
-
 local function time(text) return text ~= '' and text or nil end
 
 local function mend_job(id, job)
   local status = job and job.status
-  keep(K.leases, workspace .. ' ' .. id, status == 'running' and time(job.lease_until))
-  keep(K.scheduled:format(workspace), id, status == 'scheduled' and time(job.not_before))
-  if job then keep(K.ready:format(workspace, job.action_id), id, status == 'pending' and 0) end
+  keep('leases', K.leases, workspace .. ' ' .. id, status == 'running' and time(job.lease_until))
+  keep('scheduled', K.scheduled:format(workspace), id, status == 'scheduled' and time(job.not_before))
+  if job then keep('ready', K.ready:format(workspace, job.action_id), id, status == 'pending' and 0) end
 end
 
 local function mend_plan(id, plan)
@@ -24,20 +20,21 @@ local function mend_plan(id, plan)
   if plan then
     local open = 0
     for _, job in ipairs(jobs_of(plan)) do open = open + (FINAL[job.status] and 0 or 1) end
-    if plan.job_ids ~= '' and tonumber(plan.open_jobs) ~= open then plan.open_jobs = open end
+    if plan.job_ids ~= '' and tonumber(plan.open_jobs) ~= open and differs('open_jobs') then plan.open_jobs = open end
     expires, ended, stale = plan_times(plan)
-    later('hash', K.home, 'HSET', K.home, id, workspace)
-  else
-    later('hash', K.home, 'HDEL', K.home, id)
+  end
+  local home = redis.call('HGET', K.home, id) or nil
+  if home ~= (plan and workspace or nil) and differs('home') then
+    if plan then later('hash', K.home, 'HSET', K.home, id, workspace) else later('hash', K.home, 'HDEL', K.home, id) end
   end
   local member = workspace .. ' ' .. id
-  keep(K.drafts, member, time(expires))
-  keep(K.ended, member, time(ended))
-  keep(K.stale, member, time(stale))
+  keep('drafts', K.drafts, member, time(expires))
+  keep('ended', K.ended, member, time(ended))
+  keep('stale', K.stale, member, time(stale))
 end
 
 local function mend_approval(id, approval)
-  keep(K.undecided, workspace .. ' ' .. id, approval and approval.status == 'pending' and time(approval.expires_at))
+  keep('undecided', K.undecided, workspace .. ' ' .. id, approval and approval.status == 'pending' and time(approval.expires_at))
 end
 
 local MEND = { job = mend_job, plan = mend_plan, approval = mend_approval }
@@ -46,10 +43,11 @@ for _ = 1, tonumber(take()) do
   local id = take()
   local row = load(kind, K[kind]:format(workspace, id))
   if row and (row.workspace_id ~= workspace or row[id_field] ~= id) then row = nil end -- it is something else's
-  if WHOLE[kind] then keep(K[WHOLE[kind]]:format(workspace), id, row and 0) end
+  if WHOLE[kind] then keep(WHOLE[kind], K[WHOLE[kind]]:format(workspace), id, row and 0) end
   for _, status in ipairs(STATUSES[kind]) do
-    keep(K[kind .. 's_in']:format(workspace, status), id, row and row.status == status and 0)
+    keep(kind .. 's_in', K[kind .. 's_in']:format(workspace, status), id, row and row.status == status and 0)
   end
   MEND[kind](id, row)
 end
 flush()
+return differences()

@@ -1,0 +1,1 @@
+"""What is shipped in ``deploy/`` works, as far as can be shown without a container engine."""
