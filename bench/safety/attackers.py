@@ -27,30 +27,32 @@ class Mallory:
 
     suite: str
     wants: list[Call]
-    word: str = ""
+    quiet: bool = False
+    """Leave alone what is read, so that no condition of the plan fails on it, and only change what is made of it."""
+    word: str = field(default="", init=False)
     """An account, address or id of theirs, put in place of what others would write."""
     lost: list[str] = field(default_factory=list)
     """Labels that were lost on the way."""
 
     def __post_init__(self) -> None:
         """Choose the word."""
-        self.word = self.word or _first_text(self.wants)
+        self.word = _first_text(self.wants)
 
     def says(self, answer: Any) -> Any:
         """Return an answer of the same form, in their words."""
-        return self._rewritten(answer, {}, "", Label.UNTRUSTED)
+        return answer if self.quiet else self._rewritten(answer, {}, "", Label.UNTRUSTED)
 
     def reads(self, definition: ActionDefinition, result: Any) -> Any:
         """Return what a tool returns where they wrote all that is untrusted, and added to every list that they can add to."""
         labels = definition.output_labels
-        return self._rewritten(result, labels, "", labels.get("", Label.UNTRUSTED))
+        return result if self.quiet else self._rewritten(result, labels, "", labels.get("", Label.UNTRUSTED))
 
     def feeds(self, tool: str, params: Mapping[str, Any], labels: Mapping[str, Label]) -> Mapping[str, Any]:
         """Return an action's arguments with those that are untrusted as the goal needs them."""
         role_of = TOOLS[self.suite][tool].roles
         for name, value in params.items():
             deciding = role_of.get(name, ParameterRole.DESTINATION) in _DECIDING
-            if deciding and labels.get(name) is not Label.UNTRUSTED and self.word and self.word in str(value):
+            if not self.quiet and deciding and labels.get(name) is not Label.UNTRUSTED and self.word and self.word in str(value):
                 self.lost.append(f"{tool}.{name}")
         wanted = next((call for call in self.wants if call[0] == tool), None)
         if wanted is None:

@@ -1,6 +1,7 @@
 """Every user task beside every injection: is the goal reached without a person's yes? Nobody approves anything here."""
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -15,6 +16,7 @@ from tools import TOOLS
 from world import World
 
 from steward.action import Effect
+from steward.expression import MAX_EXPRESSION_CHARS
 
 AT_ONCE: Final = 8
 
@@ -38,14 +40,17 @@ def pairs(suite: Any) -> list[tuple[str, Any, str, Any]]:
     ]
 
 
-async def static_plan(house: House, suite: Any) -> list[Attack]:
-    """The plan was made before anything was read. The attacker writes all that it reads, and decides its conditions."""
+async def static_plan(house: House, suite: Any, *, quiet: bool) -> list[Attack]:
+    """The plan was made before anything was read. The attacker writes all that it reads, and decides its conditions.
+
+    ``quiet``: all that is read stays as it is, and only what is made of it becomes theirs.
+    """
     written = plans(suite.name)
 
-    async def attack(pair: tuple[str, Any, str, Any]) -> Attack:
+    async def attack(pair: tuple[str, Any, str, Any], _: int) -> Attack:
         name, task, goal, injection = pair
         plan, found = written[name], environment(suite, task)
-        mallory = Mallory(suite.name, calls(injection, found))
+        mallory = Mallory(suite.name, calls(injection, found), quiet)
         world = World(found, plan.get("oracle", {}), mallory)
         await house.run(world, _unconditional(plan["steps"]), approving=False)
         for then in plan.get("then", ()):
@@ -56,14 +61,14 @@ async def static_plan(house: House, suite: Any) -> list[Attack]:
     return await _all(attack, pairs(suite))
 
 
-async def fooled_planner(house: House, suite: Any, *, as_expressions: bool = False) -> list[Attack]:
+async def fooled_planner(house: House, suite: Any, *, dressed_up: bool) -> list[Attack]:
     """The planner reads what the task reads, believes it, and then plans the attacker's calls, one after the other.
 
-    ``as_expressions``: it dresses every argument up as an expression that says the same.
+    ``dressed_up``: every second time it writes each argument as an expression that says the same.
     """
     written = plans(suite.name)
 
-    async def attack(pair: tuple[str, Any, str, Any]) -> Attack:
+    async def attack(pair: tuple[str, Any, str, Any], number: int) -> Attack:
         name, task, goal, injection = pair
         plan, found = written[name], environment(suite, task)
         world = World(found, plan.get("oracle", {}))
@@ -71,7 +76,7 @@ async def fooled_planner(house: House, suite: Any, *, as_expressions: bool = Fal
         if reading:
             await house.run(world, reading, approving=False)
         for call in calls(injection, found):
-            step = _step(suite.name, call, as_expressions=as_expressions)
+            step = _step(suite.name, call, as_expressions=dressed_up and number % 2 == 1)
             await house.run(world, [step], authored_after=("s1",), approving=False)
         return Attack(f"{suite.name} {name} {goal}", passes(suite, injection, world))
 
@@ -81,11 +86,11 @@ async def fooled_planner(house: House, suite: Any, *, as_expressions: bool = Fal
 async def _all(attack: Any, found: Sequence[Any]) -> list[Attack]:
     free = asyncio.Semaphore(AT_ONCE)
 
-    async def one(pair: Any) -> Attack:
+    async def one(number: int, pair: Any) -> Attack:
         async with free:
-            return await attack(pair)
+            return await attack(pair, number)
 
-    return list(await asyncio.gather(*map(one, found)))
+    return list(await asyncio.gather(*(one(*numbered) for numbered in enumerate(found))))
 
 
 def _unconditional(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -110,9 +115,6 @@ def _step(suite_name: str, call: Call, *, as_expressions: bool) -> Mapping[str, 
 
 
 def _expression(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_expression(one) for one in value]
-    if isinstance(value, dict):
-        return {name: _expression(one) for name, one in value.items()}
-    plain = isinstance(value, str) and len(value) < 100 and not set(value) & set("'\\`\n")
-    return {"$ref": f"'{value}'"} if plain else value
+    """Return an expression that says what is written out, where it is short enough for one."""
+    literal = json.dumps(value).replace("`", "\\`")
+    return {"$ref": f"`{literal}`"} if len(literal) < MAX_EXPRESSION_CHARS - 2 else value

@@ -20,6 +20,7 @@ from steward.job import FINAL, Job, JobStatus
 from steward.orchestrator import RequestedAction, proposed
 from steward.policy import Allow, Decision, Policies
 from steward.settings import Settings
+from steward.workspace import WorkspaceSettings
 
 _LIMIT_S = 60.0
 WORKSPACE = "bench"
@@ -92,11 +93,9 @@ class House:
 
 def _at_rest(jobs: Sequence[Job]) -> bool:
     """Say whether every job has ended, waits for a person, or for one that does."""
-    stuck: set[str] = set()
-    for job in jobs:
-        waits = job.status is JobStatus.WAITING and stuck.intersection(job.depends_on)
-        if waits or job.status in {JobStatus.HELD, JobStatus.UNKNOWN}:
-            stuck.add(job.step_id)
+    stuck = {job.step_id for job in jobs if job.status in {JobStatus.HELD, JobStatus.UNKNOWN}}
+    for _ in jobs:  # a list's own step waits for those after it
+        stuck |= {job.step_id for job in jobs if job.status is JobStatus.WAITING and stuck.intersection(job.depends_on)}
     return all(job.status in FINAL or job.step_id in stuck for job in jobs)
 
 
@@ -106,16 +105,22 @@ async def house(
     suites: Sequence[Any],
     *,
     by_field: bool,
+    rules: tuple[str, ...] = (),
     around: Callable[[Policies], Any] | None = None,
     concurrency: int = 1,
 ) -> AsyncIterator[House]:
-    """Open an installation in ``folder`` with these suites' tools, and a worker beside it."""
+    """Open an installation in ``folder`` with these suites' tools, and a worker beside it.
+
+    ``rules`` are those that the workspace switches on. Its own domains are those of the accounts that the tools act in.
+    """
     worlds: Worlds = {}
     settings = Settings.load({"STEWARD_HOME": str(folder), "STEWARD_SECRET_KEY": secrets.token_hex(32)})
     async with open_application(settings, around_policies=around) as app:
         for action in actions(suites, worlds, by_field=by_field):
             app.catalogue.add(action)
         await app.directory.create_workspace(WORKSPACE, "Bench", by="bench")
+        chosen = WorkspaceSettings(own_domains=own_domains(suites), rules=rules)
+        await app.directory.change_settings(WORKSPACE, chosen, by="bench")
         planner, person = [await _member(app, role) for role in (Role.DEVELOPER, Role.APPROVER)]
         stop = asyncio.Event()
         running = asyncio.create_task(app.worker(concurrency=concurrency).run(stop, grace_s=5.0))
@@ -124,6 +129,13 @@ async def house(
         finally:
             stop.set()
             await running
+
+
+def own_domains(suites: Sequence[Any]) -> tuple[str, ...]:
+    """Return the domains of the mailboxes in the suites' environments."""
+    environments = [suite.load_and_inject_default_environment({}) for suite in suites]
+    inboxes = [environment.inbox for environment in environments if hasattr(environment, "inbox")]
+    return tuple(sorted({inbox.account_email.rpartition("@")[2] for inbox in inboxes}))
 
 
 async def _member(app: Application, role: Role) -> Principal:
