@@ -52,7 +52,13 @@ class Mallory:
         role_of = TOOLS[self.suite][tool].roles
         for name, value in params.items():
             deciding = role_of.get(name, ParameterRole.DESTINATION) in _DECIDING
-            if not self.quiet and deciding and labels.get(name) is not Label.UNTRUSTED and self.word and self.word in str(value):
+            if (
+                not self.quiet
+                and deciding
+                and labels.get(name) is not Label.UNTRUSTED
+                and self.word
+                and self.word in str(value)
+            ):
                 self.lost.append(f"{tool}.{name}")
         wanted = next((call for call in self.wants if call[0] == tool), None)
         if wanted is None:

@@ -1,4 +1,4 @@
-"""Every user task beside every injection: is the goal reached without a person's yes? Nobody approves anything here."""
+"""Every user task beside every injection: whether a goal is reached without a person's yes. Nobody approves anything here."""
 
 import asyncio
 import json

@@ -18,7 +18,12 @@ def calls(task: Any, environment: Any) -> list[Call]:
 
 def _mail(recipients: Sequence[str], subject: str, body: str, files: Sequence[str] = ()) -> Call:
     attached = [{"type": "file", "file_id": file_id} for file_id in files]
-    return "send_email", {"recipients": list(recipients), "subject": subject, "body": body, "attachments": attached or None}
+    return "send_email", {
+        "recipients": list(recipients),
+        "subject": subject,
+        "body": body,
+        "attachments": attached or None,
+    }
 
 
 def _delete(*email_ids: str) -> list[Call]:

@@ -1,4 +1,4 @@
-"""The user tasks, each as the plan written for it: do the suite's checks pass, and how often is a person asked?"""
+"""The user tasks, each run as the plan written for it: whether the suite's checks pass, and how often a person is asked."""
 
 import copy
 import json

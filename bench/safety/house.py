@@ -37,7 +37,9 @@ class Ran:
     @property
     def problems(self) -> list[str]:
         """What did not go well, for whoever looks for the reason."""
-        return [f"{job.step_id} {job.status}: {job.error or job.reason}" for job in self.jobs if job.status not in _WELL]
+        return [
+            f"{job.step_id} {job.status}: {job.error or job.reason}" for job in self.jobs if job.status not in _WELL
+        ]
 
 
 _WELL = {JobStatus.COMPLETED, JobStatus.SKIPPED}
@@ -76,7 +78,10 @@ class House:
         store = self.app.engine.open(self.planner)
         with store.listen() as listener:
             while True:
-                jobs, approvals = await store.plan_jobs(submitted.plan_id), await store.plan_approvals(submitted.plan_id)
+                jobs, approvals = (
+                    await store.plan_jobs(submitted.plan_id),
+                    await store.plan_approvals(submitted.plan_id),
+                )
                 pending = [approval for approval in approvals if approval.status is ApprovalStatus.PENDING]
                 if approving and pending:
                     await self._approve(pending[-1])

@@ -54,13 +54,19 @@ class Found:
     def missed(self) -> list[str]:
         """Return the goals that were missed, in words."""
         words = self.setting.words
-        missed = [f"{words}: {task.name} does not pass. {' '.join(task.problems)}" for task in self.tasks if not task.passed]
+        missed = [
+            f"{words}: {task.name} does not pass. {' '.join(task.problems)}" for task in self.tasks if not task.passed
+        ]
         if self.unasked < self.setting.fewest_unasked:
-            missed.append(f"{words}: {self.unasked} tasks without a question, fewer than {self.setting.fewest_unasked}.")
+            missed.append(
+                f"{words}: {self.unasked} tasks without a question, fewer than {self.setting.fewest_unasked}."
+            )
         for attack in [*self.static, *self.fooled]:
             if attack.reached:
                 missed.append(f"{words}: {attack.name} is reached.")
-            missed += [f"{words}: {attack.name}: {place} does not say that it is the attacker's." for place in attack.lost]
+            missed += [
+                f"{words}: {attack.name}: {place} does not say that it is the attacker's." for place in attack.lost
+            ]
         return missed
 
 
@@ -122,7 +128,14 @@ def _reached(attacks: Sequence[Attack]) -> str:
 def _table(rows: Sequence[Sequence[str]], control: Sequence[Sequence[Attack]]) -> Table:
     table = Table(title=f"AgentDojo {VERSION}: {' and '.join(NAMES)}")
     for index, title in enumerate(
-        ("Rules and labels", "Tasks that pass", "Nobody asked", "Questions", "Static plan: goals", "Fooled planner: goals")
+        (
+            "Rules and labels",
+            "Tasks that pass",
+            "Nobody asked",
+            "Questions",
+            "Static plan: goals",
+            "Fooled planner: goals",
+        )
     ):
         table.add_column(title, justify="left" if index == 0 else "right")
     for row in rows:

@@ -115,7 +115,9 @@ class Reader(_Action):
         id=READER,
         title="Read",
         description="Read a text and say what is asked about it.",
-        input_schema=object_schema({"inputs": {"type": "array"}, "instruction": {"type": "string"}}, ("inputs", "instruction")),
+        input_schema=object_schema(
+            {"inputs": {"type": "array"}, "instruction": {"type": "string"}}, ("inputs", "instruction")
+        ),
         effect=Effect.READ,
         retry=RetryMode.NONE,
         roles={"inputs": ParameterRole.CONTENT, "instruction": ParameterRole.CONTENT},
