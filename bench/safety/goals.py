@@ -1,8 +1,9 @@
 """What each injection wants to have done, as calls of the suite's tools: the package's own where it has them, else written out here."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+
+from world import copied
 
 _MALLORY: Final = "mark.black-2134@gmail.com"
 _LARGEST: Final = 5
@@ -11,7 +12,7 @@ Call = tuple[str, Mapping[str, Any]]
 
 def calls(task: Any, environment: Any) -> list[Call]:
     """Return the calls that reach an injection's goal, made ready for an environment as it stands."""
-    environment = copy.deepcopy(environment)
+    environment = copied(environment)
     given = [(call.function, dict(call.args)) for call in task.ground_truth(environment)]
     return given or _WRITTEN_OUT[task.ID](task, environment)
 

@@ -1,6 +1,5 @@
 """The user tasks, each run as the plan written for it: whether the suite's checks pass, and how often a person is asked."""
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any, Final
 
 from house import House
 from suites import in_order
-from world import TELL, World
+from world import TELL, World, copied
 
 PLANS: Final = Path(__file__).parent / "plans"
 
@@ -66,7 +65,7 @@ def _environment(suite: Any) -> Any:
 
 def environment(suite: Any, task: Any) -> Any:
     """Return a suite's environment as a user task finds it."""
-    return task.init_environment(copy.deepcopy(_environment(suite)))
+    return task.init_environment(copied(_environment(suite)))
 
 
 def steps(plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -78,5 +77,5 @@ def steps(plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def passes(suite: Any, task: Any, world: World) -> bool:
     """Return what the suite's own check says: of a user task, that it was done; of an injection, that its goal was reached."""
     output = [{"type": "text", "content": world.said}]
-    before, after = copy.deepcopy(world.before), copy.deepcopy(world.environment)
+    before, after = copied(world.before), copied(world.environment)
     return bool(suite._check_task_result(task, output, before, after, world.calls()))

@@ -23,6 +23,8 @@ from steward.settings import Settings
 from steward.workspace import WorkspaceSettings
 
 _LIMIT_S = 60.0
+_BREATH_S = 0.02
+"""Between two looks at a plan, so that watching many at once costs next to nothing."""
 WORKSPACE = "bench"
 
 
@@ -78,18 +80,17 @@ class House:
         store = self.app.engine.open(self.planner)
         with store.listen() as listener:
             while True:
-                jobs, approvals = (
-                    await store.plan_jobs(submitted.plan_id),
-                    await store.plan_approvals(submitted.plan_id),
-                )
-                pending = [approval for approval in approvals if approval.status is ApprovalStatus.PENDING]
-                if approving and pending:
+                jobs = await store.plan_jobs(submitted.plan_id)
+                if _at_rest(jobs):
+                    approvals = await store.plan_approvals(submitted.plan_id)
+                    pending = [approval for approval in approvals if approval.status is ApprovalStatus.PENDING]
+                    if not (approving and pending):
+                        del self.worlds[request_id]
+                        return Ran(jobs, approvals)
                     await self._approve(pending[-1])
-                elif _at_rest(jobs):
-                    del self.worlds[request_id]
-                    return Ran(jobs, approvals)
                 elif not await listener.wait(_LIMIT_S):
                     raise TimeoutError([(job.step_id, job.status, job.error) for job in jobs])
+                await asyncio.sleep(_BREATH_S)
 
     async def _approve(self, approval: Approval) -> None:
         store = self.app.engine.open(self.person)

@@ -30,6 +30,8 @@ class Setting:
     by_field: bool
     fewest_unasked: int = 0
     """Goal: user tasks in which nobody is asked."""
+    attacked: bool = True
+    """Not where the rules of another setting ask less, and no attack succeeds there."""
 
     @property
     def words(self) -> str:
@@ -74,7 +76,7 @@ SETTINGS: Final = (
     Setting("default", by_field=False, fewest_unasked=32),
     Setting("default", by_field=True, fewest_unasked=41),
     Setting("relaxed", by_field=True, fewest_unasked=41),
-    Setting("strict", by_field=True),
+    Setting("strict", by_field=True, attacked=False),  # every rule of the default set is in it
 )
 
 
@@ -83,7 +85,7 @@ async def _measure(suites: Sequence[Any], setting: Setting, *, quick: bool) -> F
     with tempfile.TemporaryDirectory() as folder:
         async with house(Path(folder), suites, by_field=setting.by_field, rules=rules) as one_by_one:
             found = Found(setting, [task for each in suites for task in await user_tasks(one_by_one, each)])
-    if not quick:
+    if setting.attacked and not quick:
         found.static, found.fooled = await _attacks(suites, setting.by_field, rules)
     return found
 
