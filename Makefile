@@ -2,7 +2,7 @@
 #   make demo    a sentence becomes an e-mail in a mailbox
 #   make test    everything is proven
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check bench guard soak format clean
+.PHONY: help demo test quick check bench safety guard soak format clean
 PYTHON ?= python3
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
@@ -37,6 +37,14 @@ check: .venv/.ready ## lint, format, types, import direction
 bench: .venv/.ready ## measure speed beside bare SQLite, and print a table (two to three minutes)
 	@.venv/bin/python bench/run.py
 
+safety: .venv/.ready .safety/.ready ## measure on AgentDojo that no plan can be talked into anything, and how seldom a person is asked
+	@PYTHONPATH=.safety .venv/bin/python bench/safety/run.py
+
+# The benchmark's suites, outside the environment that Steward runs in: nothing of it depends on them.
+.safety/.ready: .venv/.ready bench/safety/requirements.txt
+	@$(UV) pip install --quiet --target .safety --no-deps --python .venv/bin/python -r bench/safety/requirements.txt
+	@touch $@
+
 soak: .venv/.ready ## the long proofs: 320 killed processes, every fault on every engine, 500 clients, keys moved under load, odd input
 	@.venv/bin/python -m chaos.matrix --kills 200
 	@.venv/bin/python -m chaos.matrix --kills 60 --engine postgresql
@@ -56,4 +64,4 @@ format: .venv/.ready ## put the code into its usual shape
 	@.venv/bin/ruff format .
 
 clean: ## remove everything that make put here
-	@rm -rf .venv .uv dist .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .uv .safety dist .pytest_cache .ruff_cache .hypothesis

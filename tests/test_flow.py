@@ -35,6 +35,8 @@ MAIL = {
     "additionalProperties": False,
 }
 LABELS = {"mails": S, "mails[].subject": U, "mails[].body": U, "account": T}
+INBOX = {**LABELS, "mails[?]": U}
+"""The same, where others decide which mails there are."""
 
 
 def looking_at(result: Shape) -> Shape:
@@ -44,9 +46,9 @@ def looking_at(result: Shape) -> Shape:
     return Shape(fields={"steps": Shape(fields={"s1": step}, **closed)}, **closed)
 
 
-def label_of(expression: str) -> Label:
+def label_of(expression: str, labels: dict[str, Label] = LABELS) -> Label:
     """Return the label of an expression over the mails, before the run."""
-    return shape_in({"$ref": expression}, looking_at(shape_of(MAIL, LABELS)), "/x").whole
+    return shape_in({"$ref": expression}, looking_at(shape_of(MAIL, labels)), "/x").whole
 
 
 M = "steps.s1.result.mails"
@@ -104,6 +106,31 @@ M = "steps.s1.result.mails"
 def test_what_an_expression_makes_of_labels(expression: str, label: Label) -> None:
     """The least trusted of what it is made of and of what decided it, except where exactly one could be meant."""
     assert label_of(expression) is label
+
+
+@pytest.mark.parametrize(
+    ("expression", "label"),
+    [
+        (f"{M}[0].id", U),
+        (f"{M}[-1:].id", U),
+        (f"sort_by({M}, &size)[0].id", U),
+        (f"best({M}, &size).id", U),
+        (f"length({M})", U),
+        (f"sum({M}[*].size)", U),
+        (f"only({M}[0:1]).id", U),
+        (f"only({M}[?sender == 'x']).id", E),
+        (f"lookup({M}, &id, 'x').sender", E),
+        (f"only({M}).id", E),
+        ("steps.s1.result.account", T),
+    ],
+)
+def test_where_others_can_add_to_a_list_a_place_in_it_is_theirs_and_a_name_is_not(
+    expression: str, label: Label
+) -> None:
+    """Whoever sends one more decides which is the first; which is the only one of a name, nobody else does."""
+    assert label_of(expression, INBOX) is label
+    here = shape_of_value({"mails": [{"id": "1", "sender": "x", "size": 1}], "account": "me"}, INBOX)
+    assert at_least(shape_in({"$ref": expression}, looking_at(here), "/x").whole, label)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +249,17 @@ def test_no_expression_loses_a_label(expression: str, mails: list[tuple[Any, Any
     named = any(word in expression for word in ("only(", "lookup("))
     if one != other and "failed" not in {str(one), str(other)} and not named:
         assert label_of(expression) is U
+
+
+@settings(max_examples=300, deadline=None)
+@given(EXPRESSIONS, st.lists(st.tuples(SEEN, WRITTEN, st.booleans()), max_size=4))
+def test_no_expression_hides_who_decided_what_is_in_a_list(expression: str, mails: list[tuple[Any, Any, bool]]) -> None:
+    """Whatever others add to a list: a value that is not marked as theirs stays the same, or the step fails."""
+    one = outcome(expression, [{**seen, **written} for seen, written, _ in mails])
+    other = outcome(expression, [{**seen, **written} for seen, written, added in mails if not added])
+    named = any(word in expression for word in ("only(", "lookup("))
+    if one != other and "failed" not in {str(one), str(other)} and not named:
+        assert label_of(expression, INBOX) is U
 
 
 @settings(max_examples=300, deadline=None)

@@ -73,7 +73,8 @@ class ActionDefinition:
     """Role of each top-level parameter; undeclared: ``destination``."""
     output_labels: Mapping[str, Label] = field(default_factory=dict)
     """Labels of the result by path, such as ``emails[].id``: each holds for what is below it too, until a longer path says
-    otherwise; undeclared: untrusted. An array's own label is about which elements are in it."""
+    otherwise; undeclared: untrusted. ``emails[?]`` is what decides which elements are there, and in which order: untrusted
+    where others can add to them, as to an inbox."""
     passes: Mapping[str, str] = field(default_factory=dict)
     """Fields of the result that merely pass a parameter on, and which: such a field has the labels of that parameter."""
     made_of_params: bool = False

@@ -58,8 +58,12 @@ class Inputs:
         object.__setattr__(self, "scope", _closed(roots))
 
     def shape(self, value: Any, pointer: str) -> Shape:
-        """Return what a value of the step is like; raise ``Invalid`` if an expression in it cannot work."""
-        return shape_in(value, self.scope, pointer, constants=self.constants, strict=self.strict)
+        """Return what a value of the step is like; raise ``Invalid`` if an expression in it cannot work.
+
+        An expression is written out like any constant: an author who is not trusted chose what it picks, and what it says.
+        """
+        found = shape_in(value, self.scope, pointer, constants=self.constants, strict=self.strict)
+        return found.tainted(self.constants)
 
     def words(self, expression: Expression) -> str:
         """Return where an expression's value comes from, in words."""

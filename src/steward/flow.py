@@ -22,7 +22,7 @@ _NUMBER: Final = frozenset({"number", "null"})
 _TEXT: Final = frozenset({"string", "null"})
 _TRUTH: Final = frozenset({"boolean", "null"})
 _RETURNS: Final = {
-    **dict.fromkeys(("abs", "avg", "ceil", "floor", "sum", "to_number"), _NUMBER),
+    **dict.fromkeys(("abs", "avg", "ceil", "floor", "multiply", "round", "subtract", "sum", "to_number"), _NUMBER),
     **dict.fromkeys(("join", "to_string", "type", "add_days", "add_minutes", "day_of", "time_of"), _TEXT),
     **dict.fromkeys(("contains", "starts_with", "ends_with"), _TRUTH),
     "days_between": _NUMBER,

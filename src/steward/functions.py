@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final, cast
 
 from jmespath.exceptions import JMESPathError
@@ -24,6 +25,9 @@ _URL: Final = re.compile(r"https?://[^\s<>\"'`\\]+", re.IGNORECASE)
 _AROUND: Final = ".,;:!?)]}*_"
 """What follows an address in a sentence rather than belonging to it."""
 _MAX_DAYS: Final = 366 * 100
+_MAX_PLACES: Final = 10
+_MAX_NUMBER: Final = 2**53 - 1
+"""Beyond it, JSON does not keep numbers exactly."""
 
 
 class ExpressionFailed(Exception):
@@ -77,6 +81,24 @@ class PlanFunctions(Functions):
         counted = Counter(keys)
         return [{"key": key, "count": counted[key]} for key in sorted(counted, key=lambda key: (-counted[key], key))]
 
+    @signature({"types": ["number"]}, {"types": ["number"]})
+    def _func_subtract(self, number: float, other: float) -> float:
+        """The first number without the second."""
+        return _calculated(_exact(number) - _exact(other), number, other)
+
+    @signature({"types": ["number"]}, {"types": ["number"]})
+    def _func_multiply(self, number: float, other: float) -> float:
+        """So many times the number."""
+        return _calculated(_exact(number) * _exact(other), number, other)
+
+    @signature({"types": ["number"]}, {"types": ["number"]})
+    def _func_round(self, number: float, places: float) -> float:
+        """The number to so many decimal places, a half away from zero, as money is rounded."""
+        if places not in range(_MAX_PLACES + 1):
+            raise ExpressionFailed(f"A number is rounded to 0 to {_MAX_PLACES} places.")
+        step = Decimal(1).scaleb(-int(places))
+        return _calculated(_exact(number).quantize(step, rounding=ROUND_HALF_UP), number)
+
     @signature({"types": ["string"]})
     def _func_urls(self, text: str) -> list[str]:
         """The web addresses in a text, in order, each once."""
@@ -107,6 +129,18 @@ class PlanFunctions(Functions):
     def _func_days_between(self, one: str, other: str) -> int:
         """Days from the first day to the second."""
         return (_moment(other)[0].date() - _moment(one)[0].date()).days
+
+
+def _exact(number: float) -> Decimal:
+    """Return a number as it is written: 0.1 is a tenth."""
+    return Decimal(str(number))
+
+
+def _calculated(number: Decimal, *given: float) -> float:
+    """Return a number as JSON has it, whole if everything it was made of is."""
+    if not number.is_finite() or abs(number) > _MAX_NUMBER:
+        raise ExpressionFailed("The number gets too large.")
+    return int(number) if all(isinstance(one, int) for one in given) else float(number)
 
 
 def _bounded(number: float, most: float) -> float:

@@ -194,11 +194,15 @@ class Orchestrator:
         return plan_document(record)
 
     async def _checked(
-        self, principal: Principal, steps: Sequence[PlannedAction], at: Callable[[int], str] = "/steps/{}".format
+        self,
+        principal: Principal,
+        steps: Sequence[PlannedAction],
+        at: Callable[[int], str] = "/steps/{}".format,
+        authored_after: tuple[str, ...] = (),
     ) -> CheckedPlan:
         """Return the steps as checked and decided by the workspace's policy as it stands."""
         policy = await self._policies.of(principal.workspace_id)
-        return self._check.check(policy, principal, steps, at=at)
+        return self._check.check(policy, principal, steps, at=at, authored_after=authored_after)
 
     def _record(  # noqa: PLR0917 - it gathers all that a plan is
         self,
@@ -285,8 +289,12 @@ class Orchestrator:
         run_at: datetime | None,
         idempotency_key: str | None,
         request_id: str,
+        authored_after: tuple[str, ...] = (),
     ) -> Submitted:
-        """Submit actions that the caller brings, as one plan: all of them or none."""
+        """Submit actions that the caller brings, as one plan: all of them or none.
+
+        ``authored_after`` names what whoever wrote them had read: then nothing that is written out in them is trusted.
+        """
         if not actions:
             raise Invalid("There is no action to run.", errors=[FieldProblem("/actions", "at least one action")])
         plan = proposed(
@@ -304,7 +312,7 @@ class Orchestrator:
         claims = (*claim.of_request(idempotency_key, payload), *claim.of_actions(actions, run_at))
         store = self._engine.open(principal)
         try:
-            checked = await self._checked(principal, plan.steps, "/actions/{}".format)
+            checked = await self._checked(principal, plan.steps, "/actions/{}".format, authored_after)
             record = self._record(principal, Proposal(plan=plan), checked, NO_PLANNER, {}, request_id)
             submission = await self._submission(principal, record, checked, run_at, claims)
         except StewardError:

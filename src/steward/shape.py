@@ -2,7 +2,8 @@
 
 A shape is made of a schema with declared labels (before the run), or of a value with stored ones (during it). Labels are
 declared by path, ``emails[].id``, and hold for everything below until a longer path says otherwise; undeclared means
-untrusted.
+untrusted. ``emails[?]`` is what decides which elements are there, and in which order: picking one by its place is trusted no
+more than that, while naming one is not affected by others beside it.
 """
 
 import re
@@ -14,6 +15,8 @@ from steward.provenance import Label, join
 
 ANY_TYPE: Final = frozenset({"null", "boolean", "number", "string", "array", "object"})
 _NAMES: Final = {"integer": "number"}
+MEMBERS: Final = "[?]"
+"""After the path of an array: what decides which elements are in it, and in which order."""
 _MAX_DEPTH: Final = 12
 """Of a schema that refers to itself, and of what is told apart inside a value."""
 _MAX_LABELS: Final = 200
@@ -158,6 +161,7 @@ def _of_schema(  # noqa: PLR0917 - it carries where it is
         open=schema.get("additionalProperties", not schema.get("properties"))
         is not False,  # what is declared is what there is
         items=part(schema.get("items"), f"{path}[]") if has_items and "array" in types else None,
+        chosen=labels.get(path + MEMBERS, Label.TRUSTED),
     )
 
 
@@ -212,7 +216,8 @@ def _of_value(value: Any, labels: Mapping[str, Label], path: str, label: Label, 
         place = f"{path}[]"
         below = labels.get(place, label)
         items = merged(_of_value(inner, labels, place, below, depth + 1) for inner in value) if value else None
-        return Shape(label=label, types=frozenset({kind}), items=items)
+        chosen = labels.get(path + MEMBERS, Label.TRUSTED)
+        return Shape(label=label, types=frozenset({kind}), items=items, chosen=chosen)
     return Shape(label=label, types=frozenset({kind}))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from steward.actions import Content, Destination, action
 from steward.job import JobStatus
+from steward.orchestrator import RequestedAction
 from steward.plan import PlannedAction, PlanResult, PlanStatus
 from steward.provenance import Label
 from tests.installation import Installation
@@ -219,6 +220,47 @@ async def test_where_others_would_decide_a_destination_a_person_is_asked(house: 
     (shown,) = asked.detail["steps"]
     assert (shown["id"], shown["params"]) == ("s3", {"to": "hello"})
     assert shown["inputs"]["to"] == {"from": "s1 (deeds.rows)", "label": Label.UNTRUSTED}
+
+
+EVIL = "mallory@evil.example"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"params": {"to": EVIL}},
+        {"params": {"to": {"$ref": f"'{EVIL}'"}}},
+        {"params": {"to": {"$ref": f"ctx.today && '{EVIL}'"}}},
+        {"params": {"to": {"$template": EVIL}}},
+        {"params": {"to": {"$template": "{who}", "vars": {"who": {"$ref": f"'{EVIL}'"}}}}},
+        {"params": {"to": {"$ref": "item"}}, "for_each": [EVIL]},
+        {"params": {"to": {"$ref": "item"}}, "for_each": {"$ref": f"['{EVIL}']"}},
+    ],
+)
+async def test_an_author_who_has_read_what_others_wrote_is_trusted_with_no_constant(
+    house: Installation, more: dict[str, Any]
+) -> None:
+    """However it is dressed up: an expression is as much its author's as a text that is written out."""
+    sent: list[str] = []
+
+    @action("deeds.send", effect="write", retry="keyed")
+    async def send(to: Annotated[str, Destination]) -> dict[str, str]:
+        """Send."""
+        sent.append(to)
+        return {"to": to}
+
+    house.add(send)
+    submitted = await house.app.orchestrator.execute_actions(
+        await house.member(),
+        [RequestedAction(step("deeds.send", **more))],
+        run_at=None,
+        idempotency_key=None,
+        request_id="req-test",
+        authored_after=("s0",),
+    )
+    await house.run_until_settled(submitted.plan_id)
+    (asked,) = await house.app.engine.open(await house.member()).plan_approvals(submitted.plan_id)
+    assert (sent, asked.rule) == ([], "untrusted_destination")
 
 
 async def test_an_answer_is_worked_out_last(house: Installation) -> None:

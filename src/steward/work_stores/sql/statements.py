@@ -1,5 +1,4 @@
-"""Every SQL statement of the work store, by name, each with its purpose. No other module of the engine spells SQL, but for
-``limit_statements``, which has those of caps and budgets.
+"""Every SQL statement of the work store, by name, with its purpose; ``limit_statements`` has those of caps and budgets.
 
 All take named parameters (``:w`` workspace, ``:now`` milliseconds). Statements on behalf of a principal always filter by
 workspace; the dispatcher's find rows by job id and check the workspace of the lease.
