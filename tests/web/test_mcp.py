@@ -1,6 +1,8 @@
 """``/mcp`` with the protocol's own client against a running server, and what must not be possible there."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -162,3 +164,11 @@ async def test_many_at_once_stay_apart(house: House) -> None:
             for client, mine in ((one, ran[::2]), (two, ran[1::2])):
                 jobs = (await call(client, "list_jobs"))[1]["jobs"]
                 assert {job["job_id"] for job in jobs} == {document["job_id"] for _, document in mine}
+
+
+def test_a_start_does_not_load_the_protocol() -> None:
+    """The protocol's library, a good part of a second, is loaded by the first request and not by the server's start."""
+    look = (
+        "import sys, steward.web.app, steward.web.server; sys.exit('mcp' in sys.modules or 'mcp_types' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0
