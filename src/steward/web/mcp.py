@@ -4,7 +4,6 @@ One exchange is one request: nothing is kept between two, so any process answers
 asks about waits for a person. The protocol's library is loaded by the first request, so that a start does not wait for it.
 """
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Request
@@ -28,7 +27,7 @@ class Exchange(BaseModel):
     """A JSON-RPC 2.0 message of the protocol; its own rules for it are checked by its library."""
 
     model_config = ConfigDict(
-        extra="allow",
+        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
@@ -74,10 +73,7 @@ class _Answer(Response):
     "/mcp",
     operation_id="mcp",
     summary="Speak the Model Context Protocol",
-    responses={
-        **documented(Answered, 421, body=True, tenancy="workspace"),
-        HTTPStatus.ACCEPTED: {"description": "A notification was taken."},
-    },
+    responses=documented(Answered, 421, body=True, tenancy="workspace"),
 )
 async def exchange(request: Request, principal: Previewer, services: Services, _message: Exchange) -> Response:
     """Streamable HTTP without sessions. Tools: plan, show, execute, jobs, explain, and every action the caller may run.
