@@ -1,7 +1,6 @@
 """``/mcp`` with the protocol's own client against a running server, and what must not be possible there."""
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -166,9 +165,9 @@ async def test_many_at_once_stay_apart(house: House) -> None:
                 assert {job["job_id"] for job in jobs} == {document["job_id"] for _, document in mine}
 
 
-def test_a_start_does_not_load_the_protocol() -> None:
+async def test_a_start_does_not_load_the_protocol(house: House) -> None:
     """The protocol's library, a good part of a second, is loaded by the first request and not by the server's start."""
-    look = (
-        "import sys, steward.web.app, steward.web.server; sys.exit('mcp' in sys.modules or 'mcp_types' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0
+    assert (await (await house.client()).get("/version")).status_code == 200
+    look = "import sys, steward.web.app; sys.exit('mcp' in sys.modules or 'mcp_types' in sys.modules)"
+    started = await asyncio.create_subprocess_exec(sys.executable, "-c", look)
+    assert await started.wait() == 0
