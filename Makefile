@@ -45,10 +45,14 @@ safety: .venv/.ready .safety/.ready ## measure on AgentDojo that no plan can be 
 	@$(UV) pip install --quiet --target .safety --no-deps --python .venv/bin/python -r bench/safety/requirements.txt
 	@touch $@
 
-soak: .venv/.ready ## the long proofs: 200 killed processes, every fault, 500 clients at once, and odd input at length
+soak: .venv/.ready ## the long proofs: 320 killed processes, every fault on every engine, 500 clients, keys moved under load, odd input
 	@.venv/bin/python -m chaos.matrix --kills 200
-	@.venv/bin/python -m chaos.faults --long
+	@.venv/bin/python -m chaos.matrix --kills 60 --engine postgresql
+	@.venv/bin/python -m chaos.matrix --kills 60 --engine redis
+	@.venv/bin/python -m chaos.faults --long --engine all
 	@.venv/bin/python -m chaos.load
+	@.venv/bin/python -m chaos.migration --rounds 20
+	@SOAK=1 .venv/bin/pytest -q -n 0 --timeout 3600 tests/security/test_approved_plans.py tests/worker/test_second_thoughts.py
 	@FUZZ_SCALE=20 .venv/bin/pytest -q -n 0 --timeout 3600 tests/fuzz
 
 guard: .venv/.ready ## take away one protection at a time and see that the tests notice

@@ -28,8 +28,7 @@ async def _drain(here: Installation, action_id: str, jobs: int, *, audited: bool
     began = time.perf_counter()
     archiving = asyncio.create_task(archiver.run()) if audited else None
     async with here.worker(CONCURRENCY):
-        for plan in plans:
-            await here.ended(plan.plan_id, BREATH_S)
+        await here.ended(*(plan.plan_id for plan in plans), breath_s=BREATH_S)
         if archiving is not None:
             archiving.cancel()
             with suppress(asyncio.CancelledError):

@@ -37,13 +37,14 @@ class Installation:
             self.principal, steps, run_at=None, idempotency_key=None, request_id="bench"
         )
 
-    async def ended(self, plan_id: str, breath_s: float = 0.0) -> None:
-        """Return when a plan has ended, woken by the store. ``breath_s``: how long to leave the work alone in between."""
+    async def ended(self, *plan_ids: str, breath_s: float = 0.0) -> None:
+        """Return when plans have ended, woken by the store. ``breath_s``: how long to leave the work alone in between."""
         store = self.app.engine.open(self.principal)
         with store.listen() as listener:
-            while (plan := await store.get_plan(plan_id)) is not None and plan.status is PlanStatus.RUNNING:
-                await listener.wait(5.0)
-                await asyncio.sleep(breath_s)
+            for plan_id in plan_ids:
+                while (plan := await store.get_plan(plan_id)) is not None and plan.status is PlanStatus.RUNNING:
+                    await listener.wait(5.0)
+                    await asyncio.sleep(breath_s)
 
     @asynccontextmanager
     async def worker(self, concurrency: int) -> AsyncIterator[None]:
@@ -58,9 +59,10 @@ class Installation:
 
 
 @asynccontextmanager
-async def installation(folder: Path) -> AsyncIterator[Installation]:
-    """Open one in ``folder``."""
+async def installation(folder: Path, **elsewhere: str) -> AsyncIterator[Installation]:
+    """Open one in ``folder``; ``elsewhere``: settings that put its work into another engine."""
     environment = {
+        **elsewhere,
         "STEWARD_HOME": str(folder),
         "STEWARD_ACTIONS": "noop",
         "STEWARD_SECRET_KEY": secrets.token_hex(32),

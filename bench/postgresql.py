@@ -1,63 +1,141 @@
-"""The work store on PostgreSQL, flushed to disk at every commit, beside the same on SQLite: ``python bench/postgresql.py``."""
+"""Steward on PostgreSQL beside the job libraries that live there, on one server that flushes every commit.
 
+``python bench/postgresql.py`` makes a virtualenv for each peer, of the versions below, and takes turns: a round of each, in a
+database of its own, then the next. Steward does what it always does (record, events, tenant index, idempotency key, row-level
+security, lease, dispatch record, sealing, policy); SQLite with the same stands beside it.
+"""
+
+import argparse
 import asyncio
+import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.append(str(Path(__file__).parent / "peers"))
 
-from figure import Figure, median
-from samples import CLOCK, submissions
-from store import CONCURRENT, carry_out_all, submit_all
+import structlog
+import uvloop
+from figure import median
+from on_postgresql import BATCH, SLOTS, enqueue
+from rich.console import Console
+from rich.table import Table
+from samples import SOMEBODY, submissions
+from sqlalchemy import func, select
 from tests.postgresql import PostgresServer
 
-from steward.database import Database, bell_for
-from steward.database.migrate import upgrade
-from steward.work_stores.sql import SqlWorkEngine
+from installation import Installation, installation
+from steward.database.tables import jobs
+from steward.work_store import IdempotencyClaim, Submission
 
-COUNT = 2_000
-ROUNDS = 5
+PEERS = {
+    "procrastinate": ("procrastinate==3.10.0", "psycopg[binary,pool]==3.3.9", "uvloop==0.23.0"),
+    "dbos": ("dbos==3.4.0", "psycopg[binary]==3.3.9", "uvloop==0.23.0"),
+}
+WHAT = ("enqueue, one at a time", f"enqueue, {BATCH} at a time", f"drain by one worker, {SLOTS} slots")
+_POLL_S = 0.05
+_COMPLETED = select(func.count()).select_from(jobs).where(jobs.c.status == "completed")
 
 
-async def _run(url: str, home: Path) -> tuple[float, float]:
-    """Return the plans per second that are submitted, and then carried out."""
-    database = Database(url)
-    bell = bell_for(database, home)
-    work = submissions(COUNT)
-    try:
-        upgrade(database)
-        engine = SqlWorkEngine(database, bell, CLOCK)
-        began = time.perf_counter()
-        await submit_all(engine, work)
-        submitted = time.perf_counter()
-        await carry_out_all(engine, COUNT)
-        return COUNT / (submitted - began), COUNT / (time.perf_counter() - submitted)
-    finally:
-        bell.close()
-        await database.aclose()
+def _named(work: list[Submission]) -> Iterator[Submission]:
+    """Yield submissions with an idempotency key each."""
+    for each in work:
+        name = IdempotencyClaim("request", each.plan.plan_id, (each.plan.digest,), 0)
+        yield replace(each, idempotency=(name,))
+
+
+async def _stored(here: Installation, count: int) -> list[float]:
+    """Return the rates at which the store takes submissions."""
+    store = here.app.engine.open(SOMEBODY)
+    work = _named(submissions(count * 2))
+
+    async def many(number: int) -> None:
+        await asyncio.gather(*(store.submit(next(work)) for _ in range(number)))
+
+    return await enqueue(count, lambda: store.submit(next(work)), many)
+
+
+async def _through(here: Installation, count: int) -> list[float]:
+    """Return the rates at which plans of one step are checked, decided and submitted."""
+
+    async def many(number: int) -> None:
+        await asyncio.gather(*(here.submit(["nothing"]) for _ in range(number)))
+
+    return await enqueue(count, lambda: here.submit(["nothing"]), many)
+
+
+async def _drained(here: Installation, count: int) -> float:
+    """Return the jobs per second of a worker, from its start until the records have all of them as completed."""
+    began = time.perf_counter()
+    async with here.worker(SLOTS):
+        while await here.app.database.read(lambda connection: connection.execute(_COMPLETED).scalar_one()) < count:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_S)
+        return count / (time.perf_counter() - began)
+
+
+async def _steward(folder: Path, urls: tuple[str | None, str | None], count: int) -> dict[str, list[float]]:
+    """Return the rates of the store alone and of all of Steward, in two databases."""
+    async with installation(folder / "store", DATABASE_URL=urls[0]) as here:
+        stored = await _stored(here, count)
+    async with installation(folder / "all", DATABASE_URL=urls[1]) as here:
+        through = await _through(here, count)
+        through.append(await _drained(here, count + count // 4))
+    return {"Steward's store": stored, "Steward": through}
+
+
+def _peer(python: Path, name: str, url: str, count: int) -> list[float]:
+    command = [python, Path(__file__).parent / "peers" / f"{name}.py", url, str(count)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _virtualenvs(folder: Path) -> dict[str, Path]:
+    """Make one for each peer that has none there; return where their interpreters are."""
+    for name, packages in PEERS.items():
+        if (folder / name).exists():
+            continue
+        subprocess.run([sys.executable, "-m", "venv", folder / name], check=True)
+        subprocess.run([folder / name / "bin" / "pip", "install", "--quiet", *packages], check=True)
+    return {name: folder / name / "bin" / "python" for name in PEERS}
+
+
+def _round(server: PostgresServer, folder: Path, peers: dict[str, Path], count: int) -> dict[str, list[float]]:
+    """Measure each once."""
+    new = lambda: server.url(server.new_database())  # noqa: E731
+    found = uvloop.run(_steward(folder / "postgresql", (new(), new()), count))
+    found |= {name: _peer(python, name, new(), count) for name, python in peers.items()}
+    on_sqlite = uvloop.run(_steward(folder / "sqlite", (None, None), count))
+    return found | {f"{name}, SQLite": rates for name, rates in on_sqlite.items()}
 
 
 def main() -> None:
-    """Take turns between the two, and print the medians."""
-    server, folder = PostgresServer(fsync="on", full_page_writes="on"), Path(tempfile.mkdtemp())
-    rates: dict[str, list[tuple[float, float]]] = {"postgresql": [], "sqlite": []}
+    """Measure and print the medians."""
+    parser = argparse.ArgumentParser(description="Measure Steward on PostgreSQL beside its peers.")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--count", type=int, default=2_000, help="jobs of a round, a multiple of 100")
+    parser.add_argument("--virtualenvs", type=Path, help="a folder that keeps those of the peers for the next time")
+    asked = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("warning"))
+    server, folder = PostgresServer(fsync="on", full_page_writes="on", autovacuum="on"), Path(tempfile.mkdtemp())
     try:
-        for number in range(ROUNDS):
-            home = folder / str(number)
-            home.mkdir()
-            rates["postgresql"].append(asyncio.run(_run(server.url(server.new_database()), home)))
-            rates["sqlite"].append(asyncio.run(_run(f"sqlite:///{home / 'store.db'}", home)))
+        peers = _virtualenvs(asked.virtualenvs or folder)
+        rounds = [_round(server, folder / str(number), peers, asked.count) for number in range(asked.rounds)]
     finally:
         server.remove()
         shutil.rmtree(folder)
-    for place, what in enumerate(
-        (f"submit, {CONCURRENT} clients", f"claim, dispatch and settle, {CONCURRENT} at a time")
-    ):
-        here, there = (median([rate[place] for rate in rates[kind]]) for kind in ("postgresql", "sqlite"))
-        print(Figure(f"PostgreSQL: {what}", here, "/s", "SQLite", there))
+    table = Table(title=f"Jobs/s on one PostgreSQL 18, medians of {asked.rounds} rounds", title_justify="left")
+    for heading in ("Who", *WHAT):
+        table.add_column(heading, justify="left" if heading == "Who" else "right")
+    for who in rounds[0]:
+        medians = [median(each) for each in zip(*(found[who] for found in rounds), strict=True)]
+        table.add_row(who, *(f"{each:,.0f}" for each in medians))
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

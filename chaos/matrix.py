@@ -1,8 +1,8 @@
 """The crash matrix: processes die at every named point, with every kind of effect, and at the end everything must add up.
 
 ``python -m chaos.matrix`` dies once in every cell and takes about half a minute; ``--kills 200`` goes round until it has
-that many. Ends with 0 only if nothing is lost, nothing is done twice, nothing says more than is known, and every death
-costs its job less than two lease times.
+that many, and ``--engine`` says where work lives. Ends with 0 only if nothing is lost, nothing is done twice, nothing says
+more than is known, and every death costs its job less than two lease times.
 """
 
 import argparse
@@ -20,16 +20,20 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from chaos.house import House, Promise, open_house, playground
+from chaos.engines import Engine, Ground, open_ground
+from chaos.house import House, Promise, at_rest, open_house, playground
 from chaos.points import IN_SERVER, Mark, Point, read_mark
 from chaos.process import Role, ended
 from chaos.verdict import RECOVERY_S, Kind, Story, about_death, judge, recovery_s
 from chaos.world import open_world
+from steward.logs import configure_logs
 
 _IN_STEPS: Final = [point for point in Point if point not in IN_SERVER and point is not Point.MID_EXPAND]
 _OF_EXPAND: Final = [Point.AFTER_CLAIM, Point.BEFORE_SETTLE, Point.MID_EXPAND, Point.AFTER_SETTLE]
 NO_DEATH: Final = "none"
 _WORKERS: Final = 3
+_AT_ONCE: Final = 2 * _WORKERS
+"""How many plans of one cell are under way at most: on a slow machine a death would come behind a long queue."""
 _NOT_YET_S: Final = 0.4
 """How long a plan has to find the process that is to die of it before the next one is submitted, in seconds."""
 
@@ -76,6 +80,7 @@ class Report:
     """What a run measured. Everything in ``problems`` is a sentence, and there must be none."""
 
     seed: int
+    engine: Engine = Engine.SQLITE
     seconds: float = 0.0
     cells: int = 0
     """Different deaths: points by kinds."""
@@ -141,7 +146,7 @@ class Run:
         death = asyncio.create_task(ended(self.house.start(self.house.spec(role, trap=trap))))
         asked: list[asyncio.Task[Promise]] = []
         while not death.done():
-            if sum(not task.done() for task in asked) < _WORKERS:
+            if len([True for task in asked if await self._under_way(task)]) < _AT_ONCE:
                 asked.append(asyncio.create_task(self.house.promise(cell.kind)))
             await asyncio.wait({death}, timeout=_NOT_YET_S)
         self.asked += asked
@@ -150,6 +155,9 @@ class Run:
             self.died.append((cell, mark))
         else:
             self.problems.append(f"A process that was to die {cell.point} ended with {death.result()}.")
+
+    async def _under_way(self, asked: asyncio.Task[Promise]) -> bool:
+        return not asked.done() or not at_rest(await self.house.jobs(asked.result()))
 
     async def judge(self, report: Report) -> None:
         """Add up what became of every plan of this house."""
@@ -206,16 +214,17 @@ def deaths(kills: int, seed: int) -> list[Cell]:
     return chosen
 
 
-async def measure(folder: Path, kills: int, seed: int) -> Report:
+async def measure(folder: Path, kills: int, seed: int, ground: Ground) -> Report:
     """Play the deaths, a third of them in a house where one process is server and worker, and report."""
-    report, began, chosen = Report(seed), time.monotonic(), deaths(kills, seed)
+    report, began, chosen = Report(seed, ground.engine), time.monotonic(), deaths(kills, seed)
     report.cells = len(set(chosen))
     with open_world(folder / "world") as world:
         async with AsyncExitStack() as stack:
-            runs = [
-                Run(await stack.enter_async_context(open_house(folder / "split", world)), True, chosen[: -kills // 3]),
-                Run(await stack.enter_async_context(open_house(folder / "up", world)), False, chosen[-kills // 3 :]),
+            houses = [
+                await stack.enter_async_context(open_house(folder / name, world, **ground.place()))
+                for name in ("split", "up")
             ]
+            runs = [Run(houses[0], True, chosen[: -kills // 3]), Run(houses[1], False, chosen[-kills // 3 :])]
             await asyncio.gather(*(run.play() for run in runs))
             for run in runs:
                 await run.judge(report)
@@ -227,7 +236,8 @@ async def measure(folder: Path, kills: int, seed: int) -> Report:
 
 def show(report: Report) -> None:
     """Print the table and the problems."""
-    table = Table(title=f"Crash matrix, seed {report.seed}: {report.cells} different deaths, {report.seconds:.0f} s")
+    what = f"{report.cells} different deaths, {report.seconds:.0f} s"
+    table = Table(title=f"Crash matrix on {report.engine}, seed {report.seed}: {what}")
     for name in ("a process dies", "kills", "plans", "completed", "unknown", "lost", "twice", "wrong"):
         table.add_column(name, justify="left" if name == "a process dies" else "right")
     table.add_column("same key again", justify="right")
@@ -250,18 +260,23 @@ def main() -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m chaos.matrix", description=__doc__)
     parser.add_argument("--kills", type=int, default=len(CELLS), help=f"how many processes die (default {len(CELLS)})")
+    parser.add_argument("--engine", choices=[*Engine, "all"], default=Engine.SQLITE, help="where work lives")
     parser.add_argument("--seed", type=int, default=None, help="for the order of the deaths (default: by chance)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--folder", type=Path, help="play in this new folder and leave databases and logs there")
     chosen = parser.parse_args()
     seed = random.SystemRandom().randrange(10_000) if chosen.seed is None else chosen.seed
+    reports = []
+    configure_logs()
     with playground(chosen.folder) as folder:
-        report = asyncio.run(measure(folder, max(chosen.kills, 3), seed))
+        for engine in Engine if chosen.engine == "all" else [Engine(chosen.engine)]:
+            with open_ground(engine) as ground:
+                reports.append(asyncio.run(measure(folder / engine, max(chosen.kills, 3), seed, ground)))
+            if not chosen.json:
+                show(reports[-1])
     if chosen.json:
-        print(json.dumps({**asdict(report), "total": asdict(report.total)}, indent=2))
-    else:
-        show(report)
-    return 1 if report.problems else 0
+        print(json.dumps([{**asdict(report), "total": asdict(report.total)} for report in reports], indent=2))
+    return 1 if any(report.problems for report in reports) else 0
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ class Point(StrEnum):
     """Where a process dies."""
 
     MID_SUBMIT = "middle of submit"
-    """In the server, inside the transaction of a submit, just before its commit."""
+    """In the server, inside the transaction of a submit, just before its commit; on Redis, half-way through its command."""
     AFTER_SUBMIT = "after submit"
     """In the server, committed but not answered."""
     AFTER_CLAIM = "after claim"
@@ -34,7 +34,7 @@ class Point(StrEnum):
     AFTER_EFFECT = "after effect"
     BEFORE_SETTLE = "before settle"
     MID_SETTLE = "middle of settle"
-    """Inside the transaction of a settlement, just before its commit."""
+    """Inside the transaction of a settlement, just before its commit; on Redis, half-way through its command."""
     MID_EXPAND = "middle of expand"
     """As ``MID_SETTLE``, of a settlement that puts children in place: they are written and not committed."""
     AFTER_SETTLE = "after settle"

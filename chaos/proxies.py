@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, event
+from redis.asyncio.connection import AbstractConnection
+from sqlalchemy import Connection, Engine, event, text
 
 from chaos.deeds import FAN
 from chaos.points import Point, Trap, labels_in
@@ -36,6 +37,8 @@ from steward.work_store import (
     Submitted,
     WorkStore,
 )
+from steward.work_stores.redis import RedisWorkEngine
+from steward.work_stores.redis.scripts import script
 
 
 class AtCommit:
@@ -55,9 +58,44 @@ class AtCommit:
         if self._awaited is None:
             return
         plan_id, job_id = self._awaited
-        written = "SELECT 1 FROM jobs WHERE job_id = ? AND status <> 'running'"
-        if connection.exec_driver_sql(written, (job_id,)).first() is not None:
+        written = text("SELECT 1 FROM jobs WHERE job_id = :job_id AND status <> 'running'")
+        if connection.execute(written, {"job_id": job_id}).first() is not None:
             self._trap.spring(plan_id, job_id)
+
+
+class InCommand:
+    """Springs a trap in the middle of a command to Redis: the first half is out, and the rest never comes.
+
+    What Redis has whole it runs whole, also after its client has died; that is the death after a verb.
+    """
+
+    def __init__(self, trap: Trap) -> None:
+        """Stand in the way of every command of this process."""
+        self._trap = trap
+        self._awaited: tuple[str, str] | None = None
+        self._verbs = {script(name).sha.encode() for name in ("submit", "settle", "expand")}
+        self._send: Any = AbstractConnection.send_packed_command
+        AbstractConnection.send_packed_command = self._sending()  # type: ignore[method-assign]
+
+    def await_job(self, plan_id: str, job_id: str) -> None:
+        """Spring when a script is sent that submits, settles or expands this job."""
+        self._awaited = (plan_id, job_id)
+
+    def _sending(self) -> Any:
+        async def send(connection: Any, command: Any, check_health: bool = True) -> None:
+            parts = [command] if isinstance(command, (bytes, str)) else list(command)
+            whole = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
+            if self._awaited and self._awaited[1].encode() in whole and any(sha in whole for sha in self._verbs):
+                await self._send(connection, whole[: len(whole) // 2], check_health)
+                self._trap.spring(*self._awaited)
+            await self._send(connection, parts, check_health)
+
+        return send
+
+
+def _in_the_middle(app: Application, trap: Trap) -> AtCommit | InCommand:
+    """Return what springs the trap in the middle of a write, as the engine of ``app`` writes."""
+    return InCommand(trap) if isinstance(app.engine, RedisWorkEngine) else AtCommit(trap)
 
 
 class TrappedAction:
@@ -100,7 +138,7 @@ class TrappedDispatcher:
         self._notes = notes
         self._jobs: dict[str, Job] = {}
         in_transaction = trap is not None and trap.point in {Point.MID_SETTLE, Point.MID_EXPAND}
-        self._at_commit = AtCommit(trap) if trap is not None and in_transaction else None
+        self._at_commit = _in_the_middle(app, trap) if trap is not None and in_transaction else None
 
     def __getattr__(self, name: str) -> Any:
         """Pass on what has no point of its own."""
@@ -199,7 +237,7 @@ class TrappedDispatcher:
 class TrappedStore:
     """A work store whose process may die in or just after a submit."""
 
-    def __init__(self, inner: WorkStore, trap: Trap, at_commit: AtCommit | None) -> None:
+    def __init__(self, inner: WorkStore, trap: Trap, at_commit: AtCommit | InCommand | None) -> None:
         """Stand for ``inner``."""
         self._inner = inner
         self._trap = trap
@@ -227,7 +265,8 @@ class TrappedEngine:
         """Stand for the engine of ``app``."""
         self._inner = app.engine
         self._trap = trap
-        self._at_commit = AtCommit(trap) if trap is not None and trap.point is Point.MID_SUBMIT else None
+        in_submit = trap is not None and trap.point is Point.MID_SUBMIT
+        self._at_commit = _in_the_middle(app, trap) if trap is not None and in_submit else None
         self.dispatcher = cast("Dispatcher", TrappedDispatcher(app, trap, notes))
 
     def open(self, principal: Principal) -> WorkStore:

@@ -49,6 +49,10 @@ class World:
         """Set: those that hang are hung up on."""
         self._lock = threading.Lock()
 
+    def arrived(self) -> int:
+        """Return how many effects arrived of which nothing had arrived before."""
+        return len(self.messages) + len(self.mails) + len(self.entries)
+
     @property
     def http_url(self) -> str:
         """Where the web server is."""

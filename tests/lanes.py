@@ -19,6 +19,7 @@ _FOLDERS: Final = {
     "cli": "servers",
     "e2e": "servers",
     "redis": "servers",
+    "migration": "servers",
     "fuzz": "fuzz",
 }
 _ENGINES: Final = ("[postgresql", "[redis")

@@ -15,7 +15,6 @@ LAST: Final = 149
 TESTS: Final = Path(__file__).parent
 
 _OAUTH: Final = "linked accounts: there is no OAuth yet"
-_MIGRATION: Final = "the migration of an older key schema, which comes with Redis"
 _ROLLOUT: Final = "gradual rollout, which is not built"
 _LIMITS: Final = "rate limits"
 _UPLOAD: Final = "connectors that upload in chunks"
@@ -28,16 +27,12 @@ def _each(numbers: range, why: str) -> dict[int, str]:
 WAITING: Final[dict[int, str]] = {
     **_each(range(7, 9), _OAUTH),
     9: _UPLOAD,
-    **_each(range(23, 25), _MIGRATION),
-    **_each(range(29, 34), _MIGRATION),
     82: "a policy that keeps mail inside; a refusal names no list",
     **_each(range(84, 86), _UPLOAD),
     **_each(range(88, 98), _OAUTH),
     **_each(range(98, 105), "the audit chain"),
-    111: _MIGRATION,
     **_each(range(112, 121), _ROLLOUT),
     **_each(range(121, 124), _LIMITS),
-    **_each(range(132, 138), _MIGRATION),
 }
 
 

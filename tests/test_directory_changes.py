@@ -17,9 +17,11 @@ from steward.directory import ApiKey, Ticket, TicketKind, WorkspacePolicy
 from steward.errors import Conflict, Forbidden, Invalid, NotFound
 from steward.identity import Role, Scope
 from steward.ids import IdFactory
+from steward.vault import Vault
 from steward.workspace import WorkspaceSettings
 from tests.conftest import FakeClock
 from tests.databases import KINDS, empty_database
+from tests.installation import SECRET
 
 pytestmark = pytest.mark.anyio
 HOUR = timedelta(hours=1)
@@ -32,7 +34,7 @@ async def directory(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeC
     with empty_database(request.param, tmp_path) as url:
         database = Database(url)
         upgrade(database)
-        made = SqlDirectory(database, clock)
+        made = SqlDirectory(database, clock, Vault([SECRET]))
         for workspace in ("acme", "beta"):
             await made.create_workspace(workspace, workspace, by="host")
         yield made

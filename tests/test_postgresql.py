@@ -10,21 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 
 from steward.action import RetryMode
 from steward.cli.postgresql_checks import examine_postgresql
-from steward.database import Database, migrate
+from steward.database import Database, bell_for
 from steward.database.migrate import upgrade
 from steward.database.notices import Notices
-from steward.database.tables import metadata
+from steward.database.sql import Sql
+from steward.database.tables import workspaces
 from steward.errors import Conflict, Invalid, StoreUnavailable
 from steward.event import EventType
 from steward.ids import IdFactory
 from steward.job import FINAL, LEASE_S, JobStatus
-from steward.work_stores.sql import open_sql_engine
+from steward.work_stores.sql import SqlWorkEngine, open_sql_engine
 from steward.work_stores.sql.transaction import Work
 from tests.conftest import FakeClock
 from tests.contracts.builders import ALPHA, BETA, World
@@ -33,6 +32,7 @@ from tests.postgresql import PostgresServer, server
 from tests.worker.deeds import Deeds
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+_PUT = insert(workspaces)
 
 
 @pytest.fixture
@@ -161,6 +161,44 @@ async def test_a_server_that_is_not_there_is_unavailable_at_once() -> None:
             with pytest.raises(StoreUnavailable):
                 await attempt
         await database.aclose()
+
+
+async def test_a_tenant_is_told_that_a_server_does_not_answer() -> None:
+    """It takes connections and says nothing: whoever reads hears of it in two seconds, whoever writes as soon as the driver gives up."""
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen(100)
+        clock, loop = FakeClock(), asyncio.get_running_loop()
+        database = Database(f"postgresql://steward@127.0.0.1:{mute.getsockname()[1]}/steward")
+        bell = bell_for(database, None)
+        world = World(SqlWorkEngine(database, bell, clock), clock)
+        began = loop.time()
+        with pytest.raises(StoreUnavailable):
+            await world.alpha.get_job("job_x")
+        assert loop.time() - began < 2.0
+        asked = (world.submit(), world.submit(), world.alpha.cancel_job("job_x"))
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(answer) for answer in told} == {StoreUnavailable}
+        bell.close()
+        await database.aclose()
+
+
+async def test_a_piped_write_that_fails_leaves_nothing(database: Database) -> None:
+    """What the server said late is told as what it is; the transaction is undone, and the connection serves the next."""
+
+    def writes(*names: str) -> Any:
+        def run(connection: Connection) -> None:
+            sql = Sql(connection)
+            for name in names:
+                sql.run(_PUT, {"workspace_id": name, "name": "x", "created_at": 0, "settings": "{}"})
+
+        return run
+
+    for names, error in ((("a", "a"), Conflict), (("b", "w" * 33), Invalid), (("c", "c", "d"), Conflict)):
+        with pytest.raises(error):
+            await database.write(writes(*names), locks=True, piped=True)
+    await database.write(writes("e", "f"), locks=True, piped=True)
+    assert await made(database) == ["e", "f"]
 
 
 async def test_a_server_that_does_not_answer_keeps_nobody_waiting_twice() -> None:
@@ -341,67 +379,3 @@ async def test_the_reader_of_all_events_passes_by_none_that_is_under_way(
         await waiting
         workspaces = [event.workspace_id for event in await reader.events_after(seen[-1], limit=100)]
         assert workspaces == ["alpha", "beta"]
-
-
-# -- schema -----------------------------------------------------------------------------------------------------------
-
-
-_COLUMNS = """
-SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default, collation_name
-FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
-"""
-_INDEXES = """
-SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'
-"""
-_POLICIES = "SELECT tablename, policyname, roles::text, cmd, qual, with_check FROM pg_policies"
-_GRANTS = """
-SELECT grantee::text, table_name::text, privilege_type::text FROM information_schema.table_privileges
-WHERE grantee = 'steward_app'
-"""
-_COLLATIONS = """
-SELECT DISTINCT collation_name FROM information_schema.columns
-WHERE collation_name IS NOT NULL AND table_schema = 'public' AND table_name <> 'alembic_version'
-"""
-
-
-def _schema(connection: Connection) -> list[tuple[Any, ...]]:
-    """Return every column, index, policy and grant there is, as PostgreSQL tells them."""
-    asked = (_COLUMNS, _INDEXES, _POLICIES, _GRANTS)
-    return sorted((tuple(row) for each in asked for row in connection.execute(text(each))), key=repr)
-
-
-async def test_the_migrations_add_up_to_the_tables() -> None:
-    """A database that came here step by step is the one that is made at once, down to indexes, collations and policies."""
-    stepwise, at_once = (Database(server().url(server().new_database())) for _ in range(2))
-    stepwise.run_sync(migrate.migrate)
-    upgrade(at_once)
-    options = {"compare_type": True, "compare_server_default": True}
-    for database in (stepwise, at_once):
-        assert (
-            await database.read(lambda c: compare_metadata(MigrationContext.configure(c, opts=options), metadata)) == []
-        )
-    schema = await at_once.read(_schema)
-    assert await stepwise.read(_schema) == schema
-    assert len(schema) > 200
-    for database in (stepwise, at_once):
-        upgrade(database)  # again: nothing to do
-        await database.aclose()
-
-
-async def test_processes_that_start_together_migrate_once() -> None:
-    """Four on one new database at the same moment: all come up, none finds a half-made schema."""
-    url = server().url(server().new_database())
-    databases = [Database(url) for _ in range(4)]
-    await asyncio.gather(*(asyncio.to_thread(upgrade, database) for database in databases))
-    for database in databases:
-        assert await database.read(migrate.current_revision) == migrate.HEAD
-        await database.aclose()
-
-
-async def test_pages_do_not_depend_on_the_language_of_the_database(database: Database) -> None:
-    """Text sorts by its bytes, so ids have one order and a page ends where the next begins."""
-    for workspace in ("b", "a-1", "a1", "a_1", "a"):
-        await database.write(put(workspace))
-    assert await made(database) == sorted(["b", "a-1", "a1", "a_1", "a"])
-    collations = text(_COLLATIONS)
-    assert await database.read(lambda c: list(c.execute(collations).scalars())) == ["C"]

@@ -63,8 +63,9 @@ def test_everything_public_has_a_docstring(path: Path) -> None:
 
 
 def test_no_file_is_long() -> None:
-    """A file of the source can be read in one sitting."""
-    long = {name_of(path): lines for path in SOURCES if (lines := len(path.read_text().splitlines())) > MOST_LINES}
+    """A file of the source or of the tests can be read in one sitting."""
+    files = (*SOURCES, *TESTS)
+    long = {name_of(path): lines for path in files if (lines := len(path.read_text().splitlines())) > MOST_LINES}
     assert long == {}
 
 

@@ -100,7 +100,7 @@ def test_w139_a_redacted_plan_is_redacted_and_the_executable_one_is_not_touched(
     assert safe["prompt"] == f"post with token={REDACTED}"
     assert safe["steps"][0]["params"] == {
         "url": f"https://u:{REDACTED}@example.com/h",
-        "headers": {"X-Api-Key": REDACTED, "Accept": "text/plain"},
+        "headers": {"X-Api-Key": REDACTED, "Accept": REDACTED},
     }
     assert plan.steps[0].params["headers"]["X-Api-Key"] == "visible?"
 
@@ -254,3 +254,13 @@ def test_any_key_can_be_judged(key: str) -> None:
     """No key raises, and a sensitive word in it is found behind any prefix."""
     is_sensitive_key(key)
     assert is_sensitive_key(f"{key}_password")
+
+
+def test_the_values_of_headers_are_masked_whatever_their_names() -> None:
+    """A header may carry a credential under any name; the names stay, and so does everything else."""
+    shown = redact(
+        {"url": "https://far.example/", "headers": {"X-Team": "s3cr3t", "X-Room": "blue"}, "payload": {"X-Team": "red"}}
+    )
+    assert shown["headers"] == {"X-Team": REDACTED, "X-Room": REDACTED}
+    assert (shown["url"], shown["payload"]) == ("https://far.example/", {"X-Team": "red"})
+    assert redact(shown) == shown

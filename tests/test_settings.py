@@ -163,7 +163,7 @@ WRONG = [
     ("REDIS_URL", f"redis://localhost/{CANARY}"),
     ("REDIS_EFFECT_SAFETY", CANARY),
     ("AI_MODEL", CANARY),
-    ("AI_JOBS_NEW_SCHEMA", "on"),
+    ("AI_JOBS_NEW_SCHEMA", CANARY),
     ("ALLOW_ACTIONS_DEFAULT", CANARY),
     ("ALLOW_ACTIONS_DEFAULT", ""),
 ]

@@ -10,6 +10,7 @@ from guard.patches.identity import IDENTITY
 from guard.patches.limits import LIMITS
 from guard.patches.policies import POLICIES
 from guard.patches.redis import REDIS
+from guard.patches.schema import SCHEMA
 from guard.patches.tenants import TENANTS
 from guard.patches.ways_out import SECRETS_AND_WAYS_OUT
 
@@ -24,5 +25,6 @@ MUTATIONS: Final = (
     *SECRETS_AND_WAYS_OUT,
     *LIMITS,
     *REDIS,
+    *SCHEMA,
 )
 """Every protection under guard."""

@@ -11,6 +11,30 @@ _ATTACKS: Final = "tests/security/test_approvals.py"
 
 APPROVALS: Final = (
     Mutation(
+        name="a-yes-for-ever",
+        removes="a yes does not last for ever once its step was begun",
+        file="src/steward/step_approval.py",
+        find="        fresh = [approval for approval in approvals if self._still_holds(approval, now)]",
+        put="        fresh = list(approvals)",
+        tests=("tests/worker/test_step_approval.py::test_a_yes_does_not_last_for_ever",),
+    ),
+    Mutation(
+        name="a-second-key-is-a-second-person",
+        removes="a key counts as its owner where another person must approve",
+        file="src/steward/directories/sql/keys.py",
+        find="        return frozenset({actor_id, person, *found})",
+        put="        return frozenset({actor_id})",
+        tests=("tests/security/test_approvals.py",),
+    ),
+    Mutation(
+        name="a-key-of-nobody-is-another-person",
+        removes="a key that names no owner is not another person",
+        file="src/steward/persons.py",
+        find="        if await directory.person_of(principal.actor_id) is None:",
+        put="        if False:",
+        tests=("tests/security/test_approvals.py::test_a_key_that_names_nobody_is_not_another_person",),
+    ),
+    Mutation(
         name="any-digest-approves",
         removes="a decision names the digest that was shown",
         file=_CONTROL,

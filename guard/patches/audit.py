@@ -7,7 +7,62 @@ from guard.mutation import Mutation
 _CHECKING: Final = "src/steward/audit_logs/checking.py"
 _TAMPERING: Final = ("tests/security/test_chain_tampering.py",)
 
+_VOUCHERS: Final = ("tests/audit/test_vouchers.py",)
+
 AUDIT: Final = (
+    Mutation(
+        name="cursor-by-anybody",
+        removes="how far the archiver has come counts only as this installation signed it",
+        file="src/steward/audit_logs/cursor.py",
+        find="    return isinstance(row.position, int) and is_vouched(",
+        put="    return True or is_vouched(",
+        tests=_VOUCHERS,
+    ),
+    Mutation(
+        name="views-may-vanish",
+        removes="a view that is gone must have been erased on record",
+        file=_CHECKING,
+        find="        if self.bare:",
+        put="        if False:",
+        tests=(*_VOUCHERS, *_TAMPERING),
+    ),
+    Mutation(
+        name="policies-by-anybody",
+        removes="a policy counts only as it was put there by Steward",
+        file="src/steward/database/policy_seal.py",
+        find="        if there[name] != listed[name]:",
+        put="        if False:",
+        tests=("tests/policies/test_genuine.py",),
+    ),
+    Mutation(
+        name="policies-may-vanish",
+        removes="a list of policies that is gone is noticed",
+        file="src/steward/database/policy_seal.py",
+        find="    if listed is None and (lost or text is not None):",
+        put="    if False:",
+        tests=("tests/policies/test_genuine.py",),
+    ),
+    Mutation(
+        name="a-list-is-made-again",
+        removes="policies are signed for once, before there ever was a list",
+        file="src/steward/audit_logs/adopting.py",
+        find=" and check.floor == 0 and not check.listed:",
+        put=":",
+        tests=("tests/policies/test_adopting.py",),
+        at_least=2,
+    ),
+    Mutation(
+        name="erase-in-any-workspace",
+        removes="views are erased in one workspace",
+        file="src/steward/audit_logs/sql.py",
+        find="delete(audit_views).where(audit_views.c.workspace_id == W, ",
+        put="delete(audit_views).where(",
+        tests=(
+            *_VOUCHERS,
+            "tests/security/test_chain_tampering.py::test_erasing_a_view_with_its_salt_leaves_the_chain_sound",
+        ),
+        at_least=3,
+    ),
     Mutation(
         name="checkpoints-by-anybody",
         removes="a checkpoint counts only with the signature of a key that is trusted",
@@ -19,7 +74,7 @@ AUDIT: Final = (
     Mutation(
         name="keys-by-anybody",
         removes="a public key counts only if one that is trusted vouches for it",
-        file="src/steward/audit_logs/keys.py",
+        file="src/steward/database/public_keys.py",
         find="    return named and is_signed(",
         put="    return named or is_signed(",
         tests=_TAMPERING,

@@ -13,6 +13,14 @@ _BUDGETS: Final = ("tests/contracts/test_budgets.py",)
 
 LIMITS: Final = (
     Mutation(
+        name="sessions-without-limit",
+        removes="sessions are opened so often and no more",
+        file="src/steward/web/sessions.py",
+        find="    count_request(request, RateRule.SESSION, principal)",
+        put="    pass",
+        tests=("tests/web/test_rate_limits.py::test_sessions_are_opened_so_often_and_no_more",),
+    ),
+    Mutation(
         name="caps-not-asked",
         removes="a claim takes no more than a workspace's caps allow",
         file=_CLAIM,

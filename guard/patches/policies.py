@@ -72,9 +72,9 @@ POLICIES: Final = (
     Mutation(
         name="policies-of-any-workspace",
         removes="a workspace's policies are listed inside it",
-        file="src/steward/directories/sql/policies.py",
-        find="select(policies).where(policies.c.workspace_id == workspace_id).order_by(policies.c.name)",
-        put="select(policies).order_by(policies.c.name)",
+        file="src/steward/database/policy_seal.py",
+        find="workspaces.outerjoin(policies, policies.c.workspace_id == workspaces.c.workspace_id)",
+        put="workspaces.outerjoin(policies, policies.c.workspace_id == policies.c.workspace_id)",
         tests=(
             "tests/policies/test_policies_of.py::test_a_workspaces_policies_are_its_own",
             "tests/policies/test_policies_of.py::test_a_policy_that_cannot_be_read_denies_everything_in_its_workspace",

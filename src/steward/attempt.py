@@ -51,14 +51,14 @@ from steward.job import (
 )
 from steward.link_guard import guarded
 from steward.plan_check import destinations, schema_problems, step_digests
-from steward.policy import Ask, Deny
+from steward.policy import Ask, Deny, Policy
 from steward.provenance import Label
 from steward.recorded import job_decided, record_first
 from steward.redaction import mask_text, redact_text, texts_in
 from steward.results import completed
 from steward.rooms import Rooms
 from steward.second_thoughts import may_wait, undo_window
-from steward.spending import Spending, spending_of
+from steward.spending import Spending, may_spend, spending_of
 from steward.step_approval import Changed, StepNow
 from steward.step_children import children
 from steward.step_values import Each, Gathered, Given, NotNow, Ready
@@ -143,24 +143,21 @@ class Attempt:
         role_of = action.definition.role_of
         secret = {name: value for name, value in written.items() if role_of(name) is ParameterRole.SECRET}
         self.secrets = frozenset(texts_in(secret))
-        principal = await self.rooms.directory.principal_of(self.job.workspace_id, self.job.actor_id)
-        if principal is None or not principal.may(Scope.EXECUTE):
-            return Failed(
-                JobError("permission_revoked", "Whoever asked for this may no longer run actions in this workspace.")
-            )
+        standing = await self.rooms.standings.of(self.job.workspace_id, self.job.actor_id)
+        who, policy = standing.principal, standing.policy
+        if who is None or not who.may(Scope.EXECUTE):
+            gone = "Whoever asked for this may no longer run actions in this workspace."
+            return Failed(JobError("permission_revoked", gone))
         try:
-            inputs = self._inputs()
+            given = Given(self.job, written, self._inputs(), self.lease.input_labels)
         except SealBroken as error:
             return Failed(JobError("seal_broken", error.detail))
-        refused = await self._drifted(action.definition, written)
-        return refused or await self._take_turn(principal, action, written, inputs)
+        return await self._drifted(action.definition, written) or await self._take(who, policy, action, given)
 
-    async def _take_turn(
-        self, principal: Principal, action: Action, written: Mapping[str, Any], inputs: Mapping[str, Any]
-    ) -> Outcome | Held | LeaseLost:
+    async def _take(self, who: Principal, policy: Policy, action: Action, given: Given) -> Outcome | Held | LeaseLost:
         """Work out whether, how often and with what it runs, and do so."""
         try:
-            turn = Given(self.job, written, inputs, self.lease.input_labels).turn()
+            turn = given.turn()
         except ExpressionFailed as error:
             return Failed(JobError("expression_failed", f"An expression of this step has no value: {error.detail}"))
         match turn:
@@ -173,7 +170,7 @@ class Attempt:
                 return self._completed(action.definition, turn.value, turn.labels)
             case _:
                 turn = await self._as_it_goes_out(action, turn)
-                return await self._judge(principal, action.definition, turn) or await self._act(action, turn)
+                return await self._judge(who, policy, action.definition, turn) or await self._act(action, turn)
 
     async def _as_it_goes_out(self, action: Action, turn: Ready) -> Ready:
         """Return the values that everything from here on is about, with what is known of stored things that they name."""
@@ -225,14 +222,13 @@ class Attempt:
         return None
 
     async def _judge(
-        self, principal: Principal, definition: ActionDefinition, turn: Ready
+        self, principal: Principal, policy: Policy, definition: ActionDefinition, turn: Ready
     ) -> Outcome | Held | LeaseLost | None:
         """Return why the step with its real values may not run, or None."""
         params = turn.params
         if problems := self._misfits(definition, params):
             said = "; ".join(f"{problem.pointer}: {problem.detail}" for problem in problems[:3])
             return Failed(JobError("invalid_params", f"With the values from earlier steps: {said}"))
-        policy = await self.rooms.policies.of(self.job.workspace_id)
         context = {"labels": turn.origins, "resolved": True, "authored_after": bool(self.job.authored_after)}
         decision = policy.decide(principal, definition.id, destinations(definition, params), context)
         self.rooms.recorder.note(*job_decided(principal, self.job, decision, policy.version, self.rooms.clock.now()))
@@ -294,7 +290,8 @@ class Attempt:
         if unrecorded := await record_first(self.rooms.recorder, self.job, definition, self.rooms.clock.now()):
             return unrecorded
         if definition.effect is Effect.WRITE:
-            answer = await self.rooms.dispatch((self.lease.ref, await self._spending(definition, params)))
+            spending = await self._spending(definition, params) if may_spend(definition) else None
+            answer = await self.rooms.dispatch((self.lease.ref, spending))
             if isinstance(answer, Refused):
                 return _refused(answer)
             self.job = answer.job
@@ -363,11 +360,7 @@ class Attempt:
 
     def _after(self, error: JobError, *, provably_not_done: bool, retry_after_s: float | None = None) -> Outcome:
         return after_failure(
-            self.job,
-            error,
-            self.rooms.clock.now(),
-            provably_not_done=provably_not_done,
-            retry_after_s=retry_after_s,
+            self.job, error, self.rooms.clock.now(), provably_not_done=provably_not_done, retry_after_s=retry_after_s
         )
 
     def _completed(self, definition: ActionDefinition, result: Any, labels: Mapping[str, Label]) -> Outcome:

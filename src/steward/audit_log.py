@@ -1,6 +1,6 @@
 """Where the record of everything is kept, as a contract: append-only, one hash chain per workspace, signed checkpoints."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -27,7 +27,7 @@ class AuditLog(Protocol):
         ...
 
     async def position(self) -> int:
-        """Return how far events have been archived: nothing past it may be trimmed."""
+        """Return how far events have been archived, whatever others state: nothing past it may be trimmed."""
         ...
 
     async def archive(self, entries: Sequence[AuditEntry], *, after: int, upto: int) -> bool:
@@ -35,7 +35,10 @@ class AuditLog(Protocol):
         ...
 
     async def seal(self) -> int:
-        """Sign every chain up to its last record; return how many were not. What ``append`` and ``archive`` add is signed at once."""
+        """Sign every chain up to its last record; return how many were not. What ``append`` and ``archive`` add is signed at once.
+
+        A position that somebody else stated is replaced by what the chains show, and that is recorded.
+        """
         ...
 
     async def query(
@@ -71,6 +74,12 @@ class AuditLog(Protocol):
 
         That ``by`` asked for it is recorded first. ``NotFound`` if nothing is recorded about it in this workspace.
         """
+        ...
+
+    async def erase(
+        self, workspace_id: str, sequences: Collection[int], *, by: str, request_id: str | None = None
+    ) -> None:
+        """Erase the views of records, and record which in the same operation; without that record their lack is a finding."""
         ...
 
     async def purge(self, retention_s: int) -> int:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from steward.actions import ActionCatalogue, load_modules
 from steward.actions.builtin import builtin_actions
 from steward.actions.discovery import load_entry_points
+from steward.adoption import adopter
 from steward.audit_log import AuditLog
 from steward.audit_logs.sql import SqlAuditLog
 from steward.authenticator import Authenticator
@@ -39,6 +40,7 @@ from steward.policy import Policies
 from steward.policy_desk import PolicyDesk
 from steward.recorder import Recorder
 from steward.rooms import Rooms
+from steward.schema_desk import SchemaDesk
 from steward.settings import Settings
 from steward.telemetry import Telemetry
 from steward.vault import Vault
@@ -70,6 +72,11 @@ class Application:
     audit_log: AuditLog
     recorder: Recorder
     doors: Doors
+
+    @property
+    def schema(self) -> SchemaDesk:
+        """Where the keys of jobs in Redis are moved."""
+        return SchemaDesk.of(self.engine, self.recorder, self.clock)
 
     def worker(self, *, concurrency: int) -> Worker:
         """Return a worker on this application's work."""
@@ -174,18 +181,18 @@ async def open_application(
     Raises ``ConfigurationError`` for a setting that cannot be used, ``StoreUnavailable`` when the database is away.
     """
     clock = clock or SystemClock()
-    ids = IdFactory(clock)
-    vault = Vault(settings.secret_keys)
+    ids, vault = IdFactory(clock), Vault(settings.secret_keys)
     catalogue = build_catalogue(settings, clock)
     lists = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
     telemetry, planner = build_telemetry(settings), SentencePlanner()
     async with AsyncExitStack() as at_the_end:
         database, bell = _open_database(settings, at_the_end)
-        directory = SqlDirectory(database, clock)
+        directory = SqlDirectory(database, clock, vault)
         audit_log = SqlAuditLog(database, vault, clock)
         recorder = Recorder(audit_log, telemetry, required=settings.audit_mode == "required")
         at_the_end.push_async_callback(recorder.aclose)
-        home = WorkHome(settings, vault, clock, ids, partial(_archive, audit_log, catalogue, recorder))
+        archive = partial(_archive, audit_log, catalogue, recorder)
+        home = WorkHome(settings, vault, clock, ids, archive, adopter(catalogue, vault), telemetry.job_read_path)
         in_database = SqlWorkEngine(database, bell, clock, (telemetry,))
         engine = await home.open(in_database, audit_log, (telemetry,), at_the_end)
         doors = Doors(recorder, clock)

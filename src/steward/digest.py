@@ -5,6 +5,7 @@ beyond 2^53-1, NaN, infinities and lone surrogates are refused with a sentence t
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from pydantic_core import to_json
 
 from steward.errors import Invalid
 
+HEX_DIGEST: Final = re.compile("[0-9a-f]{64}")
+"""A SHA-256 as it is written."""
 _MAX_INTEGER: Final = 2**53 - 1
 _ATOMS: Final = frozenset({str, bool, type(None)})
 _TEXT: Final = frozenset({str})

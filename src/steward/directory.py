@@ -33,6 +33,8 @@ class ApiKey:
     last_used_at: datetime | None
     replaced_by: str | None = None
     """The key that took over when this one was rotated: what this one asked for goes on after it has expired."""
+    owner: str | None = None
+    """The person it was made for, by the id of a member; None: it cannot be told whose it is."""
 
     def valid_at(self, moment: datetime) -> bool:
         """Say whether the key is neither revoked nor, at ``moment``, expired."""
@@ -129,7 +131,10 @@ class Directory(Protocol):
         ...
 
     async def add_key(self, key: ApiKey, *, by: str) -> None:
-        """Keep a new key; ``NotFound`` (``unknown_workspace``) if its workspace does not exist."""
+        """Keep a new key.
+
+        ``NotFound`` (``unknown_workspace``) if its workspace does not exist, ``Invalid`` (``unknown_owner``) if its owner does not.
+        """
         ...
 
     async def get_key(self, key_id: str) -> ApiKey | None:
@@ -161,8 +166,12 @@ class Directory(Protocol):
         """
         ...
 
-    async def same_holder(self, actor_id: str) -> frozenset[str]:
-        """Return every id under which an actor has acted: rotations give a key's holder a new one."""
+    async def person_of(self, actor_id: str) -> str | None:
+        """Return who stands behind an actor: a member is a person, a key is its owner's; None: it cannot be told."""
+        ...
+
+    async def same_person(self, actor_id: str) -> frozenset[str]:
+        """Return every id under which the person behind an actor acts: as a member, and with each key that names them."""
         ...
 
     async def note_use(self, key_id: str) -> None:
@@ -220,7 +229,7 @@ class Directory(Protocol):
         ...
 
     async def list_policies(self, workspace_id: str) -> tuple[WorkspacePolicy, ...]:
-        """Return a workspace's own policies, by name."""
+        """Return a workspace's own policies, by name; ``PolicyNotGenuine`` if one is not what was put there."""
         ...
 
     async def put_policy(self, policy: WorkspacePolicy) -> None:

@@ -45,6 +45,7 @@ def _facts(key: ApiKey) -> dict[str, Any]:
     return {
         "workspace_id": key.workspace_id,
         "role": key.role.value,
+        "owner": key.owner,
         "scopes": sorted(key.principal.scopes),
         "expires_at": time_view(key.expires_at),
     }

@@ -5,7 +5,8 @@
     ├── Unauthenticated 401
     ├── Forbidden 403            ── MissingScope, PolicyDenied, NotYourWorkspace, AnotherPersonRequired, ApproverRoleRequired
     ├── NotFound 404
-    ├── Conflict 409             ── IllegalTransition, ApprovalMismatch, IdempotencyMixed, PlanExpired, QuotaReached
+    ├── Conflict 409             ── IllegalTransition, ApprovalMismatch, IdempotencyMixed, PlanExpired, PolicyNotGenuine,
+    │                               QuotaReached, SchemaRefused
     ├── BodyTooLarge 413
     ├── Invalid 422              ── UnknownAction, IdempotencyKeyReused
     ├── RateLimited 429
@@ -20,7 +21,7 @@ when the raiser has nothing better to say. A ``detail`` must be safe to show: no
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,10 @@ class NotFound(StewardError):
     title = "Not found"
 
 
+POLICY_REMEDY: Final = "An admin can put it again with 'steward policy put', or remove it with 'steward policy remove'."
+"""What to do about a policy that cannot be relied on."""
+
+
 class Conflict(StewardError):
     """The resource is not in a state that allows this."""
 
@@ -165,10 +170,22 @@ class PlanExpired(Conflict):
     code = "plan_expired"
 
 
+class PolicyNotGenuine(Conflict):
+    """A policy of the workspace is not what was put there, so nothing may run; put or remove it again."""
+
+    code = "policy_not_genuine"
+
+
 class QuotaReached(Conflict):
     """The workspace holds as many of these as it may."""
 
     code = "quota_reached"
+
+
+class SchemaRefused(Conflict):
+    """The migration of keys cannot take this step now."""
+
+    code = "schema_refused"
 
 
 class BodyTooLarge(StewardError):

@@ -31,8 +31,8 @@ class _Stderr:
             sys.stderr.flush()
 
 
-def configure_logs() -> None:
-    """Send the log of this process to standard error."""
+def configure_logs(*, for_good: bool = True) -> None:
+    """Send the log of this process to standard error; ``for_good``: loggers may remember it, which is faster."""
     on_terminal, stderr = sys.stderr.isatty(), _Stderr()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -45,7 +45,7 @@ def configure_logs() -> None:
         processors=[*shared, *shown],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", stderr)),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=for_good,
     )
     handler = logging.StreamHandler(stderr)
     handler.setFormatter(

@@ -176,9 +176,12 @@ def step_digests(
     workspace_id: str,
 ) -> tuple[str, ...]:
     """Return the step's SHA-256 (hex) under each secret key: a secret enters as an HMAC, never in clear."""
-    secret = {name: value for name, value in params.items() if definition.role_of(name) is ParameterRole.SECRET}
-    macs = {name: vault.macs(value, workspace_id=workspace_id) for name, value in secret.items()}
-    plain = {name: value for name, value in params.items() if name not in secret}
+    plain, macs = {}, {}
+    for name, value in params.items():
+        if definition.role_of(name) is ParameterRole.SECRET:
+            macs[name] = vault.macs(value, workspace_id=workspace_id)
+        else:
+            plain[name] = value
     return tuple(
         sha256_of(
             {

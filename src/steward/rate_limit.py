@@ -19,6 +19,8 @@ class RateRule(StrEnum):
     WORKSPACE_PLAN = "workspace_plan"
     WORKSPACE_EXECUTE = "workspace_execute"
     WORKSPACE_PREVIEW = "workspace_preview"
+    SESSION = "session"
+    """Sessions opened with a key, or with a code that stands for it."""
     FAILED_LOGINS = "failed_logins"
     """Requests without a valid credential, by the address they come from."""
 

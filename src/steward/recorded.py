@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from steward.action import ActionDefinition, Effect
+from steward.action import ActionDefinition
 from steward.audit import AuditEntry, AuditKind
 from steward.errors import AuditUnavailable
 from steward.identity import Principal
-from steward.job import Job, JobError, TryAgain, may_have_happened
+from steward.job import Deferred, Job, JobError
 from steward.plan import PlanRecord
 from steward.plan_check import CheckedPlan
 from steward.planner import RefusedAction
@@ -16,7 +16,7 @@ from steward.policy import Allow, Decision
 from steward.recorder import Recorder
 
 _WITHOUT_AUDIT: Final = timedelta(seconds=15)
-"""How long a write waits for an audit that is required and cannot be written."""
+"""How long a step waits for an audit that is required and cannot be written."""
 _WEIGHT: Final = {"allow": 0, "ask": 1, "deny": 2}
 
 
@@ -104,9 +104,9 @@ def job_decided(
     return (entry,)
 
 
-async def record_first(recorder: Recorder, job: Job, definition: ActionDefinition, now: datetime) -> TryAgain | None:
-    """Where the audit is required, record that a write is about to have its effect; return what follows if that fails."""
-    if not recorder.required or definition.effect is not Effect.WRITE:
+async def record_first(recorder: Recorder, job: Job, definition: ActionDefinition, now: datetime) -> Deferred | None:
+    """Where the audit is required, record that a step is about to run, a read too; return what follows if that fails."""
+    if not recorder.required:
         return None
     ahead = AuditEntry(
         workspace_id=job.workspace_id,
@@ -125,6 +125,5 @@ async def record_first(recorder: Recorder, job: Job, definition: ActionDefinitio
         await recorder.insist(ahead)
     except AuditUnavailable as error:
         missing = JobError(error.stable_code, error.detail, retryable=True)
-        doubtful = may_have_happened(job, provably_not_done=True)
-        return TryAgain(missing, now + _WITHOUT_AUDIT, doubtful=doubtful)
+        return Deferred(missing, now + _WITHOUT_AUDIT)  # waiting for the audit is no attempt
     return None

@@ -42,6 +42,8 @@ class Recorder:
 
     def note(self, *entries: AuditEntry) -> None:
         """Record these soon."""
+        if not entries:
+            return
         room = MAX_WAITING - len(self._waiting)
         self._waiting.extend(entries[:room])
         if lost := len(entries) - max(min(room, len(entries)), 0):

@@ -82,6 +82,11 @@ def is_sensitive_key(key: str) -> bool:
     )
 
 
+def _names_headers(key: str) -> bool:
+    """Say whether a key stands for the headers of a request."""
+    return _words(key)[-1:] == ["headers"]
+
+
 # --- text ---------------------------------------------------------------------------------------------------------
 # Every pattern is linear: it starts only at a fixed prefix or at the start of a run, and its repeats are possessive
 # (``++``), bounded, or cannot fail after them.
@@ -186,7 +191,7 @@ _judge_usual_key: Final = lru_cache(_KNOWN_KEYS)(_judge_key)
 
 
 def _redact_mapping(value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
-    out = {}
+    out: dict[Any, Any] = {}
     named = next((value[key] for key in ("name", "key", "header") if isinstance(value.get(key), str)), "")
     for key, item in value.items():
         if isinstance(key, str):
@@ -195,6 +200,13 @@ def _redact_mapping(value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
             secret = secret or (key == "value" and is_sensitive_key(named))
         else:
             plain_key, secret = _redact(key, _MAX_DEPTH), False
+        if isinstance(key, str) and isinstance(item, Mapping) and _names_headers(key):
+            # any header may carry a credential, whatever it is called
+            out[plain_key] = {
+                redact_text(str(name)): REDACTED if isinstance(text, str) else _redact(text, depth)
+                for name, text in item.items()
+            }
+            continue
         # None, True and False under a secret's name tell only whether there is one.
         out[plain_key] = (
             REDACTED if secret and item is not None and not isinstance(item, bool) else _redact(item, depth)

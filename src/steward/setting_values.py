@@ -40,7 +40,7 @@ _RATE: Final = re.compile(rf"({'|'.join(RateRule)})=(?:off|([1-9][0-9]{{0,7}})/(
 _WINDOW_S: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 RATES: Final = (
     "plan=12000/minute,execute=12000/minute,preview=12000/minute,workspace_plan=12000/minute,"
-    "workspace_execute=12000/minute,workspace_preview=12000/minute,failed_logins=1000/minute"
+    "workspace_execute=12000/minute,workspace_preview=12000/minute,session=600/minute,failed_logins=1000/minute"
 )
 """Bounds on abuse, far above use."""
 _MODULE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)

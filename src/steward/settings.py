@@ -37,7 +37,6 @@ PRODUCTION: Final = frozenset({"production", "prod"})
 _REFUSED: Final = {
     "ALLOW_ACTIONS_DEFAULT": "is not a setting of Steward: unset it and list the allowed actions in ACTION_ALLOWLIST.",
     "AI_MODEL": _NOT_YET,
-    "AI_JOBS_NEW_SCHEMA": _NOT_YET,
     "DEV_AUTH_MODE": "is not a setting of Steward: nobody gets in without a key, so unset it.",
 }
 
@@ -89,8 +88,13 @@ class Settings(BaseSettings):
     redis_effect_safety: Annotated[Literal["strict", "fast"], _reads(str.strip)] = _setting(
         "REDIS_EFFECT_SAFETY",
         "strict",
-        "With Redis: 'strict' begins an effect that nobody could repeat only once that is on Redis's disk; 'fast' does not "
+        "With Redis: 'strict' begins an effect that has no key only once its record is on Redis's disk; 'fast' does not "
         "wait, and a power cut may have such an effect happen twice.",
+    )
+    jobs_new_schema: Annotated[Literal["off", "on"] | None, _reads(str.strip)] = _setting(
+        "AI_JOBS_NEW_SCHEMA",
+        None,
+        "While jobs in Redis are written under old keys and new: 'off' reads the old at this start, 'on' the new. Unset: as before.",
     )
     secret_keys: Annotated[tuple[str, ...], NoDecode, _reads(values.secret_keys)] = _setting(
         "STEWARD_SECRET_KEY",

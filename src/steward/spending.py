@@ -41,6 +41,11 @@ NO_SPENDING: Final[Mapping[Any, Spending]] = MappingProxyType({})
 """No effect takes anything."""
 
 
+def may_spend(definition: ActionDefinition) -> bool:
+    """Say whether an action takes from any budget that a workspace may set."""
+    return MESSAGE in definition.groups or WEBHOOK in definition.groups
+
+
 def spending_of(
     definition: ActionDefinition, params: Mapping[str, Any], settings: WorkspaceSettings, macs: Macs
 ) -> Spending | None:

@@ -70,13 +70,25 @@ class StepNow:
 
         An approval for other values of this step means that they changed after somebody looked.
         """
-        if any(self._covered_by_plan(approval) for approval in approvals):
+        fresh = [approval for approval in approvals if self._still_holds(approval, now)]
+        if any(self._covered_by_plan(approval) for approval in fresh):
             return None
         digests = self.digests(vault)
         given = [one for one in approvals if one.job_id == self.job.job_id and one.status is ApprovalStatus.APPROVED]
         if given and given[0].digest not in digests:
             return Changed(said(given[0].detail["steps"][0]["params"], self._preview()))
-        return None if given and self._strict_enough(given[0]) else self._question(digests[0], ids, now)
+        return (
+            None
+            if given and given[0] in fresh and self._strict_enough(given[0])
+            else self._question(digests[0], ids, now)
+        )
+
+    def _still_holds(self, approval: Approval, now: datetime) -> bool:
+        """Say whether a yes is recent enough for one more try: it may have waited to begin, but does not last for ever then."""
+        if approval.decided_at is None:
+            return False
+        since = max(approval.decided_at, self.job.started_at or now)
+        return now <= since + (approval.expires_at - approval.created_at)
 
     def _covered_by_plan(self, approval: Approval) -> bool:
         """Say whether a yes to the plan was also one to this: every value was in it.

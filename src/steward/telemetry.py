@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from steward.event import Event, EventType
 from steward.ids import is_word
+from steward.key_schema import SchemaStatus
+from steward.schema_metrics import SchemaMetrics
 from steward.tenancy import Tenancy
 from steward.workspace import canonical_workspace_id
 
@@ -35,6 +37,9 @@ _PLAIN: Final = (
     "le",
     "rule",
     "where",
+    "path",
+    "phase",
+    "schema",
 )
 _INSTALLATION: Final[Tenancy] = "installation"
 LABELS: Final[Mapping[str, Tenancy]] = {**dict.fromkeys(_PLAIN, _INSTALLATION), "workspace_id": "workspace"}
@@ -92,6 +97,8 @@ class Telemetry:
         self._series = cache(_series)  # the library's own way to a series is slow, and their number is bounded
         self._make_work_metrics()
         self._make_request_metrics()
+        self._schema = SchemaMetrics()
+        registry.register(self._schema)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(name, meaning, labels, registry=self._registry)
@@ -118,6 +125,9 @@ class Telemetry:
     def _make_request_metrics(self) -> None:
         self._lists = self._counter("ai_job_list_queries_total", "Job listings answered.", "workspace_id")
         self._list_results = self._counter("ai_job_list_results_total", "Jobs in those answers.", "workspace_id")
+        self._read_paths = self._counter(
+            "ai_job_read_path_total", "Jobs read in Redis, by which record answered.", "path", "phase"
+        )
         self._list_seconds = self._histogram(
             "ai_job_list_duration_seconds", "Duration of job listings.", _LIST_BUCKETS, "workspace_id"
         )
@@ -177,6 +187,10 @@ class Telemetry:
         self._list_results.labels(workspace).inc(count)
         self._list_seconds.labels(workspace).observe(seconds)
 
+    def job_read_path(self, phase: str, path: str, count: int = 1) -> None:
+        """Take note of reads of jobs that the ``new`` record answered, the ``old`` one, or none (``miss``)."""
+        self._read_paths.labels(path, phase).inc(count)
+
     def security_decision(self, result: str, workspace_id: str | None) -> None:
         """Take note that a request was ``allowed`` or ``denied``."""
         self._decisions.labels(result, self._workspace.of(workspace_id)).inc()
@@ -213,8 +227,13 @@ class Telemetry:
 
         return stop
 
-    def render(self, depths: Mapping[str, int] | None) -> bytes:
+    def workspace_label(self, workspace_id: object) -> str:
+        """Return what stands for a workspace in a label, for those who print their counts themselves."""
+        return self._workspace.of(workspace_id)
+
+    def render(self, depths: Mapping[str, int] | None, schema: SchemaStatus | None = None) -> bytes:
         """Return everything in Prometheus' text form, with ``ai_queue_depth`` as ``depths`` has it (None: not known)."""
+        self._schema.status = schema
         totals: dict[str, int] = {} if self._workspace.attached or depths is None else {UNSCOPED: 0}
         for workspace_id, depth in (depths or {}).items():
             label = self._workspace.of(workspace_id)

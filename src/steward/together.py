@@ -5,6 +5,7 @@ together as soon as it is answered. So a lone call is as fast as without this, a
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -17,9 +18,12 @@ Answer = TypeVar("Answer")
 class Together(Generic[Item, Answer]):
     """Asks about one item; many askers share a call. Use from one event loop."""
 
-    def __init__(self, ask: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]]) -> None:
-        """Ask with ``ask``, which answers each item in its place, or raises and has done nothing."""
+    def __init__(
+        self, ask: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, most: int = sys.maxsize
+    ) -> None:
+        """Ask with ``ask``, about ``most`` at a time; it answers each item in its place, or raises and has done nothing."""
         self._ask = ask
+        self._most = most
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._asking: asyncio.Task[None] | None = None
 
@@ -34,7 +38,7 @@ class Together(Generic[Item, Answer]):
     async def _ask_all(self) -> None:
         try:
             while self._waiting:
-                group, self._waiting = self._waiting, []
+                group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 await self._ask_about(group)
         finally:
             self._asking = None

@@ -16,6 +16,7 @@ from steward.clock import Clock
 from steward.errors import ConfigurationError, StewardError
 from steward.event import EventSink, LogEnds
 from steward.ids import IdFactory
+from steward.key_schema import Adopt, ReadSink
 from steward.private_file import read_private, replace_private
 from steward.settings import Settings
 from steward.vault import SealBroken, Vault
@@ -33,13 +34,27 @@ Archive = Callable[[WorkEngine], Awaitable[int]]
 class WorkHome:
     """Opens the engine that work lives in."""
 
-    def __init__(self, settings: Settings, vault: Vault, clock: Clock, ids: IdFactory, archive: Archive) -> None:
-        """Use an installation's settings and keys; ``archive`` what is left before leaving it."""
+    def __init__(  # noqa: PLR0917 - it gathers all that a move takes
+        self,
+        settings: Settings,
+        vault: Vault,
+        clock: Clock,
+        ids: IdFactory,
+        archive: Archive,
+        adopt: Adopt,
+        reads: ReadSink,
+    ) -> None:
+        """Use an installation's settings and keys; ``archive`` what is left before leaving it.
+
+        ``adopt`` takes what the older software left in its queue; ``reads`` is told which records answer.
+        """
         self._settings = settings
         self._vault = vault
         self._clock = clock
         self._ids = ids
         self._archive = archive
+        self._adopt = adopt
+        self._reads = reads
         self._note = settings.home / NOTE
 
     async def open(
@@ -48,6 +63,8 @@ class WorkHome:
         """Return the open engine; raise ``ConfigurationError`` if work would be left behind."""
         url, moves = self._settings.redis_url, self._note.exists()
         if url is None:
+            if self._settings.jobs_new_schema is not None:
+                raise ConfigurationError("AI_JOBS_NEW_SCHEMA is about jobs in Redis: unset it, or set REDIS_URL.")
             ends = await self._leave_redis() if moves else LogEnds(0)
             await in_database.continue_after(_at_least(ends, await audit_log.position()))
             self._note.unlink(missing_ok=True)
@@ -67,17 +84,30 @@ class WorkHome:
         return engine
 
     def _redis(
-        self, url: str, safety: Literal["strict", "fast"], sinks: Sequence[EventSink] = ()
+        self,
+        url: str,
+        safety: Literal["strict", "fast"],
+        sinks: Sequence[EventSink] = (),
+        *,
+        leaving: bool = False,
     ) -> AbstractAsyncContextManager[Any]:
-        from steward.work_stores.redis import open_redis_engine  # noqa: PLC0415 - a tenth of a start
+        from steward.work_stores.redis import SchemaStart, open_redis_engine  # noqa: PLC0415 - a tenth of a start
 
-        return open_redis_engine(url, clock=self._clock, ids=self._ids, safety=safety, sinks=sinks)
+        return open_redis_engine(
+            url,
+            clock=self._clock,
+            ids=self._ids,
+            safety=safety,
+            sinks=sinks,
+            schema=None if leaving else SchemaStart(self._settings.jobs_new_schema, self._adopt),
+            reads=self._reads,
+        )
 
     async def _leave_redis(self) -> LogEnds:
         """Return where the log in Redis ends, if nothing is left there that counts."""
         url, ends = self._remembered(), None
         try:
-            async with self._redis(url, "fast") as engine:  # nothing has an effect there any more
+            async with self._redis(url, "fast", leaving=True) as engine:  # nothing has an effect there any more
                 if not await engine.holds_work():
                     await self._archive(engine)
                     ends = await engine.log_ends()

@@ -104,6 +104,37 @@ async def test_w101_where_the_audit_is_required_no_write_has_its_effect_without_
     assert (ahead.entry.job_id, ahead.entry.facts["on_behalf_of"]) == (job.job_id, job.actor_id)
 
 
+async def test_w101_waiting_for_the_audit_is_no_attempt(strict: Installation, clock: FakeClock) -> None:
+    """However long it is away: a step that may be tried three times is done all the same once it can be recorded."""
+    deeds = Deeds()
+    strict.add(deeds.write("deeds.write", RetryMode.KEYED))
+    done = await strict.submit(planned("deeds.write", text="a"))
+    async with broken_audit(strict):
+        for _ in range(12):
+            (job,) = await strict.run_until_settled(done.plan_id)
+            assert (job.status, job.attempts, deeds.done) == (JobStatus.SCHEDULED, 0, [])
+            clock.advance(60)
+    (job,) = await strict.run_until_settled(done.plan_id)
+    assert (job.status, job.attempts, len(deeds.done)) == (JobStatus.COMPLETED, 1, 1)
+
+
+async def test_w101_where_the_audit_is_required_a_read_is_recorded_first_too(
+    strict: Installation, clock: FakeClock
+) -> None:
+    """A read looks something up for somebody, so it waits like a write, and is on record before it runs."""
+    deeds = Deeds()
+    strict.add(deeds.read(result={"text": "x"}))
+    done = await strict.submit(planned("deeds.read"))
+    async with broken_audit(strict):
+        (job,) = await strict.run_until_settled(done.plan_id)
+        assert (job.status, deeds.done) == (JobStatus.SCHEDULED, [])
+    clock.advance(60)
+    (job,) = await strict.run_until_settled(done.plan_id)
+    assert job.status is JobStatus.COMPLETED
+    (ahead,) = (await strict.app.audit_log.query("acme", limit=10, kind="effect.ahead")).records
+    assert ahead.entry.action_id == "deeds.read"
+
+
 async def test_what_cannot_be_kept_does_not_stand_in_the_way(house: Installation, entry: MakeEntry) -> None:
     """An entry that JSON cannot hold is counted as a failure; those beside it are recorded."""
     house.app.recorder.note(entry(), entry(facts={"n": 2**60}), entry())

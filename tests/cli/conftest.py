@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import pytest
+import structlog
 
 from steward.cli import main
 from steward.settings import Settings
@@ -168,9 +169,11 @@ class Shell:
 
 
 @pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    """Return a shell with this process's environment."""
-    return Shell(monkeypatch, capsys)
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
+    """Return a shell with this process's environment; the log goes afterwards where it went before."""
+    before = structlog.get_config()
+    yield Shell(monkeypatch, capsys)
+    structlog.configure(**before)
 
 
 @pytest.fixture

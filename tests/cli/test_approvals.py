@@ -56,9 +56,11 @@ class Office:
         asking.ask("sample.echo")
 
     def key(self, role: Role) -> str:
-        """Return a new key of a role."""
+        """Return a new key of a role, which is a colleague's."""
         self._shell.use(self._env)
-        return self._shell.json("keys", "create", "--workspace", "acme", "--role", role.value)["key"]
+        self._shell.json("members", "set", "bert", "--workspace", "acme", "--role", role.value)
+        made = self._shell.json("keys", "create", "--workspace", "acme", "--role", role.value, "--owner", "bert")
+        return made["key"]
 
     def steward(self, *arguments: str, key: str | None = None) -> Ended:
         """Run a command, as the admin unless another key is given."""

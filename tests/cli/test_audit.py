@@ -78,3 +78,34 @@ def test_wrong_usage_is_told(shell: Shell, tmp_path: Path) -> None:
     assert shell.steward("audit", "verify", "--public-key", "ab").code == 2
     assert shell.steward("audit", "verify", "--file", "x.json", "--noted", "1:ab").code == 2
     assert shell.steward("audit", "verify", "--file", str(tmp_path / "missing.json")).code == 1
+
+
+def test_evidence_is_not_written_over_by_accident(beside: Shell, tmp_path: Path) -> None:
+    """A file that is there stays as it is, unless --force says otherwise."""
+    plan_id, file = plan_on_record(beside), tmp_path / "kept.json"
+    file.write_text("mine")
+    refused = beside.steward("audit", "export", plan_id, "--output", str(file))
+    assert (refused.code, file.read_text()) == (2, "mine")
+    assert "--force" in refused.err
+    assert beside.steward("audit", "export", plan_id, "--output", str(file), "--force").code == 0
+    assert json.loads(file.read_text())["plan_id"] == plan_id
+
+
+def test_a_kind_or_a_role_that_there_is_not_is_said_in_a_sentence(beside: Shell) -> None:
+    """Naming those that there are, and no pattern."""
+    odd = beside.steward("audit", "list", "--kind", "nope")
+    assert odd.code == 2
+    assert "policy.decided" in odd.err
+    assert "^" not in odd.err
+    boss = beside.steward("keys", "create", "--workspace", "default", "--role", "bosss")
+    assert boss.code == 2
+    assert "Value error" not in boss.err
+    assert "viewer" in boss.err
+
+
+def test_an_action_that_lacks_a_setting_was_not_refused_by_policy(beside: Shell) -> None:
+    """It failed, and the setting is named."""
+    lacking = beside.steward("run", "--yes", "send an email to office@example.com saying hello")
+    assert lacking.code == 1, lacking.err
+    assert "SMTP_URL" in lacking.err
+    assert "policy" not in lacking.err.lower()

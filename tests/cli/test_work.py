@@ -181,10 +181,10 @@ def test_a_denied_plan_ends_with_3_and_its_reason(up: Machine, shell: Shell) -> 
     assert not (up.files / "denied.txt").exists()
 
 
-def test_a_sentence_for_a_disabled_action_ends_with_3_and_says_what_would_enable_it(beside: Shell) -> None:
+def test_a_sentence_for_a_disabled_action_ends_with_1_and_says_what_would_enable_it(beside: Shell) -> None:
     """Without SMTP_URL nothing can be sent: nothing is planned, and the answer names the setting."""
     ended = beside.steward("run", "--yes", "send an email to office@example.com saying hello")
-    assert ended.code == 3, ended.err
+    assert ended.code == 1, ended.err
     assert "SMTP_URL" in ended.err
 
 
@@ -224,7 +224,7 @@ def test_doctor_finds_nothing_wrong_with_a_running_up(beside: Shell) -> None:
     """Every check is there, the server's among them, and none fails."""
     report = json.loads(beside.steward("doctor", "--json").out)
     levels = {finding["check"]: finding["level"] for finding in report["findings"]}
-    good = ("settings", "home", "secret key", "database", "schema", "clock", "actions", "server")
+    good = ("settings", "home", "secret key", "database", "schema", "clock", "signatures", "actions", "server")
     assert levels == {**dict.fromkeys(good, "ok"), "mail": "warn", "disk": levels["disk"]}
     assert report["ok"] is (levels["disk"] != "fail")
 

@@ -13,7 +13,7 @@ from steward.caps import NO_CAPS, Caps
 from steward.event import Event, EventType, event_id
 from steward.identity import Principal, Role, Scope
 from steward.ids import IdFactory
-from steward.job import Completed, Failed, Job, JobError, JobStatus, NewJob, Outcome, TryAgain, Unknown
+from steward.job import Completed, Failed, HeldFor, Job, JobError, JobStatus, NewJob, Outcome, TryAgain, Unknown
 from steward.plan import PlanRecord, PlanStatus
 from steward.work_store import (
     APPROVAL_S,
@@ -283,3 +283,21 @@ class World:
             "depth": await store.queue_depth(),
             "events": await self.log(who),
         }
+
+
+async def held(world: World, submitted: Submitted, index: int = 0) -> tuple[Lease, str]:
+    """Claim a step and hold it for a person."""
+    lease = await world.start(submitted.job_ids[index])
+    approval = world.approval(submitted.plan_id, lease.job.job_id)
+    answer = await world.dispatcher.hold(lease.ref, HeldFor.APPROVAL, "The address came from a page.", approval)
+    assert isinstance(answer, Granted)
+    return lease, approval.approval_id
+
+
+async def asking(world: World) -> tuple[Submitted, str]:
+    """Submit a plan of three steps that needs a yes: ready, dependent, scheduled."""
+    submitted = await world.submit(
+        world.job("s1"), world.job("s2", "s1"), world.job("s3", not_before=world.at(60)), approved=False
+    )
+    assert submitted.approval_id
+    return submitted, submitted.approval_id

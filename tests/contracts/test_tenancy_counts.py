@@ -129,3 +129,26 @@ async def test_what_falls_due_is_counted_for_its_own_workspace(world: World) -> 
     assert await world.statuses(mine, BETA) == [JobStatus.RUNNING]
     assert [await world.statuses(one) for one in theirs] == [[JobStatus.RUNNING]] * CROWD
     assert (await world.alpha.queue_depth(), await world.beta.queue_depth()) == (0, 0)
+
+
+async def test_what_falls_due_together_is_each_once(world: World) -> None:
+    """Jobs of two workspaces fall due at the same moment: each is claimed once, and nothing is left."""
+    for who in (ALPHA, BETA):
+        for _ in range(CROWD):
+            await world.submit(world.job(not_before=world.at(60)), who=who)
+    world.clock.advance(61)
+    jobs = [lease.job for lease in await world.claim(limit=4 * CROWD)]
+    assert len({job.job_id for job in jobs}) == 2 * CROWD == len(jobs)
+    assert {job.attempts for job in jobs} == {1}
+    assert await world.claim(limit=1) == ()
+
+
+async def test_what_falls_due_is_released_in_its_own_log(world: World) -> None:
+    """Each workspace reads of its own jobs that they were released, once for each, and of no other's."""
+    mine = [await world.submit(world.job(not_before=world.at(60)), who=BETA) for _ in range(CROWD)]
+    theirs = [await world.submit(world.job(not_before=world.at(30))) for _ in range(CROWD)]
+    world.clock.advance(61)
+    await world.claim(limit=2 * CROWD)
+    for who, submitted in ((ALPHA, theirs), (BETA, mine)):
+        released = [event.job_id for event in await world.log(who) if event.type is EventType.JOB_RELEASED]
+        assert sorted(filter(None, released)) == sorted(job_id for each in submitted for job_id in each.job_ids)

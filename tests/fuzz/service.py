@@ -108,7 +108,7 @@ class _Runner:
         ):
             self._service = Service(
                 address=address,
-                token=await house.key("acme", Role.ADMIN),
+                token=await house.key("acme", Role.ADMIN, owner="anna"),
                 other_token=await house.key("beta", Role.ADMIN),
             )
             self._ready.set()

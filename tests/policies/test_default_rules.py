@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic_core import to_json
 
 from steward.identity import Principal, Role, scopes_of
 from steward.policies.cedar_rules import default_rules
@@ -59,7 +60,9 @@ def test_operators_and_the_reserved_workspace_run_nothing_also_by_cedar_alone() 
     assert {"operators_run_nothing", "system_runs_nothing"} <= rules.keys()
     operator = Principal("key_o", "acme", frozenset({Role.OPERATOR, Role.ADMIN}), scopes_of(frozenset({Role.ADMIN})))
     assert policy().decide(operator, "http.get", {}, {}).rule == "operator_runs_nothing"
-    narrowed = policy()._narrowed(operator, "http.get", policy().decide(person(), "http.get", {}, {}).facts)
+    narrowed = policy()._narrowed(
+        operator, "http.get", to_json(policy().decide(person(), "http.get", {}, {}).facts).decode(), twice=True
+    )
     assert isinstance(narrowed, Deny)
     assert narrowed.rule == "operators_run_nothing"
 

@@ -16,7 +16,9 @@ SETS = {name: policy(*(() if name == "default" else (name,))) for name in RULE_S
 FLOW = {rule.name for rule in default_rules() if rule.about_origins}
 
 
-def decided(rules: str, action_id: str, params: dict[str, Any], after: bool = False, **labels: str) -> tuple[str, str]:
+def decided(
+    rules: str, action_id: str, params: dict[str, Any], labels: dict[str, str], *, after: bool = False
+) -> tuple[str, str]:
     """Return effect and rule of a step with its values in place, each fed by something with this label."""
     origins = {name: {"from": "s1", "label": label} for name, label in labels.items()}
     context = {"labels": origins, "resolved": True, "authored_after": after}
@@ -44,7 +46,7 @@ ALLOW = ("allow", "catalogue")
         ("http.get", {"url": "https://far.example"}, {"url": "U"}, "untrusted_destination", "untrusted_destination_outside", "untrusted_destination"),
     ],
 )  # fmt: skip
-def test_what_each_set_asks_about(
+def test_what_each_set_asks_about(  # noqa: PLR0917 - a table
     action_id: str,
     params: dict[str, Any],
     labels: dict[str, str],
@@ -55,22 +57,19 @@ def test_what_each_set_asks_about(
     """A destination or amount not from others, content from anybody; stricter or looser where the workspace says so."""
     for rules, rule in (("default", default), ("relaxed", relaxed), ("strict", strict)):
         expected = ALLOW if rule is None else ("ask", rule)
-        assert decided(rules, action_id, params, **labels) == expected, rules
+        assert decided(rules, action_id, params, labels) == expected, rules
 
 
 @pytest.mark.parametrize("rules", RULE_SETS)
 def test_a_write_that_was_written_after_reading_asks(rules: str) -> None:
     """In every set, also with nothing but literals; a read does not."""
-    assert decided(rules, "file.write", {"path": "a.txt"}, after=True) == ("ask", "written_after_reading")
-    assert decided(rules, "http.get", {"url": "https://acme.example"}, after=True) == ALLOW
+    assert decided(rules, "file.write", {"path": "a.txt"}, {}, after=True) == ("ask", "written_after_reading")
+    assert decided(rules, "http.get", {"url": "https://acme.example"}, {}, after=True) == ALLOW
 
 
 def test_the_stricter_of_two_sets_holds() -> None:
     """A set is named like a rule; the default one is what holds where neither is named."""
-    assert (rule_set(()), rule_set(["relaxed"]), rule_set(["relaxed", "strict"])) == RULE_SETS[:1] + (
-        "relaxed",
-        "strict",
-    )
+    assert (rule_set(()), rule_set(["relaxed"]), rule_set(["relaxed", "strict"])) == ("default", "relaxed", "strict")
     assert {"strict", "relaxed"} <= may_be_named()
     assert not FLOW & may_be_named()
 
@@ -89,7 +88,7 @@ _FACTS = st.fixed_dictionaries(
 
 @given(rules=st.sampled_from(RULE_SETS), action=st.sampled_from(ACTIONS), facts=_FACTS)
 def test_without_a_label_no_rule_about_origins_speaks(rules: str, action: Any, facts: dict[str, Any]) -> None:
-    """This is why Cedar is asked only once about a step whose values are all in the plan: both ways say the same."""
+    """Therefore asking Cedar once is enough about a step whose values are all in the plan: both ways say the same."""
     here, bare = SETS[rules], {**facts, "labels": []}
     once = here.decide_on(person(), action.definition.id, bare)
     twice = here.decide_on(person(), action.definition.id, {**bare, "labels": ["time:T"]})

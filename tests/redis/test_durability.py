@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from steward.action import Effect, RetryMode
-from steward.errors import ConfigurationError
+from steward.errors import ConfigurationError, StoreUnavailable
+from steward.event import Event
 from steward.ids import IdFactory
 from steward.work_stores.redis import open_redis_engine
 from steward.work_stores.redis.durability import EffectSafety
@@ -44,20 +45,44 @@ def _waits(server: RedisServer) -> int:
     [
         (Effect.WRITE, RetryMode.NONE, 1),
         (Effect.WRITE, RetryMode.KEYED, 0),
-        (Effect.WRITE, RetryMode.PROBE, 0),
+        (Effect.WRITE, RetryMode.PROBE, 1),
         (Effect.READ, RetryMode.NONE, 0),
     ],
 )
-async def test_what_nobody_could_repeat_is_on_disk_before_it_happens(
+async def test_what_must_not_be_forgotten_is_on_disk_before_it_happens(
     start: Start, clock: FakeClock, effect: Effect, retry: RetryMode, waits: int
 ) -> None:
-    """Where the server writes to disk once a second, the dispatch of such an effect waits for it; others do not."""
+    """Where the server writes to disk once a second, a dispatch waits for it, but for a keyed one, whose repeat is the
+    same.
+    """
     server = start("--appendonly", "yes", "--appendfsync", "everysec")
     async with open_redis_engine(server.url(), clock=clock, ids=IdFactory(clock)) as engine:
         world = World(engine, clock)
         submitted = await world.submit(world.job(effect=effect, retry=retry))
         await world.run(submitted.job_ids[0])
     assert _waits(server) == waits
+
+
+async def test_a_record_that_a_server_came_back_without_is_no_record(start: Start, clock: FakeClock) -> None:
+    """Where the power fails between the record and the wait for the disk, the effect may not happen, however soon Redis is back."""
+    server = start("--appendonly", "yes", "--appendfsync", "everysec")
+    (file,) = (server.folder / "appendonlydir").glob("*.incr.aof")
+    on_disk: list[bytes] = []
+
+    def the_power_fails(event: Event) -> None:
+        if event.type == "job.dispatched":
+            server.kill()
+            file.write_bytes(on_disk[0])
+            server.start()
+
+    ids = IdFactory(clock)
+    async with open_redis_engine(server.url(), clock=clock, ids=ids, sinks=[the_power_fails]) as engine:
+        world = World(engine, clock)
+        submitted = await world.submit(world.job(effect=Effect.WRITE, retry=RetryMode.NONE))
+        lease = await world.start(submitted.job_ids[0])
+        on_disk.append(file.read_bytes())
+        with pytest.raises(StoreUnavailable):
+            await world.dispatch(lease)
 
 
 @pytest.mark.parametrize(("fsync", "safety"), [("always", "strict"), ("everysec", "fast")])

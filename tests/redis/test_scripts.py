@@ -30,8 +30,8 @@ def test_keys_are_spelt_in_one_place() -> None:
             spelt = path.read_text("utf-8").replace('"ai:job', "'ai:job")
             assert "'ai:" not in spelt, path.name
             assert '"ai:' not in spelt, path.name
-    assert [name for name, key in KEYS.items() if key.startswith("ai:job:")] == ["job"]
-    assert not any(key.startswith("ai:jobs:") for key in KEYS.values())
+    assert [name for name, key in KEYS.items() if key.startswith("ai:job:")] == ["job", "older_job"]
+    assert [name for name, key in KEYS.items() if key.startswith("ai:jobs:")] == ["old_job"]
     assert (KEYS["job"], KEYS["ring"]) == ("ai:job:%s:%s", "ai:queue:pending")
     assert KEYS["action_name"] == "ai:idempotency:%s:%s"
 

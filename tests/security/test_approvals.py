@@ -117,7 +117,7 @@ async def test_only_a_post_decides(house: House, method: str) -> None:
 async def test_a_rotated_key_is_the_same_person(house: House, asking: Asking) -> None:
     """Where another person must approve, neither the successors of the key that asked nor its predecessors are one."""
     asking.ask("sample.count", Ask("four_eyes", "Two people.", another_person=True))
-    keys = [await house.key(role=Role.ADMIN)]
+    keys = [await house.key(role=Role.ADMIN, owner="anna")]
     for _ in range(3):
         client = await house.client_with(keys[-1])
         path = f"/keys/key_{keys[-1].split('_')[1]}/rotate"
@@ -126,8 +126,55 @@ async def test_a_rotated_key_is_the_same_person(house: House, asking: Asking) ->
     approval = await shown(clients[1], (await asked(clients[1]))["approval_id"])
     for client in clients:
         assert_problem(await decide(client, approval, "approve"), 403, "another_person_required")
-    somebody = await house.client(role=Role.ADMIN)
+    somebody = await house.client(role=Role.ADMIN, owner="bert")
     assert (await decide(somebody, approval, "approve")).json()["status"] == "approved"
+
+
+async def test_a_second_credential_is_no_second_person(house: House, asking: Asking) -> None:
+    """A key that an admin makes for themselves, or that names the same owner, counts as who they are; so does a token."""
+    asking.ask("sample.count", Ask("four_eyes", "Two people.", another_person=True))
+    anna = await house.client(role=Role.ADMIN, owner="anna")
+    made = (await anna.post("/keys", json={"role": "admin"})).json()
+    assert made["owner"] == "anna"
+    again = await house.client_with(
+        (await (await house.client_with(made["key"])).post("/keys", json={"role": "admin"})).json()["key"]
+    )
+    twin = await house.client(role=Role.ADMIN, owner="anna")
+    approval = await shown(anna, (await asked(anna))["approval_id"])
+    for client in (anna, await house.client_with(made["key"]), again, twin):
+        assert_problem(await decide(client, approval, "approve"), 403, "another_person_required")
+    assert "anna" in await house.app.directory.same_person(made["key_id"])
+    bert = await house.client(role=Role.APPROVER, owner="bert")
+    assert (await decide(bert, approval, "approve")).json()["status"] == "approved"
+
+
+@pytest.mark.parametrize(("asks", "decides"), [(None, "bert"), ("anna", None), (None, None)])
+async def test_a_key_that_names_nobody_is_not_another_person(
+    house: House, asking: Asking, asks: str | None, decides: str | None
+) -> None:
+    """It cannot be told whose it is, so it neither approves nor is approved for; a no is always possible."""
+    asking.ask("sample.count", Ask("four_eyes", "Two people.", another_person=True))
+    asker = await house.client(role=Role.ADMIN, owner=asks)
+    approver = await house.client(role=Role.APPROVER, owner=decides)
+    approval = await shown(approver, (await asked(asker))["approval_id"])
+    refused = await decide(approver, approval, "approve")
+    assert "owner" in assert_problem(refused, 403, "another_person_required")["detail"]
+    assert (await decide(approver, approval, "reject")).json()["status"] == "rejected"
+
+
+async def test_a_key_is_made_for_a_member_and_for_nobody_else(house: House) -> None:
+    """A name that no member has is refused, and so is one that looks like a key's."""
+    admin = await house.client(role=Role.ADMIN, owner="anna")
+    assert_problem(await admin.post("/keys", json={"role": "viewer", "owner": "nobody"}), 422, "unknown_owner")
+    odd = await admin.post("/keys", json={"role": "viewer", "owner": "key_0000000000000000000000aa"})
+    assert_problem(odd, 422, "invalid_actor_id")
+    await house.app.directory.set_member("acme", "bert", by="test")
+    made = (await admin.post("/keys", json={"role": "viewer", "owner": "bert"})).json()
+    assert made["owner"] == "bert"
+    listed = {key["key_id"]: key["owner"] for key in (await admin.get("/keys")).json()["keys"]}
+    assert listed[made["key_id"]] == "bert"
+    (told, *_) = (await house.app.audit_log.query("acme", limit=1, kind="key.created")).records
+    assert told.entry.facts["owner"] == "bert"
 
 
 async def test_a_yes_is_to_one_plan_and_one_time(house: House, clock: FakeClock) -> None:

@@ -15,9 +15,11 @@ from steward.directory import ApiKey, WorkspacePolicy
 from steward.errors import NotFound
 from steward.identity import Role
 from steward.ids import IdFactory
+from steward.vault import Vault
 from steward.workspace import WorkspaceSettings
 from tests.conftest import FakeClock
 from tests.databases import KINDS, empty_database
+from tests.installation import SECRET
 
 pytestmark = pytest.mark.anyio
 ANN = "ann@example.com"
@@ -30,7 +32,7 @@ async def directory(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeC
     with empty_database(request.param, tmp_path) as url:
         database = Database(url)
         upgrade(database)
-        opened = SqlDirectory(database, clock)
+        opened = SqlDirectory(database, clock, Vault([SECRET]))
         for workspace_id in ("acme", "beta"):
             await opened.create_workspace(workspace_id, workspace_id, by="test")
         yield opened

@@ -122,7 +122,9 @@ async def audited(home: Path, *routers: APIRouter, roles: Sequence[Role] = (Role
         for router in routers:
             house.api.include_router(router)
         async with house.worker(), house.served() as (_, address):
-            return await audit(Target(url=address, database=house.app.database, files=home / "files", roles=roles))
+            files, vault = home / "files", house.app.vault
+            target = Target(url=address, database=house.app.database, files=files, vault=vault, roles=roles)
+            return await audit(target)
 
 
 def shown(findings: Sequence[Finding], kind: Kind) -> set[str]:

@@ -36,19 +36,27 @@ class House:
     _serving: dict[Server, asyncio.Task[None]] = field(default_factory=dict)
 
     async def key(
-        self, workspace_id: str = "acme", role: Role = Role.DEVELOPER, expires_in: timedelta | None = None
+        self,
+        workspace_id: str = "acme",
+        role: Role = Role.DEVELOPER,
+        expires_in: timedelta | None = None,
+        owner: str | None = None,
     ) -> str:
-        """Return a fresh API key, making the workspace if need be."""
+        """Return a fresh API key, making the workspace and the member that owns it if need be."""
         if role is not Role.OPERATOR:
             with suppress(Conflict):
                 await self.app.directory.create_workspace(workspace_id, workspace_id.title(), by=LOCAL_ACTOR)
-        key, token = mint_key(self.app.ids, self.app.clock, workspace_id, role, "office", expires_in)
+        key, token = mint_key(self.app.ids, self.app.clock, workspace_id, role, "office", expires_in, owner=owner)
+        if owner is not None:
+            await self.app.directory.set_member(workspace_id, owner, by=LOCAL_ACTOR)
         await self.app.directory.add_key(key, by=LOCAL_ACTOR)
         return token
 
-    async def client(self, workspace_id: str = "acme", role: Role = Role.DEVELOPER) -> httpx2.AsyncClient:
+    async def client(
+        self, workspace_id: str = "acme", role: Role = Role.DEVELOPER, owner: str | None = None
+    ) -> httpx2.AsyncClient:
         """Return a client with a key of its own, in front of the API without a network between."""
-        return await self.client_with(await self.key(workspace_id, role))
+        return await self.client_with(await self.key(workspace_id, role, owner=owner))
 
     async def client_with(self, token: str | None, address: str = "127.0.0.1") -> httpx2.AsyncClient:
         """Return a client at ``address`` that presents ``token``."""

@@ -114,8 +114,11 @@ async def test_w61_failures_have_their_own_status(
 
 OUTCOMES: dict[str, int] = {
     "permission_revoked": 200,
+    "legacy_error": 502,
+    "outcome_unknown": 502,
     "policy_denied": 200,
     "invalid_params": 200,
+    "expression_failed": 200,
     "unknown_action": 200,
     "seal_broken": 200,
     "budget_exceeded": 200,

@@ -108,7 +108,7 @@ async def test_w3_w55_each_route_needs_its_scope(house: House, method: str, path
         assert (await viewer.request(method, path)).status_code in {200, 422}
 
 
-OPEN = {"/healthz", "/readyz", "/version", "/metrics", "/openapi.json"}
+OPEN = {"/healthz", "/readyz", "/version", "/metrics", "/docs", "/openapi.json"}
 
 
 async def test_w58_everything_but_health_needs_a_credential(house: House) -> None:

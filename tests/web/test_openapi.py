@@ -15,7 +15,7 @@ from tests.web.house import House
 
 pytestmark = pytest.mark.anyio
 
-PUBLIC = {"/healthz", "/readyz", "/version", "/metrics"}
+PUBLIC = {"/healthz", "/readyz", "/version", "/metrics", "/docs"}
 IN_ITSELF = {"/session"}
 """Takes a credential and gives another one, or ends it."""
 BUILT = {
@@ -65,9 +65,14 @@ BUILT = {
     ("delete", "/keys/{key_id}"): "keys_revoke",
     ("post", "/session"): "session_open",
     ("delete", "/session"): "session_end",
+    ("get", "/schema/status"): "schema_status",
+    ("post", "/schema/advance"): "schema_advance",
+    ("post", "/schema/back"): "schema_back",
+    ("post", "/schema/verify"): "schema_verify",
     ("get", "/healthz"): "health_live",
     ("get", "/readyz"): "health_ready",
     ("get", "/version"): "version_show",
+    ("get", "/docs"): "docs_page",
     ("get", "/metrics"): "metrics_show",
 }
 
@@ -142,7 +147,7 @@ async def test_every_operation_documents_its_answers_and_problems(house: House) 
         for status, response in operation["responses"].items():
             [(media_type, content)] = response["content"].items()
             if status.startswith("2"):
-                assert media_type in {"application/json", "text/event-stream", "text/plain"}, path
+                assert media_type in {"application/json", "text/event-stream", "text/plain", "text/html"}, path
                 assert content["schema"], path
             else:
                 assert media_type == "application/problem+json", (path, status)
@@ -177,7 +182,7 @@ async def test_request_bodies_are_closed(house: House) -> None:
     """Every body that can be sent says that unknown fields are refused."""
     document = await description(house)
     bodies = [operation["requestBody"] for operation in operations(document).values() if "requestBody" in operation]
-    assert len(bodies) == 22
+    assert len(bodies) == 25
     for body in bodies:
         schema = body["content"]["application/json"]["schema"]
         for option in schema.get("anyOf", [schema]):

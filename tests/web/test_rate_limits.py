@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steward.identity import Principal
+from steward.identity import Principal, Role
 from steward.rate_limit import RateLimit, RateRule
 from steward.web.rate_limits import RateLimiter
 from steward.web.window_counters import WindowCounters
 from tests.conftest import FakeClock
 from tests.web.house import House, assert_problem, echo, open_house
+from tests.web.test_sessions import OWN, browser
 
 pytestmark = pytest.mark.anyio
 
@@ -300,7 +301,7 @@ async def test_the_description_says_which_routes_are_limited(house: House) -> No
             if "401" in operation["responses"] and path != "/metrics":
                 assert "Retry-After" in operation["responses"]["429"]["headers"]
     paths = {(rule, path.replace(UNKNOWN, "{plan_id}")) for rule, routes in COSTLY.items() for path, _ in routes}
-    assert found == paths
+    assert found == paths | {("session", "/session"), ("preview", "/policies/check")}
 
 
 SOMEBODY = Principal("key_1", "acme", frozenset())
@@ -357,3 +358,30 @@ async def test_counters_are_bounded_and_the_least_recent_goes_first(clock: FakeC
     assert not counters.acquire_sliding_window_entry("asker-99", 1, 60)
     assert not counters.acquire_sliding_window_entry("asker-90", 1, 60)
     assert counters.acquire_sliding_window_entry("asker-0", 1, 60)
+
+
+async def test_sessions_are_opened_so_often_and_no_more(tmp_path: Path, clock: FakeClock) -> None:
+    """With a key of which too many were opened none is; the answers say how many are left, and other requests go on."""
+    async with house_with(tmp_path, clock, "session=2/minute") as house:
+        client, key = await browser(house), await house.key()
+        asking = {"Authorization": f"Bearer {key}", **OWN}
+        for remaining in (1, 0):
+            answer = await client.post("/session", headers=asking)
+            assert answer.status_code == 200, answer.text
+            assert left(answer, "session")[0] == remaining
+        refused = await client.post("/session", headers=asking)
+        assert_refused(refused, "session")
+        assert "set-cookie" not in refused.headers
+        other = {"Authorization": f"Bearer {await house.key()}", **OWN}
+        assert (await client.post("/session", headers=other)).status_code == 200
+
+
+async def test_asking_what_policy_would_say_counts_as_a_preview(tmp_path: Path, clock: FakeClock) -> None:
+    """It decides like one."""
+    async with house_with(tmp_path, clock, "preview=2/minute") as house:
+        client = await house.client(role=Role.ADMIN)
+        question = {"action_id": "sample.echo", "params": {"text": "hello"}}
+        assert (await client.post("/actions/preview", json=PREVIEW)).status_code == 200
+        answer = await client.post("/policies/check", json=question)
+        assert (answer.status_code, left(answer, "preview")[0]) == (200, 0)
+        assert_refused(await client.post("/policies/check", json=question), "preview")

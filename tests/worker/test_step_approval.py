@@ -3,11 +3,13 @@
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from steward.action import ActionFailed, RetryMode
 from steward.approval import Approval, ApprovalStatus, Verdict
 from steward.errors import AnotherPersonRequired
 from steward.identity import Role
@@ -67,6 +69,43 @@ async def shouting(house: Installation, asking: Asking, done: list[Any], result:
     assert (submitted.status, submitted.approval_id) == (PlanStatus.RUNNING, None)
     await house.run_until_settled(submitted.plan_id)
     return submitted
+
+
+async def test_a_yes_does_not_last_for_ever(house: Installation, asking: Asking, clock: FakeClock) -> None:
+    """A step that is tried again long after it was approved is asked about again; soon after, it goes on."""
+    asking.ask("deeds.write", Ask("careful", "It writes."))
+    deeds = Deeds(fails=[ActionFailed("busy", "Later.", retryable=True, retry_after_s=1)] * 2)
+    house.add(deeds.write("deeds.write", RetryMode.KEYED))
+    submitted = await house.submit(planned("deeds.write", text="a"))
+    (approval,) = await approvals_of(house, submitted)
+    await decide(house, approval)
+    for wait_s in (60, APPROVAL_S + 1):
+        (job,) = await house.run_until_settled(submitted.plan_id)
+        assert (job.status, deeds.done) == (S.SCHEDULED, [])
+        clock.advance(wait_s)
+    (job,) = await house.run_until_settled(submitted.plan_id)
+    assert (job.status, job.held_for, deeds.done) == (S.HELD, HeldFor.APPROVAL, [])
+    again = (await approvals_of(house, submitted))[0]
+    assert (again.job_id, again.status) == (job.job_id, ApprovalStatus.PENDING)
+    await decide(house, again)
+    (job,) = await house.run_until_settled(submitted.plan_id)
+    assert (job.status, len(deeds.done)) == (S.COMPLETED, 1)
+
+
+async def test_a_yes_to_what_is_meant_for_later_counts_from_then(
+    house: Installation, asking: Asking, clock: FakeClock
+) -> None:
+    """Approved today for a day in two weeks: it runs on that day."""
+    asking.ask("deeds.write", Ask("careful", "It writes."))
+    deeds = Deeds()
+    house.add(deeds.write("deeds.write", RetryMode.KEYED))
+    later = clock.now() + timedelta(seconds=2 * APPROVAL_S)
+    submitted = await house.submit(planned("deeds.write", text="a"), run_at=later)
+    (approval,) = await approvals_of(house, submitted)
+    await decide(house, approval)
+    clock.advance(2 * APPROVAL_S + 1)
+    (job,) = await house.run_until_settled(submitted.plan_id)
+    assert (job.status, len(deeds.done)) == (S.COMPLETED, 1)
 
 
 async def test_a_value_of_the_run_that_breaks_a_rule_is_asked_about(house: Installation, asking: Asking) -> None:

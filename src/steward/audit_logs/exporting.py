@@ -6,9 +6,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam
 
 from steward import chain
-from steward.audit_logs.keys import trusted_keys
 from steward.audit_logs.rows import WITH_VIEWS, checkpoints, entry_of, record_of, rows_after
 from steward.clock import from_milliseconds, rfc3339
+from steward.database.public_keys import trusted_keys
 from steward.database.tables import audit_records
 from steward.errors import NotFound
 from steward.evidence import FORMAT, statement

@@ -13,6 +13,8 @@ from steward.database.tables import audit_checkpoints, audit_heads, audit_record
 
 _MAX: Final = 253_402_300_800_000
 """Milliseconds to the year 10000; more than any count."""
+_PAGE: Final = 500
+"""Checkpoints that are held at once, however many a chain has."""
 W: Final = bindparam("w")
 WITH_VIEWS: Final = (
     select(audit_records, audit_views.c.salt, audit_views.c.view)
@@ -34,8 +36,9 @@ _RANGE: Final = (
 _CHECKPOINTS: Final = (
     select(audit_checkpoints)
     .where(audit_checkpoints.c.workspace_id == W, audit_checkpoints.c.purpose == bindparam("purpose"))
-    .where(audit_checkpoints.c.sequence >= bindparam("from"))
+    .where(audit_checkpoints.c.sequence >= bindparam("from"), audit_checkpoints.c.number > bindparam("after"))
     .order_by(audit_checkpoints.c.number)
+    .limit(_PAGE)
 )
 
 
@@ -77,19 +80,26 @@ def rows_after(connection: Connection, workspace_id: str, after: int, limit: int
 
 
 def checkpoints(connection: Connection, workspace_id: str, purpose: str, *, first: int = 0) -> Iterator[Checkpoint]:
-    """Yield the checkpoints of a purpose that stand at ``first`` or later, by number."""
-    found = connection.execute(_CHECKPOINTS, {"w": workspace_id, "purpose": purpose, "from": first})
-    for row in found:
-        yield Checkpoint(
-            workspace_id=row.workspace_id,
-            purpose=row.purpose,
-            number=_whole(row.number),
-            sequence=_whole(row.sequence),
-            hash=str(row.hash),
-            at=from_milliseconds(_whole(row.at)),
-            key_id=str(row.key_id),
-            signature=str(row.signature),
-        )
+    """Yield the checkpoints of a purpose that stand at ``first`` or later, by number, some hundred held at a time."""
+    after: Any = -1
+    while rows := connection.execute(
+        _CHECKPOINTS, {"w": workspace_id, "purpose": purpose, "from": first, "after": after}
+    ).all():
+        yield from (_checkpoint(row) for row in rows)
+        after = rows[-1].number
+
+
+def _checkpoint(row: Any) -> Checkpoint:
+    return Checkpoint(
+        workspace_id=row.workspace_id,
+        purpose=row.purpose,
+        number=_whole(row.number),
+        sequence=_whole(row.sequence),
+        hash=str(row.hash),
+        at=from_milliseconds(_whole(row.at)),
+        key_id=str(row.key_id),
+        signature=str(row.signature),
+    )
 
 
 def _whole(value: Any) -> int:

@@ -1,30 +1,30 @@
 """The audit log in the SQL database. Each verb is a plain function over one transaction; here they meet threads and time."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, delete
 
 from steward.audit import AuditEntry, AuditKind, AuditVerdict, RecordedDecision
 from steward.audit_log import AuditPage
+from steward.audit_logs import cursor
+from steward.audit_logs.adopting import adopt
 from steward.audit_logs.checking import Check
 from steward.audit_logs.dropping import drop_old, workspaces_with_old
 from steward.audit_logs.exporting import evidence, rows_of_plan
-from steward.audit_logs.keys import keep_keys, trusted_keys
-from steward.audit_logs.rows import WITH_VIEWS, entry_of, record_of
+from steward.audit_logs.rows import WITH_VIEWS, W, entry_of, record_of
 from steward.audit_logs.sealing import UNSEALED, seal
 from steward.chain import Checkpoint
 from steward.clock import Clock, milliseconds
 from steward.database.audit_chain import append
 from steward.database.engine import Database
-from steward.database.sql import upsert
-from steward.database.tables import audit_cursors, audit_records
+from steward.database.public_keys import keep_keys, trusted_keys
+from steward.database.tables import audit_records, audit_views
 from steward.vault import Vault
 
 _log = structlog.get_logger("steward.audit")
-_WORK: Final = "work"
 _NEWEST: Final = 2**53
 _BATCH: Final = 500
 
@@ -34,9 +34,7 @@ _PAGE: Final = (
     .order_by(audit_records.c.sequence.desc())
     .limit(bindparam("limit"))
 )
-_POSITION: Final = select(audit_cursors.c.position).where(audit_cursors.c.name == _WORK)
-_moved: Final = upsert(audit_cursors).values(name=_WORK, position=bindparam("upto"))
-_MOVE: Final = _moved.on_conflict_do_update(index_elements=["name"], set_={"position": _moved.excluded.position})
+_ERASE: Final = delete(audit_views).where(audit_views.c.workspace_id == W, audit_views.c.sequence == bindparam("at"))
 _DECISIONS: Final = (
     WITH_VIEWS.where(audit_records.c.kind == AuditKind.DECIDED)
     .where(audit_records.c.at >= bindparam("since"), audit_records.c.sequence > bindparam("after"))
@@ -49,11 +47,12 @@ class SqlAuditLog:
     """``AuditLog`` over SQL; see the contract for what each verb promises."""
 
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
-        """Use an open, migrated database; keep this start's public keys in it."""
+        """Use an open, migrated database; keep this start's public keys in it, and sign for what was there before."""
         self._database = database
         self._vault = vault
         self._clock = clock
         keep_keys(database, vault, self._now_ms)
+        adopt(database, vault, clock.now())
 
     @property
     def _now_ms(self) -> int:
@@ -70,25 +69,46 @@ class SqlAuditLog:
 
     async def position(self) -> int:
         """Return how far events have been archived."""
-        return await self._database.read(lambda connection: connection.execute(_POSITION).scalar() or 0)
+        return await self._database.read(lambda connection: cursor.position(connection, self._vault))
 
     async def archive(self, entries: Sequence[AuditEntry], *, after: int, upto: int) -> bool:
         """Append and move the position, if nobody else has."""
 
         def run(connection: Connection) -> list[Checkpoint] | None:
-            if (connection.execute(_POSITION).scalar() or 0) != after:
+            if self._is_doubtful(connection):
+                self._mend_cursor(connection)
+            if cursor.position(connection, self._vault) != after:
                 return None
             append(connection, entries)
-            connection.execute(_MOVE, {"upto": upto})
+            cursor.move(connection, self._vault, upto)
             return seal(connection, self._vault, self._now_ms)
 
         return await self._database.write(run, _tell) is not None
 
     async def seal(self) -> int:
-        """Sign what others appended in transactions of their own."""
-        if await self._database.read(lambda connection: connection.execute(UNSEALED).first()) is None:
-            return 0
-        return len(await self._database.write(lambda connection: seal(connection, self._vault, self._now_ms), _tell))
+        """Sign what others appended in transactions of their own, and mend a cursor that somebody else moved."""
+
+        def is_due(connection: Connection) -> bool:
+            return connection.execute(UNSEALED).first() is not None or self._is_doubtful(connection)
+
+        def run(connection: Connection) -> list[Checkpoint]:
+            if self._is_doubtful(connection):
+                self._mend_cursor(connection)
+            return seal(connection, self._vault, self._now_ms)
+
+        return len(await self._database.write(run, _tell)) if await self._database.read(is_due) else 0
+
+    def _is_doubtful(self, connection: Connection) -> bool:
+        return cursor.is_doubtful(connection, self._vault.public_keys) and cursor.is_doubtful(
+            connection, trusted_keys(connection, self._vault)
+        )
+
+    def _mend_cursor(self, connection: Connection) -> None:
+        """Go on from what the chains show, and record that what was stated was not believed."""
+        stated, shown = cursor.stated(connection), cursor.position(connection, self._vault)
+        append(connection, [cursor.distrusted(self._clock.now(), stated, shown)])
+        cursor.move(connection, self._vault, shown)
+        _log.error("Somebody else moved the archiver's cursor.", action="audit_cursor_mended", position=shown)
 
     async def query(
         self,
@@ -146,6 +166,28 @@ class SqlAuditLog:
         return await self._database.read(
             lambda connection: evidence(connection, workspace_id, plan_id, self._vault, self._now_ms)
         )
+
+    async def erase(
+        self, workspace_id: str, sequences: Collection[int], *, by: str, request_id: str | None = None
+    ) -> None:
+        """Record the erasure, and erase, in one operation."""
+        note = AuditEntry(
+            workspace_id=workspace_id,
+            kind=AuditKind.VIEW_ERASED,
+            at=self._clock.now(),
+            actor_id=by,
+            result="erased",
+            request_id=request_id,
+            facts={"records": sorted(sequences)},
+        )
+
+        def run(connection: Connection) -> list[Checkpoint]:
+            for sequence in sequences:
+                connection.execute(_ERASE, {"w": workspace_id, "at": sequence})
+            append(connection, [note])
+            return seal(connection, self._vault, self._now_ms)
+
+        await self._database.write(run, _tell)
 
     async def purge(self, retention_s: int) -> int:
         """Drop old records, a bounded number in one transaction."""

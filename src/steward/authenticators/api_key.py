@@ -19,7 +19,7 @@ from steward.clock import Clock
 from steward.directory import ApiKey, Directory
 from steward.display_name import require_display_name
 from steward.errors import Forbidden, Invalid, StoreUnavailable, Unauthenticated
-from steward.identity import Principal, Role
+from steward.identity import Principal, Role, require_actor_id
 from steward.ids import IdFactory
 from steward.workspace import SYSTEM_WORKSPACE, canonical_workspace_id, require_workspace_id
 
@@ -39,8 +39,12 @@ def mint_key(  # noqa: PLR0917 - two collaborators and the four facts of a key
     role: Role,
     name: str,
     expires_in: timedelta | None,
+    *,
+    owner: str | None = None,
 ) -> tuple[ApiKey, str]:
     """Return a new key, ready for ``Directory.add_key``, and its token, which is shown once and kept nowhere.
+
+    ``owner`` is the person it is made for; None: it cannot be told whose it is.
 
     Raises ``Invalid`` for a malformed workspace or name, a validity that is not between zero and ten years, and an
     operator outside the reserved workspace or anybody else inside it.
@@ -66,6 +70,7 @@ def mint_key(  # noqa: PLR0917 - two collaborators and the four facts of a key
         expires_at=None if expires_in is None else now + expires_in,
         revoked_at=None,
         last_used_at=None,
+        owner=None if owner is None else require_actor_id(owner),
     )
     return key, f"{PREFIX}{key_id.removeprefix('key_')}_{secret}"
 
@@ -77,7 +82,7 @@ def mint_successor(ids: IdFactory, clock: Clock, old: ApiKey, expires_in: timede
     """
     if expires_in is None and old.expires_at is not None:
         expires_in = old.expires_at - old.created_at
-    return mint_key(ids, clock, old.workspace_id, old.role, old.name, expires_in)
+    return mint_key(ids, clock, old.workspace_id, old.role, old.name, expires_in, owner=old.owner)
 
 
 class ApiKeyAuthenticator:

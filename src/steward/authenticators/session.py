@@ -48,12 +48,12 @@ class Sessions:
         await self._directory.add_ticket(self._ticket(TicketKind.CODE, code, principal, CODE))
         return "-".join(code[start : start + _CODE_GROUP] for start in range(0, len(code), _CODE_GROUP))
 
-    async def redeem(self, code: str) -> Opened:
-        """Open the session that a code is good for, once; raise ``Unauthenticated`` for any other code."""
+    async def redeem(self, code: str) -> Principal:
+        """Return for whom a code opens a session, once; raise ``Unauthenticated`` for any other code."""
         ticket = await self._directory.take_ticket(TicketKind.CODE, _hash(code.replace("-", "").lower()))
         if ticket is None:
             raise Unauthenticated("The code is wrong, used or too old; 'steward up' prints a new one when it starts.")
-        return await self.open(await self._keys.holder(ticket.key_id))
+        return await self._keys.holder(ticket.key_id)
 
     async def open(self, principal: Principal) -> Opened:
         """Open a session of a key's holder; raise ``Forbidden`` for anybody who came with another credential."""

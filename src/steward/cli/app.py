@@ -17,6 +17,7 @@ from steward.cli import (
     plans,
     policies,
     run_sentence,
+    schema,
     serve,
     up,
     version,
@@ -65,6 +66,7 @@ app.add_typer(members.app, name="members", rich_help_panel=_MANAGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_MANAGE)
 app.add_typer(audit.app, name="audit", rich_help_panel=_MANAGE)
 app.add_typer(policies.app, name="policy", rich_help_panel=_MANAGE)
+app.add_typer(schema.app, name="schema", rich_help_panel=_MANAGE)
 app.command("doctor", rich_help_panel=_MANAGE)(doctor.doctor)
 app.command("isolation-audit", rich_help_panel=_MANAGE)(isolation_audit.isolation_audit)
 app.command("version", rich_help_panel=_MANAGE)(version.version)

@@ -31,6 +31,7 @@ def list_records(
     from steward.cli.client import Client
     from steward.cli.render import ago, print_json, say_there_is_more, show_table
 
+    _require_kind(kind)
     with Client.here() as client:
         page = client.listing(
             "/audit", "records", every=every, limit=limit, cursor=cursor, kind=kind, actor=actor, plan_id=plan
@@ -86,6 +87,7 @@ def export(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Where to put it; standard output unless given."),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Take away the evidence of a plan, as JSON that anybody can check without Steward's server.
 
@@ -97,6 +99,10 @@ def export(
     from steward.cli.render import print_json, say
     from steward.private_file import replace_private
 
+    if output is not None and output.exists() and not force:
+        raise CommandFailed(
+            f"{output} is there already.", "Give another name, or --force to write over it.", ExitCode.USAGE
+        )
     with Client.here() as client:
         evidence = client.get("/audit/export", plan_id=plan_id)
     if output is None:
@@ -104,6 +110,16 @@ def export(
         return
     replace_private(output, json.dumps(evidence, indent=2, ensure_ascii=False) + "\n")
     say(f"{output} holds {len(evidence['records'])} records. Check it with: steward audit verify --file {output}")
+
+
+def _require_kind(kind: str | None) -> None:
+    """Refuse a kind that nothing is ever recorded as."""
+    from steward.audit import AuditKind
+    from steward.event import EventType
+
+    kinds = sorted({*AuditKind, *EventType})
+    if kind is not None and kind not in kinds:
+        raise CommandFailed(f"There is no kind '{kind}'; kinds are {', '.join(kinds)}.", code=ExitCode.USAGE)
 
 
 def _verify_chain(noted: str | None, *, as_json: bool) -> None:

@@ -8,11 +8,12 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from steward.errors import ConfigurationError, StewardError
+from steward.errors import POLICY_REMEDY, ConfigurationError, StewardError
 
 if TYPE_CHECKING:
     from steward.settings import Settings
@@ -120,7 +121,7 @@ def _database(settings: "Settings") -> Iterator[Finding]:
     if not settings.database_url.startswith("sqlite"):
         from steward.cli.postgresql_checks import examine_postgresql
 
-        yield from examine_postgresql(settings.database_url)
+        yield from examine_postgresql(settings.database_url, partial(genuine, settings=settings))
         return
     file = Path(settings.database_url.removeprefix("sqlite:///"))
     if not file.exists():
@@ -132,6 +133,7 @@ def _database(settings: "Settings") -> Iterator[Finding]:
             yield _integrity(connection)
             yield schema(connection)
             yield clock(connection)
+            yield genuine(connection, settings)
     except DatabaseError as error:
         yield Finding("database", "fail", f"{file} cannot be read: {error.orig}.", "Restore it from a backup.")
     finally:
@@ -179,6 +181,36 @@ def clock(connection: Any) -> Finding:
             "Set the machine's clock (NTP); deadlines are wrong until then.",
         )
     return Finding("clock", "ok", f"{rfc3339(now)}, not before anything that was recorded.")
+
+
+def genuine(connection: Any, settings: "Settings") -> Finding:
+    """Say whether policies, and how far the archiver has come, are as Steward put them there."""
+    from sqlalchemy import select
+
+    from steward.audit_logs.cursor import is_doubtful
+    from steward.database.migrate import HEAD, current_revision
+    from steward.database.policy_seal import own_policies
+    from steward.database.public_keys import trusted_keys
+    from steward.database.tables import workspaces
+    from steward.private_file import read_private
+    from steward.settings import KEY_FILE
+    from steward.vault import Vault
+
+    kept = (read_private(settings.home / KEY_FILE) or "").strip()
+    secrets = settings.secret_keys or ((kept,) if kept else ())
+    if not secrets or current_revision(connection) != HEAD:
+        return Finding(
+            "signatures", "ok", "They cannot be checked here without the secret key and this version's schema."
+        )
+    trusted = trusted_keys(connection, Vault(secrets))
+    for workspace_id in connection.execute(select(workspaces.c.workspace_id)).scalars().all():
+        if doubt := own_policies(connection, workspace_id, trusted).doubt:
+            said = f"Nothing runs in workspace {workspace_id}: {doubt}"
+            return Finding("signatures", "fail", said, f"{POLICY_REMEDY} And find out who can write to the database.")
+    if is_doubtful(connection, trusted):
+        said = "How far the audit has come was changed by somebody else; a running server mends it."
+        return Finding("signatures", "fail", said, "Find out who can write to the database.")
+    return Finding("signatures", "ok", "Policies, and how far the audit has come, are as Steward put them there.")
 
 
 def _disk(home: Path) -> Finding:

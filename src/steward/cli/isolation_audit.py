@@ -73,11 +73,12 @@ def _running(log: Path | None, progress: "Progress") -> "Report":
     from steward.isolation.tenant import CannotAudit
     from steward.settings import Settings
 
-    settings = Settings.load(secret_required=False)
-    local = read_address(settings.home)
+    home = Settings.load(secret_required=False).home
+    if not home.is_dir():  # before the secret key, which would be made there
+        raise CannotAudit(f"There is no installation in {home}.")
+    settings = Settings.load(allow_generated_secret=True)
+    local = read_address(home)
     url = os.environ.get("STEWARD_URL", "").strip() or (local.url if local else DEFAULT_URL)
-    if not settings.home.is_dir():
-        raise CannotAudit(f"There is no installation in {settings.home}.")
     return asyncio.run(_audit(settings, url, log, progress))
 
 
@@ -85,12 +86,14 @@ async def _audit(settings: "Settings", url: str, log: Path | None, progress: "Pr
     from steward.cli.isolation_commands import attack_commands
     from steward.database.engine import Database
     from steward.isolation.audit import Target, audit
+    from steward.vault import Vault
 
     database = Database(settings.database_url)
     target: Target = Target(
         url=url,
         database=database,
         files=settings.home / "files",
+        vault=Vault(settings.secret_keys),
         metrics_token=settings.metrics_token,
         log=log,
         commands=attack_commands,

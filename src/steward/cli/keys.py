@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.cli.options import AsJson, KeyId, about, duration, group
+from steward.cli.options import AsJson, KeyId, about, duration, group, role_named
 from steward.identity import Role
 
 if TYPE_CHECKING:
@@ -27,8 +27,17 @@ ExpiresIn = Annotated[
 def create(
     *,
     workspace: Annotated[str, typer.Option("--workspace", "-w", help="The workspace it acts in.")],
-    role: Annotated[Role, typer.Option("--role", "-r", help="What it may do; operator only in workspace system.")],
+    role: Annotated[
+        Role,
+        typer.Option(
+            "--role", "-r", parser=role_named, metavar="ROLE", help="What it may do; operator only in workspace system."
+        ),
+    ],
     name: Annotated[str | None, typer.Option(help="A name for people; the role unless given.")] = None,
+    owner: Annotated[
+        str | None,
+        typer.Option(metavar="MEMBER", help="The member it is for; without one it never counts as another person."),
+    ] = None,
     expires_in: ExpiresIn = None,
     as_json: AsJson = False,
 ) -> None:
@@ -44,7 +53,7 @@ def create(
     validity = duration(expires_in, "--expires-in")
 
     async def make(directory: "SqlDirectory", clock: "Clock") -> tuple["ApiKey", str]:
-        key, token = mint_key(IdFactory(clock), clock, workspace, role, name or role.value, validity)
+        key, token = mint_key(IdFactory(clock), clock, workspace, role, name or role.value, validity, owner=owner)
         await directory.add_key(key, by=LOCAL_ACTOR)
         return key, token
 
@@ -97,7 +106,10 @@ def _hand_out(key: "ApiKey", token: str, *, as_json: bool) -> None:
     from steward.directory_views import new_key_view
 
     if as_json:
-        print_json(new_key_view(key, token))
+        shown = new_key_view(key, token)
+        if key.owner is None:  # the documented members and no more
+            del shown["owner"]
+        print_json(shown)
         return
     sys.stdout.write(f"{token}\n")
     say("Keep it now; it is not shown again. Use it as STEWARD_API_KEY or 'Authorization: Bearer …'.")
@@ -134,20 +146,24 @@ def list_keys(
             item["key_id"],
             item["workspace_id"],
             item["role"],
-            "" if item["name"] == item["role"] else item["name"],
+            item["owner"] or "",
             word(item["state"]),
             ago(item["last_used_at"]),
+            "" if item["name"] == item["role"] else item["name"],
         )
         for item in documents
     ]
-    show_table(("Key", "Workspace", "Role", "Name", "State", "Used"), rows, empty="There are no keys yet.")
+    columns = ("Key", "Workspace", "Role", "Owner", "State", "Used", "Name")
+    show_table(columns, rows, empty="There are no keys yet.", clip_last=True)
 
 
 @app.command("role")
 @about("installation")
 def change_role(
     key_id: KeyId,
-    role: Annotated[Role, typer.Argument(metavar="ROLE", help="viewer, developer, approver, auditor or admin.")],
+    role: Annotated[
+        Role, typer.Argument(metavar="ROLE", parser=role_named, help="viewer, developer, approver, auditor or admin.")
+    ],
     *,
     as_json: AsJson = False,
 ) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from steward.cli.options import AsJson, Workspace, about, group
+from steward.cli.options import AsJson, Workspace, about, group, role_named
 from steward.identity import Role
 
 if TYPE_CHECKING:
@@ -57,7 +57,14 @@ def set_member(
     *,
     workspace: Workspace,
     role: Annotated[
-        list[Role] | None, typer.Option("--role", "-r", help="A role, once for each; the token can only narrow them.")
+        list[Role] | None,
+        typer.Option(
+            "--role",
+            "-r",
+            parser=role_named,
+            metavar="ROLE",
+            help="A role, once for each; the token can only narrow them.",
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="A name for people.")] = None,
     enable: Annotated[bool, typer.Option("--enable", help="Let a disabled member in again.")] = False,

@@ -7,6 +7,7 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 
+from steward.identity import Role
 from steward.tenancy import Tenancy
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -36,6 +37,13 @@ def duration(text: str | None, option: str) -> timedelta | None:
     if match is None:
         raise typer.BadParameter("a duration is a number and s, m, h, d or w, for example 30d.", param_hint=option)
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def role_named(text: str) -> Role:
+    """Return the role of that name; anything else is wrong usage, and said in a sentence."""
+    if text not in set(Role):
+        raise typer.BadParameter(f"there is no role '{text}'; roles are {', '.join(Role)}.")
+    return Role(text)
 
 
 def about(tenancy: Tenancy) -> Callable[[Command], Command]:

@@ -1,6 +1,6 @@
 """What ``steward doctor`` looks at in a PostgreSQL database: can it be reached, is it ready, do the tenants' locks hold."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -9,8 +9,8 @@ from steward.cli.checks import Finding, clock, schema
 _CLOCK_SKEW_S: Final = 1.0
 
 
-def examine_postgresql(url: str) -> Iterator[Finding]:
-    """Yield what is found; nothing is made, migrated or locked."""
+def examine_postgresql(url: str, *more: Callable[[Any], Finding]) -> Iterator[Finding]:
+    """Yield what is found, and what ``more`` looks at; nothing is made, migrated or locked."""
     import sqlalchemy
     from sqlalchemy.exc import DBAPIError
 
@@ -26,6 +26,7 @@ def examine_postgresql(url: str) -> Iterator[Finding]:
             yield schema(connection)
             yield _row_security(connection)
             yield clock(connection)
+            yield from (look(connection) for look in more)
             yield _same_clock(connection)
     except DBAPIError as error:
         why = str(error.orig).strip().splitlines()[-1]

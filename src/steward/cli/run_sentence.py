@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from steward.cli.client import Client
 
 _ROUNDS: Final = 10
+_DISABLED: Final = "action_disabled"
+"""The rule that names an action which lacks a setting."""
 _WHOLE: Final = "prompt"
 """The question about the sentence as a whole, when it was not understood."""
 _CATALOGUE: Final = "'steward actions list' shows what can be done, and what a setting would enable."
@@ -146,7 +148,8 @@ def _planned(client: "Client", sentence: str, answers: Mapping[str, str], time_z
 def _obstacle(document: Mapping[str, Any]) -> CommandFailed | None:
     """Return why the plan cannot be executed as it stands, or None if it can."""
     if document["meta"]["denied"]:
-        return CommandFailed(document["questions"][0]["text"], "", ExitCode.REFUSED)
+        denied = document["meta"]["denied"]
+        return _lacking(denied) or CommandFailed(document["questions"][0]["text"], "", ExitCode.REFUSED)
     if document["questions"]:
         lacking = " ".join(question["text"] for question in document["questions"])
         param = document["questions"][0]["param"]
@@ -157,8 +160,18 @@ def _obstacle(document: Mapping[str, Any]) -> CommandFailed | None:
     denied = [step for step in document["steps"] if step["decision"]["effect"] == "deny"]
     if not denied:
         return None
+    if lacking := _lacking([step["decision"] for step in denied]):
+        return lacking
     reasons = " ".join(f"{step['id']}: {step['decision']['reason']}" for step in denied)
     return CommandFailed(f"Refused by policy, so nothing was run. {reasons}", "", ExitCode.REFUSED)
+
+
+def _lacking(denied: Sequence[Mapping[str, Any]]) -> CommandFailed | None:
+    """Return which setting is missing, if that is all that stands in the way: then nobody refused anything."""
+    if any(decision["rule"] != _DISABLED for decision in denied):
+        return None
+    said = " ".join(dict.fromkeys(decision["reason"] for decision in denied))
+    return CommandFailed(said, "Set it where the server runs and start that again; nothing was run.")
 
 
 def _ask(question: str) -> str:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import sqlalchemy
@@ -81,10 +81,14 @@ class Database:
         for writer in self._writers:
             writer.start()
 
-    async def read(self, run: Callable[[Connection], T], *, tenant: str | None = None) -> T:
-        """Return ``run(connection)``, seen in one consistent snapshot; of ``tenant`` alone, if given."""
+    async def read(self, run: Callable[[Connection], T], *, tenant: str | None = None, piped: bool = False) -> T:
+        """Return ``run(connection)``, seen in one consistent snapshot; of ``tenant`` alone, if given.
+
+        ``piped``: it speaks through ``Sql`` alone.
+        """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self.read_sync, run, tenant, time.monotonic())
+        whose = Whose(tenant, locks=True, piped=piped)
+        return await loop.run_in_executor(self._readers, self._read, run, whose, time.monotonic())
 
     async def write(
         self,
@@ -93,6 +97,7 @@ class Database:
         *,
         tenant: str | None = None,
         locks: bool = False,
+        piped: bool = False,
     ) -> T:
         """Return ``run(connection)`` once it is committed; ``then`` is called with it on the event loop just before.
 
@@ -100,12 +105,12 @@ class Database:
         the connection. ``then`` is called also if the caller has stopped waiting meanwhile.
 
         It takes turns with every other write, in all processes, unless it ``locks`` the rows that it is about to change.
-        ``tenant``: it does, and touches rows of this workspace only.
+        ``tenant``: it does, and touches rows of this workspace only. ``piped``: it speaks through ``Sql`` alone.
         """
         if self._closed:
             raise StoreUnavailable("The store is closed.")
         loop = asyncio.get_running_loop()
-        whose = Whose(tenant, locks=locks or tenant is not None)
+        whose = Whose(tenant, locks=locks or tenant is not None, piped=piped)
         unit = _Unit(run, then, whose, time.monotonic(), loop, loop.create_future())
         self._lanes.put(self.kind.lane(whose), unit)
         return await unit.future  # if the caller is cancelled meanwhile, only this future hears of it
@@ -135,12 +140,15 @@ class Database:
         self._read_engine.dispose()
         self._write_engine.dispose()
 
-    def read_sync(self, run: Callable[[Connection], T], tenant: str | None = None, since: float | None = None) -> T:
-        """Return ``run(connection)`` as ``read`` does, on the calling thread; ``since``: when it was asked for."""
+    def read_sync(self, run: Callable[[Connection], T]) -> T:
+        """Return ``run(connection)`` as ``read`` does, on the calling thread."""
+        return self._read(run, Whose(None, locks=True), None)
+
+    def _read(self, run: Callable[[Connection], T], whose: Whose, since: float | None) -> T:
         if since is not None and since < self._away[self._read_engine]:
             raise StoreUnavailable  # it has waited for an outage that others met: nobody waits for it twice
         try:
-            return self._in_turns(self._read_engine, Whose(tenant, locks=True), run)
+            return self._in_turns(self._read_engine, whose, run)
         except Exception as error:
             raise self.kind.told(error) from error
 
@@ -170,7 +178,12 @@ class Database:
     def _run_group(self, group: list[_Unit]) -> None:
         if all(unit.since < self._away[self._write_engine] for unit in group):
             raise StoreUnavailable
-        self._in_turns(self._write_engine, group[0].whose, lambda connection: self._run_all(connection, group))
+        if len(group) == 1:
+            (unit,) = group
+            unit.result = self._in_turns(self._write_engine, unit.whose, unit.run)
+            return
+        whose = replace(group[0].whose, piped=False)  # each is to know of its own errors
+        self._in_turns(self._write_engine, whose, lambda connection: self._run_all(connection, group))
 
     def _run_all(self, connection: Connection, group: list[_Unit]) -> None:
         driver: Any = connection.connection.driver_connection
@@ -202,10 +215,12 @@ class Database:
             with engine.connect() as connection:
                 connection.execution_options(whose=whose)
                 try:
-                    with connection.begin() as transaction:
-                        begun = True
-                        answer = run(connection)
-                        ending = True
+                    with contextlib.ExitStack() as frame:
+                        with self.kind.pipe(connection, whose):
+                            transaction = frame.enter_context(connection.begin())
+                            begun = True
+                            answer = run(connection)
+                            ending = True
                         transaction.commit()
                         return answer
                 except Exception as error:

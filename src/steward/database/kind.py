@@ -1,8 +1,9 @@
 """What the engine asks of a kind of database: the seam between SQLite and PostgreSQL."""
 
 from collections.abc import Hashable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
 
@@ -21,6 +22,8 @@ class Whose:
     """It locks what it changes. If not, it takes turns with every other one that does not."""
     patient: bool = False
     """It may take as long as it takes."""
+    piped: bool = False
+    """It uses ``Sql`` alone, so its statements may be sent before the answers to those ahead of them have come."""
 
 
 class Kind(Protocol):
@@ -30,9 +33,18 @@ class Kind(Protocol):
     read_engine: Engine
     writers: int
     """How many transactions of one process may write at once."""
+    patience_s: float | None
+    """How long a tenant waits for an answer before it is told that there is none; None: the kind itself sees to that."""
 
     def lane(self, whose: Whose) -> Hashable:
         """Return in which lane such a write waits; writes of one lane may share a transaction."""
+        ...
+
+    def pipe(self, connection: Connection, whose: Whose) -> AbstractContextManager[Any]:
+        """Return what a transaction is begun and run in: where it may, statements do not wait for each other's answers.
+
+        It may end the transaction as it is left.
+        """
         ...
 
     def told(self, error: Exception) -> Exception:

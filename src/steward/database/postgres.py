@@ -5,7 +5,8 @@ what those before it in line have committed. One that says nothing about its loc
 in all processes. A tenant's transaction runs as the role ``steward_app``, for which row-level security is in force.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -26,6 +27,8 @@ _TURNS: Final = 0x53544557
 """The advisory lock of those who take turns: 'STEW'."""
 _WAIT_MS: Final = 1_500
 """How long to wait for a lock, and for packets to be acknowledged: within the two seconds in which a 503 is due."""
+_PATIENCE_S: Final = 1.8
+"""For a server that takes connections, or packets, and says nothing: a connection is waited for two seconds at least."""
 _STATEMENT_MS: Final = 10_000
 _FORGOTTEN_MS: Final = 30_000
 """A transaction in which nothing happens for so long is of a process that hangs; it must not hold its locks for ever."""
@@ -40,7 +43,9 @@ _CONNECT: Final[dict[str, Any]] = {
 }
 _ON_CONNECT: Final = (
     f"SET lock_timeout = {_WAIT_MS}; SET statement_timeout = {_STATEMENT_MS}; "
-    f"SET idle_in_transaction_session_timeout = {_FORGOTTEN_MS}"
+    f"SET idle_in_transaction_session_timeout = {_FORGOTTEN_MS}; "
+    # Every statement has its index, and is planned once: not by how few rows there are when that happens.
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
 ).encode()
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
@@ -70,6 +75,7 @@ class Postgres(Kind):
     """A PostgreSQL database."""
 
     writers = _WRITERS
+    patience_s = _PATIENCE_S
 
     def __init__(self, url: str, *, readers: int) -> None:
         """Connect at the first use."""
@@ -98,13 +104,19 @@ class Postgres(Kind):
         def _begin(connection: Connection) -> None:
             driver: Any = connection.connection.driver_connection
             whose = connection.get_execution_options().get("whose", Whose(None, locks=True))
-            driver.execute(_beginning(begin, whose), prepare=False)
+            opening = _beginning(begin, whose)
+            for part in opening if whose.piped else (sql.SQL("; ").join(opening),):
+                driver.execute(part, prepare=False)
 
         return engine
 
     def lane(self, whose: Whose) -> Hashable:
         """Return the workspace, or a lane for everybody who takes turns; who locks rows of several has one to itself."""
         return whose.tenant or (object() if whose.locks else "turns")
+
+    def pipe(self, connection: Connection, whose: Whose) -> AbstractContextManager[Any]:
+        """Return a pipeline if the transaction may be piped: a server answers quickly, but far too often."""
+        return _pipeline(connection.connection.driver_connection) if whose.piped else nullcontext()
 
     def told(self, error: Exception) -> Exception:
         """Return a broken rule of the schema as a conflict, a value it cannot hold as invalid, and the rest as an outage."""
@@ -154,17 +166,28 @@ def _is_broken(connection: Connection) -> bool:
     return driver is None or driver.closed
 
 
-def _beginning(begin: LiteralString, whose: Whose) -> sql.Composed:
-    """Return what opens a transaction, in one message."""
+@contextmanager
+def _pipeline(driver: Any) -> Iterator[None]:
+    """Pipe statements, and the COMMIT behind them.
+
+    In a pipeline psycopg does not know whether a transaction is open, so its own ``commit`` might do nothing.
+    """
+    with driver.pipeline():
+        yield
+        driver.execute("COMMIT", prepare=False)
+
+
+def _beginning(begin: LiteralString, whose: Whose) -> list[sql.Composable]:
+    """Return what opens a transaction."""
     parts: list[sql.Composable] = [sql.SQL(begin)]
     if whose.patient:
-        parts.append(sql.SQL("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0"))
+        parts += [sql.SQL("SET LOCAL lock_timeout = 0"), sql.SQL("SET LOCAL statement_timeout = 0")]
     if whose.tenant is not None:
-        parts.append(
-            sql.SQL("SET LOCAL ROLE {}; SET LOCAL {} = {}").format(
-                sql.Identifier(ROLE), sql.Identifier(*WORKSPACE_SETTING.split(".")), sql.Literal(whose.tenant)
-            )
-        )
+        setting = sql.Identifier(*WORKSPACE_SETTING.split("."))
+        parts += [
+            sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(ROLE)),
+            sql.SQL("SET LOCAL {} = {}").format(setting, sql.Literal(whose.tenant)),
+        ]
     if not whose.locks:
         parts.append(sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(_TURNS)))
-    return sql.SQL("; ").join(parts)
+    return parts

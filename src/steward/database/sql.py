@@ -3,35 +3,43 @@
 Statements are declared with SQLAlchemy, which knows the tables and the dialect. To run one through SQLAlchemy costs several
 times what the database needs for it, so here its text is compiled at the first use and handed to the driver as it is: values go
 in as the driver takes them, rows come out as named tuples. The text never depends on the values (a list goes in as JSON,
-see ``among``), so that the driver keeps it prepared, too.
+see ``among``), so that the driver keeps it prepared, too. On PostgreSQL, where each statement is a message to a server, one that
+is to be run for many rows becomes one statement about all of them, and the rows go in as JSON, too (``about_all``).
 
 Where the dialects differ, the difference has a name here: ``among``, ``unindexed``, ``has_member``. An upsert is written with PostgreSQL's
 ``insert``, which SQLite spells alike.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
+from pydantic_core import to_json
 from sqlalchemy import (
     JSON,
+    BindParameter,
     ClauseElement,
     ColumnElement,
     Connection,
     Dialect,
+    Insert,
+    LargeBinary,
     Text,
     bindparam,
     cast,
+    column,
     func,
+    insert,
     literal_column,
     select,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.visitors import replacement_traverse
 
 __all__ = ["Compiled", "Sql", "among", "compiled", "has_member", "unindexed", "upsert"]
 
@@ -143,6 +151,50 @@ def compiled(statement: ClauseElement, dialect: Dialect) -> Compiled:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class AboutAll:
+    """One statement that does for all rows of a JSON list what another does for one."""
+
+    statement: ClauseElement
+    names: tuple[str, ...]
+    """Of the values of a row, as the other statement binds them."""
+    sealed: tuple[str, ...]
+    """Those that are bytes."""
+
+    def listed(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, str]:
+        """Return the value that goes in for these rows."""
+        found = [dict(zip(self.names, row, strict=True)) for row in rows]
+        for name in self.sealed:
+            for row in found:
+                if row[name] is not None:
+                    row[name] = f"\\x{row[name].hex()}"
+        return {"given_rows": to_json(found).decode()}
+
+
+@lru_cache(maxsize=256)
+def about_all(statement: ClauseElement, dialect: Dialect) -> AboutAll:
+    """Return a statement about one row, an insert or an update by key, as one about many, as PostgreSQL spells that.
+
+    In an update no key may come twice.
+    """
+    found = statement.compile(dialect=dialect)
+    assert isinstance(found, SQLCompiler)
+    types = {name: bind.type for name, bind in found.binds.items() if bind.required}
+    rows = func.json_to_recordset(cast(bindparam("given_rows", type_=Text), JSON))
+    columns = (column(name, kind) for name, kind in types.items())
+    given = rows.table_valued(*columns).render_derived(name="given", with_types=True)
+
+    def from_row(element: Any, **_: Any) -> Any:
+        return given.c[element.key] if isinstance(element, BindParameter) and element.required else None
+
+    if isinstance(statement, Insert):
+        whole: Any = insert(statement.table).from_select(list(types), select(*given.c), include_defaults=False)
+    else:
+        whole: Any = replacement_traverse(statement, {}, from_row)
+    sealed = tuple(name for name, kind in types.items() if isinstance(kind, LargeBinary))
+    return AboutAll(whole, tuple(found.positiontup or ()), sealed)
+
+
 class Sql:
     """A connection's driver, with the few ways to run a statement that a store needs."""
 
@@ -185,16 +237,26 @@ class Sql:
 
     def run_many(self, statement: ClauseElement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run a statement once for each of several sets of values."""
-        known = compiled(statement, self._dialect)
-        self._run_all(known.text, [known.bind(row) for row in rows])
+        self._run_all(statement, list(map(compiled(statement, self._dialect).bind, rows)))
 
     def run_for_each(self, statement: ClauseElement, objects: Iterable[Any]) -> None:
         """Run a statement once for each object, whose attributes are its values."""
-        known = compiled(statement, self._dialect)
-        self._run_all(known.text, [known.bind_object(item) for item in objects])
+        self._run_all(statement, list(map(compiled(statement, self._dialect).bind_object, objects)))
 
-    def _run_all(self, text: str, values: list[tuple[Any, ...]]) -> None:
-        if len(values) == 1:  # many have a cost of their own on PostgreSQL
-            self._driver.execute(text, values[0])
+    def all_many(self, statement: ClauseElement, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Run a statement once for each of several sets of values, and return every row, in any order."""
+        if self.one_writer or len(rows) == 1:
+            return [found for row in rows for found in self.all(statement, row)]
+        whole = about_all(statement, self._dialect)
+        return self.all(whole.statement, whole.listed(map(compiled(statement, self._dialect).bind, rows)))
+
+    def _run_all(self, statement: ClauseElement, values: list[tuple[Any, ...]]) -> None:
+        if not values:
+            return
+        if len(values) == 1:
+            self._driver.execute(compiled(statement, self._dialect).text, values[0])
+        elif self.one_writer:
+            self._driver.cursor().executemany(compiled(statement, self._dialect).text, values)
         else:
-            self._driver.cursor().executemany(text, values)
+            whole = about_all(statement, self._dialect)
+            self.run(whole.statement, whole.listed(values))

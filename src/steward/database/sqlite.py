@@ -50,6 +50,7 @@ class Sqlite(Kind):
     """A SQLite file."""
 
     writers = 1
+    patience_s = None
 
     def __init__(self, url: str, *, readers: int) -> None:
         """Open the file, which is made if there is none."""
@@ -66,6 +67,11 @@ class Sqlite(Kind):
     def lane(self, whose: Whose) -> Hashable:
         """Return the one lane that there is."""
         del whose
+
+    def pipe(self, connection: Connection, whose: Whose) -> contextlib.AbstractContextManager[Any]:
+        """Return nothing in particular: there is no server to wait for."""
+        del connection, whose
+        return contextlib.nullcontext()
 
     def told(self, error: Exception) -> Exception:
         """Return a broken rule of the schema as a conflict, anything else of the driver's as an outage."""

@@ -42,6 +42,8 @@ workspaces = Table(
     Column("name", Text, nullable=False),
     Column("created_at", _Time, nullable=False),
     Column("settings", Text, nullable=False, server_default="{}"),
+    # Which policies the workspace has, signed; nothing: none was ever put here.
+    Column("policies_signed", Text),
     # The few that say something, so that those with caps are found among any number.
     Index("ix_workspaces_set", "workspace_id", **_where(text("settings != '{}'"))),
 )
@@ -60,7 +62,10 @@ api_keys = Table(
     Column("last_used_at", _Time),
     # The key that took over when this one was rotated.
     Column("replaced_by", _Id),
+    # The person it was made for; nothing: it cannot be told.
+    Column("owner", _Id),
     Index("ix_api_keys_workspace", "workspace_id", "key_id"),
+    Index("ix_api_keys_owner", "owner", **_where(text("owner IS NOT NULL"))),
 )
 
 members = Table(
@@ -386,4 +391,5 @@ audit_cursors = Table(
     # How far the archiver has read what happened elsewhere.
     Column("name", String(32), primary_key=True),
     Column("position", BigInteger, nullable=False),
+    Column("voucher", Text),
 )

@@ -27,6 +27,7 @@ from steward.isolation.report import DoorKind, Kind, Report
 from steward.isolation.rows import changed, stored
 from steward.isolation.tenant import ROLES, CannotAudit, Tenant
 from steward.isolation.values import Strangers
+from steward.vault import Vault
 
 VICTIM: Final = "isolation-audit-a"
 ATTACKER: Final = "isolation-audit-b"
@@ -47,6 +48,8 @@ class Target:
     database: Database
     files: Path
     """The folder that holds every workspace's folder."""
+    vault: Vault
+    """What signs the policies of the two workspaces, as the server does."""
     metrics_token: str | None = None
     log: Path | None = None
     """The server's log, if it can be read."""
@@ -209,7 +212,7 @@ async def _twin(directory: Directory, clock: Clock, workspace_id: str) -> None:
 async def _keys(target: Target) -> AsyncIterator[Mapping[str, Mapping[Role, str]]]:
     """Make both workspaces and a key for each role in each; the keys are revoked at the end."""
     clock = SystemClock()
-    ids, directory = IdFactory(clock), SqlDirectory(target.database, clock)
+    ids, directory = IdFactory(clock), SqlDirectory(target.database, clock, target.vault)
     tokens: dict[str, dict[Role, str]] = {}
     made: list[str] = []
     try:

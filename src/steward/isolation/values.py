@@ -10,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from steward.digest import HEX_DIGEST
+
 ID: Final = re.compile(r"\b([a-z]{2,8})_[0-9a-hjkmnp-tv-z]{16,24}\b")
 CANARY: Final = re.compile(r"canary[a-z][0-9]{4}[0-9a-f]{12}")
 _CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-_HEX: Final = re.compile(r"[0-9a-f]{64}")
 _KEPT_PER_KIND: Final = 40
 _LONGEST: Final = 2_000
 
@@ -124,7 +125,7 @@ def _stranger(value: str) -> str:
     if found := ID.fullmatch(value):
         prefix = f"{found[1]}_"
         return prefix + "".join(secrets.choice(_CROCKFORD) for _ in value[len(prefix) :])
-    if _HEX.fullmatch(value):
+    if HEX_DIGEST.fullmatch(value):
         return secrets.token_hex(len(value) // 2)
     return "".join(_like(character) for character in value)
 

@@ -73,7 +73,7 @@ class CedarPolicy:
         self._ask_twice = any(not rule.about_origins for rule in telling)
         self._ask_of_origins = bool(telling)
         self._entities_of = lru_cache(_ACTORS)(self._entities)
-        self._answer_to = lru_cache(_ANSWERS)(self._ask_cedar)
+        self._answer_to = lru_cache(_ANSWERS)(self._answer)
 
     @property
     def version(self) -> str:
@@ -99,13 +99,8 @@ class CedarPolicy:
 
     def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
         """Return what is decided on these facts."""
-        first = self._ground.lists.decide(principal, action_id, {}, {})
-        if isinstance(first, Deny):
-            return first
-        if principal.workspace_id != self._ground.workspace_id:
-            return Deny("other_workspace", "These are the rules of another workspace than the one asked for.")
         try:
-            return self._narrowed(principal, action_id, facts) or first
+            return self._answer_to(principal, action_id, to_json(facts).decode(), self._may_differ(facts))
         except Exception as error:  # noqa: BLE001 - whatever Cedar cannot read is denied
             return _unevaluated(f"Cedar refused the question ({type(error).__name__})")
 
@@ -119,17 +114,22 @@ class CedarPolicy:
 
     # -- asking Cedar ------------------------------------------------------------------------------------------------
 
-    def _narrowed(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Ask | Deny | None:
-        """Return what the rules make of an action that the lists allow; None: they leave it allowed."""
+    def _may_differ(self, facts: Mapping[str, Any]) -> bool:
+        """Say whether a rule may tell the unattended twin apart: most do so only where values come from elsewhere."""
         from_elsewhere = bool(facts.get("labels") or facts.get("authored_after"))
-        twice = self._ask_twice or (self._ask_of_origins and from_elsewhere)
-        return self._answer_to(principal, action_id, to_json(facts).decode(), twice)
+        return self._ask_twice or (self._ask_of_origins and from_elsewhere)
 
-    def _ask_cedar(self, principal: Principal, action_id: str, context: str, twice: bool) -> Ask | Deny | None:
-        """Ask, also about the unattended twin where a rule may tell ``twice``.
+    def _answer(self, principal: Principal, action_id: str, context: str, twice: bool) -> Decision:
+        """Answer; it depends on nothing but the actor with roles and scopes, the action, and the facts as JSON."""
+        first = self._ground.lists.decide(principal, action_id, {}, {})
+        if isinstance(first, Deny):
+            return first
+        if principal.workspace_id != self._ground.workspace_id:
+            return Deny("other_workspace", "These are the rules of another workspace than the one asked for.")
+        return self._narrowed(principal, action_id, context, twice=twice) or first
 
-        The answer depends on nothing but the actor with roles and scopes, the action, and the facts as JSON.
-        """
+    def _narrowed(self, principal: Principal, action_id: str, context: str, *, twice: bool) -> Ask | Deny | None:
+        """Return what the rules make of an action that the lists allow; None: they leave it allowed."""
         names = (action_id, twin(action_id)) if twice else (action_id,)
         requests = [
             {

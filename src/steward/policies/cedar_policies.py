@@ -14,7 +14,7 @@ from cachetools import LRUCache, TTLCache
 
 from steward.action import Catalogue
 from steward.directory import Directory, WorkspacePolicy
-from steward.errors import Invalid
+from steward.errors import POLICY_REMEDY, Invalid, PolicyNotGenuine
 from steward.policies.cedar import CedarPolicy, Ground, UnreadablePolicy
 from steward.policies.cedar_rules import default_rules, may_be_named, require_optional
 from steward.policies.cedar_schema import Language
@@ -91,7 +91,12 @@ class CedarPolicies:
         workspace = await self._directory.get_workspace(workspace_id)
         if workspace is None:
             return UnreadablePolicy("This workspace does not exist any more, so nothing may run in it.", "")
-        own = await self._own(workspace_id)
+        try:
+            own = await self._own(workspace_id)
+        except PolicyNotGenuine as error:
+            return UnreadablePolicy(
+                f"{error.detail.removesuffix(POLICY_REMEDY)}So nothing may run here.", POLICY_REMEDY
+            )
         if any(policy.workspace_id != workspace_id for policy in own):
             return UnreadablePolicy(
                 "The policies that were found are another workspace's, so nothing may run here.", ""
@@ -143,6 +148,6 @@ def _compiled(ground: Ground) -> Policy:
         except Invalid:
             return UnreadablePolicy(
                 f"This workspace's policy '{name}' cannot be read, so nothing may run.",
-                "An admin can replace or remove it with 'steward policy put' or 'steward policy remove'.",
+                POLICY_REMEDY,
             )
     return CedarPolicy(ground, own)

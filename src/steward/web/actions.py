@@ -28,7 +28,7 @@ _NOT_THE_FAR_END: Final = frozenset(
     {
         # before the effect: who asks, what is asked, and whether the rules let it
         *("permission_revoked", "policy_denied", "invalid_params", "unknown_action", "seal_broken", "budget_exceeded"),
-        *("audit_unavailable", "not_configured", "address_refused", "attachment_refused"),
+        *("audit_unavailable", "not_configured", "address_refused", "attachment_refused", "expression_failed"),
         # in the workspace's own folder
         *("path_refused", "file_not_found", "file_too_large", "file_system_failed"),
         # here, while it ran or after it

@@ -331,6 +331,8 @@ class Ready(Answer):
 
     status: Literal["ready"]
     checks: list[ReadyCheck]
+    key_schema: Literal["legacy-read", "new-read", "new-only"] | None
+    """Which shape of keys jobs in Redis are written to and read from; null where work is not in Redis."""
 
 
 class Version(Answer):

@@ -38,6 +38,8 @@ class NewKey(Answer):
     key: str
     workspace_id: str
     role: Role
+    owner: str | None
+    """The person it was made for; null: it cannot be told whose it is."""
     scopes: list[Scope]
     expires_at: AwareDatetime | None
 
@@ -48,6 +50,8 @@ class Key(Answer):
     key_id: str
     workspace_id: str
     role: Role
+    owner: str | None
+    """The person it was made for; null: it cannot be told whose it is."""
     scopes: list[Scope]
     expires_at: AwareDatetime | None
     name: str

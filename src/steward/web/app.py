@@ -12,6 +12,7 @@ from steward.web import (
     actions,
     approvals,
     audit,
+    docs_page,
     events,
     health,
     jobs,
@@ -21,6 +22,7 @@ from steward.web import (
     plans,
     policies,
     problems,
+    schema,
     sessions,
     usage,
     workspaces,
@@ -67,7 +69,9 @@ def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
         policies,
         audit,
         usage,
+        schema,
         health,
+        docs_page,
     ):
         api.include_router(room.router)
     # the one added last stands outermost

@@ -9,6 +9,7 @@ from steward.approval import Approval, ApprovalStatus, Verdict
 from steward.bootstrap import Application
 from steward.errors import NotFound
 from steward.identity import Principal
+from steward.persons import ids_of_person
 from steward.views import approval_document, approval_view
 from steward.web import answers_approvals as answers
 from steward.web.bodies_approvals import DecisionBody
@@ -96,8 +97,8 @@ async def reject(principal: Decider, services: Services, approval_id: ApprovalId
 async def _decided(
     services: Application, principal: Principal, approval_id: str, body: DecisionBody, verdict: Verdict
 ) -> Response:
-    """Return the approval once it is decided; who holds a rotated key is the person who held the old one."""
+    """Return the approval once it is decided; persons are compared, not credentials."""
     store = work_of(services, principal)
-    ids = await services.directory.same_holder(principal.actor_id)
+    ids = await ids_of_person(services.directory, store, principal, approval_id, verdict)
     decided = await store.decide_approval(approval_id, body.digest, verdict, body.comment, same_person=ids)
     return await _shown(store, decided)

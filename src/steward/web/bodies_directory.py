@@ -44,6 +44,10 @@ class KeyBody(Body):
 
     role: TenantRole
     name: Annotated[Name | None, Field(description="The role unless given.")] = None
+    owner: Annotated[
+        str | None,
+        Field(min_length=1, max_length=64, description="The member it is for; your own person unless given."),
+    ] = None
     expires_in_s: Validity = None
 
 

@@ -16,6 +16,7 @@ from steward.bootstrap import Application
 from steward.errors import BadRequest, Forbidden, MissingScope, NotFound, Unauthenticated
 from steward.identity import Principal, Scope
 from steward.ids import is_id
+from steward.key_schema import is_job_id
 from steward.rate_limit import RateRule
 from steward.web.rate_limits import RateLimiter
 from steward.web.request_facts import facts_of
@@ -129,7 +130,7 @@ def _plan_id(plan_id: Annotated[str, Path(description="`plan_…`")]) -> str:
 
 
 def _job_id(job_id: Annotated[str, Path(description="`job_…`")]) -> str:
-    return known_shape(job_id, "job")
+    return _shaped(job_id, is_job_id(job_id))
 
 
 def _approval_id(approval_id: Annotated[str, Path(description="`appr_…`")]) -> str:
@@ -138,7 +139,11 @@ def _approval_id(approval_id: Annotated[str, Path(description="`appr_…`")]) ->
 
 def known_shape(value: str, prefix: str) -> str:
     """Return ``value`` if it has the shape of an id; raise ``NotFound`` otherwise, as for an id that nobody has."""
-    if not is_id(value, prefix):
+    return _shaped(value, is_id(value, prefix))
+
+
+def _shaped(value: str, good: bool) -> str:
+    if not good:
         raise NotFound
     return value
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
@@ -10,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from steward.errors import StewardError, StoreUnavailable, Unauthenticated
+from steward.key_schema import SchemaStatus
 from steward.web import answers
 from steward.web.dependencies import Services, bearer_token
 from steward.web.json_answer import json_answer
@@ -47,25 +49,34 @@ async def alive() -> Response:
     responses=public_answers(answers.Ready, 503),
 )
 async def ready(request: Request, services: Services) -> Response:
-    """Asks the store, for at most two seconds. An audit that cannot be written shows here, and counts where it is required."""
+    """Asks the store, for at most two seconds. An audit that cannot be written shows here, and counts where it is required.
+
+    Where jobs of older software lie in Redis, it is not ready until all of them are in the index; `key_schema` is the phase
+    of their migration that holds now.
+    """
+    answers_now, schema = await _store(services)
     checks = [
-        {"name": "store", "ok": await _store_answers(services)},
+        {"name": "store", "ok": answers_now},
         {"name": "serving", "ok": not request.app.state.stopping.is_set()},
         {"name": "audit", "ok": services.recorder.well},
     ]
+    if schema is not None:
+        checks.append({"name": "old_jobs", "ok": schema.adopted})
+    phase = None if schema is None else schema.phase
     needed = [check for check in checks if check["name"] != "audit" or services.recorder.required]
     if not all(check["ok"] for check in needed):
-        raise NotReady(facts={"checks": checks}, retry_after_s=1)
-    return json_answer({"status": "ready", "checks": checks})
+        raise NotReady(facts={"checks": checks, "key_schema": phase}, retry_after_s=1)
+    return json_answer({"status": "ready", "checks": checks, "key_schema": phase})
 
 
-async def _store_answers(services: Services) -> bool:
+async def _store(services: Services) -> tuple[bool, SchemaStatus | None]:
+    """Say whether the store answers, and how its key schema stands if it has one."""
     try:
         async with asyncio.timeout(_PING_S):
             await services.engine.ping()
+            return True, await services.schema.glance()
     except (StoreUnavailable, TimeoutError):
-        return False
-    return True
+        return False, None
 
 
 @router.head("/version", include_in_schema=False)
@@ -97,8 +108,8 @@ async def metrics(request: Request, services: Services) -> Response:
     expected = services.settings.metrics_token
     if expected is not None and not secrets.compare_digest((bearer_token(request) or "").encode(), expected.encode()):
         raise Unauthenticated("Send 'Authorization: Bearer <METRICS_TOKEN>'.")
-    try:
+    depths, schema = None, None
+    with suppress(StoreUnavailable):
         depths = await services.engine.dispatcher.depth()
-    except StoreUnavailable:
-        depths = None
-    return Response(services.telemetry.render(depths), media_type=CONTENT_TYPE_LATEST)
+        schema = await services.schema.glance()
+    return Response(services.telemetry.render(depths, schema), media_type=CONTENT_TYPE_LATEST)

@@ -69,8 +69,9 @@ async def list_keys(
     responses=documented(answers.NewKey, status=201, body=True, tenancy="workspace"),
 )
 async def create_key(principal: Admin, services: Services, body: KeyBody) -> Response:
-    """`key` is shown this once and kept nowhere."""
+    """`key` is shown this once and kept nowhere. Where another person must approve, a key counts as its owner."""
     role = Role(body.role)
+    owner = body.owner or await services.directory.person_of(principal.actor_id)
     key, token = mint_key(
         services.ids,
         services.clock,
@@ -78,6 +79,7 @@ async def create_key(principal: Admin, services: Services, body: KeyBody) -> Res
         role,
         body.name or role.value,
         _validity(body.expires_in_s),
+        owner=owner,
     )
     await services.directory.add_key(key, by=principal.actor_id)
     return json_answer(new_key_view(key, token), HTTPStatus.CREATED)

@@ -10,11 +10,13 @@ from steward.clock import rfc3339
 from steward.directory import WorkspacePolicy
 from steward.identity import Role
 from steward.policy import Ask, Decision, Deny, decision_document
+from steward.rate_limit import RateRule
 from steward.web import answers_policies as answers
 from steward.web.bodies_policies import POLICY_NAME, PolicyBody, PolicyCheckBody, PolicyDiffBody
 from steward.web.dependencies import Admin, RequestId, Services
 from steward.web.json_answer import json_answer
 from steward.web.openapi import answers as documented
+from steward.web.rate_limits import limited
 from steward.web.secured_route import SecuredRoute
 
 router = APIRouter(prefix="/policies", tags=["policies"], route_class=SecuredRoute)
@@ -59,6 +61,7 @@ async def default_rules(principal: Admin, services: Services, request_id: Reques
     "/check",
     operation_id="policies_check",
     summary="Ask what would be decided",
+    openapi_extra=limited(RateRule.PREVIEW),
     responses=documented(answers.PolicyCheck, body=True, tenancy="workspace"),
 )
 async def check(principal: Admin, services: Services, request_id: RequestId, body: PolicyCheckBody) -> Response:

@@ -1,6 +1,7 @@
 """Refuses requests that come too often, before any work is done for them, and says on every answer how many are left.
 
-Three kinds of request are counted for the credential and for its workspace: planning, executing and previewing. Requests
+Three kinds of request are counted for the credential and for its workspace: planning, executing and previewing (which
+includes asking what policy would say). Opening a session is counted for the credential. Requests
 without a valid credential are counted for the address they come from. A valid credential is never refused for what others
 at its address do: only what would have been a 401 becomes a 429. The address is the connection's; headers of proxies are
 not believed. Counting is this process's own, so several servers allow several times as much.
@@ -37,6 +38,7 @@ _WHAT: Final = {
     RateRule.WORKSPACE_PLAN: "plans asked for in this workspace",
     RateRule.WORKSPACE_EXECUTE: "executions asked for in this workspace",
     RateRule.WORKSPACE_PREVIEW: "previews asked for in this workspace",
+    RateRule.SESSION: "sessions opened with this credential",
     RateRule.FAILED_LOGINS: "requests without a valid credential from this address",
 }
 
@@ -78,10 +80,9 @@ class RateLimiter:
 
     def request(self, rule: RateRule, principal: Principal) -> Verdict:
         """Count one request of ``principal``, if neither it nor its workspace has had too many."""
-        asked = {
-            rule: (principal.workspace_id, principal.actor_id),
-            WORKSPACE_RULE[rule]: (principal.workspace_id,),
-        }
+        asked: dict[RateRule, tuple[str, ...]] = {rule: (principal.workspace_id, principal.actor_id)}
+        if rule in WORKSPACE_RULE:
+            asked[WORKSPACE_RULE[rule]] = (principal.workspace_id,)
         return self._principals.count([(self._items[each], who) for each, who in asked.items() if each in self._items])
 
     def failed_login(self, address: str | None) -> Verdict:

@@ -3,16 +3,19 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from steward.authenticators.session import SESSION, Opened
+from steward.authenticators.session import SESSION
 from steward.bootstrap import Application
 from steward.errors import Invalid, Unauthenticated
+from steward.identity import Principal
+from steward.rate_limit import RateRule
 from steward.views import time_view
 from steward.web import answers_directory as answers
 from steward.web import session_cookie
 from steward.web.bodies_directory import SessionBody
-from steward.web.dependencies import Services, bearer_token
+from steward.web.dependencies import Services, bearer_token, count_request
 from steward.web.json_answer import json_answer
 from steward.web.openapi import answers as documented
+from steward.web.rate_limits import limited
 from steward.web.secured_route import StrictRoute
 
 router = APIRouter(prefix="/session", tags=["session"], route_class=StrictRoute)
@@ -22,6 +25,7 @@ router = APIRouter(prefix="/session", tags=["session"], route_class=StrictRoute)
     "",
     operation_id="session_open",
     summary="Open a session",
+    openapi_extra=limited(RateRule.SESSION),
     responses=documented(answers.Session, body=True, tenancy="workspace"),
 )
 async def open_session(request: Request, services: Services, body: SessionBody | None = None) -> Response:
@@ -30,8 +34,9 @@ async def open_session(request: Request, services: Services, body: SessionBody |
     The cookie works for requests of this server's own pages and nowhere else. It ends with the key, and after half a day.
     """
     session_cookie.refuse_foreign_page(request)
-    opened = await _opened(request, services, body)
-    principal = opened.principal
+    principal = await _asks(request, services, body)
+    count_request(request, RateRule.SESSION, principal)
+    opened = await services.sessions.open(principal)
     answer = json_answer(
         {
             "workspace_id": principal.workspace_id,
@@ -45,7 +50,8 @@ async def open_session(request: Request, services: Services, body: SessionBody |
     return answer
 
 
-async def _opened(request: Request, services: Application, body: SessionBody | None) -> Opened:
+async def _asks(request: Request, services: Application, body: SessionBody | None) -> Principal:
+    """Return who asks for a session, by key or by code."""
     given = "authorization" in request.headers
     if given and body is not None:
         raise Invalid("Give either a key in 'Authorization' or a code in the body.", code="two_credentials")
@@ -55,7 +61,7 @@ async def _opened(request: Request, services: Application, body: SessionBody | N
     principal = await services.authenticator.authenticate(token) if token else None
     if principal is None:
         raise Unauthenticated
-    return await services.sessions.open(principal)
+    return principal
 
 
 @router.delete(

@@ -114,9 +114,10 @@ async def change_settings(
     responses=documented(answers.NewKey, 404, status=201, body=True, tenancy="installation"),
 )
 async def create_key(principal: Operator, services: Services, workspace: Reachable, body: KeyBody) -> Response:
-    """The first one, usually an admin's, who then makes the others."""
+    """The first one, usually an admin's, who then makes the others. Without `owner` it never counts as another person."""
     validity = None if body.expires_in_s is None else timedelta(seconds=body.expires_in_s)
     role = Role(body.role)
-    key, token = mint_key(services.ids, services.clock, workspace.workspace_id, role, body.name or role.value, validity)
+    name, workspace_id = body.name or role.value, workspace.workspace_id
+    key, token = mint_key(services.ids, services.clock, workspace_id, role, name, validity, owner=body.owner)
     await services.directory.add_key(key, by=principal.actor_id)
     return json_answer(new_key_view(key, token), HTTPStatus.CREATED)

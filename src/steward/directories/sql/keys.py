@@ -4,15 +4,16 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from steward.audit import AuditKind
 from steward.clock import from_milliseconds, milliseconds
-from steward.database.tables import api_keys
+from steward.database.tables import api_keys, members
 from steward.directories.sql.shelf import Shelf, column, moment, note, require_workspace
 from steward.directory import ApiKey
 from steward.errors import Conflict, Invalid, NotFound
-from steward.identity import Role
+from steward.identity import Role, is_actor_id
+from steward.ids import is_id
 
 USE_IS_COARSE_BY_MS: Final = 60_000
 MAX_OVERLAP: Final = timedelta(days=30)
@@ -22,11 +23,17 @@ class Keys(Shelf):
     """The shelf of API keys."""
 
     async def add_key(self, key: ApiKey, *, by: str) -> None:
-        """Keep a new key; ``NotFound`` (``unknown_workspace``) if its workspace does not exist."""
+        """Keep a new key.
+
+        ``NotFound`` (``unknown_workspace``) if its workspace does not exist, ``Invalid`` (``unknown_owner``) if its owner does not.
+
+        Whoever makes a key for themselves need not be a member by name: what their own key says of them goes on.
+        """
         entry = self._entry(AuditKind.KEY_CREATED, key.workspace_id, by, _facts(key), {"name": key.name})
 
         def add(connection: Connection) -> None:
             require_workspace(connection, key.workspace_id)
+            _require_owner(connection, key, by)
             connection.execute(insert(api_keys).values(_key_row(key)))
             note(connection, entry)
 
@@ -113,20 +120,24 @@ class Keys(Shelf):
 
         return await self._database.write(take_over, lambda _: self._memory.forget("key", old_key_id))
 
-    async def same_holder(self, actor_id: str) -> frozenset[str]:
-        """Return every id under which an actor has acted: rotations give a key's holder a new one."""
-        later = select(api_keys.c.replaced_by).where(api_keys.c.key_id == bindparam("id"))
-        earlier = select(api_keys.c.key_id).where(api_keys.c.replaced_by == bindparam("id"))
+    async def person_of(self, actor_id: str) -> str | None:
+        """Return who stands behind an actor: a member is a person, a key is its owner's; None: it cannot be told."""
+        if not is_id(actor_id, "key"):
+            return actor_id if is_actor_id(actor_id) else None
+        key = await self.get_key(actor_id)
+        return None if key is None else key.owner
 
-        def follow(connection: Connection) -> frozenset[str]:
-            ids = {actor_id}
-            for step in (later, earlier):
-                found: str | None = actor_id
-                while found := connection.execute(step, {"id": found}).scalar():
-                    ids.add(found)
-            return frozenset(ids)
+    async def same_person(self, actor_id: str) -> frozenset[str]:
+        """Return every id under which the person behind an actor acts: as a member, and with each key that names them.
 
-        return await self._database.read(follow)
+        The ids of keys are nobody else's in any workspace, so those of a namesake elsewhere do no harm.
+        """
+        person = await self.person_of(actor_id)
+        if person is None:
+            return frozenset({actor_id})
+        theirs = select(api_keys.c.key_id).where(api_keys.c.owner == person)
+        found = await self._database.read(lambda connection: connection.execute(theirs).scalars().all())
+        return frozenset({actor_id, person, *found})
 
     async def note_use(self, key_id: str) -> None:
         """Remember that a key was used now, at most once a minute."""
@@ -139,6 +150,21 @@ class Keys(Shelf):
         )
         await self._database.write(
             lambda connection: connection.execute(statement).close(), lambda _: self._memory.forget("key", key_id)
+        )
+
+
+def _require_owner(connection: Connection, key: ApiKey, by: str) -> None:
+    """Raise ``Invalid`` unless a key's owner is a member, or the maker's own person."""
+    if key.owner is None:
+        return
+    member = select(members.c.actor_id).where(
+        members.c.workspace_id == key.workspace_id, members.c.actor_id == key.owner
+    )
+    own = select(api_keys.c.owner).where(api_keys.c.key_id == by)
+    if connection.execute(member).first() is None and connection.execute(own).scalar() != key.owner:
+        raise Invalid(
+            f"There is no member '{key.owner}' in this workspace; 'steward members set' makes one.",
+            code="unknown_owner",
         )
 
 
@@ -155,7 +181,7 @@ def _set(connection: Connection, key_id: str, **values: Any) -> None:
 
 def _facts(key: ApiKey) -> dict[str, Any]:
     """Return what is recorded of a key for good."""
-    return {"key_id": key.key_id, "role": key.role.value, "expires_at": column(key.expires_at)}
+    return {"key_id": key.key_id, "role": key.role.value, "expires_at": column(key.expires_at), "owner": key.owner}
 
 
 def _key(row: Row[Any]) -> ApiKey:
@@ -170,6 +196,7 @@ def _key(row: Row[Any]) -> ApiKey:
         revoked_at=moment(row.revoked_at),
         last_used_at=moment(row.last_used_at),
         replaced_by=row.replaced_by,
+        owner=row.owner,
     )
 
 
@@ -185,4 +212,5 @@ def _key_row(key: ApiKey) -> dict[str, Any]:
         "revoked_at": column(key.revoked_at),
         "last_used_at": column(key.last_used_at),
         "replaced_by": key.replaced_by,
+        "owner": key.owner,
     }

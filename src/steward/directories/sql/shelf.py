@@ -13,15 +13,17 @@ from steward.database.audit_chain import append
 from steward.database.engine import Database
 from steward.database.tables import workspaces
 from steward.directories.sql.memory import ShortMemory
-from steward.errors import NotFound
+from steward.errors import ConfigurationError, NotFound
+from steward.vault import Vault
 from steward.workspace import SYSTEM_WORKSPACE
 
 
 class Shelf:
     """One part of the directory."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        """Take a migrated database and the clock that dates what is written."""
+    def __init__(self, database: Database, clock: Clock, vault: Vault | None = None) -> None:
+        """Take a migrated database, the clock that dates what is written, and what signs policies (None: nothing can)."""
+        self._given_vault = vault
         self._database = database
         self._clock = clock
         self._memory = ShortMemory(clock)
@@ -34,6 +36,13 @@ class Shelf:
         if after is not None:
             statement = statement.where(by > after)
         return await self._database.read(lambda connection: list(connection.execute(statement)))
+
+    @property
+    def _vault(self) -> Vault:
+        """What signs policies."""
+        if self._given_vault is None:
+            raise ConfigurationError("STEWARD_SECRET_KEY is not set, and without it no policy can be checked.")
+        return self._given_vault
 
     def _now_ms(self) -> int:
         return milliseconds(self._clock.now())

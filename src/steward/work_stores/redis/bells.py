@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 
 from steward.work_stores.redis.keys import key
 
-_ALWAYS: Final = key("work_bell").encode()
-"""What every process hears: that jobs are ready."""
+_ALWAYS: Final = key("quiet_bell").encode()
+"""What every process is joined to, so that it can tell whether it hears at all. Who runs no worker hears of no ready jobs."""
 _ANY: Final = b":*"
 _JOINED: Final = frozenset({"subscribe", "psubscribe"})
 _SAID: Final = frozenset({"message", "pmessage"})

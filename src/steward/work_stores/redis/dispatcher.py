@@ -86,13 +86,14 @@ class RedisDispatcher:
     async def dispatch(
         self, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending] = NO_SPENDING
     ) -> tuple[Answer, ...]:
-        """Record that effects may now happen, and reserve what they take; one that nobody could repeat waits for the disk."""
+        """Record that effects may now happen, and reserve what they take; one that must not be forgotten waits for the disk."""
         each = ((*_name(ref), *spending_arguments(spends.get(ref))) for ref in refs)
-        told = await self._server.run("dispatch", self._lease_end, len(refs), *(part for one in each for part in one))
-        answers = tuple(map(_answer, told))
+        asked = ("dispatch", self._lease_end, len(refs), *(part for one in each for part in one))
+        answers = tuple(map(_answer, await self._server.run(*asked)))
         granted = [answer.job for answer in answers if isinstance(answer, Granted)]
-        if any(job.effect is Effect.WRITE and job.retry is RetryMode.NONE for job in granted):
-            await self._durability.settle()
+        doubtful = any(job.effect is Effect.WRITE and job.retry is not RetryMode.KEYED for job in granted)
+        if doubtful and self._durability.waits:
+            return tuple(map(_answer, await self._durability.proven(*asked)))
         return answers
 
     async def renew(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:

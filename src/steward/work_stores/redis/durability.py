@@ -5,7 +5,7 @@ that nobody could repeat would be repeated. So ``strict`` waits, and is refused 
 Sentinels a replica may take over at any moment, so there ``strict`` also waits until one has the record.
 """
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -21,24 +21,32 @@ _log = structlog.get_logger("steward.redis")
 class Durability:
     """Knows what this server needs for a record to be safe."""
 
-    def __init__(self, server: Server, *, waits: bool, copies: int = 0) -> None:
-        """``waits``: whether to wait for the disk; ``copies``: for how many replicas."""
+    def __init__(self, server: Server, *, on_disk: bool, copies: int = 0) -> None:
+        """``on_disk``: whether to wait for the disk; ``copies``: for how many replicas."""
         self._server = server
-        self._waits = waits
+        self._on_disk = on_disk
         self._copies = copies
 
-    async def settle(self) -> None:
-        """Return once everything written so far is as safe as is asked for."""
-        if not self._waits and not self._copies:
-            return
-        waits = [("WAITAOF", 1, 0, _WAIT_MS)] if self._waits else []
+    @property
+    def waits(self) -> bool:
+        """Whether there is anything to wait for."""
+        return self._on_disk or self._copies > 0
+
+    async def proven(self, name: str, *arguments: Any) -> Any:
+        """Run a script that was answered once more, and return its answer once it is as safe as is asked for.
+
+        Between a record and the wait the server may have been away and come back without the record, or another have taken
+        over, within the time in which we connect anew. Said again on the connection that then waits, it is there, or refused.
+        """
+        waits = [("WAITAOF", 1, 0, _WAIT_MS)] if self._on_disk else []
         waits += [("WAIT", self._copies, _WAIT_MS)] if self._copies else []
         mark = ("HSET", key("installation"), "settled", "1")
-        _, *answers = await self._server.send_together(mark, *waits)
-        if self._waits and answers.pop(0)[0] < 1:
+        answer, (_, *told) = await self._server.run_with(name, *arguments, following=(mark, *waits))
+        if self._on_disk and told.pop(0)[0] < 1:
             raise StoreUnavailable("Redis did not put the record on disk in time, so the effect may not happen yet.")
-        if self._copies and answers.pop() < self._copies:
+        if self._copies and told.pop() < self._copies:
             raise StoreUnavailable("No replica of Redis has the record in time, so the effect may not happen yet.")
+        return answer
 
 
 async def open_durability(server: Server, safety: EffectSafety) -> Durability:
@@ -63,7 +71,7 @@ async def open_durability(server: Server, safety: EffectSafety) -> Durability:
             "always' there, or REDIS_EFFECT_SAFETY=fast to accept what a power cut can cost."
         )
     copies = 1 if safety == "strict" and server.address.service is not None else 0
-    return Durability(server, waits=waits, copies=copies)
+    return Durability(server, on_disk=waits, copies=copies)
 
 
 async def _info(server: Server, section: str) -> dict[str, str]:

@@ -8,10 +8,14 @@ from steward.clock import Clock
 from steward.event import EventSink, LogEnds
 from steward.identity import Principal
 from steward.ids import IdFactory
+from steward.key_schema import ReadSink
 from steward.work_stores.redis import moving
 from steward.work_stores.redis.dispatcher import RedisDispatcher
 from steward.work_stores.redis.durability import Durability, EffectSafety, open_durability
 from steward.work_stores.redis.keys import key
+from steward.work_stores.redis.legacy.migrating import Migrator
+from steward.work_stores.redis.legacy.phases import SchemaStart, start
+from steward.work_stores.redis.legacy.schema import RedisKeySchema
 from steward.work_stores.redis.mending import Mended, mend
 from steward.work_stores.redis.server import Server
 from steward.work_stores.redis.store import RedisWorkStore, Shared
@@ -25,6 +29,8 @@ class RedisWorkEngine:
     def __init__(self, shared: Shared, durability: Durability) -> None:
         """Use an open server."""
         self._shared = shared
+        self.key_schema = RedisKeySchema(Migrator(shared.server, shared.ids))
+        """Where the migration from the older software's keys stands."""
         self._dispatcher = RedisDispatcher(shared, durability)
 
     def open(self, principal: Principal) -> RedisWorkStore:
@@ -63,15 +69,29 @@ class RedisWorkEngine:
 
 @asynccontextmanager
 async def open_redis_engine(
-    url: str, *, clock: Clock, ids: IdFactory, safety: EffectSafety = "strict", sinks: Sequence[EventSink] = ()
+    url: str,
+    *,
+    clock: Clock,
+    ids: IdFactory,
+    safety: EffectSafety = "strict",
+    sinks: Sequence[EventSink] = (),
+    schema: SchemaStart | None = None,
+    reads: ReadSink | None = None,
 ) -> AsyncIterator[RedisWorkEngine]:
     """Open an engine on the server at ``url`` and finally close its connections.
+
+    ``schema``: settle the phase of the key schema and take over what the older software left; ``reads`` is told which
+    records answer.
 
     Raises ``ConfigurationError`` for a server that would lose work, ``StoreUnavailable`` for one that is away.
     """
     server = Server(url, clock, sinks)
     try:
+        server.statistics.sink = reads
         await server.open()
-        yield RedisWorkEngine(Shared(server, ids), await open_durability(server, safety))
+        durability = await open_durability(server, safety)
+        if schema is not None:
+            server.statistics.phase = await start(Migrator(server, ids), schema)
+        yield RedisWorkEngine(Shared(server, ids), durability)
     finally:
         await server.aclose()

@@ -14,7 +14,11 @@ from steward.work_stores.redis.server import Server
 from steward.work_stores.redis.walking import keys_like, members_of
 
 _BATCH: Final = 200
-_SETS: Final = {"job": ("jobs", "jobs_in", "scheduled"), "plan": ("plans", "plans_in"), "approval": ("approvals_in",)}
+_SETS: Final = {
+    "job": ("jobs", "jobs_in", "old_jobs", "scheduled"),
+    "plan": ("plans", "plans_in"),
+    "approval": ("approvals_in",),
+}
 """Sets of one workspace's ids, by what they are ids of."""
 _TIMES: Final = {"job": ("leases",), "plan": ("drafts", "ended", "stale"), "approval": ("undecided",)}
 """Sets over all workspaces, whose members name the workspace too."""
@@ -23,6 +27,8 @@ _TIMES: Final = {"job": ("leases",), "plan": ("drafts", "ended", "stale"), "appr
 _WORDS: Final = {
     "jobs": "lists of jobs",
     "jobs_in": "lists of jobs by status",
+    "old_jobs": "lists of older jobs",
+    "old_jobs_in": "lists of older jobs by status",
     "plans": "lists of plans",
     "plans_in": "lists of plans by status",
     "approvals_in": "lists of approvals",

@@ -1,8 +1,8 @@
 """The Lua scripts: each transition and each read of more than one key is one file, run by Redis as one operation.
 
 A file says what it is and which shared parts it needs (``-- uses: …``). What is sent is, in this order: the keys and the
-rules of the vocabulary as Lua tables, the shared parts, the file's own text as the function ``verb``, and ``run``, which
-calls it. So keys are spelt in ``keys.py`` alone, and the drawing of states in ``job.py`` alone.
+rules of the vocabulary as Lua tables, ``call`` and the shared parts, the file's own text as the function ``verb``, and
+``run``, which calls it. So keys are spelt in ``keys.py`` alone, and the drawing of states in ``job.py`` alone.
 """
 
 import hashlib
@@ -18,10 +18,11 @@ from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobStatus
 from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
 from steward.work_store import MAX_DRAFTS
 from steward.work_stores.redis.keys import KEYS
+from steward.work_stores.redis.legacy.words import FROM_OLD, TO_OLD
 from steward.work_stores.redis.records import APPROVAL_FIELDS, JOB_FIELDS, PLAN_FIELDS
 
 _FOLDER: Final = Path(__file__).parent / "lua"
-_USES: Final = re.compile(r"^-- uses: ([a-z ]+)$", re.MULTILINE)
+_USES: Final = re.compile(r"^-- uses:([a-z ]*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ def _vocabulary(text: str) -> str:
         "JOB_STATUSES": _lua(list(JobStatus)),
         "PLAN_STATUSES": _lua(list(PlanStatus)),
         "APPROVAL_STATUSES": _lua(list(ApprovalStatus)),
+        "TO_OLD": _lua(TO_OLD),
+        "FROM_OLD": _lua(FROM_OLD),
         "MAX_HISTORY": _lua(MAX_HISTORY),
         "MAX_JOBS": _lua(MAX_JOBS_PER_PLAN),
         "MAX_DRAFTS": _lua(MAX_DRAFTS),
@@ -76,14 +79,18 @@ def _shared(part: str) -> str:
     return (_FOLDER / "shared" / f"{part}.lua").read_text("utf-8")
 
 
+def _with_parts(names: Iterable[str]) -> str:
+    """Return shared parts in order; whoever writes keeps the old copy of a job, too."""
+    return "".join(_shared(part) + (_shared("legacy") if part == "flush" else "") for part in names)
+
+
 @cache
 def script(name: str) -> Script:
     """Return the script with this name, put together."""
     own = (_FOLDER / f"{name}.lua").read_text("utf-8")
     uses = _USES.search(own)
     assert uses is not None, f"{name}.lua says nothing about what it uses"
-    parts = "".join(_shared(part) for part in uses[1].split())
-    text = f"{parts}local function verb()\n{own}end\n{_shared('run')}"
+    text = f"{_with_parts(['call', *uses[1].split()])}local function verb()\n{own}end\n{_shared('run')}"
     text = _vocabulary(text) + text
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 

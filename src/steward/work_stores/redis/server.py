@@ -6,15 +6,19 @@ can be sent twice.
 
 import asyncio
 import secrets
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from ssl import SSLError
 from typing import Any, Final
 
 import structlog
 from pydantic_core import from_json
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as Unanswered
 
 from steward.clock import Clock, milliseconds
@@ -36,6 +40,9 @@ from steward.event import EventSink
 from steward.redis_address import redis_address
 from steward.work_stores.redis.bells import Bells
 from steward.work_stores.redis.connecting import Pools
+from steward.work_stores.redis.keys import key
+from steward.work_stores.redis.legacy.statistics import Statistics, phase_of
+from steward.work_stores.redis.line import Line
 from steward.work_stores.redis.records import committed_event
 from steward.work_stores.redis.scripts import script
 
@@ -70,9 +77,13 @@ class Server:
         except ValueError as error:
             raise ConfigurationError(f"REDIS_URL {error}.") from None
         self._pools = Pools(self.address, _ANSWER_S)
+        again = (Disconnected, Unanswered, ReadOnlyError)
+        self._line = Line(self._pools.waiting, Retry(ExponentialBackoff(cap=0.2, base=0.05), 2, again))
         self._client: Any = Redis(connection_pool=self._pools.working)
         self._listener: Any = Redis(connection_pool=self._pools.waiting)
         self._name = secrets.token_hex(4)
+        self.statistics = Statistics()
+        """What the phases of the key schema were like."""
         self.bells = Bells(self._listener, self._name.encode())
         """Wake those who wait, on a connection of their own that waits for as long as it takes."""
 
@@ -92,14 +103,31 @@ class Server:
 
     async def run(self, name: str, *arguments: Any) -> Any:
         """Run a script and return its answer; sinks have been told of its events by then."""
-        wanted = script(name)
-        asked_by = structlog.contextvars.get_contextvars().get("request_id", "")
-        given = (self.now, 1 if self._sinks else 0, self._name, asked_by, *arguments)
-        kind, answer, *rest = await self.send(
-            "EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given)
+        wanted, given = script(name), self._given(arguments)
+        return await self._heard(
+            await self.look("EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given))
         )
+
+    async def run_with(self, name: str, *arguments: Any, following: Sequence[tuple[Any, ...]]) -> tuple[Any, list[Any]]:
+        """Run a script and then commands on its connection; return its answer and theirs.
+
+        So they are answered by a server that knows what the script did, not by one that came back without it.
+        """
+        first = ("EVALSHA", script(name).sha, 0, *self._given(arguments))
+        told, *answers = await self.send_together(first, *following)
+        return await self._heard(told), answers
+
+    def _given(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
+        asked_by = structlog.contextvars.get_contextvars().get("request_id", "")
+        return (self.now, 1 if self._sinks else 0, self._name, asked_by, *arguments)
+
+    async def _heard(self, told: Sequence[Any]) -> Any:
+        """Return the answer of a script, once sinks and bells know what it did; raise its refusal."""
+        kind, answer, *rest = told
         if kind == b"refused":
             raise refusal(answer, *rest)
+        if self.statistics.due:
+            await self.leave_counts()
         events, rung = rest
         for event in map(committed_event, events) if self._sinks else ():
             for sink in self._sinks:
@@ -107,32 +135,68 @@ class Server:
         self.bells.ring(rung)
         return answer
 
-    async def send(self, *command: Any, instead: tuple[Any, ...] | None = None) -> Any:
-        """Send one command and return its answer; ``instead``: what to send if the server lacks the script."""
+    async def look(self, *command: Any, instead: tuple[Any, ...] | None = None) -> Any:
+        """Ask one thing on the line that all share; ``instead``: what to ask if the server lacks the script.
+
+        Returns the answer as it came, in bytes.
+        """
+        began = time.monotonic()
+        try:
+            answer = await self._look(command, instead)
+        except StoreUnavailable:
+            self.statistics.call(began, failed=True)
+            raise
+        self.statistics.call(began, failed=False)
+        return answer
+
+    async def _look(self, command: tuple[Any, ...], instead: tuple[Any, ...] | None) -> Any:
         try:
             async with asyncio.timeout(_ANSWER_S):
                 try:
-                    return await self._client.execute_command(*command)
+                    return await self._line.ask(*command)
                 except NoScriptError:
                     assert instead is not None
-                    return await self._client.execute_command(*instead)
+                    return await self._line.ask(*instead)
+        except TimeoutError as error:
+            await self._line.doubt()
+            raise _translated(error) from error
         except (RedisError, OSError) as error:
             raise _translated(error) from error
 
-    async def send_together(self, *commands: tuple[Any, ...]) -> list[Any]:
-        """Send commands one after the other on one connection and return their answers."""
+    async def send(self, *command: Any) -> Any:
+        """Send one command on a connection of its own and return its answer as the client library reads it."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                return await self._client.execute_command(*command)
+        except (RedisError, OSError) as error:
+            raise _translated(error) from error
+
+    async def send_together(self, *commands: tuple[Any, ...], failing: bool = False) -> list[Any]:
+        """Send commands one after the other on one connection and return their answers; ``failing``: errors among them."""
+        began = time.monotonic()
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         try:
             async with asyncio.timeout(_ANSWER_S):
-                return await pipeline.execute()
+                answers = await pipeline.execute(raise_on_error=not failing)
         except (RedisError, OSError) as error:
+            self.statistics.call(began, failed=True)
             raise _translated(error) from error
+        self.statistics.call(began, failed=False)
+        return answers
+
+    async def leave_counts(self) -> None:
+        """Add what was counted to what stands in Redis, and look which phase it is now; it may fail, and nobody minds."""
+        with suppress(StewardError, ValueError):
+            *_, phase = await self.send_together(*self.statistics.take(), ("HGET", key("schema"), "phase"))
+            self.statistics.phase = phase_of(phase)
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Leave what was counted, and close every connection."""
+        await self.leave_counts()
         await self.bells.aclose()
+        await self._line.hang_up()
         await self._client.aclose()
         await self._listener.aclose()
         await self._pools.aclose()

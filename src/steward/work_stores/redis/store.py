@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from steward.approval import Approval, ApprovalStatus, Verdict, role_suffices
 from steward.caps import NO_BUDGETS, Activity, Budgets, Start
 from steward.clock import from_milliseconds
+from steward.errors import NotFound
 from steward.event import event_id as id_of_event
 from steward.event import event_sequence
 from steward.identity import Principal, Role
@@ -18,12 +19,12 @@ from steward.redaction import redact_text
 from steward.work_pages import ApprovalPage, EventPage, JobPage, PlanPage
 from steward.work_store import IdempotencyClaim, Listener, Submission, Submitted
 from steward.work_stores.redis.keys import key
+from steward.work_stores.redis.legacy.migrating import Migrator
+from steward.work_stores.redis.legacy.routes import Routes
 from steward.work_stores.redis.records import (
     APPROVAL_FIELDS,
-    JOB_FIELDS,
     PLAN_FIELDS,
     encode,
-    shown_job,
     streamed_event,
     to_approval,
     to_job,
@@ -50,6 +51,7 @@ class RedisWorkStore:
         """Open for ``principal``."""
         self._server = shared.server
         self._ids = shared.ids
+        self._routes = Routes(shared.server)
         self._principal = principal
 
     @property
@@ -66,15 +68,26 @@ class RedisWorkStore:
         call = self._ids.new("call")
         return await self._server.run(verb, self._workspace, subject, self._principal.actor_id, call, *arguments)
 
+    async def _meddle_with_job(self, verb: str, job_id: str, *arguments: Any) -> Job:
+        """Run what a person asked for on a job; one of the older software gets its current record first."""
+        try:
+            return to_job(await self._meddle(verb, job_id, *arguments))
+        except NotFound:
+            if not await self._routes.take_over(Migrator(self._server, self._ids), self._workspace, job_id):
+                raise
+        return to_job(await self._meddle(verb, job_id, *arguments))
+
     async def draft(self, plan: PlanRecord) -> None:
         """Keep a plan that nobody has executed."""
         await self._server.run("draft", *draft_arguments(self._principal, plan))
 
     async def submit(self, submission: Submission) -> Submitted:
         """Put a submission in place, or return the original."""
-        return submitted(
-            await self._server.run("submit", *submit_arguments(self._principal, submission, self._server.now))
-        )
+        arguments = submit_arguments(self._principal, submission, self._server.now)
+        answer = await self._server.run("submit", *arguments)
+        if len(answer) == 1:  # not a plain new one
+            answer = await self._server.run("submit_known", *arguments)
+        return submitted(answer)
 
     async def find(self, claims: Sequence[IdempotencyClaim]) -> Submitted | None:
         """Return the original of a request by its claims alone."""
@@ -102,7 +115,7 @@ class RedisWorkStore:
 
     async def cancel_job(self, job_id: str) -> Job:
         """Cancel a job."""
-        return to_job(await self._meddle("cancel_job", job_id))
+        return await self._meddle_with_job("cancel_job", job_id)
 
     async def cancel_plan(self, plan_id: str) -> PlanRecord:
         """Cancel a plan."""
@@ -110,17 +123,17 @@ class RedisWorkStore:
 
     async def retry_job(self, job_id: str) -> Job:
         """Try a failed job again."""
-        return to_job(await self._meddle("retry_job", job_id))
+        return await self._meddle_with_job("retry_job", job_id)
 
     async def resolve_job(self, job_id: str, outcome: Literal["completed", "failed"], note: str) -> Job:
         """Settle an unknown outcome by hand."""
         note = redact_text(note)
         result = encode({"resolved": "completed", "note": note})
         error = encode(JobError("resolved_failed", note).as_dict())
-        return to_job(await self._meddle("resolve_job", job_id, int(outcome == "completed"), result, error))
+        return await self._meddle_with_job("resolve_job", job_id, int(outcome == "completed"), result, error)
 
     async def _one(self, kind: str, subject: str, names: Sequence[str]) -> Sequence[bytes | None] | None:
-        values = await self._server.send("HMGET", key(kind, self._workspace, subject), *names)
+        values = await self._server.look("HMGET", key(kind, self._workspace, subject), *names)
         return None if values[0] is None else values
 
     async def get_plan(self, plan_id: str) -> PlanRecord | None:
@@ -130,8 +143,7 @@ class RedisWorkStore:
 
     async def get_job(self, job_id: str) -> Job | None:
         """Return one job."""
-        found = await self._one("job", job_id, JOB_FIELDS)
-        return None if found is None else shown_job(found)
+        return await self._routes.one(self._workspace, job_id)
 
     async def get_approval(self, approval_id: str) -> Approval | None:
         """Return one approval."""
@@ -140,7 +152,8 @@ class RedisWorkStore:
 
     async def plan_jobs(self, plan_id: str) -> tuple[Job, ...]:
         """Return a plan's jobs in step order."""
-        return tuple(map(shown_job, await self._server.run("plan_members", self._workspace, plan_id, "jobs")))
+        phase, *found = await self._server.run("plan_members", self._workspace, plan_id, "jobs") or (None,)
+        return self._routes.shown(phase, found)
 
     async def plan_approvals(self, plan_id: str) -> tuple[Approval, ...]:
         """Return the approvals of a plan and of its steps."""
@@ -152,9 +165,9 @@ class RedisWorkStore:
     ) -> JobPage:
         """Return a page of jobs, newest first."""
         page = (self._workspace, after or "", limit + 1, status or "", plan_id or "")
-        depth, *found = await self._server.run("list_jobs", *page)
-        jobs = tuple(map(shown_job, found[:limit]))
-        return JobPage(jobs=jobs, next_after=jobs[-1].job_id if len(found) > limit else None, queue_depth=int(depth))
+        depth, phase, place, *found = await self._server.run("list_jobs", *page)
+        jobs = self._routes.shown(phase, found[:limit])
+        return JobPage(jobs=jobs, next_after=place.decode() if len(found) > limit else None, queue_depth=int(depth))
 
     async def list_plans(self, *, limit: int, after: str | None = None, status: PlanStatus | None = None) -> PlanPage:
         """Return a page of plans, newest first."""
@@ -172,7 +185,7 @@ class RedisWorkStore:
 
     async def queue_depth(self) -> int:
         """Return how many jobs are ready."""
-        return await self._server.send("ZCARD", key("jobs_in", self._workspace, JobStatus.PENDING.value))
+        return await self._server.look("ZCARD", key("jobs_in", self._workspace, JobStatus.PENDING.value))
 
     async def events_after(self, event_id: str | None, *, limit: int, plan_id: str | None = None) -> EventPage:
         """Return events after one of them."""

@@ -28,7 +28,7 @@ _NEWEST: Final = "~"
 
 def get_plan(sql: Sql, workspace_id: str, plan_id: str, now: int) -> PlanRecord | None:
     """Return one plan."""
-    found = sql.first(statements.PLAN, {"w": workspace_id, "plan_id": plan_id})
+    found = sql.first(statements.PLANS, {"w": workspace_id, "ids": encode([plan_id])})
     return None if found is None else to_plan(load(PlanRow, found), now)
 
 

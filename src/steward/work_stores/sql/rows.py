@@ -23,6 +23,7 @@ _log = structlog.get_logger("steward.store")
 _STATUSES: Final = {status.value: status for status in JobStatus}
 _EFFECTS: Final = {effect.value: effect for effect in Effect}
 _RETRY_MODES: Final = {mode.value: mode for mode in RetryMode}
+_EVENT_TYPES: Final = {kind.value: kind for kind in EventType}
 _NO_TEXTS: Final = "[]"
 
 
@@ -337,7 +338,7 @@ class EventRow:
         return Event(
             event_id=event_id(self.sequence),
             workspace_id=self.workspace_id,
-            type=EventType(self.type),
+            type=_EVENT_TYPES[self.type],
             at=from_milliseconds(self.at),
             actor_id=self.actor_id,
             plan_id=self.plan_id,
@@ -354,7 +355,7 @@ def read_event(row: Any) -> Event:
     return Event(
         event_id=event_id(row.sequence),
         workspace_id=row.workspace_id,
-        type=EventType(row.type),
+        type=_EVENT_TYPES[row.type],
         at=from_milliseconds(row.at),
         actor_id=row.actor_id,
         plan_id=row.plan_id,

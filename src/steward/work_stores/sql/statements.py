@@ -8,6 +8,7 @@ workspace; the dispatcher's find rows by job id and check the workspace of the l
 from functools import lru_cache
 
 from sqlalchemy import (
+    Boolean,
     String,
     Update,
     and_,
@@ -183,8 +184,8 @@ DEPTHS = select(queues.c.workspace_id, queues.c.depth).where(literal_column("que
 ADD_PLAN = insert(plans)
 """Put a new plan in place."""
 
-PLAN = select(plans).where(plans.c.workspace_id == W, plans.c.plan_id == bindparam("plan_id"))
-"""One plan of a workspace."""
+PLANS = select(plans).where(plans.c.workspace_id == W, among(plans.c.plan_id, "ids"))
+"""Some plans of a workspace."""
 
 PLANS_BY_ID = select(plans).where(among(plans.c.plan_id, "ids"))
 """Some plans, for the installation's own readers."""
@@ -206,7 +207,7 @@ CHANGE_OPEN_JOBS = (
     update(plans)
     .where(plans.c.plan_id == bindparam("key"))
     .values(open_jobs=plans.c.open_jobs + bindparam("delta"))
-    .returning(plans.c.open_jobs, plans.c.status, plans.c.job_ids)
+    .returning(plans.c.plan_id, plans.c.open_jobs, plans.c.status, plans.c.job_ids)
 )
 """Count jobs that ended or came back; 0 means the plan ends."""
 
@@ -216,7 +217,7 @@ SET_PLAN_STATUS = (
     .values(
         status=bindparam("new_status"),
         finished_at=bindparam("finished"),
-        body_sealed=case((bindparam("keep_body"), plans.c.body_sealed)),
+        body_sealed=case((bindparam("keep_body", type_=Boolean), plans.c.body_sealed)),
     )
 )
 """Move a plan; what it would execute is forgotten unless it may go on."""

@@ -1,10 +1,12 @@
 """The SQL engine's two faces. Each verb is a plain function over one transaction; here they meet threads and time."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 from sqlalchemy import Connection
@@ -16,12 +18,14 @@ from steward.database import Bell, Database, bell_for
 from steward.database.migrate import upgrade
 from steward.database.sql import Sql
 from steward.database.under_way import settled_position
+from steward.errors import StewardError, StoreUnavailable
 from steward.event import Event, EventSink, LogEnds
 from steward.identity import Principal
 from steward.ids import IdFactory
 from steward.job import HeldFor, Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.spending import NO_SPENDING, Spending
+from steward.together import Together
 from steward.work_store import (
     Answer,
     ApprovalPage,
@@ -39,11 +43,19 @@ from steward.work_store import (
 )
 from steward.work_stores.sql import capped, claim, control, housekeeping, moving, reading, statements, submit
 from steward.work_stores.sql.rows import JobRow, read_event
+from steward.work_stores.sql.submit import Asked, submit_all
 from steward.work_stores.sql.transaction import Work
 
 T = TypeVar("T")
 WORK: Final = "work"
 EVENTS: Final = "events"
+_GROUP: Final = 64
+"""Most submissions in one transaction."""
+_NO_ANSWER: Final = "The store does not answer in time. Try again shortly."
+
+
+def _request_id() -> str | None:
+    return structlog.contextvars.get_contextvars().get("request_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +66,10 @@ class _Engine:
     bell: Bell
     clock: Clock
     sinks: tuple[EventSink, ...]
+    submits: WeakValueDictionary[Any, Together[Asked, Submitted | StewardError]] = field(
+        default_factory=WeakValueDictionary
+    )
+    """Submissions that come at the same moment, by workspace and loop, as long as somebody waits for one."""
 
     @property
     def now(self) -> int:
@@ -61,7 +77,7 @@ class _Engine:
 
     async def change(self, verb: Callable[[Work], T], *, tenant: str | None = None) -> T:
         """Run a verb in one transaction, of one workspace if it is for a ``tenant``; once it is committed tell and ring."""
-        request_id = structlog.contextvars.get_contextvars().get("request_id")
+        request_id = _request_id()
 
         def run(connection: Connection) -> tuple[T, Work]:
             work = Work(connection, self.now, request_id)
@@ -71,8 +87,33 @@ class _Engine:
             work.flush()
             return answer, work
 
-        answer, _ = await self.database.write(run, self._announce, tenant=tenant, locks=True)
+        answer, _ = await self.database.write(run, self._announce, tenant=tenant, locks=True, piped=True)
         return answer
+
+    async def submit(self, asked: Asked) -> Submitted:
+        """Put a submission in place, with the others that are waiting for this workspace."""
+        workspace_id = asked.principal.workspace_id
+
+        async def ask(group: Sequence[Asked]) -> Sequence[Submitted | StewardError]:
+            return await self.change(lambda work: submit_all(work, group), tenant=workspace_id)
+
+        here = (workspace_id, asyncio.get_running_loop())
+        together = self.submits.setdefault(here, Together(ask, most=_GROUP))
+        answer = await together(asked)
+        if isinstance(answer, StewardError):
+            raise answer
+        return answer
+
+    async def in_time(self, doing: Awaitable[T]) -> T:
+        """Return what is read, unless the database lets a tenant wait for longer than a 503 may take.
+
+        A write is waited for: a large one may take its time, and nobody could tell whether it was done.
+        """
+        try:
+            async with asyncio.timeout(self.database.kind.patience_s):
+                return await doing
+        except TimeoutError as error:
+            raise StoreUnavailable(_NO_ANSWER) from error
 
     def _announce(self, outcome: tuple[Any, Work]) -> None:
         work = outcome[1]
@@ -108,9 +149,10 @@ class SqlWorkStore:
         )
 
     async def _read(self, query: Callable[..., T], *args: Any, **more: Any) -> T:
-        return await self._engine.database.read(
-            lambda connection: query(Sql(connection), self._workspace, *args, **more), tenant=self._workspace
-        )
+        def run(connection: Connection) -> T:
+            return query(Sql(connection), self._workspace, *args, **more)
+
+        return await self._engine.in_time(self._engine.database.read(run, tenant=self._workspace, piped=True))
 
     async def draft(self, plan: PlanRecord) -> None:
         """Keep a plan that nobody has executed."""
@@ -118,7 +160,7 @@ class SqlWorkStore:
 
     async def submit(self, submission: Submission) -> Submitted:
         """Put a submission in place, or return the original."""
-        return await self._change(submit.submit, submission)
+        return await self._engine.submit(Asked(self._principal, submission, _request_id()))
 
     async def find(self, claims: Sequence[IdempotencyClaim]) -> Submitted | None:
         """Return the original of a request by its claims alone."""

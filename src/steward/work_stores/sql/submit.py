@@ -1,7 +1,8 @@
 """Drafts and submissions: the one operation that puts plan, jobs, idempotency, approval and events in place."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from pydantic_core import from_json
 
@@ -12,6 +13,7 @@ from steward.errors import (
     IdempotencyMixed,
     IllegalTransition,
     PlanExpired,
+    StewardError,
 )
 from steward.event import EventType
 from steward.identity import Principal
@@ -28,7 +30,7 @@ POSITIONS_PER_STEP: Final = 1_000
 
 def find_plan(work: Work, workspace_id: str, plan_id: str) -> PlanRow | None:
     """Return one plan of a workspace."""
-    found = work.sql.first(statements.PLAN, {"w": workspace_id, "plan_id": plan_id})
+    found = work.sql.first(statements.PLANS, {"w": workspace_id, "ids": encode([plan_id])})
     return None if found is None else load(PlanRow, found)
 
 
@@ -50,62 +52,109 @@ def draft(work: Work, principal: Principal, plan: PlanRecord) -> None:
         work.set_plan_status(old.plan_id, old.workspace_id, PlanStatus.EXPIRED)
 
 
-def submit(work: Work, principal: Principal, submission: Submission) -> Submitted:
-    """Put a submission in place, or return what an earlier one with the same names or plan did."""
-    known = find(work, principal, submission.idempotency, jobs=len(submission.jobs))
-    if known is not None:
-        return known
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A submission, by whom, and in which request."""
+
+    principal: Principal
+    submission: Submission
+    request_id: str | None
+
+
+def submit_all(work: Work, asked: Sequence[Asked]) -> list[Submitted | StewardError]:
+    """Put submissions of one workspace in place, together; each is answered, or refused, as if it had come alone."""
+    answers: list[Submitted | StewardError] = []
+    for group in _strangers(asked):
+        known = _Known(work, group)
+        places = [_put_or_refuse(work, each, known) for each in group]
+        work.flush()
+        depth = work.depths.get(group[0].principal.workspace_id, 0)
+        answers += [_with_depth(each, depth) for each in places]
+    return answers
+
+
+def _with_depth(answer: Submitted | StewardError, depth: int) -> Submitted | StewardError:
+    """Return the answer about a new submission with the depth that is known once all are written."""
+    return replace(answer, queue_depth=depth) if isinstance(answer, Submitted) and not answer.duplicate else answer
+
+
+def _strangers(asked: Sequence[Asked]) -> Iterator[list[Asked]]:
+    """Yield them in their order, in groups in which none can be another's duplicate."""
+    group: list[Asked] = []
+    seen: set[tuple[str, str]] = set()
+    for each in asked:
+        names = {("plan", each.submission.plan.plan_id)}
+        names |= {(claim.namespace, claim.key) for claim in each.submission.idempotency}
+        if names & seen:
+            yield group
+            group, seen = [], set()
+        group.append(each)
+        seen |= names
+    yield group
+
+
+class _Known:
+    """What is there already of some submissions of one workspace."""
+
+    def __init__(self, work: Work, asked: Sequence[Asked]) -> None:
+        workspace_id = asked[0].principal.workspace_id
+        self.names = _known_names(
+            work, workspace_id, [claim for each in asked for claim in each.submission.idempotency]
+        )
+        ids = encode([each.submission.plan.plan_id for each in asked])
+        found = work.sql.all(statements.PLANS, {"w": workspace_id, "ids": ids})
+        self.plans = {row.plan_id: load(PlanRow, row) for row in found}
+
+
+def _put_or_refuse(work: Work, asked: Asked, known: _Known) -> Submitted | StewardError:
+    """Leave a submission to be written, or return why not; a refusal comes before anything is changed."""
+    principal, submission = asked.principal, asked.submission
+    try:
+        answer = _original(work, principal, submission.idempotency, known.names, jobs=len(submission.jobs))
+        if answer is not None:
+            return answer
+        existing = known.plans.get(submission.plan.plan_id)
+        earlier = None if existing is None else _earlier(work, existing, submission.plan)
+    except StewardError as refusal:
+        return refusal
+    if earlier is not None:
+        _remember(work, principal.workspace_id, submission.idempotency, earlier.plan_id, earlier.job_ids)
+        return earlier
+    work.request_id = asked.request_id
+    return _put(work, principal, submission, draft=existing is not None)
+
+
+def _put(work: Work, principal: Principal, submission: Submission, *, draft: bool) -> Submitted:
     plan, workspace_id = submission.plan, principal.workspace_id
-    existing = find_plan(work, workspace_id, plan.plan_id)
-    if existing is not None:
-        earlier = _earlier(work, existing, plan)
-        if earlier is not None:
-            _remember(work, workspace_id, submission.idempotency, earlier.plan_id, earlier.job_ids)
-            return earlier
     status = PlanStatus.RUNNING if submission.approval is None else PlanStatus.AWAITING_APPROVAL
     approval_id = None if submission.approval is None else submission.approval.approval_id
     job_ids = tuple(job.job_id for job in submission.jobs)
-    if existing is None:
+    if draft:
+        values = {"key": plan.plan_id, "new_status": status, "approval": approval_id}
+        work.begin_plan({**values, "jobs": encode(job_ids), "open": len(job_ids)})
+    else:
         row = plan_row(plan, status=status)
         row.workspace_id, row.approval_id, row.expires_at = workspace_id, approval_id, None
         row.job_ids, row.open_jobs = encode(job_ids), len(job_ids)
-        work.sql.run_for_each(statements.ADD_PLAN, [row])
-    else:
-        work.sql.run(
-            statements.START_PLAN,
-            {
-                "key": plan.plan_id,
-                "new_status": status,
-                "approval": approval_id,
-                "jobs": encode(job_ids),
-                "open": len(job_ids),
-            },
-        )
+        work.add_plan(row)
     _put_jobs(work, principal, submission)
     _remember(work, workspace_id, submission.idempotency, plan.plan_id, job_ids)
-    work.note(
-        EventType.PLAN_SUBMITTED,
-        workspace_id,
-        plan.plan_id,
-        None,
-        principal.actor_id,
-        {
-            "status": status,
-            "jobs": len(job_ids),
-            "actions": [job.action_id for job in submission.jobs],
-            "request_id": submission.plan.request_id,
-        },
-    )
+    facts = {
+        "status": status,
+        "jobs": len(job_ids),
+        "actions": [job.action_id for job in submission.jobs],
+        "request_id": plan.request_id,
+    }
+    work.note(EventType.PLAN_SUBMITTED, workspace_id, plan.plan_id, None, principal.actor_id, facts)
     if submission.approval is not None:
         _ask(work, principal, submission)
-    work.flush()
     return Submitted(
         plan_id=plan.plan_id,
         status=status,
         job_ids=job_ids,
         duplicate=False,
         approval_id=approval_id,
-        queue_depth=work.depths.get(workspace_id, 0),
+        queue_depth=0,
     )
 
 
@@ -125,18 +174,30 @@ def _ask(work: Work, principal: Principal, submission: Submission) -> None:
     )
 
 
-def find(
-    work: Work, principal: Principal, claims: Sequence[IdempotencyClaim], *, jobs: int | None = None
+def find(work: Work, principal: Principal, claims: Sequence[IdempotencyClaim]) -> Submitted | None:
+    """Return the original of a request whose names are all known; refuse reused and mixed ones."""
+    return _original(work, principal, claims, _known_names(work, principal.workspace_id, claims))
+
+
+def _known_names(work: Work, workspace_id: str, claims: Sequence[IdempotencyClaim]) -> dict[tuple[str, str], Any]:
+    if not claims:
+        return {}
+    names = {"w": workspace_id, "keys": encode([claim.key for claim in claims])}
+    return {(row.namespace, row.key): row for row in work.sql.all(statements.CLAIMED, names)}
+
+
+def _original(
+    work: Work,
+    principal: Principal,
+    claims: Sequence[IdempotencyClaim],
+    known: Mapping[tuple[str, str], Any],
+    *,
+    jobs: int | None = None,
 ) -> Submitted | None:
-    """Return the original of a request whose names are all known; refuse reused and mixed ones.
+    """Return the original of a request by the names that are ``known``.
 
     ``jobs``: how many actions the request has; one without a name of its own counts as new.
     """
-    if not claims:
-        return None
-    names = {"w": principal.workspace_id, "keys": encode([claim.key for claim in claims])}
-    found = work.sql.all(statements.CLAIMED, names)
-    known = {(row.namespace, row.key): row for row in found}
     for claim in claims:
         row = known.get((claim.namespace, claim.key))
         if row is not None and row.payload_digest not in claim.payload_digests:
@@ -191,8 +252,7 @@ def _remember(
     job_ids: tuple[str, ...],
 ) -> None:
     for claim in claims:
-        work.sql.run(
-            statements.ADD_CLAIM,
+        work.remember(
             {
                 "workspace_id": workspace_id,
                 "namespace": claim.namespace,
@@ -200,7 +260,7 @@ def _remember(
                 "payload_digest": claim.payload_digests[0],
                 "plan_id": plan_id,
                 "job_id": job_ids[claim.step_index] if claim.namespace == "action" else None,
-            },
+            }
         )
 
 

@@ -19,7 +19,7 @@ from steward.event import EventType
 from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobError, JobStatus
 from steward.plan import PlanStatus
 from steward.work_stores.sql import statements, turn_statements
-from steward.work_stores.sql.rows import JOB_COLUMNS, EventRow, JobRow, encode, job_values, load
+from steward.work_stores.sql.rows import JOB_COLUMNS, EventRow, JobRow, PlanRow, encode, job_values, load
 
 _ENDED: Final = {
     PlanStatus.COMPLETED: EventType.PLAN_COMPLETED,
@@ -52,6 +52,9 @@ class Work:
         self._jobs: dict[str, JobRow] = {}
         self._saved: dict[str, tuple[Any, ...]] = {}
         self._new: list[JobRow] = []
+        self._new_plans: list[PlanRow] = []
+        self._begun_plans: list[dict[str, Any]] = []
+        self._names: list[dict[str, Any]] = []
         self._dirty: dict[str, JobRow] = {}
         self._depth: defaultdict[str, int] = defaultdict(int)
         self._made_room: set[str] = set()
@@ -140,6 +143,18 @@ class Work:
         if row.status == JobStatus.PENDING:
             self._depth[row.workspace_id] += 1
 
+    def add_plan(self, row: PlanRow) -> None:
+        """Put a new plan in place."""
+        self._new_plans.append(row)
+
+    def begin_plan(self, values: dict[str, Any]) -> None:
+        """Take a draft over."""
+        self._begun_plans.append(values)
+
+    def remember(self, name: dict[str, Any]) -> None:
+        """Remember a name that a request has of its own."""
+        self._names.append(name)
+
     def touch(self, row: JobRow) -> None:
         """Remember that a row changed."""
         self._dirty[row.job_id] = row
@@ -217,16 +232,20 @@ class Work:
 
     def flush(self) -> None:
         """Write everything back. May be called more than once."""
-        for plan_id, delta in self._open.items():
-            if delta:
-                self._count(plan_id, delta)
-        self._open.clear()
+        self._put_plans()
+        self._count_open()
         self._add_jobs()
         self._save_jobs()
         for plan_id in self._closed:
             self._end_plan(plan_id)
         self._closed = []
         self._append_events()
+
+    def _put_plans(self) -> None:
+        self.sql.run_for_each(statements.ADD_PLAN, self._new_plans)
+        self.sql.run_many(statements.START_PLAN, self._begun_plans)
+        self.sql.run_many(statements.ADD_CLAIM, self._names)
+        self._new_plans, self._begun_plans, self._names = [], [], []
 
     def _add_jobs(self) -> None:
         if self._new:
@@ -247,21 +266,26 @@ class Work:
                 self.sql.run_for_each(statements.save_job(changed), rows)
         self._dirty = {}
 
-    def _count(self, plan_id: str, delta: int) -> None:
-        """Count jobs that ended or came back. A plan of one job, the usual case, ends without another look."""
-        left = self.sql.one(statements.CHANGE_OPEN_JOBS, {"key": plan_id, "delta": delta})
-        if left.open_jobs or left.status not in _LIVE:
-            return
-        job_ids = from_json(left.job_ids)
+    def _count_open(self) -> None:
+        """Count jobs that ended or came back."""
+        changes = [{"key": plan_id, "delta": delta} for plan_id, delta in self._open.items() if delta]
+        self._open.clear()
+        left = self.sql.all_many(statements.CHANGE_OPEN_JOBS, changes) if changes else ()
+        ended = [each for each in left if not each.open_jobs and each.status in _LIVE]
+        self._move_plans([found for each in ended if (found := self._ended_alone(each))])
+
+    def _ended_alone(self, plan: Any) -> tuple[str, str, PlanStatus] | None:
+        """Return how a plan of one job has ended, the usual case; others are looked at once their jobs are written."""
+        job_ids = from_json(plan.job_ids)
         only = self._jobs.get(job_ids[0]) if len(job_ids) == 1 else None
         if only is None or only.expanded:
-            self._closed.append(plan_id)
-            return
-        status = self._ends_as.get(plan_id) or _how_it_ended({only.status})
+            self._closed.append(plan.plan_id)
+            return None
+        status = self._ends_as.get(plan.plan_id) or _how_it_ended({only.status})
         if status is not PlanStatus.FAILED:
             only.result_sealed = None
             self.touch(only)
-        self._move_plan(plan_id, only.workspace_id, status)
+        return plan.plan_id, only.workspace_id, status
 
     def _end_plan(self, plan_id: str) -> None:
         found = self.sql.scalars(statements.STATUSES_OF_PLAN, {"plan_id": plan_id})
@@ -272,21 +296,25 @@ class Work:
         """Move a plan and note the event; what nobody can need again is dropped when it ends other than by failing."""
         if status in _ENDED and status is not PlanStatus.FAILED:
             self.sql.run(statements.DROP_SEALED_RESULTS, {"key": plan_id})
-        self._move_plan(plan_id, workspace_id, status, actor=actor)
+        self._move_plans([(plan_id, workspace_id, status)], actor=actor)
 
-    def _move_plan(self, plan_id: str, workspace_id: str, status: PlanStatus, *, actor: str | None = None) -> None:
-        ended = status in _ENDED
-        self.sql.run(
+    def _move_plans(self, moves: Sequence[tuple[str, str, PlanStatus]], *, actor: str | None = None) -> None:
+        self.sql.run_many(
             statements.SET_PLAN_STATUS,
-            {
-                "key": plan_id,
-                "new_status": status.value,
-                "finished": self.now if ended else None,
-                "keep_body": not ended or status is PlanStatus.FAILED,
-            },
+            [
+                {
+                    "key": plan_id,
+                    "new_status": status.value,
+                    "finished": self.now if status in _ENDED else None,
+                    "keep_body": status not in _ENDED or status is PlanStatus.FAILED,
+                }
+                for plan_id, _, status in moves
+            ],
         )
-        event = _ENDED.get(status, EventType.PLAN_RESUMED)
-        self.note(event, workspace_id, plan_id, None, actor, {"status": status})
+        for plan_id, workspace_id, status in moves:
+            self.note(
+                _ENDED.get(status, EventType.PLAN_RESUMED), workspace_id, plan_id, None, actor, {"status": status}
+            )
 
     def _append_events(self) -> None:
         if not self._events and not self._depth:

@@ -106,8 +106,8 @@ local function take_jobs(workspace, share) -- a workspace's oldest ready jobs th
       job.fence = (tonumber(job.fence) or 0) + 1
       job.attempts = (tonumber(job.attempts) or 0) + 1
       move(job, 'running', 'job.started')
-      job.worker_id, job.claimed_at, job.lease_until, job.not_before = worker, now, lease_until, ''
-      if job.started_at == '' then job.started_at = now end
+      job.worker_id, job.claimed_at, job.lease_until, job.not_before = worker, now_text, lease_until, ''
+      if job.started_at == '' then job.started_at = now_text end
       taken[#taken + 1] = job
     else
       zrem(key, id) -- it stands there in error

@@ -30,8 +30,8 @@ for i = 1, tonumber(take()) do
   elseif refused then
     answers[i] = refused
   else
-    job.dispatched_at, job.lease_until = now, lease_until
-    if job.first_dispatched_at == '' or job.retry ~= 'keyed' then job.first_dispatched_at = now end
+    job.dispatched_at, job.lease_until = now_text, lease_until
+    if job.first_dispatched_at == '' or job.retry ~= 'keyed' then job.first_dispatched_at = now_text end
     note_job('job.dispatched', job)
     answers[i] = job
   end

@@ -12,11 +12,12 @@ elseif plan_id == '' then
   return answer
 end
 local found = {}
-for _, number in ipairs(words(redis.call('HGET', K.plan:format(workspace, plan_id), 'events') or '')) do
-  if #found >= limit then break end
-  if tonumber(number) > after then
-    found[#found + 1] = redis.call('XRANGE', key, number .. '-0', number .. '-0')[1]
+each_number(redis.call('HGET', K.plan:format(workspace, plan_id), 'events') or '', function(number)
+  if number > after then
+    local at = whole(number) .. '-0'
+    found[#found + 1] = redis.call('XRANGE', key, at, at)[1]
   end
-end
+  return #found >= limit
+end)
 answer[3] = found
 return answer

@@ -2,12 +2,38 @@
 -- uses: rows flush
 
 local workspace, after, limit, status, plan_id = take(), take(), tonumber(take()), take(), take()
-local answer = { depth_of(workspace) }
+local answer, places = { depth_of(workspace), phase(), '' }, {}
+local HEAD = #answer
 
-local function add(id)
-  local values = redis.call('HMGET', K.job:format(workspace, id), unpack(JOB_FIELDS))
-  if values[1] and (status == '' or values[STATUS_FIELD] == status) then answer[#answer + 1] = values end
-  return #answer > limit
+local function add(id, place)
+  local found = record(workspace, id)
+  local values = found and (type(found[1]) == 'table' and found[1] or found)
+  local other = status ~= '' and found and values[STATUS_FIELD] and values[STATUS_FIELD] ~= status
+  if found and not other then
+    answer[#answer + 1] = found
+    places[#places + 1] = place or id
+  end
+  return #places > limit - 1
+end
+
+local function each_old(key, step, visit) -- ids of the older software, by when they were enqueued; newest first
+  local at, last = after:match('^(%S+) (%S+)$')
+  local first = 0
+  if last and redis.call('ZSCORE', key, last) == at then
+    first = redis.call('ZREVRANK', key, last) + 1
+  elseif last then
+    first = redis.call('ZCOUNT', key, '(' .. at, '+inf')
+  end
+  while true do
+    local flat = redis.call('ZREVRANGE', key, first, first + step - 1, 'WITHSCORES')
+    for i = 1, #flat, 2 do
+      local id, score = flat[i], flat[i + 1]
+      local seen = last and score == at and id >= last
+      if not seen and visit(id, score .. ' ' .. id) then return end
+    end
+    if #flat < 2 * step then return end
+    first = first + step
+  end
 end
 
 if plan_id ~= '' then
@@ -18,7 +44,14 @@ if plan_id ~= '' then
     if (after == '' or id < after) and add(id) then break end
   end
 else
-  local key = status == '' and K.jobs:format(workspace) or K.jobs_in:format(workspace, status)
-  each_older(key, after, limit, add)
+  local every, old = K.jobs:format(workspace), K.old_jobs:format(workspace)
+  if status ~= '' then
+    every, old = K.jobs_in:format(workspace, status), K.old_jobs_in:format(workspace, status)
+  end
+  if not after:find(' ') then
+    each_older(every, after, limit, function(id) return id < 'job_' or (not is_old_id(id) and add(id)) end)
+  end
+  if #places < limit then each_old(old, limit, add) end
 end
+answer[HEAD] = places[limit - 1] or ''
 return answer

@@ -6,6 +6,20 @@ local id_field = kind .. '_id'
 local STATUSES = { job = JOB_STATUSES, plan = PLAN_STATUSES, approval = APPROVAL_STATUSES }
 local WHOLE = { job = 'jobs', plan = 'plans' }
 
+local function keep_old(id, job) -- in the lists of ids of the older software, also while only its old record is there
+  local flat = not job and phase() ~= 'new-only' and old_record(workspace, id)
+  local status, at = job and job.status, job and tonumber(job.enqueued_at)
+  if flat then
+    local old = {}
+    for i = 1, #flat, 2 do old[flat[i]] = flat[i + 1] end
+    status, at = FROM_OLD[old.status] or 'unknown', tonumber(redis.call('ZSCORE', K.old_jobs:format(workspace), id) or '0')
+  end
+  keep('old_jobs', K.old_jobs:format(workspace), id, status and (at or 0))
+  for _, other in ipairs(JOB_STATUSES) do
+    keep('old_jobs_in', K.old_jobs_in:format(workspace, other), id, other == status and (at or 0))
+  end
+end
+
 local function time(text) return text ~= '' and text or nil end
 
 local function mend_job(id, job)
@@ -43,7 +57,9 @@ for _ = 1, tonumber(take()) do
   local id = take()
   local row = load(kind, K[kind]:format(workspace, id))
   if row and (row.workspace_id ~= workspace or row[id_field] ~= id) then row = nil end -- it is something else's
-  if WHOLE[kind] then keep(WHOLE[kind], K[WHOLE[kind]]:format(workspace), id, row and 0) end
+  local old = kind == 'job' and is_old_id(id)
+  if old then keep_old(id, row) end
+  if WHOLE[kind] and not old then keep(WHOLE[kind], K[WHOLE[kind]]:format(workspace), id, row and 0) end
   for _, status in ipairs(STATUSES[kind]) do
     keep(kind .. 's_in', K[kind .. 's_in']:format(workspace, status), id, row and row.status == status and 0)
   end

@@ -5,7 +5,10 @@ local workspace, plan_id, kind = take(), take(), take()
 local plan = load_plan(workspace, plan_id)
 local answer = {}
 if plan and kind == 'jobs' then
-  for i, job in ipairs(jobs_of(plan)) do answer[i] = shown(job, JOB_FIELDS) end
+  answer[1] = phase()
+  for i, job in ipairs(jobs_of(plan)) do
+    answer[i + 1] = phase() == 'new-only' and shown(job, JOB_FIELDS) or record(workspace, job.job_id)
+  end
 elseif plan then
   local ids = words(plan.approval_ids)
   table.sort(ids, function(one, two) return one > two end)

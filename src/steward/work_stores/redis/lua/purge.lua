@@ -10,8 +10,11 @@ local function erase(row)
   end
 end
 
-local function event_of(workspace, number)
-  local found = redis.call('XRANGE', K.events:format(workspace), number .. '-0', number .. '-0')[1]
+local touched = {} -- entries of the order over all of which an event is gone
+
+local function event_of(workspace, number) -- where it stands in the order over all, if it is still there
+  local at = whole(number) .. '-0'
+  local found = redis.call('XRANGE', K.events:format(workspace), at, at)[1]
   if not found then return end
   local fields = found[2]
   for i = 1, #fields, 2 do
@@ -21,38 +24,54 @@ end
 
 local function is_read(plan) -- whether the archiver has come past all its events
   if not archived then return true end
-  local numbers = words(plan.events)
-  local position = event_of(plan.workspace_id, numbers[#numbers] or '0')
+  local position = event_of(plan.workspace_id, tonumber(plan.events:match('%d+$') or '0'))
   return not position or tonumber(position) <= archived
 end
 
 local function forget_events(plan)
   local workspace, last = plan.workspace_id, 0
   local key = K.events:format(workspace)
-  for _, number in ipairs(words(plan.events)) do
+  each_number(plan.events, function(number)
     local position = event_of(workspace, number)
     if position then
-      later('stream', key, 'XDEL', key, number .. '-0')
-      later('stream', K.all_events, 'XDEL', K.all_events, position .. '-0')
+      later('stream', key, 'XDEL', key, whole(number) .. '-0')
+      local entry = redis.call('XRANGE', K.all_events, position .. '-0', '+', 'COUNT', 1)[1]
+      if entry then touched[entry[1]] = entry[2] end
     end
-    last = math.max(last, tonumber(number))
-  end
+    last = math.max(last, number)
+  end)
   local home = K.workspace:format(workspace)
   local floor = tonumber(redis.call('HGET', home, 'event_floor') or '0')
   if last > floor then later('hash', home, 'HSET', home, 'event_floor', last) end
 end
 
-local function forget(plan)
-  local workspace = plan.workspace_id
-  for name in pairs(stored(plan)) do
+local function forget_entries() -- those whose last event has gone
+  for id, fields in pairs(touched) do
+    local key, last, events = K.events:format(fields[2]), tonumber(fields[4]), tonumber(fields[6])
+    local left = redis.call('XRANGE', key, whole(last - events + 1) .. '-0', whole(last) .. '-0', 'COUNT', 1)
+    if #left == 0 then redis.call('XDEL', K.all_events, id) end
+  end
+  touched = {}
+end
+
+local function forget_names(row)
+  for name in pairs(stored(row)) do
     local namespace, key = tostring(name):match('^(%l+):(.*)$')
     if NAME_KEY[namespace] then
-      local name_key = NAME_KEY[namespace]:format(workspace, key)
+      local name_key = NAME_KEY[namespace]:format(row.workspace_id, key)
       later('string', name_key, 'DEL', name_key)
     end
   end
+end
+
+local function forget(plan)
+  local workspace = plan.workspace_id
+  forget_names(plan)
   forget_events(plan)
-  for _, job in ipairs(jobs_of(plan)) do erase(job) end
+  for _, job in ipairs(jobs_of(plan)) do
+    forget_names(job)
+    erase(job)
+  end
   for _, id in ipairs(words(plan.approval_ids)) do
     local approval = load_approval(workspace, id)
     if approval then erase(approval) end
@@ -75,7 +94,9 @@ local function forget_until(key, before)
       forget(plan)
     end
   end
+  if next(touched) then expect(K.all_events, 'stream') end
   flush()
+  forget_entries()
 end
 forget_until(K.ended, ended_before)
 forget_until(K.stale, stale_before)

@@ -1,44 +1,84 @@
--- submit: put plan, jobs, names, approval and events in place, or nothing; or answer with the original.
--- uses: rows flush asking names
+-- submit: put a plan that nobody has seen before in place, with its jobs and names; 'known' if it is not that plain.
+-- uses:
+--
+-- The plain case is the common one, so it is written out: one pass over the arguments, every key read once, which also
+-- shows that it is of its type, and then the commands. `submit_known` takes the same arguments and does the rest.
+
+local schema = redis.call('HMGET', K.schema, 'phase', 'filling')
+if (schema[1] and schema[1] ~= 'new-only') or schema[2] then return { 'known' } end -- each job has a copy to be written too
 
 local workspace, actor = take(), take()
-local names = take_names(tonumber(take()))
-local plan_fields = take_fields()
-local said, asked = take(), take_fields()
-local jobs = tonumber(take())
-
-local known = find_original(workspace, names, jobs)
-if known then return known end
-
-local plan = load_plan(workspace, plan_fields.plan_id)
-if plan and plan.job_ids ~= '' then -- executed before
-  keep_names(workspace, names, plan, words(plan.job_ids))
-  flush()
-  return original(plan)
-elseif plan then
-  local overdue = plan.expires_at ~= '' and tonumber(plan.expires_at) <= now
-  if plan.status == 'expired' or (plan.status == 'draft' and overdue) then refuse('PlanExpired') end
-  if plan.status ~= 'draft' then
-    refuse('IllegalTransition', 'A plan that is ' .. plan.status .. ' cannot be executed.')
-  end
-  if plan.digest ~= plan_fields.digest then refuse('ApprovalMismatch') end
-  plan.status, plan.expires_at = plan_fields.status, ''
-else
-  plan = create('plan', K.plan:format(workspace, plan_fields.plan_id), plan_fields)
+local names, keys = {}, {} -- key and index of each name; what must not be there yet
+local NAME_KEY = { request = K.request_name, action = K.action_name }
+for i = 1, tonumber(take()) do
+  local namespace = take()
+  names[i] = { NAME_KEY[namespace]:format(workspace, take()), take() and tonumber(take()), namespace }
+  keys[i] = names[i][1]
 end
 
-local job_ids = {}
-for i = 1, jobs do
-  local fields = take_fields()
-  job_ids[i] = fields.job_id
-  create('job', K.job:format(workspace, fields.job_id), fields)
+local function skip_fields() -- where pairs begin and end; the value of the first
+  local pairs_in = tonumber(take())
+  local first, last = argument + 1, argument + 2 * pairs_in
+  argument = last
+  return first, last, ARGV[first + 1]
 end
-plan.job_ids, plan.open_jobs = table.concat(job_ids, ' '), jobs
-keep_names(workspace, names, plan, job_ids)
-note('plan.submitted', workspace, plan.plan_id, nil, actor, said)
-if asked.approval_id then
-  plan.approval_id = asked.approval_id
-  ask(workspace, plan, asked, actor)
+
+local plan_first, plan_last, plan_id = skip_fields()
+local plan_key, said = K.plan:format(workspace, plan_id), take()
+keys[#keys + 1] = plan_key
+if take() ~= '0' then return { 'known' } end -- it waits for an approval
+
+local ids, all, by_status, by_action, job_fields = {}, {}, {}, {}, {}
+local function add(groups, name, id) -- to the members that a sorted set is about to have
+  local group = groups[name] or {}
+  group[#group + 1], group[#group + 2] = 0, id
+  groups[name] = group
 end
-flush()
-return { plan.plan_id, plan.status, plan.job_ids, '0', plan.approval_id, depth_of(workspace) }
+for i = 1, tonumber(take()) do
+  local first, last, id = skip_fields()
+  local action, status = ARGV[first + 3], ARGV[first + 5]
+  if status == 'scheduled' then return { 'known' } end
+  ids[i], job_fields[i] = id, { K.job:format(workspace, id), first, last }
+  keys[#keys + 1] = job_fields[i][1]
+  all[#all + 1], all[#all + 2] = 0, id
+  add(by_status, status, id)
+  if status == 'pending' then add(by_action, action, id) end
+end
+if redis.call('EXISTS', unpack(keys)) > 0 then return { 'known' } end
+
+-- Reads: what is counted, and that every key is of its type.
+local home, ring, ready = K.workspace:format(workspace), K.ring, K.ready_actions:format(workspace)
+local number = tonumber(redis.call('HGET', home, 'event_sequence') or '0') + 1
+local position = tonumber(redis.call('HGET', K.installation, 'position') or '0') + 1
+local jobs, plans, running = K.jobs:format(workspace), K.plans:format(workspace), K.plans_in:format(workspace, 'running')
+for _, key in ipairs({ jobs, plans, running, ready }) do redis.call('ZCARD', key) end
+for _, key in ipairs({ K.events:format(workspace), K.all_events }) do redis.call('XLEN', key) end
+redis.call('HLEN', K.home)
+redis.call('LLEN', ring)
+local waits_for = {}
+for action in pairs(by_action) do waits_for[action] = redis.call('ZCARD', K.ready:format(workspace, action)) end
+for status in pairs(by_status) do redis.call('ZCARD', K.jobs_in:format(workspace, status)) end
+local before, more = redis.call('ZCARD', K.jobs_in:format(workspace, 'pending')), by_status.pending
+
+-- Writes.
+local event = { type = 'plan.submitted', actor = actor, plan_id = plan_id, job_id = '', data = said }
+local number_text, position_text = whole(number), whole(position)
+redis.call('HSET', plan_key, 'events', number_text, unpack(ARGV, plan_first, plan_last))
+redis.call('HSET', K.home, plan_id, workspace)
+redis.call('ZADD', plans, 0, plan_id)
+redis.call('ZADD', running, 0, plan_id)
+for _, job in ipairs(job_fields) do redis.call('HSET', job[1], unpack(ARGV, job[2], job[3])) end
+for _, name in ipairs(names) do redis.call('SET', name[1], name[3] == 'request' and plan_id or ids[name[2] + 1]) end
+redis.call('ZADD', jobs, unpack(all))
+for status, group in pairs(by_status) do redis.call('ZADD', K.jobs_in:format(workspace, status), unpack(group)) end
+for action, group in pairs(by_action) do
+  redis.call('ZADD', K.ready:format(workspace, action), unpack(group))
+  if waits_for[action] == 0 then redis.call('ZADD', ready, 0, action) end
+end
+if more and before == 0 then redis.call('RPUSH', ring, workspace) end
+redis.call('HSET', home, 'event_sequence', number_text)
+redis.call('HSET', K.installation, 'position', position_text)
+append_event(workspace, number_text, position_text, event)
+append_run(workspace, number_text, position_text, 1)
+if more then ring_bell(K.work_bell) end
+return { plan_id, 'running', table.concat(ids, ' '), '0', '', before + (more and #more / 2 or 0) }

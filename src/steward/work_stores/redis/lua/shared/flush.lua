@@ -8,8 +8,6 @@ local expected, adds, removes, lists = {}, {}, {}, {} -- key to type; key to mem
 local depths, due = {}, {} -- by workspace: change of the ready jobs, and whether the schedule changed
 local actions = {} -- by workspace and action: change of the ready jobs and of the running ones
 local turns = {} -- workspaces that were served, in the order in which they go to the end of the line
-local committed, rung = {}, {}
-
 local read = {} -- keys that a command of their type has read: that it did not fail says what they are
 local ready_now = {} -- by workspace: ready jobs once everything is written
 
@@ -40,12 +38,31 @@ local function later(kind, key, ...) -- a command on a key of this type, to be s
   lists[#lists + 1] = { ... }
 end
 
+local function write_row(kind, key, set, gone) -- every change of a record passes here: command, key and pairs; and fields that go
+  expect(key, 'hash')
+  if #set > 2 then lists[#lists + 1] = set end
+  if #gone > 2 then lists[#lists + 1] = gone end
+end
+
 local function place(key, member, was, is) -- where a member with a time stands in a sorted set; '' is nowhere
   if was == is then return end
   if is == '' then zrem(key, member) else zadd(key, is, member) end
 end
 
+local function span(from, to) -- numbers of events as they are kept: one, or a range
+  return from == to and whole(from) or whole(from) .. '-' .. whole(to)
+end
+
+local function each_number(text, visit) -- of numbers that are kept like this, in order, until `visit` says true
+  for from, to in text:gmatch('(%d+)%-?(%d*)') do
+    for number = tonumber(from), tonumber(to) or tonumber(from) do
+      if visit(number) then return end
+    end
+  end
+end
+
 local derive = {}
+local mirror, place_old, is_old_id -- of legacy: keeps the old copy of a job, and the index of ids of the older software
 
 local function count_action(workspace, action, ready, running)
   local of_workspace = actions[workspace] or {}
@@ -63,8 +80,10 @@ function derive.job(job, old)
   local workspace, id = ids_of(job, old, 'job_id')
   local was, is = old.status, job.status
   if was ~= is then
-    if was == '' then zadd(K.jobs:format(workspace), 0, id) else zrem(K.jobs_in:format(workspace, was), id) end
-    if is == '' then zrem(K.jobs:format(workspace), id) else zadd(K.jobs_in:format(workspace, is), 0, id) end
+    local ours = not is_old_id(id)
+    if was ~= '' then zrem(K.jobs_in:format(workspace, was), id) elseif ours then zadd(K.jobs:format(workspace), 0, id) end
+    if is ~= '' then zadd(K.jobs_in:format(workspace, is), 0, id) elseif ours then zrem(K.jobs:format(workspace), id) end
+    if not ours then place_old(workspace, id, is, job.enqueued_at) end
     local action = old.action_id ~= '' and old.action_id or job.action_id
     local ready = (is == 'pending' and 1 or 0) - (was == 'pending' and 1 or 0)
     local running = (is == 'running' and 1 or 0) - (was == 'running' and 1 or 0)
@@ -131,21 +150,20 @@ end
 
 local function collect(row) -- the commands that write a row's changes
   local old = stored(row)
-  derive[old[KIND]](row, old)
-  local set, gone = {}, {}
+  local kind, key = old[KIND], old[KEY]
+  derive[kind](row, old)
+  local set, gone = { 'HSET', key }, { 'HDEL', key }
+  if kind == 'job' then mirror(row, old) end
   for name, value in pairs(row) do
     if value ~= '' then
-      set[#set + 1], set[#set + 2] = name, value
+      local n = #set
+      set[n + 1], set[n + 2] = name, value
     elseif old[name] ~= '' then
       gone[#gone + 1] = name
     end
+    old[name], row[name] = value, nil
   end
-  if #set > 0 then later('hash', old[KEY], 'HSET', old[KEY], unpack(set)) end
-  if #gone > 0 then later('hash', old[KEY], 'HDEL', old[KEY], unpack(gone)) end
-  for name, value in pairs(row) do
-    old[name] = value
-    row[name] = nil
-  end
+  write_row(kind, key, set, gone)
 end
 
 local function check_types()
@@ -163,11 +181,6 @@ local function in_pieces(command, key, list)
   for first = 1, #list, MOST do
     redis.call(command, key, unpack(list, first, math.min(first + MOST - 1, #list)))
   end
-end
-
-local function ring_bell(channel)
-  redis.call('PUBLISH', channel, caller)
-  rung[#rung + 1] = channel
 end
 
 local function queue_actions() -- which actions have ready jobs, and how many run; returns where one less runs
@@ -226,45 +239,52 @@ local function write_line(more) -- who was served goes to the end; when the next
 end
 
 local function number_events() -- in the workspace's log and over all; each plan remembers which are its own
-  local numbers, strays = {}, {}
-  local position = tonumber(look('HGET', K.installation, 'position') or '0')
-  for _, event in ipairs(events) do
-    local workspace = event.workspace
-    local home, plan_key = K.workspace:format(workspace), K.plan:format(workspace, event.plan_id)
-    local number = (numbers[workspace] or tonumber(look('HGET', home, 'event_sequence') or '0')) + 1
-    numbers[workspace], position = number, position + 1
-    event.number, event.position = whole(number), whole(position)
-    local plan = rows[plan_key]
-    if plan then
-      plan.events = append(plan.events, event.number)
+  local runs, of_workspace, plans = {}, {}, {}
+  for _, event in ipairs(events) do -- a workspace's events go together: they are one entry of the order over all
+    local run = of_workspace[event.workspace]
+    if not run then
+      local home = K.workspace:format(event.workspace)
+      run = { workspace = event.workspace, home = home, last = tonumber(look('HGET', home, 'event_sequence') or '0') }
+      runs[#runs + 1], of_workspace[event.workspace] = run, run
+    end
+    run.last = run.last + 1
+    event.number = run.last
+    run[#run + 1] = event
+    local key = K.plan:format(event.workspace, event.plan_id)
+    local own = plans[key] or {}
+    if own.to == event.number - 1 then
+      own.to = event.number
     else
-      strays[plan_key] = append(strays[plan_key] or '', event.number)
+      own.text = own.to and append(own.text or '', span(own.from, own.to)) or own.text
+      own.from, own.to = event.number, event.number
+    end
+    plans[key] = own
+  end
+  for key, own in pairs(plans) do
+    local more = append(own.text or '', span(own.from, own.to))
+    local plan = rows[key]
+    if plan then
+      plan.events = append(plan.events, more)
+    else
+      later('hash', key, 'HSET', key, 'events', append(look('HGET', key, 'events') or '', more))
     end
   end
-  for key, more in pairs(strays) do
-    later('hash', key, 'HSET', key, 'events', append(look('HGET', key, 'events') or '', more))
-  end
-  for workspace, number in pairs(numbers) do
-    local home = K.workspace:format(workspace)
-    later('hash', home, 'HSET', home, 'event_sequence', number)
+  local position = tonumber(look('HGET', K.installation, 'position') or '0')
+  for _, run in ipairs(runs) do
+    run.position, position = position, position + #run
+    later('hash', run.home, 'HSET', run.home, 'event_sequence', run.last)
+    expect(K.events:format(run.workspace), 'stream')
   end
   later('hash', K.installation, 'HSET', K.installation, 'position', position)
-  return numbers
+  expect(K.all_events, 'stream')
+  return runs
 end
 
-local function append_events(numbers)
-  for _, event in ipairs(events) do
-    local workspace, number, position = event.workspace, event.number, event.position
-    redis.call('XADD', K.events:format(workspace), number .. '-0', 'type', event.type, 'at', now, 'actor_id', event.actor,
-      'plan_id', event.plan_id, 'job_id', event.job_id, 'data', event.data, 'position', position)
-    redis.call('XADD', K.all_events, position .. '-0', 'workspace', workspace, 'sequence', number)
-    if told then
-      committed[#committed + 1] = {
-        workspace, number, event.type, whole(now), event.actor, event.plan_id, event.job_id, event.data, position,
-      }
-    end
+local function append_events(runs)
+  for _, run in ipairs(runs) do
+    for i, event in ipairs(run) do append_event(run.workspace, whole(event.number), whole(run.position + i), event) end
+    append_run(run.workspace, whole(run.last), whole(run.position + #run), #run)
   end
-  for workspace in pairs(numbers) do ring_bell(K.events_bell:format(workspace)) end
 end
 
 local close_plans -- of transitions: ends the plans whose last job has ended
@@ -273,21 +293,17 @@ local write_ledgers, give_back -- of budgets: leaves what was spent to be writte
 local function flush() -- may be called more than once; each time what was collected is written whole
   if close_plans then close_plans() end
   if write_ledgers then write_ledgers() end
-  local numbers = #events > 0 and number_events()
+  local runs = #events > 0 and number_events()
   for _, row in ipairs(loaded) do
     if next(row) ~= nil then collect(row) end
   end
   local more = queue_workspaces(queue_actions())
-  for workspace in pairs(numbers or {}) do
-    expect(K.events:format(workspace), 'stream')
-    expect(K.all_events, 'stream')
-  end
   check_types()
   for _, command in ipairs(lists) do redis.call(unpack(command)) end
   for key, list in pairs(removes) do in_pieces('ZREM', key, list) end
   for key, list in pairs(adds) do in_pieces('ZADD', key, list) end
   write_line(more)
-  if numbers then append_events(numbers) end
+  if runs then append_events(runs) end
   expected, adds, removes, lists = {}, {}, {}, {}
   depths, due, actions, turns, events = {}, {}, {}, {}, {}
 end

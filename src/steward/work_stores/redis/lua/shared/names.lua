@@ -1,7 +1,7 @@
 -- names: what a client calls its own requests and actions, and what they stand for.
 --
 -- The key of a name holds the id of what it names: a plan for a request, a job for an action. The digest of the payload
--- stands in the plan, under the name, so that the names of a plan are known when it goes.
+-- stands in what is named, under the name, so that the names of a plan are known when it goes.
 
 local NAME_KEY = { request = K.request_name, action = K.action_name }
 
@@ -16,10 +16,10 @@ end
 local function look_up(workspace, name) -- fill in what it stands for, if it is known; refuse another payload
   local id = redis.call('GET', NAME_KEY[name.namespace]:format(workspace, name.key))
   if not id then return end
-  local plan_id = name.namespace == 'request' and id or redis.call('HGET', K.job:format(workspace, id), 'plan_id')
-  local plan = plan_id and load_plan(workspace, plan_id)
+  local job = name.namespace == 'action' and load_job(workspace, id)
+  local plan = load_plan(workspace, job and job.plan_id or id)
   if not plan then return end
-  local kept = plan[name.namespace .. ':' .. name.key] or ''
+  local kept = (job or plan)[name.namespace .. ':' .. name.key] or ''
   if not (' ' .. name.digests .. ' '):find(' ' .. kept .. ' ', 1, true) then
     refuse('IdempotencyKeyReused', '', { key = name.key })
   end
@@ -53,6 +53,7 @@ local function keep_names(workspace, names, plan, job_ids) -- remember what each
     local id = name.namespace == 'request' and plan.plan_id or job_ids[name.index + 1]
     local key = NAME_KEY[name.namespace]:format(workspace, name.key)
     later('string', key, 'SET', key, id)
-    plan[name.namespace .. ':' .. name.key] = name.digests:match('^%S+')
+    local named = name.namespace == 'request' and plan or load_job(workspace, id)
+    named[name.namespace .. ':' .. name.key] = name.digests:match('^%S+')
   end
 end

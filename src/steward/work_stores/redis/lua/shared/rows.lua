@@ -3,34 +3,6 @@
 -- A row reads like a table of strings; a field that is not there reads as ''. What a script assigns is kept apart from
 -- what is stored, so a row's own keys are exactly its changes, and assigning '' removes a field.
 
-local now = tonumber(ARGV[1])
-local told = ARGV[2] == '1' -- whether somebody in the calling process listens to events
-local caller = ARGV[3] -- the calling engine: what bells say, so that it need not hear itself
-local request_id = ARGV[4] -- of the request on whose behalf this is, or ''
-local argument = 4
-
-local function take() -- the next argument
-  argument = argument + 1
-  return ARGV[argument]
-end
-
-local function take_fields() -- a count and that many pairs
-  local fields = {}
-  for _ = 1, tonumber(take()) do
-    local name = take()
-    fields[name] = take()
-  end
-  return fields
-end
-
-local function refuse(name, detail, facts) -- leave the script; nothing has been written
-  error({ refused = name, detail = detail or '', facts = facts and cjson.encode(facts) or '' })
-end
-
-local function whole(number) -- as text, without an exponent
-  return string.format('%.0f', number)
-end
-
 local ABSENT = { __index = function() return '' end }
 local KEY, KIND = 1, 2
 local rows, loaded = {}, {} -- by key, and in the order in which they came
@@ -78,8 +50,11 @@ local function append(text, word)
 end
 
 local function shown(row, names) -- what is answered of a row: its fields in the order that the caller knows
-  local values = {}
-  for i = 1, #names do values[i] = tostring(row[names[i]]) end
+  local values, old = {}, stored(row)
+  for i = 1, #names do
+    local name = names[i]
+    values[i] = rawget(row, name) or rawget(old, name) or ''
+  end
   return values
 end
 

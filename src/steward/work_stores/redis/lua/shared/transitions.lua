@@ -33,7 +33,7 @@ local function move(job, status, event, actor, facts) -- bring a job to another 
   facts = facts or {}
   job.finished_at = ''
   if FINAL[status] then
-    job.finished_at = now
+    job.finished_at = now_text
     if job.started_at ~= '' then facts.duration_ms = now - job.started_at end
     facts.latency_ms = now - job.enqueued_at
   end
@@ -60,12 +60,27 @@ end
 
 -- Plans
 
+local function each_member(plan, visit) -- the key of each of its jobs, and the row of those that are loaded already
+  for _, id in ipairs(words(plan.job_ids .. ' ' .. plan.child_ids)) do
+    local key = K.job:format(plan.workspace_id, id)
+    visit(key, rows[key])
+  end
+end
+
+local function drop_result(key, job) -- only the hash knows whether there is one
+  if job then
+    job.result_sealed = ''
+  elseif look('HEXISTS', key, 'result_sealed') == 1 then
+    later('hash', key, 'HDEL', key, 'result_sealed')
+  end
+end
+
 local function set_plan_status(plan, status, actor) -- what nobody can need again is dropped, unless it failed
   local ended = status ~= 'running'
-  plan.status, plan.finished_at = status, ended and now or ''
+  plan.status, plan.finished_at = status, ended and now_text or ''
   if ended and status ~= 'failed' then
     plan.body_sealed = ''
-    for _, job in ipairs(jobs_of(plan)) do job.result_sealed = '' end
+    each_member(plan, drop_result)
   end
   note(PLAN_EVENT[status], plan.workspace_id, plan.plan_id, nil, actor, { status = status })
 end
@@ -76,7 +91,7 @@ close_plans = function() -- count jobs that ended or came back; a plan without a
     plan.open_jobs = plan.open_jobs + change
     if plan.open_jobs == 0 and (plan.status == 'running' or plan.status == 'awaiting_approval') then
       local states = {}
-      for _, job in ipairs(jobs_of(plan)) do states[job.status] = true end
+      each_member(plan, function(job_key, job) states[job and job.status or look('HGET', job_key, 'status') or ''] = true end)
       local worst = states.failed and 'failed' or states.cancelled and 'cancelled' or 'completed'
       set_plan_status(plan, ends_as[key] or worst)
     end

@@ -1,10 +1,14 @@
-"""The audit's public keys: kept for good, and trusted only if a secret key that is given here vouches for them.
+"""The installation's public keys: kept for good, and trusted only if a secret key that is given here vouches for them.
 
 Whoever can write to the database could add a key of their own and sign everything anew with it. So a row counts only if
 its key is derived from STEWARD_SECRET_KEY, or if a key that counts has signed it: at each start the primary key signs every
 other one that counts, and so vouches for those that are rotated away later.
+
+What is signed with them, beside the audit's checkpoints, is what else must not be changed quietly in the database: how far
+the archiver has come, and which policies a workspace has.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
@@ -72,3 +76,14 @@ def keep_keys(database: Database, vault: Vault, now_ms: int) -> None:
 
     if database.read_sync(missing):
         database.run_sync(lambda connection: [connection.execute(_PUT, row) for row in missing(connection)])
+
+
+def vouch(vault: Vault, statement: Mapping[str, Any]) -> str:
+    """Return the primary key's signature under a statement, with the name of the key."""
+    return f"{next(iter(vault.public_keys))}.{vault.sign(canonical_json(dict(statement)))}"
+
+
+def is_vouched(statement: Mapping[str, Any], voucher: object, trusted: Mapping[str, str]) -> bool:
+    """Say whether a trusted key signed a statement; what is malformed is no signature."""
+    key_id, _, signature = voucher.partition(".") if isinstance(voucher, str) else ("", "", "")
+    return key_id in trusted and is_signed(canonical_json(dict(statement)), signature, trusted[key_id])

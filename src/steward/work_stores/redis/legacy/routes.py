@@ -1,0 +1,77 @@
+"""Which record answers a read of a job: the phase decides, in the same operation that reads; and each answer is counted."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from steward.job import Job
+from steward.key_schema import Phase, ReadPath, is_job_id
+from steward.work_stores.redis.keys import KEYS, key
+from steward.work_stores.redis.legacy.migrating import Migrator
+from steward.work_stores.redis.legacy.records import Unreadable, as_job, fields_of, seen_through, shown_old
+from steward.work_stores.redis.legacy.statistics import phase_of
+from steward.work_stores.redis.legacy.walking import Old, records_of
+from steward.work_stores.redis.records import JOB_FIELDS, shown_job
+from steward.work_stores.redis.server import Server
+
+_ONLY_NEW: Final = Phase.NEW_ONLY.value.encode()
+_ID: Final = "job_id"
+
+
+def _is_pair(found: Sequence[Any]) -> bool:
+    """Say whether a script answered with our fields and the old record's; else with ours alone."""
+    return isinstance(found[0], list)
+
+
+def _shown(found: Sequence[Any]) -> Job:
+    if not _is_pair(found):
+        return shown_job(found)
+    values, flat = found
+    fields = fields_of(flat)
+    job_id = values[0].decode() if values else fields[_ID]
+    old = shown_old(fields, job_id)
+    return seen_through(shown_job(values), old) if values else as_job(old)
+
+
+class Routes:
+    """Reads jobs of one server."""
+
+    def __init__(self, server: Server) -> None:
+        """Use it."""
+        self._server = server
+
+    async def one(self, workspace_id: str, job_id: str) -> Job | None:
+        """Return one job; None: there is none, or it is another workspace's."""
+        phase, values = await self._server.send_together(
+            ("HGET", key("schema"), "phase"), ("HMGET", key("job", workspace_id, job_id), *JOB_FIELDS)
+        )
+        found: Sequence[Any] | None = None if values[0] is None else values
+        if phase not in {None, _ONLY_NEW}:
+            phase, *answer = await self._server.run("read_job", workspace_id, job_id)
+            found = answer[0] if answer else None
+        shown = self.shown(phase, [] if found is None else [found])
+        if found is None:
+            self._server.statistics.read(phase_of(phase), "miss")
+        return shown[0] if shown else None
+
+    def shown(self, phase: bytes | None, found: Sequence[Sequence[Any]]) -> tuple[Job, ...]:
+        """Return jobs as a script answered them, and count which records they came from."""
+        counts: dict[ReadPath, int] = {"new": 0, "old": 0}
+        for one in found:
+            counts["old" if _is_pair(one) else "new"] += 1
+        for path, number in counts.items():
+            self._server.statistics.read(phase_of(phase), path, number)
+        return tuple(map(_shown, found))
+
+    async def take_over(self, migrator: Migrator, workspace_id: str, job_id: str) -> bool:
+        """Give a job of the older software its current record, if it is this workspace's; return whether it has one."""
+        kept = await self._server.send("HGET", key("schema"), "phase")
+        if kept in {None, _ONLY_NEW} or not is_job_id(job_id):
+            return False
+        names = [KEYS["old_job"] % job_id, KEYS["older_job"] % job_id]
+        for one in await records_of(self._server, names):
+            if isinstance(one, Old) and one.flat and one.workspace_id == workspace_id:
+                try:
+                    return bool(await migrator.migrate(one))
+                except Unreadable:
+                    return False
+        return False

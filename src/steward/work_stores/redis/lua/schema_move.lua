@@ -1,0 +1,15 @@
+-- schema_move: bring the migration from one phase to another, if it still is in the first; with facts to note beside it.
+-- uses: rows flush
+
+local from, to, facts = take(), take(), take_fields()
+if (redis.call('HGET', K.schema, 'phase') or '') ~= from then return 0 end
+later('hash', K.schema, 'HSET', K.schema, 'phase', to)
+for name, value in pairs(facts) do
+  if value == '' then
+    later('hash', K.schema, 'HDEL', K.schema, name)
+  else
+    later('hash', K.schema, 'HSET', K.schema, name, value)
+  end
+end
+flush()
+return 1

@@ -1,0 +1,51 @@
+-- call: who calls and when, the arguments, and what is told of the events that were appended and the bells that were rung.
+
+local committed, rung = {}, {}
+local now_text = ARGV[1]
+local now = tonumber(now_text)
+local told = ARGV[2] == '1' -- whether somebody in the calling process listens to events
+local caller = ARGV[3] -- the calling engine: what bells say, so that it need not hear itself
+local request_id = ARGV[4] -- of the request on whose behalf this is, or ''
+local argument = 4
+
+local function take() -- the next argument
+  argument = argument + 1
+  return ARGV[argument]
+end
+
+local function take_fields() -- a count and that many pairs
+  local fields = {}
+  for _ = 1, tonumber(take()) do
+    local name = take()
+    fields[name] = take()
+  end
+  return fields
+end
+
+local function refuse(name, detail, facts) -- leave the script; nothing has been written
+  error({ refused = name, detail = detail or '', facts = facts and cjson.encode(facts) or '' })
+end
+
+local function whole(number) -- as text, without an exponent
+  return string.format('%.0f', number)
+end
+
+local function ring_bell(channel)
+  redis.call('PUBLISH', channel, caller)
+  rung[#rung + 1] = channel
+end
+
+local function append_event(workspace, number, position, event) -- to the workspace's log; its plan knows the number
+  redis.call('XADD', K.events:format(workspace), number .. '-0', 'type', event.type, 'at', now_text,
+    'actor_id', event.actor, 'plan_id', event.plan_id, 'job_id', event.job_id, 'data', event.data, 'position', position)
+  if told then
+    committed[#committed + 1] = {
+      workspace, number, event.type, now_text, event.actor, event.plan_id, event.job_id, event.data, position,
+    }
+  end
+end
+
+local function append_run(workspace, number, position, count) -- to the order over all: so many events, up to this one
+  redis.call('XADD', K.all_events, position .. '-0', 'workspace', workspace, 'sequence', number, 'events', count)
+  ring_bell(K.events_bell:format(workspace))
+end

@@ -1,0 +1,112 @@
+"""The isolation audit on the engines for more than one machine; on PostgreSQL also without Steward's own filters."""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import ClauseElement, Connection, Select, true
+from sqlalchemy.sql import visitors
+
+from steward.database.sql import Sql
+from steward.identity import Role
+from steward.isolation.audit import Target, audit
+from steward.isolation.report import Kind, Report
+from steward.work_stores.sql import store, transaction
+from tests.postgresql import server
+from tests.redis_server import shared_server
+from tests.web.house import open_house
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@lru_cache(maxsize=256)
+def unfiltered(statement: ClauseElement) -> ClauseElement:
+    """Return a statement without its conditions on the workspace."""
+
+    def open_up(element: Any, **_: Any) -> Any:
+        if getattr(element, "left", None) is not None and "workspace_id" in str(element.left):
+            return true()
+        return None
+
+    opened = visitors.replacement_traverse(statement, {}, open_up) if isinstance(statement, Select) else statement
+    assert isinstance(opened, ClauseElement)
+    return opened
+
+
+class Unfiltered(Sql):
+    """What is asked for a tenant is asked without a word of its workspace; the installation asks as always."""
+
+    __slots__ = ("_open",)
+
+    def __init__(self, connection: Connection) -> None:
+        """Take note for whom the transaction is."""
+        super().__init__(connection)
+        self._open = connection.get_execution_options()["whose"].tenant is not None
+
+    def all(self, statement: ClauseElement, values: Mapping[str, Any] = {}) -> list[Any]:
+        """Return every row that the database lets be seen."""
+        return super().all(unfiltered(statement) if self._open else statement, values)
+
+    def scalars(self, statement: ClauseElement, values: Mapping[str, Any] = {}) -> list[Any]:
+        """Return the first column of every row that the database lets be seen."""
+        return super().scalars(unfiltered(statement) if self._open else statement, values)
+
+
+@pytest.fixture
+def without_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every filter by workspace out of what the store asks for a tenant."""
+    for module in (store, transaction):
+        monkeypatch.setattr(module, "Sql", Unfiltered)
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """Return the address of an empty database."""
+    name = server().lend()
+    yield server().url(name)
+    server().give_back(name)
+
+
+async def audited(home: Path, **env: Any) -> Report:
+    """Return what the audit says; as admin only, whose doors are all doors."""
+    async with open_house(home, **env) as house, house.worker(), house.served() as (_, address):
+        return await audit(
+            Target(
+                url=address,
+                database=house.app.database,
+                files=home / "files",
+                roles=(Role.ADMIN,),
+                vault=house.app.vault,
+            )
+        )
+
+
+async def test_postgresql_keeps_workspaces_apart(tmp_path: Path, postgresql: str) -> None:
+    """Nothing of one workspace is seen, changed or told of in another."""
+    report = await audited(tmp_path, DATABASE_URL=postgresql)
+    assert report.findings == []
+    assert report.rows > 50
+
+
+@pytest.mark.usefixtures("without_filters")
+async def test_row_level_security_alone_keeps_workspaces_apart(tmp_path: Path, postgresql: str) -> None:
+    """Also where Steward's statements name no workspace: what is foreign stays as unknown as what does not exist."""
+    report = await audited(tmp_path, DATABASE_URL=postgresql)
+    assert report.findings == []
+    assert report.rows > 50
+
+
+@pytest.mark.usefixtures("without_filters")
+async def test_the_filters_are_really_out(tmp_path: Path) -> None:
+    """On SQLite, which has no second lock, the same shows what is another's."""
+    report = await audited(tmp_path)
+    assert report.count(Kind.CANARY) > 0
+
+
+async def test_redis_keeps_workspaces_apart(tmp_path: Path) -> None:
+    """The same audit, with the work in Redis."""
+    redis = shared_server()
+    report = await audited(tmp_path, REDIS_URL=redis.url(redis.new_database()), REDIS_EFFECT_SAFETY="fast")
+    assert report.findings == []

@@ -1,0 +1,75 @@
+"""Attempts that begin together share what holds for their actor; whoever begins after a change is told of it."""
+
+import asyncio
+
+import pytest
+
+from steward.directories.sql import SqlDirectory
+from steward.directory import LOCAL_ACTOR
+from steward.identity import Principal, Role
+from steward.standing import Standings
+from tests.installation import Installation
+
+pytestmark = pytest.mark.anyio
+
+
+class Counted(SqlDirectory):
+    """A directory of a house that counts how often it is asked who somebody is, and answers late while its gate is shut."""
+
+    def __init__(self, house: Installation) -> None:
+        """Count from nought, with an open gate."""
+        super().__init__(house.app.database, house.app.clock)
+        self.asked = 0
+        self.waits = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def principal_of(self, workspace_id: str, actor_id: str) -> Principal | None:
+        """Return who somebody was when this was asked."""
+        self.asked += 1
+        found = await super().principal_of(workspace_id, actor_id)
+        if not self.gate.is_set():
+            self.waits.set()
+        await self.gate.wait()
+        return found
+
+
+async def ask(standings: Standings, *actors: Principal) -> list[Principal | None]:
+    """Return whom attempts of these actors, which begin in one turn of the loop, are told about."""
+    told = await asyncio.gather(*(standings.of("acme", actor.actor_id) for actor in actors))
+    return [standing.principal for standing in told]
+
+
+async def test_a_crowd_costs_one_look_up_and_another_person_one_more(house: Installation) -> None:
+    """Fifty who begin together are told the same at the price of one, and only about the one they asked about."""
+    who, other, directory = await house.member(), await house.member(role=Role.ADMIN), Counted(house)
+    standings = Standings(directory, house.app.policies)
+    await ask(standings, who, other)  # from here on the directory and the policies answer from memory
+    directory.asked = 0
+    assert await ask(standings, *[who, other] * 25) == [who, other] * 25
+    assert directory.asked == 2
+
+
+async def test_a_revocation_is_seen_by_whoever_begins_next(house: Installation) -> None:
+    """What was shared a moment ago is not told again."""
+    who = await house.member()
+    standings = Standings(house.app.directory, house.app.policies)
+    await ask(standings, who)  # from here on directory and policies answer at once, and the answer is shared
+    assert await ask(standings, who, who) == [who, who]
+    await house.app.directory.revoke_key(who.actor_id, by=LOCAL_ACTOR)
+    assert await ask(standings, who, who) == [None, None]
+
+
+async def test_an_answer_that_was_waited_for_is_told_to_nobody_else(house: Installation) -> None:
+    """It may be older than a revocation: whoever asks in the turn in which it comes asks anew."""
+    who, directory = await house.member(), Counted(house)
+    standings = Standings(directory, house.app.policies)
+    await ask(standings, who)
+    directory.gate.clear()
+    early = asyncio.create_task(ask(standings, who))
+    await directory.waits.wait()
+    await directory.revoke_key(who.actor_id, by=LOCAL_ACTOR)
+    directory.gate.set()
+    late = asyncio.create_task(ask(standings, who))
+    assert await early == [who]
+    assert await late == [None]
