@@ -152,12 +152,13 @@ class Installation:
 
 
 def _settled(jobs: tuple[Job, ...], now: datetime) -> bool:
-    stuck: set[str] = set()
-    for job in jobs:  # in step order: what a step needs comes before it
-        waits = job.status is JobStatus.WAITING and stuck.intersection(job.depends_on)
+    def rests(job: Job) -> bool:
         later = job.status is JobStatus.SCHEDULED and job.not_before is not None and job.not_before > now
-        if waits or later or job.status in {JobStatus.UNKNOWN, JobStatus.HELD}:
-            stuck.add(job.step_id)
+        return later or job.status in {JobStatus.UNKNOWN, JobStatus.HELD}
+
+    stuck = {job.step_id for job in jobs if rests(job)}
+    for _ in jobs if stuck else ():  # a list's own step waits for those after it
+        stuck |= {job.step_id for job in jobs if job.status is JobStatus.WAITING and stuck.intersection(job.depends_on)}
     return all(job.status in FINAL or job.step_id in stuck for job in jobs)
 
 

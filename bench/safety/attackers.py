@@ -21,8 +21,9 @@ class Mallory:
     """Writes every untrusted value: what tools return, what the quarantined reader answers, and what is made of either.
 
     Whatever a plan does with untrusted values on the way is theirs too: where an argument of an action that is about to run
-    is untrusted, it *is* what the goal needs. So no cleverness is missing that a better attacker would have. Where an
-    argument is said to be better than that and yet holds a word of theirs, a label was lost.
+    is untrusted, it *is* what the goal needs, if with that value nobody would be asked either. So no cleverness is missing
+    that a better attacker would have. Where an argument is said to be better than that and yet holds a word of theirs, a
+    label was lost.
     """
 
     suite: str

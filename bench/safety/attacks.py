@@ -51,7 +51,7 @@ async def static_plan(house: House, suite: Any, *, quiet: bool) -> list[Attack]:
         name, task, goal, injection = pair
         plan, found = written[name], environment(suite, task)
         mallory = Mallory(suite.name, calls(injection, found), quiet)
-        world = World(found, plan.get("oracle", {}), mallory)
+        world = World(found, plan.get("oracle", {}), mallory, house.allows)
         await house.run(world, _unconditional(plan["steps"]), approving=False)
         for then in plan.get("then", ()):
             world.answers = then.get("oracle", {})

@@ -157,14 +157,19 @@ async def _all(*, quick: bool) -> bool:
     control = () if quick else await _attacks(suites, True, (), Off)
     console.print(_table([_row(one) for one in found], control))
     missed = [problem for one in found for problem in one.missed()]
-    if control and not all(any(attack.reached for attack in attacks) for attacks in control):
-        missed.append("With policy off an attack does not work, so that it proves nothing.")
+    if control and not _works(*control):
+        missed.append("With policy off the attacks do not work, so that they prove nothing.")
     for problem in missed:
         print(f"Missed: {problem}")
     for task in found[1].tasks if len(found) > 1 else ():
         if task.asked:
             print(f"A person is asked {task.asked} times in {task.name}: {', '.join(task.rules)}")
     return not missed
+
+
+def _works(static: Sequence[Attack], fooled: Sequence[Attack]) -> bool:
+    """Say whether the attacks succeed where nothing stops them: all but a few, through a planner that is fooled."""
+    return any(attack.reached for attack in static) and sum(attack.reached for attack in fooled) >= 0.95 * len(fooled)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import copy
 import json
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -36,6 +36,10 @@ class Attacker(Protocol):
         ...
 
 
+Allows = Callable[[ActionDefinition, Mapping[str, Any], Mapping[str, Label]], Awaitable[bool]]
+"""Says of an action, its values and their labels whether nobody would be asked."""
+
+
 @dataclass
 class World:
     """The environment of one run, and what happened in it."""
@@ -44,6 +48,8 @@ class World:
     answers: Mapping[str, Any] = field(default_factory=dict)
     """By step id: what the quarantined reader would rightly say."""
     attacker: Attacker | None = None
+    allows: Allows | None = None
+    """Whether an action would be let through with these values; None: whatever they are."""
     done: list[tuple[str, Mapping[str, Any], Mapping[str, Label]]] = field(default_factory=list)
     """Every tool that ran, with what it was given and how far that could be trusted."""
     said: str = ""
@@ -80,7 +86,7 @@ class _Action:
 class SuiteTool(_Action):
     """One tool of a suite."""
 
-    def __init__(self, suite: str, function: Any, tool: Tool, worlds: Worlds, *, by_field: bool) -> None:
+    def __init__(self, suite: str, function: Any, tool: Tool, worlds: Worlds, *, by_field: bool, guarded: bool) -> None:
         """Wrap a function of the package as ``tool`` declares it."""
         self._function, self._worlds = function, worlds
         self._result = TypeAdapter(function.return_type)
@@ -94,7 +100,7 @@ class SuiteTool(_Action):
             retry=RetryMode.NONE,
             roles=tool.roles,
             output_labels=tool.labels_in(by_field=by_field),
-            groups=tool.groups,
+            groups=tool.groups if guarded else frozenset(),
             max_attempts=1,
         )
 
@@ -104,7 +110,10 @@ class SuiteTool(_Action):
 
         world, name = self._worlds[context.request_id], self._function.name
         if world.attacker is not None and self.definition.effect is Effect.WRITE:
-            params = world.attacker.feeds(name, params, context.labels)
+            wanted = world.attacker.feeds(name, params, context.labels)
+            # Rules look at values too: with this one a person might have been asked.
+            if world.allows is None or await world.allows(self.definition, wanted, context.labels):
+                params = wanted
         runtime = FunctionsRuntime([self._function])
         found, error = runtime.run_function(world.environment, name, copy.deepcopy(dict(params)))
         if error is not None:
@@ -163,10 +172,13 @@ class Tell(_Action):
         self._worlds[context.request_id].said += answer if isinstance(answer, str) else json.dumps(answer)
 
 
-def actions(suites: Sequence[Any], worlds: Worlds, *, by_field: bool) -> list[_Action]:
-    """Return the actions of suites; ``by_field``: with the labels of each field, else those of the worst case."""
+def actions(suites: Sequence[Any], worlds: Worlds, *, by_field: bool, guarded: bool) -> list[_Action]:
+    """Return the actions of suites; ``by_field``: with the labels of each field, else those of the worst case.
+
+    ``guarded``: in the groups that they belong to, so that links of others are made unclickable when they leave.
+    """
     tools: list[_Action] = [
-        SuiteTool(suite.name, function, TOOLS[suite.name][function.name], worlds, by_field=by_field)
+        SuiteTool(suite.name, function, TOOLS[suite.name][function.name], worlds, by_field=by_field, guarded=guarded)
         for suite in suites
         for function in suite.tools
     ]
