@@ -5,7 +5,6 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -72,20 +71,18 @@ def test_deaths_cost_nothing_on_engines_for_several_machines(engine: Engine) -> 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_what_is_taken_away_for_a_while_costs_nothing_but_time() -> None:
+@pytest.mark.parametrize("engine", list(Engine))
+def test_what_is_taken_away_for_a_while_costs_nothing_but_time(engine: Engine) -> None:
     """Paused workers, wrong clocks, a full disk, a server that is killed, cut off, out of memory or without power, and
-    absent far ends lose and repeat nothing. The engines take their turns side by side: most of it is waiting.
+    absent far ends lose and repeat nothing.
     """
-    with ThreadPoolExecutor(len(Engine)) as side_by_side:
-        asked = {engine: side_by_side.submit(run, "chaos.faults", "--engine", engine) for engine in Engine}
-    for engine, ended in asked.items():
-        code, told = ended.result()
-        tallies = told[engine]
-        assert [problem for one in tallies for problem in one["problems"]] == []
-        assert len(tallies) == len(faults_of(engine, long=False))
-        assert all(one["plans"] > 0 and one["seen"] for one in tallies)
-        assert sum(one["lost"] + one["twice"] + one["wrong"] for one in tallies) == 0
-        assert code == 0
+    code, told = run("chaos.faults", "--engine", engine)
+    tallies = told[engine]
+    assert [problem for one in tallies for problem in one["problems"]] == []
+    assert len(tallies) == len(faults_of(engine, long=False))
+    assert all(one["plans"] > 0 and one["seen"] for one in tallies)
+    assert sum(one["lost"] + one["twice"] + one["wrong"] for one in tallies) == 0
+    assert code == 0
 
 
 # -- would the judge notice? -------------------------------------------------------------------------------------------

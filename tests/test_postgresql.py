@@ -190,7 +190,10 @@ async def test_a_piped_write_that_fails_leaves_nothing(database: Database) -> No
         def run(connection: Connection) -> None:
             sql = Sql(connection)
             for name in names:
-                sql.run(_PUT, {"workspace_id": name, "name": "x", "created_at": 0, "settings": "{}"})
+                sql.run(
+                    _PUT,
+                    {"workspace_id": name, "name": "x", "created_at": 0, "settings": "{}", "policies_signed": None},
+                )
 
         return run
 

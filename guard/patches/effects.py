@@ -45,8 +45,8 @@ EFFECTS: Final = (
         name="refused-dispatch-goes-on",
         removes="only a granted lease goes on to have an effect",
         file=_ATTEMPT,
-        find="                return _refused(answer)\n            self.job",
-        put="                return await self._run_action(action, params, context)\n            self.job",
+        find="                return _refused(answer)\n            self.granted",
+        put="                return await self._run_action(action, turn, context)\n            self.granted",
         tests=("tests/worker/test_effects.py", "tests/worker/test_refusals.py", "tests/worker/test_running.py"),
     ),
     Mutation(

@@ -24,8 +24,8 @@ LIMITS: Final = (
         name="caps-not-asked",
         removes="a claim takes no more than a workspace's caps allow",
         file=_CLAIM,
-        find="    if caps:\n",
-        put="    if False:\n",
+        find="        if not caps.get(workspace_id)\n",
+        put="        if True\n",
         tests=_CAPS,
     ),
     Mutation(

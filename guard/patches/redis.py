@@ -37,7 +37,7 @@ REDIS: Final = (
     Mutation(
         name="redis-claimed-twice",
         removes="a claim that is sent again gives the same leases",
-        file=f"{_ENGINE}/lua/claim.lua",
+        file=f"{_ENGINE}/lua/claim_fully.lua",
         find="  if list[1] ~= claim_id then return false end\n",
         put="  if list[1] then return false end\n",
         tests=_RESENDING,
@@ -54,7 +54,7 @@ REDIS: Final = (
         name="redis-before-the-disk",
         removes="an effect that nobody could repeat waits until its record is on disk",
         file=f"{_ENGINE}/dispatcher.py",
-        find="        if doubtful and self._durability.waits:\n",
+        find="        if told != _DECLINED and self._durability.waits and any(map(_doubtful, told)):\n",
         put="        if False:\n",
         tests=("tests/redis/test_durability.py",),
     ),

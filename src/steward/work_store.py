@@ -7,7 +7,7 @@ installation's own face, for workers and maintenance. Resending is safe: submit 
 claims, settle and dispatch by job and fence.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,8 +20,10 @@ from steward.identity import Principal
 from steward.job import HeldFor, Job, JobStatus, NewJob, Outcome
 from steward.plan import PlanRecord, PlanStatus
 from steward.spending import NO_SPENDING, Spending
+from steward.work_answers import Answer, Granted, Refused
 from steward.work_pages import ApprovalPage, EventPage, JobPage, PlanPage
 
+__all__ = ["Granted", "Refused"]
 MAX_PAGE: Final = 100
 DRAFT_S: Final = 3600
 MAX_DRAFTS: Final = 1_000
@@ -101,39 +103,6 @@ class Claimed:
 
     leases: tuple[Lease, ...]
     next_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Granted:
-    """The lease is good."""
-
-    record: Job | Callable[[], Job]
-    """What ``job`` is, or how to read it: most who ask want to know only that they may go on."""
-
-    @property
-    def job(self) -> Job:
-        """The record after the operation."""
-        return self.record() if callable(self.record) else self.record
-
-    def __eq__(self, other: object) -> bool:
-        """Say whether the other one grants the same."""
-        return isinstance(other, Granted) and self.job == other.job
-
-    def __hash__(self) -> int:
-        """Return the same for what grants the same."""
-        return hash((self.job.job_id, self.job.fence))
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """It may not go on, and nothing was written. ``retry_at``: when a ``budget`` may have room; None: never."""
-
-    reason: Literal["fence", "cancelled", "budget"]
-    detail: str = ""
-    retry_at: datetime | None = None
-
-
-Answer = Granted | Refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def test_a_member_that_should_not_exist_is_not_made(machine: Shell, arguments: t
 def test_settings_are_shown_and_replaced(machine: Shell, tmp_path: Path) -> None:
     """What 'show' prints can be edited and given back; what does not fit is refused with its place."""
     document = machine.json("workspaces", "show", "acme")["settings"]
-    assert document == {"own_domains": [], "rules": [], "caps": {}, "budgets": {}}
+    assert document == {"own_domains": [], "rules": [], "caps": {}, "budgets": {}, "undo_window_s": 0}
     file = tmp_path / "acme.json"
     file.write_text(json.dumps({**document, "own_domains": ["acme.example"]}))
     assert machine.steward("workspaces", "settings", "acme", "--file", str(file)).code == 0

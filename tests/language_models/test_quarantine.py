@@ -162,7 +162,7 @@ async def test_what_looks_like_an_expression_is_a_value(tmp_path: Path) -> None:
 
 
 async def test_an_extracted_address_does_not_decide_where_a_mail_goes(tmp_path: Path) -> None:
-    """It is untrusted, so the plan waits for a person before anything starts."""
+    """It is untrusted, so the step waits for a person once it is there."""
     mail = {"SMTP_URL": "smtp://127.0.0.1:1", "SMTP_FROM": "a@example.com"}
     async with provider({"value": "eve@example.com"}) as far, house_with(far, tmp_path, **mail) as house:
         house.add(read)
@@ -172,8 +172,8 @@ async def test_an_extracted_address_does_not_decide_where_a_mail_goes(tmp_path: 
             planned("email.send", to={"$ref": "steps.s2.result.value"}, subject="Hi", text="Hello"),
         )
         jobs = await house.run_until_settled(submitted.plan_id)
-    assert {job.status for job in jobs} == {JobStatus.HELD, JobStatus.WAITING} or jobs[0].held_for is HeldFor.APPROVAL
-    assert far.site.requests == []
+    assert [job.status for job in jobs] == [JobStatus.COMPLETED, JobStatus.COMPLETED, JobStatus.HELD]
+    assert jobs[2].held_for is HeldFor.APPROVAL
 
 
 async def test_what_is_made_of_trusted_values_alone_is_trusted(tmp_path: Path) -> None:

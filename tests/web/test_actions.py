@@ -116,6 +116,7 @@ async def test_w61_failures_have_their_own_status(
 
 OUTCOMES: dict[str, int] = {
     "permission_revoked": 200,
+    "file_changed": 200,
     "legacy_error": 502,
     "outcome_unknown": 502,
     "policy_denied": 200,

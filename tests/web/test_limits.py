@@ -121,7 +121,7 @@ async def test_every_kind_of_answer_carries_the_headers(house: House) -> None:
     client = await house.client()
     for path in ("/ai/jobs", "/actions", "/openapi.json", "/metrics", "/readyz", "/nowhere", "/docs", "/redoc"):
         assert_marked(await client.get(path))
-    assert_problem(await client.get("/docs"), 404, "not_found")
+    assert_problem(await client.get("/redoc"), 404, "not_found")
 
 
 async def test_a_wrong_method_is_told_the_right_ones(house: House) -> None:

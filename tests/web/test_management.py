@@ -67,7 +67,13 @@ async def test_settings_are_replaced_by_the_own_admin(house: House) -> None:
     answer = await admin.put("/workspaces/acme/settings", json={"settings": first})
     assert answer.json()["settings"]["caps"] == {"email.*": {"max_running": None, "per_minute": 10}}
     answer = await admin.put("/workspaces/acme/settings", json={"settings": {"rules": ["reads_only"]}})
-    assert answer.json()["settings"] == {"own_domains": [], "rules": ["reads_only"], "caps": {}, "budgets": {}}
+    assert answer.json()["settings"] == {
+        "own_domains": [],
+        "rules": ["reads_only"],
+        "caps": {},
+        "budgets": {},
+        "undo_window_s": 0,
+    }
     workspace = await house.app.directory.get_workspace("acme")
     assert workspace is not None
     assert workspace.settings.rules == ("reads_only",)

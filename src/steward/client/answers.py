@@ -47,6 +47,7 @@ class Decision(TypedDict):
     rule: str
     another_person: NotRequired[bool | None]
     approver_role: NotRequired[Role | None]
+    moment: NotRequired[Literal["plan", "step", "both"] | None]
 
 
 class Step(TypedDict):
@@ -56,6 +57,7 @@ class Step(TypedDict):
     action_id: str
     description: str
     params: dict[str, Any]
+    roles: NotRequired[dict[str, str]]
     depends_on: list[str]
     decision: Decision
     inputs: NotRequired[dict[str, Any]]

@@ -31,7 +31,7 @@ _NOT_THE_FAR_END: Final = frozenset(
         *("audit_unavailable", "not_configured", "address_refused", "attachment_refused", "expression_failed"),
         "token_budget_exceeded",
         # in the workspace's own folder
-        *("path_refused", "file_not_found", "file_too_large", "file_system_failed"),
+        *("path_refused", "file_changed", "file_not_found", "file_too_large", "file_system_failed"),
         # in what a model was given to read
         "not_found",
         # here, while it ran or after it
