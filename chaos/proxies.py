@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import psycopg
 from redis.asyncio.connection import AbstractConnection
 from sqlalchemy import Connection, Engine, event, text
 
@@ -49,6 +50,8 @@ class AtCommit:
         self._trap = trap
         self._awaited: tuple[str, str] | None = None
         event.listen(Engine, "commit", self._committing)
+        self._execute: Any = psycopg.Connection.execute
+        psycopg.Connection.execute = self._piping()  # type: ignore[method-assign]
 
     def await_job(self, plan_id: str, job_id: str) -> None:
         """Spring when this job, no longer running, is about to be committed."""
@@ -61,6 +64,19 @@ class AtCommit:
         written = text("SELECT 1 FROM jobs WHERE job_id = :job_id AND status <> 'running'")
         if connection.execute(written, {"job_id": job_id}).first() is not None:
             self._trap.spring(plan_id, job_id)
+
+    def _piping(self) -> Any:
+        """Return what PostgreSQL's driver executes with: there a COMMIT is one more statement of a pipeline."""
+
+        def execute(connection: Any, query: Any, *args: Any, **more: Any) -> Any:
+            if query == "COMMIT" and self._awaited is not None:
+                plan_id, job_id = self._awaited
+                written = "SELECT 1 FROM jobs WHERE job_id = %s AND status <> 'running'"
+                if self._execute(connection, written, [job_id]).fetchone() is not None:
+                    self._trap.spring(plan_id, job_id)
+            return self._execute(connection, query, *args, **more)
+
+        return execute
 
 
 class InCommand:
