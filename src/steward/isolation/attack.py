@@ -118,7 +118,8 @@ class Attack:
         """Put each of the victim's values and its stranger into a slot; return how many pairs were compared."""
         values = [] if slot.is_fixed else self._values(slot, most)
         for value in values:
-            if self.attacker.holdings.holds(value):  # a word that both use, such as the number of an event
+            # A word that both use tells nothing, and neither does the number of an event: each workspace counts its own.
+            if self.attacker.holdings.holds(value) or value.startswith("evt_"):
                 await self._send(operation, request.with_value(slot, value), role)
                 continue
             stranger = self.strangers.of(value)

@@ -124,8 +124,6 @@ class Strangers:
 def _stranger(value: str) -> str:
     if found := ID.fullmatch(value):
         prefix = f"{found[1]}_"
-        if value[len(prefix) :].isdigit():  # the number of an event: one that nobody has come to yet
-            return f"{prefix}{int(value[len(prefix) :]) + 1_000:0{len(value) - len(prefix)}d}"
         return prefix + "".join(secrets.choice(_CROCKFORD) for _ in value[len(prefix) :])
     if HEX_DIGEST.fullmatch(value):
         return secrets.token_hex(len(value) // 2)
