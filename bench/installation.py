@@ -30,11 +30,11 @@ class Installation:
     environment: dict[str, str]
     """For another process on it."""
 
-    async def submit(self, names: Sequence[str], action_id: str = "bench.noop") -> Submitted:
-        """Submit a plan with a step for each name."""
+    async def submit(self, names: Sequence[str], action_id: str = "bench.noop", *, key: str | None = None) -> Submitted:
+        """Submit a plan with a step for each name. ``key``: its idempotency key."""
         steps = [RequestedAction(PlannedAction(action_id=action_id, params={"name": name})) for name in names]
         return await self.app.orchestrator.execute_actions(
-            self.principal, steps, run_at=None, idempotency_key=None, request_id="bench"
+            self.principal, steps, run_at=None, idempotency_key=key, request_id="bench"
         )
 
     async def ended(self, *plan_ids: str, breath_s: float = 0.0) -> None:

@@ -6,11 +6,15 @@ from typing import Annotated
 
 from steward.actions import Content, action
 
+begun: list[float] = []
+"""When each ran in this process."""
+
 
 @action("bench.noop", effect="write", retry="keyed", sentences=["do nothing about {name:text}"])
 async def noop(name: Annotated[str, Content]) -> dict[str, float]:  # noqa: ARG001 - what it would be about
     """Do nothing."""
-    return {"at": time.perf_counter()}  # of the machine, so another process can compare
+    begun.append(time.perf_counter())
+    return {"at": begun[-1]}  # of the machine, so another process can compare
 
 
 @action("bench.wait", effect="write", retry="keyed", sentences=["wait about {name:text}"])

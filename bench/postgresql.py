@@ -1,8 +1,10 @@
 """Steward on PostgreSQL beside the job libraries that live there, on one server that flushes every commit.
 
 ``python bench/postgresql.py`` makes a virtualenv for each peer, of the versions below, and takes turns: a round of each, in a
-database of its own, then the next. Steward does what it always does (record, events, tenant index, idempotency key, row-level
-security, lease, dispatch record, sealing, policy); SQLite with the same stands beside it.
+database of its own, then the next. Steward does what it always does (record, events, tenant index, row-level security, lease,
+dispatch record, sealing, policy); SQLite with the same stands beside it. Each of Steward's submissions has an
+idempotency key, each workflow of DBOS its id, each task of procrastinate that is deferred alone a queueing lock; its batches
+cannot have one. A drain is timed from the first job that begins until the records have all, on every side.
 """
 
 import argparse
@@ -16,10 +18,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.append(str(Path(__file__).parent / "peers"))
 
+import noop
 import structlog
 import uvloop
 from figure import median
@@ -62,21 +66,24 @@ async def _stored(here: Installation, count: int) -> list[float]:
 
 
 async def _through(here: Installation, count: int) -> list[float]:
-    """Return the rates at which plans of one step are checked, decided and submitted."""
+    """Return the rates at which plans of one step, with an idempotency key each, are checked, decided and submitted."""
+
+    async def one() -> None:
+        await here.submit(["nothing"], key=token_hex(16))
 
     async def many(number: int) -> None:
-        await asyncio.gather(*(here.submit(["nothing"]) for _ in range(number)))
+        await asyncio.gather(*(one() for _ in range(number)))
 
-    return await enqueue(count, lambda: here.submit(["nothing"]), many)
+    return await enqueue(count, one, many)
 
 
 async def _drained(here: Installation, count: int) -> float:
-    """Return the jobs per second of a worker, from its start until the records have all of them as completed."""
-    began = time.perf_counter()
+    """Return the jobs per second of a worker, from the first job that begins until the records have all as completed."""
+    noop.begun.clear()
     async with here.worker(SLOTS):
         while await here.app.database.read(lambda connection: connection.execute(_COMPLETED).scalar_one()) < count:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)
-        return count / (time.perf_counter() - began)
+        return count / (time.perf_counter() - noop.begun[0])
 
 
 async def _steward(folder: Path, urls: tuple[str | None, str | None], count: int) -> dict[str, list[float]]:

@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 _here = str(Path(__file__).parent)
@@ -29,7 +30,7 @@ async def measure(url: str, count: int) -> list[float]:
         await app.schema_manager.apply_schema_async()
         rates = await enqueue(
             count,
-            lambda: nothing.defer_async(**PAYLOAD),
+            lambda: nothing.configure(queueing_lock=token_hex(16)).defer_async(**PAYLOAD),
             lambda number: nothing.batch_defer_async(*[PAYLOAD] * number),
         )
         worker = asyncio.create_task(app.run_worker_async(concurrency=SLOTS, install_signal_handlers=False))

@@ -6,7 +6,7 @@ from guard.mutation import Mutation
 
 _CONTROL: Final = "src/steward/work_stores/sql/control.py"
 _STEP: Final = "src/steward/step_approval.py"
-_SUITE: Final = "tests/contracts/test_hold_and_approvals.py"
+_SUITE: Final = ("tests/contracts/test_hold.py", "tests/contracts/test_hold_and_approvals.py")
 _ATTACKS: Final = "tests/security/test_approvals.py"
 
 APPROVALS: Final = (
@@ -40,7 +40,7 @@ APPROVALS: Final = (
         file=_CONTROL,
         find="    if row.digest != digest:\n",
         put="    if False:\n",
-        tests=(_SUITE, _ATTACKS),
+        tests=(*_SUITE, _ATTACKS),
     ),
     Mutation(
         name="own-plan-approved",
@@ -48,7 +48,7 @@ APPROVALS: Final = (
         file=_CONTROL,
         find="    if row.another_person:\n",
         put="    if False:\n",
-        tests=(_SUITE, _ATTACKS),
+        tests=(*_SUITE, _ATTACKS),
     ),
     Mutation(
         name="any-role-approves",
@@ -56,7 +56,7 @@ APPROVALS: Final = (
         file=_CONTROL,
         find="    if not role_suffices(principal.roles, role):\n",
         put="    if False:\n",
-        tests=(_SUITE, "tests/web/test_approvals.py"),
+        tests=(*_SUITE, "tests/web/test_approvals.py"),
     ),
     Mutation(
         name="approvals-never-expire",
@@ -64,7 +64,7 @@ APPROVALS: Final = (
         file=_CONTROL,
         find="if row.status != ApprovalStatus.PENDING or row.expires_at <= work.now:",
         put="if row.status != ApprovalStatus.PENDING:",
-        tests=(_SUITE, _ATTACKS),
+        tests=(*_SUITE, _ATTACKS),
     ),
     Mutation(
         name="decided-again",
@@ -72,7 +72,7 @@ APPROVALS: Final = (
         file=_CONTROL,
         find="if row.status != ApprovalStatus.PENDING or row.expires_at <= work.now:",
         put="if row.expires_at <= work.now:",
-        tests=(_SUITE, _ATTACKS),
+        tests=(*_SUITE, _ATTACKS),
     ),
     Mutation(
         name="other-values-run",

@@ -27,6 +27,14 @@ _EVENTS: Final = (
 )
 
 _COUNTS: Final = ("tests/contracts/test_tenancy.py", "tests/contracts/test_tenancy_counts.py")
+_DUE: Final = tuple(
+    f"tests/contracts/test_tenancy_counts.py::{name}"
+    for name in (
+        "test_what_falls_due_is_counted_for_its_own_workspace",
+        "test_what_falls_due_together_is_each_once",
+        "test_what_falls_due_is_released_in_its_own_log",
+    )
+)
 _LINE: Final = (*_COUNTS, "tests/contracts/test_claim.py")
 _STREAMS: Final = (
     "tests/web/test_events.py::test_another_workspaces_events_do_not_show",
@@ -255,7 +263,7 @@ TENANTS: Final = (
         file=_STATEMENTS,
         find='.where(_SCHEDULED, jobs.c.workspace_id == W, jobs.c.not_before <= bindparam("now"))',
         put='.where(_SCHEDULED, jobs.c.not_before <= bindparam("now"))',
-        tests=_COUNTS,
+        tests=_DUE,
         at_least=3,
     ),
     Mutation(

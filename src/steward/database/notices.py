@@ -2,7 +2,7 @@
 
 A thread waits on that connection and sends what this process has to tell. After the server was away it connects again and
 rings everybody, for whatever was told meanwhile was not heard. NOTIFY is sent after the commit and not in it: inside, it
-would make all commits of the installation wait for each other.
+would make all commits of the installation wait for each other. A ring is only a hint, so the disk is not waited for.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ class Notices(Bell):
         while not self._stopping.is_set():
             try:
                 with connect_alone(self._url) as connection:
-                    connection.execute(f"LISTEN {_CHANNEL}")
+                    connection.execute(f"SET synchronous_commit = off; LISTEN {_CHANNEL}")
                     self._hearing.set()
                     if missed:
                         self._in_loop(None)

@@ -49,6 +49,8 @@ _ON_CONNECT: Final = (
 ).encode()
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_AS_TENANT: Final = f"SELECT set_config('role', '{ROLE}', true), set_config('{WORKSPACE_SETTING}', %s, true)"
+"""SET LOCAL, as a statement that can be prepared."""
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})
 """Could not be serialised; chosen to end a deadlock."""
 _IN_DOUBT: Final = "The store was lost while it committed, so this may or may not have been done. Send it again."
@@ -104,9 +106,12 @@ class Postgres(Kind):
         def _begin(connection: Connection) -> None:
             driver: Any = connection.connection.driver_connection
             whose = connection.get_execution_options().get("whose", Whose(None, locks=True))
-            opening = _beginning(begin, whose)
-            for part in opening if whose.piped else (sql.SQL("; ").join(opening),):
-                driver.execute(part, prepare=False)
+            if whose.piped and whose.locks and not whose.patient:
+                driver.execute(begin, prepare=False)
+                if whose.tenant is not None:
+                    driver.execute(_AS_TENANT, (whose.tenant,))
+            else:
+                driver.execute(_beginning(begin, whose), prepare=False)
 
         return engine
 
@@ -177,7 +182,7 @@ def _pipeline(driver: Any) -> Iterator[None]:
         driver.execute("COMMIT", prepare=False)
 
 
-def _beginning(begin: LiteralString, whose: Whose) -> list[sql.Composable]:
+def _beginning(begin: LiteralString, whose: Whose) -> sql.Composable:
     """Return what opens a transaction."""
     parts: list[sql.Composable] = [sql.SQL(begin)]
     if whose.patient:
@@ -190,4 +195,4 @@ def _beginning(begin: LiteralString, whose: Whose) -> list[sql.Composable]:
         ]
     if not whose.locks:
         parts.append(sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(_TURNS)))
-    return parts
+    return sql.SQL("; ").join(parts)

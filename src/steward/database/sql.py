@@ -212,6 +212,15 @@ class Sql:
         known = compiled(statement, self._dialect)
         return list(map(known.row, self._driver.execute(known.text, known.bind(values))))
 
+    def ask(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> Callable[[], list[Any]]:
+        """Send a statement; return what returns its rows. In a pipeline nothing is waited for until that is called."""
+        if self.one_writer:
+            found = self.all(statement, values)
+            return lambda: found
+        known = compiled(statement, self._dialect)
+        answer = self._driver.execute(known.text, known.bind(values))
+        return lambda: list(map(known.row, answer))
+
     def one(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> Any:
         """Return the only row; there is one."""
         (row,) = self.all(statement, values)
@@ -249,6 +258,10 @@ class Sql:
             return [found for row in rows for found in self.all(statement, row)]
         whole = about_all(statement, self._dialect)
         return self.all(whole.statement, whole.listed(map(compiled(statement, self._dialect).bind, rows)))
+
+    def ask_many(self, statement: ClauseElement, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run a statement once for each of several sets of values, for what it does and not for its rows."""
+        self._run_all(statement, list(map(compiled(statement, self._dialect).bind, rows)))
 
     def _run_all(self, statement: ClauseElement, values: list[tuple[Any, ...]]) -> None:
         if not values:

@@ -6,7 +6,7 @@ caps; ``explain`` reads the state and asks the same caps: the two cannot drift a
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -37,16 +37,27 @@ Opener = Callable[[JobRow], WorkStore]
 
 def claim(work: Work, worker_id: str, limit: int, opener: Opener, caps: Mapping[str, Caps]) -> Claimed:
     """Take up to ``limit`` ready jobs, a fair share from each workspace that has some and may start more."""
-    passed_over = not _promote_due(work)
+    last_turn = work.sql.ask(turn_statements.LAST_TURN)
+    first_end = work.sql.ask(statements.NEXT_LEASE_END)
+    asked = work.sql.ask(statements.READY_QUEUES, {"limit": limit})
+    due_in = work.sql.scalars(statements.DUE_WORKSPACES, {"now": work.now})
+    next_due, line, turn = work.sql.ask(statements.NEXT_DUE), asked(), last_turn()[0][0] or 0
+    work.have_locked(line)
+    passed_over = False
+    if due_in:
+        passed_over = not _promote_due(work, due_in)
+        next_due, line = work.sql.ask(statements.NEXT_DUE), _line(work, limit, ())
     taken: list[JobRow] = []
     capped: dict[str, int | None] = {}
-    while len(taken) < limit:
-        line = _line(work, limit - len(taken), capped)
-        if not line:
-            break
-        for workspace_id, share in _deal(line, limit - len(taken)):
-            taken += _take(work, workspace_id, share, worker_id, caps.get(workspace_id), capped)
+    while line:
+        left = limit - len(taken)
+        for workspace_id, rows in _offered(work, _deal(line, left), caps, capped):
+            turn += 1
+            _take(work, workspace_id, rows, worker_id, turn, capped=workspace_id in capped)
+            taken += rows
         work.flush()
+        all_offered = len(line) < left and sum(queue.depth for queue in line) <= left
+        line = () if all_offered or len(taken) >= limit else _line(work, limit - len(taken), capped)
     leases = _leases(work, taken, opener)
     if not taken and not work.sql.one_writer:
         passed_over = (
@@ -54,24 +65,27 @@ def claim(work: Work, worker_id: str, limit: int, opener: Opener, caps: Mapping[
         )
     if not taken and passed_over:  # others are at those workspaces: their turn takes no time
         return Claimed(leases=(), next_at=from_milliseconds(work.now + _IN_OTHER_HANDS_MS))
-    moments = (*map(work.sql.scalar, (statements.NEXT_DUE, statements.NEXT_LEASE_END)), *capped.values())
+    ours = work.now + _LEASE_MS if taken else None
+    moments = (next_due()[0][0], first_end()[0][0], ours, *capped.values())
     next_at = min((moment for moment in moments if moment is not None), default=None)
     return Claimed(leases=leases, next_at=None if next_at is None else from_milliseconds(next_at))
 
 
 def _line(work: Work, limit: int, but: Collection[str]) -> list[Any]:
     """Return the workspaces with ready jobs, least recently served first, without those whose caps leave nothing."""
-    if not but:
-        return work.sql.all(statements.READY_QUEUES, {"limit": limit})
-    return work.sql.all(statements.OTHER_READY_QUEUES, {"limit": limit, "but": encode(list(but))})
+    if but:
+        line = work.sql.all(statements.OTHER_READY_QUEUES, {"limit": limit, "but": encode(list(but))})
+    else:
+        line = work.sql.all(statements.READY_QUEUES, {"limit": limit})
+    work.have_locked(line)
+    return line
 
 
-def _promote_due(work: Work) -> bool:
+def _promote_due(work: Work, due_in: Sequence[str]) -> bool:
     """Make due jobs ready, some of every workspace: one's flood that falls due must not hide another's single job.
 
     Returns whether it was one's turn in all of them.
     """
-    due_in = work.sql.scalars(statements.DUE_WORKSPACES, {"now": work.now})
     free = work.lock_free(due_in)
     for workspace_id in free:
         due = {"w": workspace_id, "now": work.now, "limit": _DUE_AT_ONCE}
@@ -99,17 +113,28 @@ def _deal(line: Sequence[Any], limit: int) -> list[tuple[str, int]]:
     return [(workspace_id, shares[workspace_id]) for workspace_id in (*waiting, *served_out)]
 
 
-def _take(  # noqa: PLR0917 - a workspace's share, and what limits it
-    work: Work, workspace_id: str, share: int, worker_id: str, caps: Caps | None, capped: dict[str, int | None]
-) -> list[JobRow]:
-    """Claim a workspace's oldest ready jobs that its caps allow, and send it to the end of the line.
+def _offered(
+    work: Work, shares: Sequence[tuple[str, int]], caps: Mapping[str, Caps], capped: dict[str, int | None]
+) -> Iterator[tuple[str, list[JobRow]]]:
+    """Yield each workspace's oldest ready jobs that its caps allow, up to its share; all are asked for before any is waited for.
 
     Where they allow less than its share it goes into ``capped``, with the time at which they will allow more.
     """
-    if caps:
-        rows = work.adopt(within_caps(work, workspace_id, share, caps, capped))
-    else:
-        rows = work.adopt(work.sql.all(statements.READY_JOBS, {"w": workspace_id, "limit": share}))
+    asked = {
+        workspace_id: work.sql.ask(statements.READY_JOBS, {"w": workspace_id, "limit": share})
+        for workspace_id, share in shares
+        if not caps.get(workspace_id)
+    }
+    for workspace_id, share in shares:
+        if workspace_id in asked:
+            found = asked[workspace_id]()
+        else:
+            found = within_caps(work, workspace_id, share, caps[workspace_id], capped)
+        yield workspace_id, work.adopt(found)
+
+
+def _take(work: Work, workspace_id: str, rows: Sequence[JobRow], worker_id: str, turn: int, *, capped: bool) -> None:
+    """Claim a workspace's jobs, and send it to the end of the line."""
     for row in rows:
         row.fence += 1
         row.attempts += 1
@@ -117,13 +142,9 @@ def _take(  # noqa: PLR0917 - a workspace's share, and what limits it
         row.worker_id, row.claimed_at, row.lease_until = worker_id, work.now, work.now + _LEASE_MS
         row.not_before = None
         row.started_at = row.started_at or work.now
-    turn = (work.sql.scalar(turn_statements.LAST_TURN) or 0) + 1
-    work.sql.run(
-        turn_statements.SET_TURN, {"key": workspace_id, "new_turn": turn, "now_capped": workspace_id in capped}
-    )
-    if not rows and workspace_id not in capped:  # the count was wrong: mend it rather than come back for ever
-        work.sql.run(statements.SET_DEPTH, {"key": workspace_id, "new_depth": 0})
-    return rows
+    work.sql.run(turn_statements.SET_TURN, {"key": workspace_id, "new_turn": turn, "now_capped": capped})
+    if not rows and not capped:  # the count was wrong: mend it rather than come back for ever
+        work.mend_depth(workspace_id)
 
 
 def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]:
@@ -165,7 +186,7 @@ def dispatch(work: Work, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spe
     """Write the dispatch records of good leases whose effects their workspaces' budgets have room for."""
     answers: list[Answer] = []
     work.lock(ref.workspace_id for ref in refs)
-    work.jobs_by_id(ref.job_id for ref in refs)
+    work.expect(ref.job_id for ref in refs)
     for ref in refs:
         row = _leased(work, ref)
         if row is None or (row.lease_until or 0) <= work.now:
@@ -190,7 +211,7 @@ def renew(work: Work, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
     """Extend good leases."""
     answers: list[Answer] = []
     work.lock(ref.workspace_id for ref in refs)
-    work.jobs_by_id(ref.job_id for ref in refs)
+    work.expect(ref.job_id for ref in refs)
     for ref in refs:
         row = _leased(work, ref)
         if row is None:
@@ -206,7 +227,7 @@ def settle(work: Work, settlements: Sequence[Settlement]) -> tuple[Answer, ...]:
     """End attempts; a lease that is no longer good is refused, a settlement already made is granted again."""
     answers: list[Answer] = []
     work.lock(settlement.ref.workspace_id for settlement in settlements)
-    work.jobs_by_id(settlement.ref.job_id for settlement in settlements)
+    work.expect((settlement.ref.job_id for settlement in settlements), ends=True)
     for settlement in settlements:
         row = _leased(work, settlement.ref)
         if row is not None:

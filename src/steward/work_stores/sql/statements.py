@@ -158,7 +158,7 @@ BUMP_QUEUE = _bump.on_conflict_do_update(
 """Change a workspace's ready count and take numbers for its events; also makes the row."""
 
 READY_QUEUES = (
-    select(queues.c.workspace_id, queues.c.depth)
+    select(queues.c.workspace_id, queues.c.depth, queues.c.event_sequence, queues.c.capped)
     .where(literal_column("queues.depth > 0"))
     .order_by(queues.c.turn)
     .limit(_PAGE)
@@ -201,6 +201,11 @@ START_PLAN = (
     )
 )
 """Take a draft over when it is executed."""
+
+OPEN_JOBS = select(plans.c.plan_id, plans.c.open_jobs, plans.c.status, plans.c.job_ids).where(
+    plans.c.plan_id.in_(select(jobs.c.plan_id).where(among(jobs.c.job_id, "ids")))
+)
+"""What the plans of some jobs count."""
 
 CHANGE_OPEN_JOBS = (
     update(plans)

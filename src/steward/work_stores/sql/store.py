@@ -45,11 +45,12 @@ from steward.work_stores.sql import capped, claim, control, housekeeping, moving
 from steward.work_stores.sql.rows import JobRow, read_event
 from steward.work_stores.sql.submit import Asked, submit_all
 from steward.work_stores.sql.transaction import Work
+from steward.work_stores.sql.turns import NoTurn, make_queues
 
 T = TypeVar("T")
 WORK: Final = "work"
 EVENTS: Final = "events"
-_GROUP: Final = 64
+_GROUP: Final = 128
 """Most submissions in one transaction."""
 _NO_ANSWER: Final = "The store does not answer in time. Try again shortly."
 
@@ -87,7 +88,13 @@ class _Engine:
             work.flush()
             return answer, work
 
-        answer, _ = await self.database.write(run, self._announce, tenant=tenant, locks=True, piped=True)
+        how = {"tenant": tenant, "locks": True, "piped": True}
+        try:
+            answer, _ = await self.database.write(run, self._announce, **how)
+        except NoTurn as none:
+            missing = none.workspaces
+            await self.database.write(lambda connection: make_queues(connection, missing), **how)
+            answer, _ = await self.database.write(run, self._announce, **how)
         return answer
 
     async def submit(self, asked: Asked) -> Submitted:

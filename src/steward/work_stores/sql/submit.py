@@ -98,12 +98,12 @@ class _Known:
 
     def __init__(self, work: Work, asked: Sequence[Asked]) -> None:
         workspace_id = asked[0].principal.workspace_id
+        ids = encode([each.submission.plan.plan_id for each in asked])
+        found = work.sql.ask(statements.PLANS, {"w": workspace_id, "ids": ids})
         self.names = _known_names(
             work, workspace_id, [claim for each in asked for claim in each.submission.idempotency]
         )
-        ids = encode([each.submission.plan.plan_id for each in asked])
-        found = work.sql.all(statements.PLANS, {"w": workspace_id, "ids": ids})
-        self.plans = {row.plan_id: load(PlanRow, row) for row in found}
+        self.plans = {row.plan_id: load(PlanRow, row) for row in found()}
 
 
 def _put_or_refuse(work: Work, asked: Asked, known: _Known) -> Submitted | StewardError:

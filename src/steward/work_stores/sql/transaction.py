@@ -18,8 +18,9 @@ from steward.errors import IllegalTransition
 from steward.event import EventType
 from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobError, JobStatus
 from steward.plan import PlanStatus
-from steward.work_stores.sql import statements, turn_statements
+from steward.work_stores.sql import statements
 from steward.work_stores.sql.rows import JOB_COLUMNS, EventRow, JobRow, PlanRow, encode, job_values, load
+from steward.work_stores.sql.turns import OpenPlan, Turns
 
 _ENDED: Final = {
     PlanStatus.COMPLETED: EventType.PLAN_COMPLETED,
@@ -38,12 +39,12 @@ def _how_it_ended(statuses: set[str]) -> PlanStatus:
     return PlanStatus.CANCELLED if JobStatus.CANCELLED in statuses else PlanStatus.COMPLETED
 
 
-class Work:
+class Work(Turns):
     """The rows, counts and events of one transaction."""
 
     def __init__(self, connection: Connection, now: int, request_id: str | None = None) -> None:
         """Begin on an open connection, at ``now`` milliseconds by the store's clock, for a request if there is one."""
-        self.sql = Sql(connection)
+        super().__init__(Sql(connection))
         self.now = now
         self.request_id = request_id
         self.became_ready = False
@@ -63,37 +64,7 @@ class Work:
         self._ends_as: dict[str, PlanStatus] = {}
         self._closed: list[str] = []
         self._events: list[EventRow] = []
-        self._locked: set[str] = set()
-
-    # -- taking turns ------------------------------------------------------------------------------------------------
-
-    def lock(self, workspaces: Iterable[str], *, new: bool = False) -> None:
-        """Wait for one's turn in these workspaces, before anything of them is read that is to be changed.
-
-        ``new``: one without a row gets it. On a database with one writer at a time it is always one's turn.
-        """
-        wanted = set(workspaces)
-        if self.sql.one_writer or wanted <= self._locked:
-            return
-        given = {"workspaces": encode(sorted(wanted))}
-        found = set(self.sql.scalars(turn_statements.LOCK_QUEUES, given))
-        if new and found != wanted:
-            for workspace_id in sorted(wanted - found):
-                self.sql.run(turn_statements.MAKE_QUEUE, {"w": workspace_id})
-            found = set(self.sql.scalars(turn_statements.LOCK_QUEUES, given))
-        self._locked |= found
-
-    def lock_free(self, workspaces: Sequence[str]) -> list[str]:
-        """Return those of the workspaces in which it is one's turn without waiting."""
-        if self.sql.one_writer or not workspaces:
-            return list(workspaces)
-        free = self.sql.scalars(turn_statements.LOCK_FREE_QUEUES, {"workspaces": encode(workspaces)})
-        self._locked.update(free)
-        return free
-
-    def may_change(self, row: Any) -> bool:
-        """Say whether it is one's turn in the workspace that a row is of."""
-        return self.sql.one_writer or row.workspace_id in self._locked
+        self._plans: dict[str, OpenPlan] = {}
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
@@ -115,6 +86,15 @@ class Work:
             return row if row.workspace_id == workspace_id else None
         found = self.sql.all(statements.JOB, {"w": workspace_id, "job_id": job_id})
         return next(iter(self.adopt(found)), None)
+
+    def expect(self, job_ids: Iterable[str], *, ends: bool = False) -> None:
+        """Load jobs that are going to change. ``ends``: perhaps for good, so what their plans count is asked for as well."""
+        ids = {"ids": encode(list(job_ids))}
+        found = self.sql.ask(statements.JOBS_BY_ID, ids)
+        if ends and not self.sql.one_writer:
+            plans = self.sql.all(statements.OPEN_JOBS, ids)
+            self._plans.update({row.plan_id: OpenPlan(*row) for row in plans})
+        self.adopt(found())
 
     def jobs_by_id(self, job_ids: Iterable[str]) -> dict[str, JobRow]:
         """Return the jobs with these ids; the caller checks the workspace."""
@@ -181,6 +161,10 @@ class Work:
         if row.finished_at is not None:
             facts["latency_ms"] = row.finished_at - row.enqueued_at
         self.note_job(event, row, actor=actor, **facts)
+
+    def open_more(self, plan_id: str, number: int) -> None:
+        """Count jobs that a plan has got."""
+        self._open[plan_id] += number
 
     def end_attempt(self, row: JobRow, outcome: str, error: JobError | None = None) -> None:
         """Write the attempt under way into the job's history."""
@@ -270,9 +254,19 @@ class Work:
         """Count jobs that ended or came back."""
         changes = [{"key": plan_id, "delta": delta} for plan_id, delta in self._open.items() if delta]
         self._open.clear()
-        left = self.sql.all_many(statements.CHANGE_OPEN_JOBS, changes) if changes else ()
+        if not changes:
+            return
+        known = all(each["key"] in self._plans for each in changes)
+        left = self._change_known(changes) if known else self.sql.all_many(statements.CHANGE_OPEN_JOBS, changes)
         ended = [each for each in left if not each.open_jobs and each.status in _LIVE]
         self._move_plans([found for each in ended if (found := self._ended_alone(each))])
+
+    def _change_known(self, changes: Sequence[dict[str, Any]]) -> list["OpenPlan"]:
+        """Count as ``_count_open``, of plans whose counts are known, without waiting for an answer."""
+        self.sql.ask_many(statements.CHANGE_OPEN_JOBS, changes)
+        for each in changes:
+            self._plans[each["key"]].open_jobs += each["delta"]
+        return [self._plans[each["key"]] for each in changes]
 
     def _ended_alone(self, plan: Any) -> tuple[str, str, PlanStatus] | None:
         """Return how a plan of one job has ended, the usual case; others are looked at once their jobs are written."""
@@ -312,6 +306,8 @@ class Work:
             ],
         )
         for plan_id, workspace_id, status in moves:
+            if plan_id in self._plans:
+                self._plans[plan_id].status = status
             self.note(
                 _ENDED.get(status, EventType.PLAN_RESUMED), workspace_id, plan_id, None, actor, {"status": status}
             )
@@ -323,11 +319,19 @@ class Work:
         for event in self._events:
             counts[event.workspace_id] += 1
         following: dict[str, int] = {}
+        mine = self.mine()
         for workspace_id in counts.keys() | self._depth.keys():
             count, delta = counts[workspace_id], self._depth[workspace_id]
             if not count and not delta:
                 continue
-            after = self.sql.one(statements.BUMP_QUEUE, {"w": workspace_id, "depth": delta, "events": count})
+            change = {"w": workspace_id, "depth": delta, "events": count}
+            after: Any = mine.get(workspace_id)
+            if after is None:
+                after = self.sql.one(statements.BUMP_QUEUE, change)
+            else:
+                self.sql.run(statements.BUMP_QUEUE, change)
+                after.depth += delta
+                after.event_sequence += count
             following[workspace_id] = after.event_sequence - count
             self.depths[workspace_id] = after.depth
             may_start = delta > 0 or (after.capped and workspace_id in self._made_room)

@@ -24,7 +24,6 @@ from steward.job import (
 )
 from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
 from steward.redaction import redact_text
-from steward.work_stores.sql import statements
 from steward.work_stores.sql.budgets import give_back
 from steward.work_stores.sql.rows import JobRow, PlanRow, encode, to_job
 from steward.work_stores.sql.submit import first_status, new_job_row
@@ -135,7 +134,7 @@ def _expand(work: Work, row: JobRow, outcome: Expanded) -> None:
     row.attempts -= 1
     status = JobStatus.WAITING if steps else JobStatus.PENDING
     work.move(row, status, EventType.JOB_EXPANDED, children=len(steps))
-    work.sql.one(statements.CHANGE_OPEN_JOBS, {"key": row.plan_id, "delta": len(steps)})
+    work.open_more(row.plan_id, len(steps))
 
 
 def fail(work: Work, row: JobRow, error: JobError, *, actor: str | None = None) -> None:

@@ -26,12 +26,15 @@ MORE_READY = (
 """Whether any other workspace has ready jobs, in whoever's hands it is."""
 
 LOCK_QUEUES = (
-    select(queues.c.workspace_id)
+    select(queues.c.workspace_id, queues.c.depth, queues.c.event_sequence, queues.c.capped)
     .where(among(queues.c.workspace_id, "workspaces"))
     .order_by(queues.c.workspace_id)
     .with_for_update()
 )
-"""Wait for one's turn in some workspaces. Everybody takes them in this order, so nobody waits in a circle."""
+"""Wait for one's turn in some workspaces. Everybody takes them in this order, so nobody waits in a circle.
+
+Until the transaction ends nobody else changes what it returns.
+"""
 
 LOCK_FREE_QUEUES = LOCK_QUEUES.with_for_update(skip_locked=True)
 """The same, without waiting: those that nobody else is at."""
