@@ -72,7 +72,8 @@ def test_deaths_cost_nothing_on_engines_for_several_machines(engine: Engine) -> 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
-    "engine", [Engine.SQLITE, Engine.REDIS, pytest.param(Engine.POSTGRESQL, marks=pytest.mark.soak)]
+    "engine",
+    [Engine.SQLITE, *(pytest.param(engine, marks=pytest.mark.soak) for engine in (Engine.REDIS, Engine.POSTGRESQL))],
 )
 def test_what_is_taken_away_for_a_while_costs_nothing_but_time(engine: Engine) -> None:
     """Paused workers, wrong clocks, a full disk, a server that is killed, cut off, out of memory or without power, and

@@ -135,7 +135,9 @@ def shown(findings: Sequence[Finding], kind: Kind) -> set[str]:
 @pytest.mark.anyio
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("make", [_leaking, _writing, _telling, _undeclared])
+@pytest.mark.parametrize(
+    "make", [_leaking, _writing, *(pytest.param(make, marks=pytest.mark.soak) for make in (_telling, _undeclared))]
+)
 async def test_a_route_with_a_mistake_is_found(tmp_path: Path, make: Any) -> None:
     """A route that shows, changes or tells of what is another's, or that declares nothing, is named."""
     leak = make()
