@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -26,12 +26,11 @@ from typing import Any, Final
 
 import httpx2
 import structlog
-from rich.console import Console
-from rich.table import Table
 from tests.redis_server import RedisServer
 
 from chaos.house import WORKSPACE, House, open_house, playground
 from chaos.legacy import ACTORS, UNKNOWN_ACTION, Planted, plant
+from chaos.migration_report import Report, show
 from chaos.onlookers import Onlookers
 from chaos.process import Role, ended
 from chaos.world import World, open_world
@@ -53,39 +52,6 @@ _PATIENCE_S: Final = 90.0
 _LOOK_S: Final = 0.02
 _NO_LIMIT: Final = 100_000
 _OPEN: Final = frozenset(JobStatus) - FINAL - {JobStatus.UNKNOWN}
-
-
-@dataclass(slots=True)
-class Report:
-    """What was counted. Everything in ``problems`` is a sentence, and there must be none."""
-
-    seed: int
-    rounds: int
-    planted: int = 0
-    invalid: int = 0
-    moves: int = 0
-    kills: dict[str, int] = field(default_factory=dict)
-    reads: int = 0
-    walks: int = 0
-    writes: int = 0
-    again: int = 0
-    missed: int = 0
-    twice: int = 0
-    left_out: int = 0
-    stale: int = 0
-    lost: int = 0
-    repeated: int = 0
-    compared: int = 0
-    missing: int = 0
-    different: int = 0
-    retired: int = 0
-    seconds: float = 0.0
-    problems: list[str] = field(default_factory=list)
-
-    def demand(self, so: bool, sentence: str) -> None:
-        """Note ``sentence`` as a problem unless it is so."""
-        if not so:
-            self.problems.append(sentence)
 
 
 class Migration:
@@ -357,23 +323,6 @@ async def _play(home: Path, world: World, redis_url: str, planted: Planted, repo
             clients = {WORKSPACE: house.client, OTHER: other}
             watched = [Onlookers(name, client, list(planted.of(name))) for name, client in clients.items()]
             await Migration(house, planted, watched, report).play()
-
-
-def show(report: Report) -> None:
-    """Print what was counted, and the problems."""
-    title = f"Moving keys {report.rounds} times there and back, seed {report.seed}, {report.seconds:.0f} s"
-    table = Table("what", title=title)
-    table.add_column("count", justify="right")
-    for name, value in asdict(report).items():
-        if isinstance(value, int) and name not in {"seed", "rounds"}:
-            table.add_row(name.replace("_", " "), str(value))
-    for name, count in report.kills.items():
-        table.add_row(f"killed: {name}", str(count))
-    console = Console(width=110)
-    console.print(table)
-    console.print(f"Problems: {len(report.problems)}.")
-    for problem in report.problems:
-        console.print(f"- {problem}", markup=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
