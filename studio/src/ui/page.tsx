@@ -1,0 +1,40 @@
+// The frame of a screen: its title, where the focus goes when it opens, and how it speaks to those who do not see it.
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+
+let opened = 0;
+
+export function Page({ title, aside, children }: { title: string; aside?: ComponentChildren; children: ComponentChildren }) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    document.title = `${title} · Steward`;
+  }, [title]);
+  useEffect(() => {
+    opened += 1;
+    if (opened > 1) heading.current?.focus(); // the first screen keeps the browser's own start
+    window.scrollTo(0, 0);
+  }, []);
+  return (
+    <div class="page">
+      <header class="page-head">
+        <h1 ref={heading} tabIndex={-1}>
+          {title}
+        </h1>
+        {aside}
+      </header>
+      {children}
+    </div>
+  );
+}
+
+let region: HTMLElement | null = null;
+
+/** Where `announce` is heard; stands once, in the shell. */
+export function LiveRegion() {
+  return <div class="unseen" aria-live="polite" ref={(element) => void (region = element)} />;
+}
+
+/** Say something to those who do not see that it changed. */
+export function announce(text: string): void {
+  if (region) region.textContent = text;
+}
