@@ -58,7 +58,7 @@ def npm(*arguments: str) -> None:
             installed.touch()
 
 
-_CLEAN_INSTALL: Final = ("ci", "--no-audit", "--no-fund", "--loglevel=error")
+_CLEAN_INSTALL: Final = ("ci", "--loglevel=error")
 
 
 def _sources() -> Iterator[Path]:

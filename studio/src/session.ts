@@ -32,9 +32,13 @@ export async function signIn(credential: string): Promise<Session> {
   return (await response.json()) as Session;
 }
 
+/** What was being written when a session ended: kept in this page's memory for whoever signs in again, gone with a sign-out. */
+export const unsaved = { sentence: "" };
+
 /** End the session, here and at the server. */
 export async function signOut(): Promise<void> {
   localStorage.removeItem(HINT);
+  unsaved.sentence = "";
   await api.DELETE("/session");
 }
 

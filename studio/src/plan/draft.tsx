@@ -38,7 +38,7 @@ export function DraftPlan({ plan, onRevised }: { plan: Plan; onRevised(plan: Pla
         </p>
         <Summary plan={plan} />
       </header>
-      <Steps steps={plan.steps} titles={titles} edits={edits} onEdit={edit} />
+      <Steps steps={plan.steps} prompt={plan.prompt} titles={titles} edits={edits} onEdit={edit} />
       <footer class="plan-actions">
         {edits ? (
           <div class="row">

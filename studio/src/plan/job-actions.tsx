@@ -40,7 +40,7 @@ export function JobActions({ job }: { job: Job }) {
           Cancel {job.step}
         </button>
       )}
-      {job.status !== "completed" && <Why label={`Why is ${job.step} here?`} ask={() => data(api.GET("/ai/jobs/{job_id}/explain", path))} />}
+      {job.status !== "completed" && <Why label={`Explain ${job.step}`} ask={() => data(api.GET("/ai/jobs/{job_id}/explain", path))} />}
       <Refused problem={doing.problem} />
       <Resolve job={job} open={resolving} onClose={() => setResolving(false)} />
     </div>

@@ -1,7 +1,7 @@
 // One step: what it does, to whom, as whom, with what, what policy says, and whether it can be taken back.
 import type { Titles } from "../api/actions";
 import type { Job, Step } from "../api/types";
-import { DecisionBadge, Provenance } from "../ui/badge";
+import { DecisionBadge, Literal, Provenance } from "../ui/badge";
 import { Text } from "../ui/text";
 import { editable, type Edits } from "./edit";
 import { StepJobs } from "./step-jobs";
@@ -10,13 +10,14 @@ import { Value } from "./value";
 interface Props {
   step: Step;
   steps: readonly Step[];
+  prompt: string;
   titles: Titles;
   jobs: Job[] | null;
   edits: Edits | null;
   onEdit: ((step: string, param: string, text: string) => void) | undefined;
 }
 
-export function StepCard({ step, steps, titles, jobs, edits, onEdit }: Props) {
+export function StepCard({ step, steps, prompt, titles, jobs, edits, onEdit }: Props) {
   const title = titles(step.action_id);
   const own = step.description && !step.description.startsWith(title);
   return (
@@ -40,7 +41,7 @@ export function StepCard({ step, steps, titles, jobs, edits, onEdit }: Props) {
           <span class="quiet small"> Rule: {step.decision.rule}</span>
         </p>
       </div>
-      <Parameters step={step} edits={edits} onEdit={onEdit} />
+      <Parameters step={step} prompt={prompt} edits={edits} onEdit={onEdit} />
       <ul class="facts">
         <li>{effectWords(step)}</li>
         {step.acting_as && (
@@ -107,7 +108,7 @@ function DependsOn({ step, steps, titles }: { step: Step; steps: readonly Step[]
 
 const ORDER = ["destination", "amount", "object", "time", "content", "secret"];
 
-function Parameters({ step, edits, onEdit }: Pick<Props, "step" | "edits" | "onEdit">) {
+function Parameters({ step, prompt, edits, onEdit }: Pick<Props, "step" | "prompt" | "edits" | "onEdit">) {
   const rank = (name: string): number => ORDER.indexOf(step.roles?.[name] ?? "content");
   const names = Object.keys(step.params).sort((a, b) => rank(a) - rank(b));
   if (!names.length) return null;
@@ -135,7 +136,7 @@ function Parameters({ step, edits, onEdit }: Pick<Props, "step" | "edits" | "onE
                 <Value value={value} />
               )}
               <span class="origin">
-                <Provenance label={origin?.label ?? "T"} />
+                {origin ? <Provenance label={origin.label} /> : <Literal value={value} prompt={prompt} />}
                 {origin && (
                   <span class="quiet small">
                     from <Text>{origin.from}</Text>

@@ -8,6 +8,8 @@ import { StepCard } from "./step-card";
 
 interface Props {
   steps: readonly Step[];
+  /** What was asked for: a value that stands in it is in the words of whoever asked. */
+  prompt: string;
   titles: Titles;
   /** Of a plan that runs: its jobs, by step. */
   jobs?: ReadonlyMap<string, Job[]>;
@@ -15,7 +17,7 @@ interface Props {
   onEdit?(step: string, param: string, text: string): void;
 }
 
-export function Steps({ steps, titles, jobs, edits = null, onEdit }: Props) {
+export function Steps({ steps, prompt, titles, jobs, edits = null, onEdit }: Props) {
   const list = useRef<HTMLOListElement>(null);
   const found = lines(steps);
   const lanes = Math.max(0, ...found.map((line) => line.lane));
@@ -24,7 +26,16 @@ export function Steps({ steps, titles, jobs, edits = null, onEdit }: Props) {
       <Lines list={list} steps={steps} lanes={lanes} />
       <ol ref={list} class={`steps lanes-${Math.min(lanes, 4)}`}>
         {steps.map((step) => (
-          <StepCard key={step.id} step={step} steps={steps} titles={titles} jobs={jobs?.get(step.id) ?? null} edits={edits} onEdit={onEdit} />
+          <StepCard
+            key={step.id}
+            step={step}
+            steps={steps}
+            prompt={prompt}
+            titles={titles}
+            jobs={jobs?.get(step.id) ?? null}
+            edits={edits}
+            onEdit={onEdit}
+          />
         ))}
       </ol>
     </div>

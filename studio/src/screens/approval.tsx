@@ -81,7 +81,7 @@ function Shown({ approval, onDecided }: { approval: ApprovalDetail; onDecided(ap
           </div>
         )}
       </dl>
-      <Steps steps={approval.steps} titles={titles} />
+      <Steps steps={approval.steps} prompt={approval.prompt} titles={titles} />
       {approval.status === "pending" ? (
         <Decide approval={approval} onDecided={onDecided} />
       ) : (

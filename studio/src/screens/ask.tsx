@@ -5,6 +5,7 @@ import { api, data } from "../api/client";
 import { useDoing, useLoaded } from "../api/hooks";
 import type { Plan } from "../api/types";
 import { DraftPlan } from "../plan/draft";
+import { unsaved } from "../session";
 import { Refused } from "../ui/notice";
 import { announce, Page } from "../ui/page";
 import { RecentRequests } from "./requests";
@@ -20,7 +21,7 @@ export function AskScreen() {
   const planId = query["plan"] ?? null;
   const kept = useLoaded(async () => (planId ? await data(api.GET("/ai/plans/{plan_id}", { params: { path: { plan_id: planId } } })) : null), planId ?? "");
   const [plan, setPlan] = useState<Plan | null>(null);
-  const [sentence, setSentence] = useState("");
+  const [sentence, setSentence] = useState(unsaved.sentence);
   const doing = useDoing();
   const result = useRef<HTMLElement>(null);
 
@@ -32,8 +33,13 @@ export function AskScreen() {
     if (!planId) setPlan(null);
   }, [kept.value, planId]);
 
+  const write = (text: string): void => {
+    unsaved.sentence = text;
+    setSentence(text);
+  };
   const show = (made: Plan): void => {
     setPlan(made);
+    unsaved.sentence = "";
     route(`/?plan=${made.plan_id}`, plan !== null);
     announce(made.status === "needs_input" ? "There is a question." : `The plan has ${made.steps.length} steps. Nothing has run yet.`);
     requestAnimationFrame(() => result.current?.focus());
@@ -64,7 +70,7 @@ export function AskScreen() {
           required
           placeholder="Say it in a sentence. You see the plan before anything runs."
           value={sentence}
-          onInput={(event) => setSentence(event.currentTarget.value)}
+          onInput={(event) => write(event.currentTarget.value)}
           onKeyDown={(event) => {
             if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.currentTarget.form?.requestSubmit();
           }}
@@ -93,7 +99,7 @@ export function AskScreen() {
                   <button
                     type="button"
                     onClick={() => {
-                      setSentence(example);
+                      write(example);
                       ask(example);
                     }}
                   >

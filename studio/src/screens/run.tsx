@@ -10,7 +10,7 @@ import { EventLog } from "../plan/event-log";
 import { Why } from "../plan/job-actions";
 import { Steps } from "../plan/steps";
 import { may, useSession } from "../session";
-import { PlanBadge, planWords } from "../ui/badge";
+import { PlanBadge } from "../ui/badge";
 import { Loading, Notice, Refused } from "../ui/notice";
 import { announce, Page } from "../ui/page";
 import { StreamBadge } from "../ui/stream-state";
@@ -78,7 +78,7 @@ function Shown({ plan, events, aside, onChanged }: ShownProps) {
       ) : (
         <>
           <PlanButtons plan={plan} onChanged={onChanged} />
-          <Steps steps={plan.steps} titles={titles} jobs={jobs} />
+          <Steps steps={plan.steps} prompt={plan.prompt} titles={titles} jobs={jobs} />
           <EventLog events={events} jobs={plan.jobs} />
         </>
       )}
@@ -140,7 +140,7 @@ function PlanButtons({ plan, onChanged }: { plan: PlanDetail; onChanged(): void 
           Cancel what has not started
         </button>
       )}
-      <Why label={`Why is it ${planWords(plan.status).toLowerCase()}?`} ask={() => data(api.GET("/ai/plans/{plan_id}/explain", path))} />
+      <Why label="Explain" ask={() => data(api.GET("/ai/plans/{plan_id}/explain", path))} />
       <Refused problem={doing.problem} />
     </div>
   );

@@ -4,6 +4,7 @@ import { useDoing } from "../api/hooks";
 import type { Session } from "../api/types";
 import { signIn } from "../session";
 import { Notice, Refused } from "../ui/notice";
+import { focusNextPage } from "../ui/page";
 
 const CODE = /^#code=([a-z0-9-]{1,64})$/;
 
@@ -24,7 +25,11 @@ export function SignInScreen({ why, onSignedIn }: { why: string | null; onSigned
   }, []);
   const submit = (event: Event): void => {
     event.preventDefault();
-    void doing.run(async () => onSignedIn(await signIn(credential)));
+    void doing.run(async () => {
+      const session = await signIn(credential);
+      focusNextPage();
+      onSignedIn(session);
+    });
   };
   return (
     <main class="sign-in">

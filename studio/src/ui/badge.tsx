@@ -75,9 +75,9 @@ export function DecisionBadge({ effect }: { effect: Decision["effect"] }) {
   return <Badge tone={DECISION[effect][0]}>{DECISION[effect][1]}</Badge>;
 }
 
-const LABELS: Record<Label, [string, string]> = {
-  T: ["Your words", "Written by you or by the plan itself."],
-  E: ["Of what you named", "A field, made by the provider, of the one thing that you named."],
+const LABELS: Record<Label, readonly [word: string, meaning: string]> = {
+  T: ["Trusted", "Written by whoever asked, by the plan itself, or by what only its owner writes."],
+  E: ["Of what you named", "A field, made by the provider, of the one thing that was named in the request."],
   S: ["Of the provider", "Made by the provider, such as an id or an amount."],
   U: ["Untrusted", "Somebody else may have written it."],
 };
@@ -88,6 +88,16 @@ export function Provenance({ label }: { label: Label }) {
   return (
     <span class={`provenance ${label}`} title={meaning}>
       {word}
+    </span>
+  );
+}
+
+/** Where a value comes from that stands in the plan itself: from the words of whoever asked, or from the plan. */
+export function Literal({ value, prompt }: { value: unknown; prompt: string }) {
+  const said = typeof value !== "object" && value !== "" && prompt.toLowerCase().includes(String(value).toLowerCase());
+  return (
+    <span class="provenance T" title={said ? "It stands in the request." : "The plan fills it in."}>
+      {said ? "Your words" : "Set by the plan"}
     </span>
   );
 }

@@ -2,7 +2,12 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
-let opened = 0;
+let quiet = true;
+
+/** Let the next screen take the focus, even if it is the first. */
+export function focusNextPage(): void {
+  quiet = false;
+}
 
 export function Page({ title, aside, children }: { title: string; aside?: ComponentChildren; children: ComponentChildren }) {
   const heading = useRef<HTMLHeadingElement>(null);
@@ -10,8 +15,8 @@ export function Page({ title, aside, children }: { title: string; aside?: Compon
     document.title = `${title} · Steward`;
   }, [title]);
   useEffect(() => {
-    opened += 1;
-    if (opened > 1) heading.current?.focus(); // the first screen keeps the browser's own start
+    if (!quiet) heading.current?.focus(); // the first screen keeps the browser's own start
+    quiet = false;
     window.scrollTo(0, 0);
   }, []);
   return (
