@@ -15,6 +15,7 @@ import { RequestsScreen } from "./screens/requests";
 import { RunScreen } from "./screens/run";
 import { SignInScreen } from "./screens/sign-in";
 import { currentSession, may, SessionContext, signOut } from "./session";
+import { Menu } from "./ui/menu";
 import { Loading, Refused } from "./ui/notice";
 import { LiveRegion } from "./ui/page";
 import { Shortcuts } from "./ui/shortcuts";
@@ -53,6 +54,7 @@ export function App() {
 
 function Shell({ session, onLeave }: { session: Session; onLeave(): void }) {
   const screens = SCREENS.filter((screen) => may(session, screen.scope));
+  const [keys, showKeys] = useState(false);
   return (
     <>
       <a class="skip" href="#main">
@@ -69,17 +71,16 @@ function Shell({ session, onLeave }: { session: Session; onLeave(): void }) {
             <span class="unseen">Workspace </span>
             <bdi>{session.workspace_id}</bdi> <span class="quiet">{session.roles.join(", ")}</span>
           </span>
-          <details class="menu">
-            <summary>Menu</summary>
-            <div>
-              <ThemeSwitch />
-              <Shortcuts screens={screens} />
-              <a href="/docs">API</a>
-              <button type="button" class="bare" onClick={onLeave}>
-                Sign out
-              </button>
-            </div>
-          </details>
+          <Menu>
+            <ThemeSwitch />
+            <button type="button" class="bare" onClick={() => showKeys(true)} aria-haspopup="dialog">
+              Keys <kbd>?</kbd>
+            </button>
+            <a href="/docs">API</a>
+            <button type="button" class="bare" onClick={onLeave}>
+              Sign out
+            </button>
+          </Menu>
         </div>
       </header>
       <main id="main" tabIndex={-1}>
@@ -94,6 +95,7 @@ function Shell({ session, onLeave }: { session: Session; onLeave(): void }) {
           <Route default component={MissingScreen} />
         </Router>
       </main>
+      <Shortcuts screens={screens} open={keys} onOpen={showKeys} />
       <LiveRegion />
     </>
   );

@@ -81,6 +81,7 @@ function Shown({ approval, onDecided }: { approval: ApprovalDetail; onDecided(ap
           </div>
         )}
       </dl>
+      <h2>What would happen</h2>
       <Steps steps={approval.steps} prompt={approval.prompt} titles={titles} />
       {approval.status === "pending" ? (
         <Decide approval={approval} onDecided={onDecided} />

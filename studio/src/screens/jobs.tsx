@@ -1,6 +1,6 @@
 // Jobs: every job of the workspace, newest first, live, however many there are.
 import { useLocation } from "preact-iso";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { type Titles, useTitles } from "../api/actions";
 import { api, data } from "../api/client";
 import { useDoing, useEvents, useLoaded } from "../api/hooks";
@@ -24,10 +24,27 @@ const page = (query: { limit: number; status?: JobStatus; plan_id?: string; curs
 export function JobsScreen() {
   const { query } = useLocation();
   const status = JOB_STATUSES.find((one) => one === query["status"]) ?? null;
-  return <List key={`${status} ${query["plan_id"] ?? ""}`} status={status} planId={query["plan_id"] ?? null} />;
+  const planId = query["plan_id"] ?? null;
+  const list = useRef<Listener | null>(null);
+  const stream = useEvents(null, { onEvents: (events) => list.current?.(events), onGap: () => list.current?.([]) }, 500);
+  return (
+    <Page title="Jobs" aside={<StreamBadge state={stream} />}>
+      <Filters path="/studio/jobs" name="status" chosen={status} choices={JOB_STATUSES.map((one) => [one, jobWords(one)])} />
+      <List key={`${status} ${planId}`} status={status} planId={planId} listener={list} />
+    </Page>
+  );
 }
 
-function List({ status, planId }: { status: JobStatus | null; planId: string | null }) {
+type Listener = (events: StreamedEvent[]) => void;
+
+interface ListProps {
+  status: JobStatus | null;
+  planId: string | null;
+  /** Where the list puts what is to be called with events. */
+  listener: { current: Listener | null };
+}
+
+function List({ status, planId, listener }: ListProps) {
   const filter = { ...(status ? { status } : {}), ...(planId ? { plan_id: planId } : {}) };
   const first = useLoaded(() => page({ limit: 50, ...filter }), "jobs");
   const [rows, setRows] = useState<Rows | null>(null);
@@ -38,11 +55,10 @@ function List({ status, planId }: { status: JobStatus | null; planId: string | n
   useEffect(() => {
     if (first.value) setRows((now) => refreshed(now, first.value!));
   }, [first.value]);
-  const listen = (events: StreamedEvent[]): void => {
+  listener.current = (events) => {
     setRows((now) => now && told(now, events));
     first.reload();
   };
-  const stream = useEvents(null, { onEvents: listen, onGap: first.reload }, 500);
   const more = (): void => {
     void doing.run(async () => {
       const next = await page({ limit: 100, ...filter, cursor: rows!.cursor! });
@@ -58,8 +74,7 @@ function List({ status, planId }: { status: JobStatus | null; planId: string | n
       return next;
     });
   return (
-    <Page title="Jobs" aside={<StreamBadge state={stream} />}>
-      <Filters path="/studio/jobs" name="status" chosen={status} choices={JOB_STATUSES.map((one) => [one, jobWords(one)])} />
+    <>
       <Search text={search} onChange={setSearch} />
       {planId && (
         <p>
@@ -94,7 +109,7 @@ function List({ status, planId }: { status: JobStatus | null; planId: string | n
           </span>
         </p>
       )}
-    </Page>
+    </>
   );
 }
 

@@ -78,6 +78,7 @@ function Shown({ plan, events, aside, onChanged }: ShownProps) {
       ) : (
         <>
           <PlanButtons plan={plan} onChanged={onChanged} />
+          <h2 class="unseen">Steps</h2>
           <Steps steps={plan.steps} prompt={plan.prompt} titles={titles} jobs={jobs} />
           <EventLog events={events} jobs={plan.jobs} />
         </>

@@ -1,12 +1,13 @@
 // The frame of a screen: its title, where the focus goes when it opens, and how it speaks to those who do not see it.
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
-let quiet = true;
+let shownAt: string | null = null;
+let takesFocus = false;
 
 /** Let the next screen take the focus, even if it is the first. */
 export function focusNextPage(): void {
-  quiet = false;
+  takesFocus = true;
 }
 
 export function Page({ title, aside, children }: { title: string; aside?: ComponentChildren; children: ComponentChildren }) {
@@ -14,10 +15,16 @@ export function Page({ title, aside, children }: { title: string; aside?: Compon
   useEffect(() => {
     document.title = `${title} · Steward`;
   }, [title]);
-  useEffect(() => {
-    if (!quiet) heading.current?.focus(); // the first screen keeps the browser's own start
-    quiet = false;
-    window.scrollTo(0, 0);
+  useLayoutEffect(() => {
+    const element = heading.current;
+    const moved = shownAt !== null && shownAt !== location.pathname; // the first screen keeps the browser's own start
+    if (moved) scrollTo(0, 0);
+    if (moved || takesFocus) element?.focus();
+    shownAt = location.pathname;
+    takesFocus = false;
+    return () => {
+      if (document.activeElement === element) takesFocus = true; // what was loading makes room for what was loaded
+    };
   }, []);
   return (
     <div class="page">

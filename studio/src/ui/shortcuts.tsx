@@ -33,12 +33,18 @@ export function moveAlongRows(by: 1 | -1): void {
   rows[at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(Math.max(at + by, 0), rows.length - 1)]?.focus();
 }
 
-export function Shortcuts({ screens }: { screens: readonly Screen[] }) {
-  const [open, setOpen] = useState(false);
+interface Props {
+  screens: readonly Screen[];
+  /** Whether the list of keys is shown. */
+  open: boolean;
+  onOpen(open: boolean): void;
+}
+
+export function Shortcuts({ screens, open, onOpen }: Props) {
   const [on, setOn] = useState(isOn);
   const { route } = useLocation();
   const keys: Record<string, () => void> = {
-    "?": () => setOpen(true),
+    "?": () => onOpen(true),
     "/": () => document.querySelector<HTMLElement>("[data-main-field]")?.focus(),
     j: () => moveAlongRows(1),
     k: () => moveAlongRows(-1),
@@ -50,11 +56,7 @@ export function Shortcuts({ screens }: { screens: readonly Screen[] }) {
     setOn(!on);
   };
   return (
-    <>
-      <button type="button" class="bare" onClick={() => setOpen(true)} aria-haspopup="dialog">
-        Keys <kbd>?</kbd>
-      </button>
-      <Dialog title="Keys" open={open} onClose={() => setOpen(false)}>
+      <Dialog title="Keys" open={open} onClose={() => onOpen(false)}>
         <dl class="keys">
           {screens.map((screen) => (
             <div key={screen.key}>
@@ -87,6 +89,5 @@ export function Shortcuts({ screens }: { screens: readonly Screen[] }) {
           <input type="checkbox" checked={on} onChange={change} /> Single keys do something
         </label>
       </Dialog>
-    </>
   );
 }
