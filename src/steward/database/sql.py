@@ -46,6 +46,15 @@ __all__ = ["Compiled", "Sql", "among", "compiled", "has_member", "unindexed", "u
 CACHED_STATEMENTS: Final = 512
 """How many prepared statements a connection keeps: more than there are."""
 _NOTHING: Final[Mapping[str, Any]] = {}
+_SPEAKERS: Final[dict[tuple[Any, ...], Dialect]] = {}
+"""One dialect for each manner of speaking: every database that is opened brings an equal one of its own, for which no
+statement would be compiled yet.
+"""
+
+
+def _manner(dialect: Dialect) -> tuple[Any, ...]:
+    """Return all that the text of a statement depends on."""
+    return dialect.name, dialect.driver, dialect.server_version_info
 
 
 class among(ColumnElement[Any]):  # noqa: N801 - reads as the function that it is
@@ -202,7 +211,7 @@ class Sql:
 
     def __init__(self, connection: Connection) -> None:
         """Use an open connection and the transaction that it is in."""
-        self._dialect = connection.dialect
+        self._dialect = _SPEAKERS.setdefault(_manner(connection.dialect), connection.dialect)
         self._driver: Any = connection.connection.driver_connection
         self.one_writer = self._dialect.name == "sqlite"
         """Nobody else writes while this transaction does; so nothing needs to be locked."""
