@@ -10,11 +10,13 @@ Where the dialects differ, the difference has a name here: ``among``, ``unindexe
 ``insert``, which SQLite spells alike.
 """
 
+import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, count
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
@@ -200,12 +202,16 @@ def about_all(statement: ClauseElement, dialect: Dialect) -> AboutAll:
     return AboutAll(whole, tuple(found.positiontup or ()), sealed)
 
 
-@lru_cache(maxsize=256)
-def _in_one(texts: tuple[str, ...]) -> str:
-    """Return several statements as one, which does them all at once: none sees what another does."""
+@lru_cache(maxsize=1024)
+def _in_one(*texts: str) -> bytes:
+    """Return several statements as one, which does them all at once, and none sees what another does; values by number.
+
+    As PostgreSQL itself numbers them: so the driver has nothing to look for in a long text.
+    """
     *parts, last = texts
     named = ", ".join(f"part_{number} AS ({text})" for number, text in enumerate(parts))
-    return f"WITH {named} {last}" if parts else last
+    whole, numbers = f"WITH {named} {last}" if parts else last, count(1)
+    return re.sub("%[s%]", lambda found: "%" if found[0] == "%%" else f"${next(numbers)}", whole).encode()
 
 
 class Sql:
@@ -240,13 +246,22 @@ class Sql:
     def _send_held(self) -> None:
         if self._held:
             held, self._held = self._held, []
-            text = _in_one(tuple(known.text for known, _ in held))
-            self._driver.execute(text, tuple(value for _, values in held for value in values))
+            values = tuple(chain.from_iterable(values for _, values in held))
+            self._send(_in_one(*(known.text for known, _ in held)), values)
+
+    def _tell(self, text: str, values: tuple[Any, ...]) -> Any:
+        """Send a statement; return what it brings."""
+        return self._driver.execute(text, values) if self.one_writer else self._send(_in_one(text), values)
+
+    def _send(self, text: bytes, values: tuple[Any, ...]) -> Any:
+        from psycopg import RawCursor  # noqa: PLC0415 - only where it is the driver
+
+        return RawCursor(self._driver).execute(text, values)
 
     def _do(self, known: Compiled, values: tuple[Any, ...]) -> None:
         """Run a statement for what it does, now or with others."""
         if self._held is None:
-            self._driver.execute(known.text, values)
+            self._tell(known.text, values)
             return
         if any(held.table == known.table for held, _ in self._held):
             self._send_held()
@@ -256,7 +271,7 @@ class Sql:
         """Send a statement; return it and what brings its rows."""
         self._send_held()
         known = compiled(statement, self._dialect)
-        return known, self._driver.execute(known.text, known.bind(values))
+        return known, self._tell(known.text, known.bind(values))
 
     def all(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> list[Any]:
         """Return every row."""
