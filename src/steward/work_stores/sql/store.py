@@ -1,7 +1,7 @@
 """The SQL engine's two faces. Each verb is a plain function over one transaction; here they meet threads and time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from steward.database import Bell, Database, bell_for
 from steward.database.migrate import upgrade
 from steward.database.sql import Sql
 from steward.database.under_way import settled_position
-from steward.errors import StewardError, StoreUnavailable
+from steward.errors import StewardError
 from steward.event import Event, EventSink, LogEnds
 from steward.identity import Principal
 from steward.ids import IdFactory
@@ -52,7 +52,6 @@ WORK: Final = "work"
 EVENTS: Final = "events"
 _GROUP: Final = 128
 """Most submissions in one transaction."""
-_NO_ANSWER: Final = "The store does not answer in time. Try again shortly."
 
 
 def _request_id() -> str | None:
@@ -88,7 +87,7 @@ class _Engine:
             work.flush()
             return answer, work
 
-        how = {"tenant": tenant, "locks": True, "piped": True}
+        how = {"tenant": tenant, "locks": True, "piped": True, "patient": tenant is None}
         try:
             answer, _ = await self.database.write(run, self._announce, **how)
         except NoTurn as none:
@@ -110,17 +109,6 @@ class _Engine:
         if isinstance(answer, StewardError):
             raise answer
         return answer
-
-    async def in_time(self, doing: Awaitable[T]) -> T:
-        """Return what is read, unless the database lets a tenant wait for longer than a 503 may take.
-
-        A write is waited for: a large one may take its time, and nobody could tell whether it was done.
-        """
-        try:
-            async with asyncio.timeout(self.database.kind.patience_s):
-                return await doing
-        except TimeoutError as error:
-            raise StoreUnavailable(_NO_ANSWER) from error
 
     def _announce(self, outcome: tuple[Any, Work]) -> None:
         work = outcome[1]
@@ -159,7 +147,7 @@ class SqlWorkStore:
         def run(connection: Connection) -> T:
             return query(Sql(connection), self._workspace, *args, **more)
 
-        return await self._engine.in_time(self._engine.database.read(run, tenant=self._workspace, piped=True))
+        return await self._engine.database.read(run, tenant=self._workspace, piped=True)
 
     async def draft(self, plan: PlanRecord) -> None:
         """Keep a plan that nobody has executed."""

@@ -18,7 +18,7 @@ from steward.errors import IllegalTransition
 from steward.event import EventType
 from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobError, JobStatus
 from steward.plan import PlanStatus
-from steward.work_stores.sql import statements
+from steward.work_stores.sql import statements, turn_statements
 from steward.work_stores.sql.rows import JOB_COLUMNS, EventRow, JobRow, PlanRow, encode, job_values, load
 from steward.work_stores.sql.turns import OpenPlan, Turns
 
@@ -216,14 +216,15 @@ class Work(Turns):
 
     def flush(self) -> None:
         """Write everything back. May be called more than once."""
-        self._put_plans()
-        self._count_open()
-        self._add_jobs()
-        self._save_jobs()
-        for plan_id in self._closed:
-            self._end_plan(plan_id)
-        self._closed = []
-        self._append_events()
+        with self.sql.as_one():
+            self._put_plans()
+            self._count_open()
+            self._add_jobs()
+            self._save_jobs()
+            for plan_id in self._closed:
+                self._end_plan(plan_id)
+            self._closed = []
+            self._append_events()
 
     def _put_plans(self) -> None:
         self.sql.run_for_each(statements.ADD_PLAN, self._new_plans)
@@ -329,7 +330,7 @@ class Work(Turns):
             if after is None:
                 after = self.sql.one(statements.BUMP_QUEUE, change)
             else:
-                self.sql.run(statements.BUMP_QUEUE, change)
+                self.sql.run(turn_statements.COUNT, change)
                 after.depth += delta
                 after.event_sequence += count
             following[workspace_id] = after.event_sequence - count
