@@ -99,7 +99,7 @@ SECRETS_AND_WAYS_OUT: Final = (
         name="secrets-in-previews",
         removes="secret parameters are masked in previews",
         file="src/steward/plan_check.py",
-        find="        name: REDACTED if definition.role_of(name) is ParameterRole.SECRET else redact({name: value})[name]\n",
+        find="        name: REDACTED if name in definition.secrets else redact({name: value})[name]\n",
         put="        name: value\n",
         tests=("tests/test_plan_check.py", "tests/worker/test_results.py"),
     ),

@@ -101,6 +101,8 @@ class Inputs:
 
 def unseen(written: Mapping[str, Any], origins: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
     """Return the places whose value nobody can have seen before the run: what an expression makes of more than the plan itself."""
+    if not origins:
+        return frozenset()
     places = {expression.pointer.removeprefix("/") for expression in expressions(written)}
     return frozenset(place for place, origin in origins.items() if place in places and origin["label"] != Label.TRUSTED)
 
@@ -126,7 +128,7 @@ def result_shape(definition: ActionDefinition, params: Mapping[str, Shape]) -> S
     if definition.made_of_params:
         return shape_of(definition.output_schema, {"": join(shape.whole for shape in params.values())})
     made = definition.returned
-    if _is_about_what_was_named(definition, {name: shape.whole for name, shape in params.items()}):
+    if _is_about_what_was_named(definition, params):
         made = made.entailed()
     passed = {out: params[name] for out, name in definition.passes.items() if name in params}
     return made if not passed else _with_fields(made, passed)
@@ -142,7 +144,7 @@ def result_labels(
     if definition.made_of_params:
         return {"": join(shape.whole for shape in params.values())}
     found = dict(definition.output_labels if own is None else own)
-    if _is_about_what_was_named(definition, {name: shape.whole for name, shape in params.items()}):
+    if _is_about_what_was_named(definition, params):
         found = {path: Label.ENTAILED if label is Label.SYSTEM else label for path, label in found.items()}
     for out, name in definition.passes.items():
         for path, label in labels_in(params[name]).items() if name in params else ():
@@ -150,8 +152,8 @@ def result_labels(
     return found
 
 
-def _is_about_what_was_named(definition: ActionDefinition, labels: Mapping[str, Label]) -> bool:
-    named = [label for name, label in labels.items() if definition.role_of(name) is ParameterRole.OBJECT]
+def _is_about_what_was_named(definition: ActionDefinition, params: Mapping[str, Shape]) -> bool:
+    named = [shape.whole for name, shape in params.items() if definition.role_of(name) is ParameterRole.OBJECT]
     return bool(named) and at_least(join(named), Label.ENTAILED)
 
 

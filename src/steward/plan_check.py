@@ -272,7 +272,8 @@ class PlanCheck:
         params = with_defaults(definition, step.params)
         told = {"step": step.id, "authored_after": inputs.constants is Label.UNTRUSTED}
         listed = None if step.for_each is None else _listed(inputs, step.for_each, f"{at}/for_each")
-        control = inputs.origins({name: value for name, value in _around(step).items() if is_reference(value)}, at)
+        around = _around(step)
+        control = inputs.origins({name: value for name, value in around.items() if is_reference(value)}, at)
         if listed is not None:
             words = control.get("for_each", {"from": "the plan"})["from"]
             inputs = replace(
@@ -294,7 +295,7 @@ class PlanCheck:
         hidden = frozenset(origins) if listed is not None else unseen(params, origins)
         before = _before_the_run(definition, origins, hidden, decide, decision)
         returns = result_shape(definition, shapes)
-        body = {**params, **{f"${name}": value for name, value in _around(step).items()}}
+        body = {**params, **{f"${name}": value for name, value in around.items()}}
         depends_on = tuple(str(dependency) for dependency in step.depends_on)
         return CheckedStep(
             id=step.id,
