@@ -259,8 +259,9 @@ class Orchestrator:
         request_id: str,
     ) -> Submitted:
         """Submit a kept plan as it was shown, decided anew for whoever executes it."""
-        payload = {"plan_id": plan_id, "run_at": time_view(run_at)}
-        claims = Claims(self._vault, principal.workspace_id).of_request(idempotency_key, payload)
+        claims = Claims(self._vault, principal.workspace_id).of_request(
+            idempotency_key, lambda: {"plan_id": plan_id, "run_at": time_view(run_at)}
+        )
         record = await self._get(principal, plan_id)
         store = self._engine.open(principal)
         if record.job_ids:  # executed before: the store knows the answer, and whether the key fits
@@ -300,14 +301,17 @@ class Orchestrator:
         plan = proposed(
             prompt="Run the actions given.",
             intent=f"Run {len(actions)} action{'s' if len(actions) != 1 else ''}.",
-            steps=[requested.action.model_dump() for requested in actions],
+            steps=[requested.action for requested in actions],
             explanation="Asked for as actions.",
         )
-        named = zip(plan.steps, actions, strict=True)  # with ids and dependencies as they were meant
-        payload = {
-            "actions": [{**step.model_dump(), "name": requested.client_request_id} for step, requested in named],
-            "run_at": time_view(run_at),
-        }
+
+        def payload() -> dict[str, Any]:
+            named = zip(plan.steps, actions, strict=True)  # with ids and dependencies as they were meant
+            return {
+                "actions": [{**step.model_dump(), "name": requested.client_request_id} for step, requested in named],
+                "run_at": time_view(run_at),
+            }
+
         claim = Claims(self._vault, principal.workspace_id)
         claims = (*claim.of_request(idempotency_key, payload), *claim.of_actions(actions, run_at))
         store = self._engine.open(principal)

@@ -179,7 +179,8 @@ class PlanResult(BaseModel):
                 if dependency not in earlier:
                     raise ValueError(f"step {ids[index]} depends on '{dependency[:40]}', which is not an earlier step")
             ordered = [step_id for step_id in earlier if step_id in named]
-            wired.append(step.model_copy(update={"id": ids[index], "depends_on": ordered}))
+            whole = step.id == ids[index] and step.depends_on == ordered
+            wired.append(step if whole else step.model_copy(update={"id": ids[index], "depends_on": ordered}))
         object.__setattr__(self, "steps", wired)
         return self
 

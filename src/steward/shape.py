@@ -9,6 +9,7 @@ more than that, while naming one is not affected by others beside it.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from steward.provenance import Label, join
@@ -218,6 +219,12 @@ def _of_value(value: Any, labels: Mapping[str, Label], path: str, label: Label, 
         items = merged(_of_value(inner, labels, place, below, depth + 1) for inner in value) if value else None
         chosen = labels.get(path + MEMBERS, Label.TRUSTED)
         return Shape(label=label, types=frozenset({kind}), items=items, chosen=chosen)
+    return _plain(kind, label)
+
+
+@lru_cache(maxsize=64)
+def _plain(kind: str, label: Label) -> Shape:
+    """Return what a text, number, truth value or null is like."""
     return Shape(label=label, types=frozenset({kind}))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
@@ -184,6 +185,12 @@ def shown_job(row: JobRow) -> Job:
         whole.labels = whole.result_labels = "{}"
         whole.error = encode(_UNREADABLE.as_dict())
         return to_job(whole)
+
+
+@lru_cache(maxsize=1_000)
+def listed_job(values: tuple[Any, ...]) -> Job:
+    """Return the record that a selected row holds, the same one as before if the row is: lists are looked at again and again."""
+    return shown_job(JobRow(*values))
 
 
 @dataclass(slots=True)
