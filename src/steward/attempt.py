@@ -9,8 +9,8 @@ import asyncio
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Final
+from functools import cache, partial
+from typing import Any, Final, TypeGuard
 
 import structlog
 
@@ -80,6 +80,16 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class LeaseLost:
     """Somebody else has the job now; nothing may be written."""
+
+
+@cache
+def _is_class_that_takes_stored(kind: type[Any]) -> bool:
+    return issubclass(kind, TakesStored)
+
+
+def _takes_stored(action: Action) -> TypeGuard[TakesStored]:
+    """Say whether an action names stored things; asked once of each class, for a protocol is slow to compare with."""
+    return _is_class_that_takes_stored(type(action))
 
 
 def _refused(answer: Refused) -> Outcome | LeaseLost:
@@ -182,7 +192,7 @@ class Attempt:
     async def _as_it_goes_out(self, action: Action, turn: Ready) -> Ready:
         """Return the values that everything from here on is about, with what is known of stored things that they name."""
         turn = guarded(action.definition, turn)
-        if not isinstance(action, TakesStored):
+        if not _takes_stored(action):
             return turn
         return turn.with_stored(await action.stored(turn.params, self._context(turn)))
 

@@ -8,6 +8,7 @@ caps; ``explain`` reads the state and asks the same caps: the two cannot drift a
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -192,7 +193,7 @@ def dispatch(work: Work, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spe
         if row is None or (row.lease_until or 0) <= work.now:
             answers.append(Refused("fence"))
         elif row.dispatched_at is not None:
-            answers.append(Granted(to_job(row)))
+            answers.append(Granted(partial(to_job, row)))
         elif row.cancel_requested:
             answers.append(Refused("cancelled"))
         elif ref in spends and (refused := reserve(work, row, spends[ref])) is not None:
@@ -203,7 +204,7 @@ def dispatch(work: Work, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spe
                 row.first_dispatched_at = work.now
             work.touch(row)
             work.note_job(EventType.JOB_DISPATCHED, row)
-            answers.append(Granted(to_job(row)))
+            answers.append(Granted(partial(to_job, row)))
     return tuple(answers)
 
 
@@ -219,7 +220,7 @@ def renew(work: Work, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
             continue
         row.lease_until = work.now + _LEASE_MS
         work.touch(row)
-        answers.append(Granted(to_job(row)))
+        answers.append(Granted(partial(to_job, row)))
     return tuple(answers)
 
 
@@ -232,7 +233,7 @@ def settle(work: Work, settlements: Sequence[Settlement]) -> tuple[Answer, ...]:
         row = _leased(work, settlement.ref)
         if row is not None:
             apply(work, row, settlement.outcome)
-            answers.append(Granted(to_job(row)))
+            answers.append(Granted(partial(to_job, row)))
         else:
             answers.append(_settled_before(work, settlement))
     return tuple(answers)
@@ -245,7 +246,7 @@ def _settled_before(work: Work, settlement: Settlement) -> Answer:
         history = from_json(row.history)
         word = OUTCOME_WORDS[type(settlement.outcome)]
         if history and history[-1]["fence"] == ref.fence and history[-1]["outcome"] == word:
-            return Granted(to_job(row))
+            return Granted(partial(to_job, row))
     return Refused("fence")
 
 
@@ -267,4 +268,4 @@ def hold(work: Work, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Ap
         asked.requested_by = row.actor_id
         work.sql.run_for_each(statements.ADD_APPROVAL, [asked])
         work.note(EventType.APPROVAL_REQUESTED, row.workspace_id, row.plan_id, row.job_id, None, asked.facts())
-    return Granted(to_job(row))
+    return Granted(partial(to_job, row))
