@@ -9,8 +9,8 @@ import asyncio
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
-from typing import Any, Final, TypeGuard
+from functools import partial
+from typing import Any, Final
 
 import structlog
 
@@ -27,8 +27,7 @@ from steward.action import (
     OutcomeUnknown,
     ParameterRole,
     RetryMode,
-    StillRunning,
-    TakesStored,
+    takes_stored,
 )
 from steward.approval import Approval
 from steward.errors import FieldProblem, Invalid, StoreUnavailable
@@ -63,6 +62,7 @@ from steward.step_approval import Changed, StepNow
 from steward.step_children import children
 from steward.step_values import Each, Gathered, Given, NotNow, Ready
 from steward.submission import sealed_params, sealed_result
+from steward.time_limit import run_in_time
 from steward.usage import settings_of
 from steward.vault import SealBroken
 from steward.work_store import Granted, Lease, Refused
@@ -80,16 +80,6 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class LeaseLost:
     """Somebody else has the job now; nothing may be written."""
-
-
-@cache
-def _is_class_that_takes_stored(kind: type[Any]) -> bool:
-    return issubclass(kind, TakesStored)
-
-
-def _takes_stored(action: Action) -> TypeGuard[TakesStored]:
-    """Say whether an action names stored things; asked once of each class, for a protocol is slow to compare with."""
-    return _is_class_that_takes_stored(type(action))
 
 
 def _refused(answer: Refused) -> Outcome | LeaseLost:
@@ -192,7 +182,7 @@ class Attempt:
     async def _as_it_goes_out(self, action: Action, turn: Ready) -> Ready:
         """Return the values that everything from here on is about, with what is known of stored things that they name."""
         turn = guarded(action.definition, turn)
-        if not _takes_stored(action):
+        if not takes_stored(action):
             return turn
         return turn.with_stored(await action.stored(turn.params, self._context(turn)))
 
@@ -321,25 +311,10 @@ class Attempt:
         macs = partial(self.rooms.vault.macs, workspace_id=self.job.workspace_id)
         return spending_of(definition, params, settings, lambda text: macs({"recipient": text}))
 
-    async def _in_time(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Any:
-        """Return what the action returns; raise ``TimeoutError`` when its time is up.
-
-        A thread cannot be stopped: it is in the middle of its effect until it ends, and then it tells how it went.
-        """
-        limit = asyncio.timeout(action.definition.timeout_s)
-        try:
-            async with limit:
-                return await action.run(params, context)
-        except StillRunning as thread:
-            if not limit.expired():
-                raise asyncio.CancelledError from None  # the worker must stop
-            _log.warning("A synchronous action is over its time.", action="action_overdue", **self._names())
-            return await asyncio.shield(thread.ended)
-
     async def _run_action(self, action: Action, turn: Ready, context: ActionContext) -> Outcome:
         definition = action.definition
         try:
-            result = await self._in_time(action, turn.params, context)
+            result = await run_in_time(action, turn.params, context)
         except ActionFailed as failure:
             error = self._error(failure.code, failure.detail, retryable=failure.retryable)
             return self._after(error, provably_not_done=True, retry_after_s=failure.retry_after_s)

@@ -160,8 +160,10 @@ def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]
             },
         )
         results = {(item.plan_id, item.step_id): item for item in found}
-    leases = []
+    leases, stores = [], {}  # a crowd of one actor's jobs shares a store
     for row in rows:
+        whose = (row.workspace_id, row.actor_id)
+        store = stores.get(whose) or stores.setdefault(whose, opener(row))
         inputs = {step: results[row.plan_id, step] for step in needs[row.job_id]}
         leases.append(
             Lease(
@@ -169,7 +171,7 @@ def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]
                 params_sealed=row.params_sealed or b"",
                 inputs_sealed={step: item.result_sealed for step, item in inputs.items()},
                 input_labels={step: from_json(item.result_labels) for step, item in inputs.items()},
-                store=opener(row),
+                store=store,
             )
         )
     return tuple(leases)
