@@ -9,8 +9,8 @@ from asyncio import Future
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
-from typing import Any, Final, Protocol, runtime_checkable
+from functools import cache, cached_property
+from typing import Any, Final, Protocol, TypeGuard, runtime_checkable
 
 from steward.digest import canonical_json, sha256_of
 from steward.provenance import Label
@@ -279,6 +279,16 @@ class TakesStored(Protocol):
     async def stored(self, params: Mapping[str, Any], context: ActionContext) -> Mapping[str, Label]:
         """Return the labels of what is stored under what the parameters name, by place such as ``attachments/0/file``."""
         ...
+
+
+@cache
+def _is_class_that_takes_stored(kind: type[Any]) -> bool:
+    return issubclass(kind, TakesStored)
+
+
+def takes_stored(action: Action) -> TypeGuard[TakesStored]:
+    """Say whether an action names stored things; looked up once for a class, since a protocol is slow to compare with."""
+    return _is_class_that_takes_stored(type(action))
 
 
 class Catalogue(Protocol):

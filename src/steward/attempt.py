@@ -27,8 +27,7 @@ from steward.action import (
     OutcomeUnknown,
     ParameterRole,
     RetryMode,
-    StillRunning,
-    TakesStored,
+    takes_stored,
 )
 from steward.approval import Approval
 from steward.errors import FieldProblem, Invalid, StoreUnavailable
@@ -63,6 +62,7 @@ from steward.step_approval import Changed, StepNow
 from steward.step_children import children
 from steward.step_values import Each, Gathered, Given, NotNow, Ready
 from steward.submission import sealed_params, sealed_result
+from steward.time_limit import run_in_time
 from steward.usage import settings_of
 from steward.vault import SealBroken
 from steward.work_store import Granted, Lease, Refused
@@ -182,7 +182,7 @@ class Attempt:
     async def _as_it_goes_out(self, action: Action, turn: Ready) -> Ready:
         """Return the values that everything from here on is about, with what is known of stored things that they name."""
         turn = guarded(action.definition, turn)
-        if not isinstance(action, TakesStored):
+        if not takes_stored(action):
             return turn
         return turn.with_stored(await action.stored(turn.params, self._context(turn)))
 
@@ -311,25 +311,10 @@ class Attempt:
         macs = partial(self.rooms.vault.macs, workspace_id=self.job.workspace_id)
         return spending_of(definition, params, settings, lambda text: macs({"recipient": text}))
 
-    async def _in_time(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Any:
-        """Return what the action returns; raise ``TimeoutError`` when its time is up.
-
-        A thread cannot be stopped: it is in the middle of its effect until it ends, and then it tells how it went.
-        """
-        limit = asyncio.timeout(action.definition.timeout_s)
-        try:
-            async with limit:
-                return await action.run(params, context)
-        except StillRunning as thread:
-            if not limit.expired():
-                raise asyncio.CancelledError from None  # the worker must stop
-            _log.warning("A synchronous action is over its time.", action="action_overdue", **self._names())
-            return await asyncio.shield(thread.ended)
-
     async def _run_action(self, action: Action, turn: Ready, context: ActionContext) -> Outcome:
         definition = action.definition
         try:
-            result = await self._in_time(action, turn.params, context)
+            result = await run_in_time(action, turn.params, context)
         except ActionFailed as failure:
             error = self._error(failure.code, failure.detail, retryable=failure.retryable)
             return self._after(error, provably_not_done=True, retry_after_s=failure.retry_after_s)

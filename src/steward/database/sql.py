@@ -15,7 +15,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, count
 from operator import attrgetter, itemgetter
 from typing import Any, Final
@@ -158,11 +158,12 @@ def compiled(statement: ClauseElement, dialect: Dialect) -> Compiled:
     fixed = {name: value for name, value in found.params.items() if not found.binds[name].required}
     get = _getter(itemgetter, names)
     columns = [entry.keyname for entry in found._result_columns]  # noqa: SLF001 - nowhere else
+    row: Any = namedtuple("Row", columns, rename=True)  # noqa: PYI024 # pyrefly: ignore[bad-class-definition]
     return Compiled(
         text=found.string,
         bind=(lambda values: get({**fixed, **values})) if fixed else get,
         bind_object=_getter(attrgetter, names),
-        row=namedtuple("Row", columns, rename=True)._make,  # noqa: PYI024 # pyrefly: ignore[bad-class-definition]
+        row=partial(tuple.__new__, row),  # and not _make, which counts the columns of every row again
         table=str(statement.table) if isinstance(statement, (Insert, Update)) else None,
     )
 

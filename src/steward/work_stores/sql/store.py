@@ -19,7 +19,7 @@ from steward.database.migrate import upgrade
 from steward.database.sql import Sql
 from steward.database.under_way import settled_position
 from steward.errors import StewardError
-from steward.event import Event, EventSink, LogEnds
+from steward.event import Event, EventSink, EventType, LogEnds
 from steward.identity import Principal
 from steward.ids import IdFactory
 from steward.job import HeldFor, Job, JobStatus
@@ -70,6 +70,13 @@ class _Engine:
         default_factory=WeakValueDictionary
     )
     """Submissions that come at the same moment, by workspace and loop, as long as somebody waits for one."""
+    wanted: frozenset[str] = field(init=False)
+    """Types of events that a sink wants to be told of; the others, most of a drain's, are not even made."""
+
+    def __post_init__(self) -> None:
+        """Ask the sinks what they want."""
+        wanted = frozenset(str(kind) for sink in self.sinks for kind in getattr(sink, "wants", EventType))
+        object.__setattr__(self, "wanted", wanted)
 
     @property
     def now(self) -> int:
@@ -112,9 +119,11 @@ class _Engine:
 
     def _announce(self, outcome: tuple[Any, Work]) -> None:
         work = outcome[1]
-        for event in (row.to_event() for row in work.committed) if self.sinks else ():
-            for sink in self.sinks:
-                sink(event)
+        for row in work.committed:
+            if row.type in self.wanted:
+                event = row.to_event()
+                for sink in self.sinks:
+                    sink(event)
         if work.became_ready:
             self.bell.ring(WORK)
         for workspace_id in {event.workspace_id for event in work.committed}:
