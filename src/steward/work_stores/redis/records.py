@@ -2,6 +2,10 @@
 
 A field that is not there is None, empty or false. Lists of ids are words; what has a structure is JSON; times are whole
 milliseconds; sealed bytes are kept as they are.
+
+What a job is from its beginning stays together in one field, ``spec``: a hash of a few fields is smaller, and sooner read, than
+one of many. A job that was written before there was one, or whose words do not allow it, has a field for each; a field
+of its own outweighs what the spec says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,9 +31,16 @@ JOB_FIELDS: Final = (
     *("definition_hash", "digest", "depends_on", "effect", "retry", "fence", "attempts", "max_attempts"),
     *("attempt_budget", "key_valid_ms", "worker_id", "lease_until", "first_dispatched_at", "dispatched_at"),
     *("cancel_requested", "not_before", "enqueued_at", "started_at", "finished_at", "result", "error", "reason"),
-    *("labels", "result_labels", "authored_after", "parent_step_id", "expanded", "history", "request_id"),
+    *("labels", "result_labels", "authored_after", "parent_step_id", "expanded", "history", "request_id", "spec"),
 )
 """What is answered of a job, in this order. Parameters and sealed results travel in a lease only."""
+SPEC_FIELDS: Final = (
+    *("plan_id", "step_id", "action_id", "actor_id", "effect", "retry", "attempt_budget", "key_valid_ms"),
+    *("enqueued_at", "position", "request_id", "definition_hash", "digest"),
+)
+"""What a spec says, in this order, behind the number of its form: words, and then the bytes of two SHA-256."""
+SHORT_FIELDS: Final = tuple(name for name in JOB_FIELDS if name not in SPEC_FIELDS)
+"""What is answered of a job with a spec."""
 PLAN_FIELDS: Final = (
     *("plan_id", "workspace_id", "actor_id", "status", "digest", "document", "body_sealed", "created_at"),
     *("expires_at", "request_id", "finished_at", "approval_id", "job_ids"),
@@ -60,6 +71,7 @@ _STATUSES: Final[Mapping[bytes | None, JobStatus]] = {one.value.encode(): one fo
 _EFFECTS: Final[Mapping[bytes | None, Effect]] = {one.value.encode(): one for one in Effect}
 _RETRY_MODES: Final[Mapping[bytes | None, RetryMode]] = {one.value.encode(): one for one in RetryMode}
 _SHA_256_BYTES: Final = 32
+_SPEC_FORM: Final = "1"
 _log = structlog.get_logger("steward.store")
 
 
@@ -86,7 +98,7 @@ def job_fields(job: NewJob, *, status: JobStatus, now: int) -> Fields:
     """Return the fields of a new job that it brings itself; whoever puts it in place adds where it belongs."""
     return _present(
         {
-            "job_id": job.job_id,  # these three come first: a script finds them by their places
+            "job_id": job.job_id,
             "action_id": job.action_id,
             "status": status.value,
             "step_id": job.step_id,
@@ -148,6 +160,18 @@ def approval_fields(approval: Approval) -> Fields:
     )
 
 
+def with_spec(fields: Fields) -> Fields:
+    """Return the fields of a new job with those in one that can be: all but what the spec says."""
+    said = [str(fields.get(name, "")) for name in SPEC_FIELDS[:-2]]
+    digests = [fields.get(name) for name in SPEC_FIELDS[-2:]]
+    words = f"{_SPEC_FORM} {' '.join(said)} "
+    if len(words.split()) != 1 + len(said) or not all(isinstance(digest, bytes) for digest in digests):
+        return fields
+    rest = {name: value for name, value in fields.items() if name not in SPEC_FIELDS}
+    first = {name: fields[name] for name in ("job_id", "status")}  # a script finds these three by their places
+    return first | {"spec": words.encode() + b"".join(digests)} | rest
+
+
 # What is read.
 
 
@@ -202,9 +226,37 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
     )
 
 
+def _fields_of(values: Values) -> dict[str, bytes | None]:
+    """Return a job's fields by name, whichever way they are kept."""
+    if len(values) == len(SHORT_FIELDS):
+        field = dict(zip(SHORT_FIELDS, values, strict=True))
+        field.update(_specified(field["spec"] or b""))
+        return field
+    field = dict(zip(JOB_FIELDS, values, strict=True))
+    if spec := field["spec"]:
+        field |= {name: value for name, value in _specified(spec).items() if not field.get(name)}
+    return field
+
+
+def _specified(spec: bytes) -> dict[str, bytes]:
+    """Return the fields that a spec stands for."""
+    form, *words = spec.split(b" ", len(SPEC_FIELDS) - 1)
+    if form != _SPEC_FORM.encode() or len(words) != len(SPEC_FIELDS) - 1:
+        raise ValueError("This is no spec of a job.")
+    digests = words.pop()
+    words += (digests[:_SHA_256_BYTES], digests[_SHA_256_BYTES:])
+    return dict(zip(SPEC_FIELDS, words, strict=True))
+
+
+def modes(values: Values) -> tuple[Effect, RetryMode]:
+    """Return what kind of effect a job has and how it may be repeated, of a record as a script answered it."""
+    field = _fields_of(values)
+    return _EFFECTS[field["effect"]], _RETRY_MODES[field["retry"]]
+
+
 def to_job(values: Values) -> Job:
     """Return the record of a job as a script answered it. A busy worker reads three for each job, so it takes short ways."""
-    field = dict(zip(JOB_FIELDS, values, strict=True))
+    field = _fields_of(values)
     text = {name: (field[name] or b"").decode() for name in _JOB_TEXTS}
     number = {name: int(field[name] or 0) for name in _JOB_NUMBERS}
     time = {name: from_milliseconds(int(value)) if (value := field[name]) else None for name in _JOB_TIMES}
@@ -255,7 +307,7 @@ def shown_job(values: Values) -> Job:
     try:
         return to_job(values)
     except (ValueError, TypeError, KeyError, OverflowError):
-        whole = dict(zip(JOB_FIELDS, values, strict=True))
+        whole = _readable_fields(values)
         _log.warning("A job's record is damaged.", action="unreadable_record", job_id=str(whole["job_id"]))
         kept = ("job_id", "workspace_id", "plan_id", "step_id", "action_id", "actor_id", "request_id")
         safe: dict[str, bytes | None] = {name: _readable(whole[name]) for name in kept}
@@ -265,6 +317,15 @@ def shown_job(values: Values) -> Job:
         safe["enqueued_at"] = whole["enqueued_at"] if (whole["enqueued_at"] or b"").isdigit() else None
         safe["error"] = to_json(_UNREADABLE.as_dict())
         return to_job([safe.get(name) for name in JOB_FIELDS])
+
+
+def _readable_fields(values: Values) -> dict[str, bytes | None]:
+    """Return the fields of a damaged record, without those of its spec if that is what is damaged."""
+    try:
+        return _fields_of(values)
+    except ValueError:
+        names = SHORT_FIELDS if len(values) == len(SHORT_FIELDS) else JOB_FIELDS
+        return dict.fromkeys(JOB_FIELDS) | dict(zip(names, values, strict=True))
 
 
 def _readable(value: bytes | None) -> bytes:

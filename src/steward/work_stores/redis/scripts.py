@@ -19,7 +19,7 @@ from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
 from steward.work_store import MAX_DRAFTS
 from steward.work_stores.redis.keys import KEYS
 from steward.work_stores.redis.legacy.words import FROM_OLD, TO_OLD
-from steward.work_stores.redis.records import APPROVAL_FIELDS, JOB_FIELDS, PLAN_FIELDS
+from steward.work_stores.redis.records import APPROVAL_FIELDS, JOB_FIELDS, PLAN_FIELDS, SHORT_FIELDS, SPEC_FIELDS
 
 _FOLDER: Final = Path(__file__).parent / "lua"
 _USES: Final = re.compile(r"^-- uses:([a-z ]*)$", re.MULTILINE)
@@ -68,6 +68,8 @@ def _vocabulary(text: str) -> str:
         "MAX_JOBS": _lua(MAX_JOBS_PER_PLAN),
         "MAX_DRAFTS": _lua(MAX_DRAFTS),
         "JOB_FIELDS": _lua(JOB_FIELDS),
+        "SHORT_FIELDS": _lua(SHORT_FIELDS),
+        "SPEC_FIELDS": _lua(SPEC_FIELDS),
         "STATUS_FIELD": _lua(JOB_FIELDS.index("status") + 1),
         "PLAN_FIELDS": _lua(PLAN_FIELDS),
         "APPROVAL_FIELDS": _lua(APPROVAL_FIELDS),

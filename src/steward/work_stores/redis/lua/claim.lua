@@ -40,7 +40,7 @@ local function take_job(workspace, id)
   local key = K.job:format(workspace, id)
   local job = read_job(key)
   if not job or job[AT.status] ~= 'pending' then return false end
-  local of, action = home(workspace), job[AT.action_id]
+  local of, action = home(workspace), job.action
   local fence, attempts = whole((job[AT.fence] or 0) + 1), whole((job[AT.attempts] or 0) + 1)
   local started = job[AT.started_at] or now_text
   if job[AT.not_before] then later('HDEL', key, 'not_before') end

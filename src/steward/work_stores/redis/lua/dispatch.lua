@@ -17,7 +17,7 @@ for i = 1, tonumber(take()) do
   if not job[AT.dispatched_at] then
     if job[AT.cancel_requested] then return KNOWN end
     local first = job[AT.first_dispatched_at]
-    if not first or job[AT.retry] ~= 'keyed' then first = now_text end
+    if not first or job.retry ~= 'keyed' then first = now_text end
     job[AT.dispatched_at], job[AT.lease_until], job[AT.first_dispatched_at] = now_text, lease_until, first
     later('HSET', key, 'dispatched_at', now_text, 'lease_until', lease_until, 'first_dispatched_at', first)
     lease(workspace, id, lease_until)

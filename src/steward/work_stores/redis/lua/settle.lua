@@ -30,18 +30,18 @@ for i = 1, tonumber(take()) do
   if job[AT.cancel_requested] or job[AT.dependents] or job[AT.history] or job[AT.expanded] then return KNOWN end
   if job[AT.held_for] or job[AT.not_before] or home(workspace).capped then return KNOWN end
   seen[key] = true
-  local plan_key = K.plan:format(workspace, job[AT.plan_id])
+  local plan_key = K.plan:format(workspace, job.plan)
   if not of_plan[plan_key] then
     order[#order + 1] = plan_key
-    of_plan[plan_key] = { workspace = workspace, id = job[AT.plan_id], ended = 0 }
+    of_plan[plan_key] = { workspace = workspace, id = job.plan, ended = 0 }
   end
   of_plan[plan_key].ended = of_plan[plan_key].ended + 1
   local duration = job[AT.started_at] and ',"duration_ms":' .. whole(now - job[AT.started_at]) or ''
   ended(job, key, result, sealed, labels)
   lease(workspace, id)
   move_to(home(workspace), 'completed', id, 'running')
-  count_running(home(workspace), job[AT.action_id], -1)
-  tell_of(job, 'job.completed', duration .. ',"latency_ms":' .. whole(now - job[AT.enqueued_at]))
+  count_running(home(workspace), job.action, -1)
+  tell_of(job, 'job.completed', duration .. ',"latency_ms":' .. whole(now - job.enqueued_at))
   answers[i] = record(job)
 end
 

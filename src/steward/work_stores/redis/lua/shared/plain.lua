@@ -3,7 +3,7 @@
 -- A verb first reads whatever it will write, which shows each key's type, and declines what is not plain; `write_plain` is
 -- the first that writes. A value that is not there is false.
 
-local EVERY = { unpack(JOB_FIELDS) }
+local EVERY = { unpack(SHORT_FIELDS) }
 for _, name in ipairs({ 'claimed_at', 'dependents', 'needs', 'params_sealed', 'spent' }) do EVERY[#EVERY + 1] = name end
 local AT = {} -- where a field stands among the values
 for place, name in ipairs(EVERY) do AT[name] = place end
@@ -20,10 +20,13 @@ local function old_copies() -- whether each job has a copy that is to be written
   return (schema[1] and schema[1] ~= 'new-only') or schema[2]
 end
 
-local function read_job(key) -- nil: nothing that a written-out verb can deal with
+local function read_job(key) -- nil: nothing that a written-out verb can deal with, such as a job without a spec
   local job = redis.call('HMGET', key, unpack(EVERY))
-  local id = job[AT.job_id]
-  if id and #id == 28 and id:find('^job_%w+$') then return job end
+  local id, spec = job[AT.job_id], job[AT.spec]
+  if not spec or not id or #id ~= 28 or not id:find('^job_%w+$') then return end
+  job.plan, job.step, job.action, job.retry, job.enqueued_at =
+    spec:match('^1 (%S+) (%S+) (%S+) %S+ %S+ (%S+) %S+ %S+ (%S+) ')
+  return job.plan and job
 end
 
 local function home(workspace)
@@ -62,12 +65,12 @@ local function tell(workspace, plan_id, job_id, event, data) -- an event, whose 
 end
 
 local function said(job, more) -- what an event says of a job, as JSON
-  return '{"step_id":' .. cjson.encode(job[AT.step_id] or '') .. ',"action_id":' .. cjson.encode(job[AT.action_id] or '')
+  return '{"step_id":' .. cjson.encode(job.step) .. ',"action_id":' .. cjson.encode(job.action)
     .. ',"status":"' .. job[AT.status] .. '","attempt":' .. (job[AT.attempts] or '0') .. more .. '}'
 end
 
 local function tell_of(job, event, more)
-  tell(job[AT.workspace_id], job[AT.plan_id], job[AT.job_id], event, said(job, more or ''))
+  tell(job[AT.workspace_id], job.plan, job[AT.job_id], event, said(job, more or ''))
 end
 
 local function group(groups, name) -- a list in a table of lists
@@ -155,6 +158,6 @@ local function write_plain()
 end
 
 local function record(job) -- the values that are answered of a record
-  for place = #JOB_FIELDS + 1, #EVERY do job[place] = nil end
+  for place = #SHORT_FIELDS + 1, #EVERY do job[place] = nil end
   return job
 end
