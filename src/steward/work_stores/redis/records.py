@@ -163,9 +163,9 @@ def approval_fields(approval: Approval) -> Fields:
 def with_spec(fields: Fields) -> Fields:
     """Return the fields of a new job with those in one that can be: all but what the spec says."""
     said = [str(fields.get(name, "")) for name in SPEC_FIELDS[:-2]]
-    digests = [fields.get(name) for name in SPEC_FIELDS[-2:]]
+    digests = [digest for name in SPEC_FIELDS[-2:] if isinstance(digest := fields.get(name), bytes)]
     words = f"{_SPEC_FORM} {' '.join(said)} "
-    if len(words.split()) != 1 + len(said) or not all(isinstance(digest, bytes) for digest in digests):
+    if len(words.split()) != 1 + len(said) or len(digests) < len(SPEC_FIELDS[-2:]):
         return fields
     rest = {name: value for name, value in fields.items() if name not in SPEC_FIELDS}
     first = {name: fields[name] for name in ("job_id", "status")}  # a script finds these three by their places
