@@ -32,7 +32,7 @@ from steward.work_stores.redis.submissions import (
 from steward.workspace import MAX_WINDOW_S
 
 _DECLINED: Final = [b"known"]
-_MOST_OF_A_REFUSAL: Final = 3
+_WITH_DETAIL: Final = 3
 _LEASE_MS: Final = round(timedelta(seconds=LEASE_S) / timedelta(milliseconds=1))
 _BATCH: Final = 200
 _PURGED_AT_ONCE: Final = 50
@@ -52,7 +52,7 @@ def _answer(values: Sequence[Any]) -> Answer:
 
 def _doubtful(values: Values) -> bool:
     """Say whether a script's answer is the record of an effect that must not be forgotten."""
-    if len(values) <= _MOST_OF_A_REFUSAL:
+    if len(values) == 1 or len(values) == _WITH_DETAIL:
         return False
     effect, retry = modes(values)
     return effect is Effect.WRITE and retry is not RetryMode.KEYED

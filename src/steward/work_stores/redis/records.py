@@ -24,7 +24,7 @@ from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, NewJob
 from steward.plan import PlanRecord, PlanStatus
 
 Fields = dict[str, Any]
-Values = Sequence[bytes | None]
+Values = Sequence[Any]
 
 JOB_FIELDS: Final = (
     *("job_id", "workspace_id", "plan_id", "step_id", "action_id", "actor_id", "status", "held_for"),
@@ -39,8 +39,6 @@ SPEC_FIELDS: Final = (
     *("enqueued_at", "position", "request_id", "definition_hash", "digest"),
 )
 """What a spec says, in this order, behind the number of its form: words, and then the bytes of two SHA-256."""
-SHORT_FIELDS: Final = tuple(name for name in JOB_FIELDS if name not in SPEC_FIELDS)
-"""What is answered of a job with a spec."""
 PLAN_FIELDS: Final = (
     *("plan_id", "workspace_id", "actor_id", "status", "digest", "document", "body_sealed", "created_at"),
     *("expires_at", "request_id", "finished_at", "approval_id", "job_ids"),
@@ -59,14 +57,13 @@ APPROVAL_FIELDS: Final = (
     ),
 )
 _UNREADABLE: Final = JobError("unreadable_record", "Part of this job's record cannot be read; the rest is shown.")
+_JOB_NAMES: Final = tuple(name.encode() for name in JOB_FIELDS)
+_SPEC_NAMES: Final = tuple(name.encode() for name in SPEC_FIELDS)
 _JOB_TEXTS: Final = (
-    *("job_id", "workspace_id", "plan_id", "step_id", "action_id", "actor_id", "held_for", "depends_on", "worker_id"),
-    *("reason", "authored_after", "parent_step_id", "request_id"),
+    *(b"job_id", b"workspace_id", b"plan_id", b"step_id", b"action_id", b"actor_id", b"worker_id", b"reason"),
+    *(b"parent_step_id", b"request_id"),
 )
-_JOB_NUMBERS: Final = ("fence", "attempts", "max_attempts", "attempt_budget", "key_valid_ms")
-_JOB_TIMES: Final = (
-    *("lease_until", "first_dispatched_at", "dispatched_at", "not_before", "enqueued_at", "started_at", "finished_at"),
-)
+_JOB_JSON: Final = (b"error", b"history", b"labels", b"result", b"result_labels")
 _STATUSES: Final[Mapping[bytes | None, JobStatus]] = {one.value.encode(): one for one in JobStatus}
 _EFFECTS: Final[Mapping[bytes | None, Effect]] = {one.value.encode(): one for one in Effect}
 _RETRY_MODES: Final[Mapping[bytes | None, RetryMode]] = {one.value.encode(): one for one in RetryMode}
@@ -226,80 +223,91 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
     )
 
 
-def _fields_of(values: Values) -> dict[str, bytes | None]:
-    """Return a job's fields by name, whichever way they are kept."""
-    if len(values) == len(SHORT_FIELDS):
-        field = dict(zip(SHORT_FIELDS, values, strict=True))
-        field.update(_specified(field["spec"] or b""))
-        return field
-    field = dict(zip(JOB_FIELDS, values, strict=True))
-    if spec := field["spec"]:
-        field |= {name: value for name, value in _specified(spec).items() if not field.get(name)}
+def _fields_of(values: Values) -> dict[bytes, bytes | None]:
+    """Return a job's fields by name, whichever way a script answered them: as names and values in turn, or as values alone."""
+    field = _own_fields_of(values)
+    if spec := field.get(b"spec"):
+        return _specified(spec) | {name: value for name, value in field.items() if value}
     return field
 
 
-def _specified(spec: bytes) -> dict[str, bytes]:
+def _own_fields_of(values: Values) -> dict[bytes, bytes | None]:
+    match values:
+        case [b"", list(pairs)]:
+            return dict(zip(pairs[::2], pairs[1::2], strict=True))
+        case _:
+            return dict(zip(_JOB_NAMES, values, strict=True))
+
+
+def _specified(spec: bytes) -> dict[bytes, bytes | None]:
     """Return the fields that a spec stands for."""
     form, *words = spec.split(b" ", len(SPEC_FIELDS) - 1)
     if form != _SPEC_FORM.encode() or len(words) != len(SPEC_FIELDS) - 1:
         raise ValueError("This is no spec of a job.")
     digests = words.pop()
     words += (digests[:_SHA_256_BYTES], digests[_SHA_256_BYTES:])
-    return dict(zip(SPEC_FIELDS, words, strict=True))
+    return dict(zip(_SPEC_NAMES, words, strict=True))
 
 
 def modes(values: Values) -> tuple[Effect, RetryMode]:
     """Return what kind of effect a job has and how it may be repeated, of a record as a script answered it."""
     field = _fields_of(values)
-    return _EFFECTS[field["effect"]], _RETRY_MODES[field["retry"]]
+    return _EFFECTS[field[b"effect"]], _RETRY_MODES[field[b"retry"]]
 
 
 def to_job(values: Values) -> Job:
     """Return the record of a job as a script answered it. A busy worker reads three for each job, so it takes short ways."""
-    field = _fields_of(values)
-    text = {name: (field[name] or b"").decode() for name in _JOB_TEXTS}
-    number = {name: int(field[name] or 0) for name in _JOB_NUMBERS}
-    time = {name: from_milliseconds(int(value)) if (value := field[name]) else None for name in _JOB_TIMES}
-    error, history, labels, result_labels = (field[name] for name in ("error", "history", "labels", "result_labels"))
+    get = _fields_of(values).get
+    text = {name: (get(name) or b"").decode() for name in _JOB_TEXTS}
+    error, history, labels, result, result_labels = map(get, _JOB_JSON)
+    job_id = text[b"job_id"]
     return Job(
-        job_id=text["job_id"],
-        workspace_id=text["workspace_id"],
-        plan_id=text["plan_id"],
-        step_id=text["step_id"],
-        action_id=text["action_id"],
-        actor_id=text["actor_id"],
-        status=_STATUSES[field["status"]],
-        held_for=HeldFor(text["held_for"]) if text["held_for"] else None,
-        definition_hash=_unpacked(field["definition_hash"]),
-        digest=_unpacked(field["digest"]),
-        depends_on=tuple(text["depends_on"].split()),
-        effect=_EFFECTS[field["effect"]],
-        retry=_RETRY_MODES[field["retry"]],
-        effect_key=text["job_id"],
-        fence=number["fence"],
-        attempts=number["attempts"],
-        max_attempts=number["max_attempts"] or number["attempt_budget"],
-        key_valid_s=number["key_valid_ms"] / 1000,
-        worker_id=text["worker_id"] or None,
-        lease_until=time["lease_until"],
-        first_dispatched_at=time["first_dispatched_at"],
-        dispatched_at=time["dispatched_at"],
-        cancel_requested=bool(field["cancel_requested"]),
-        not_before=time["not_before"],
-        enqueued_at=time["enqueued_at"] or from_milliseconds(0),
-        started_at=time["started_at"],
-        finished_at=time["finished_at"],
-        result=from_json(result) if (result := field["result"]) else None,
+        job_id=job_id,
+        workspace_id=text[b"workspace_id"],
+        plan_id=text[b"plan_id"],
+        step_id=text[b"step_id"],
+        action_id=text[b"action_id"],
+        actor_id=text[b"actor_id"],
+        status=_STATUSES[get(b"status")],
+        held_for=HeldFor(held_for.decode()) if (held_for := get(b"held_for")) else None,
+        definition_hash=_unpacked(get(b"definition_hash")),
+        digest=_unpacked(get(b"digest")),
+        depends_on=_words(get(b"depends_on")),
+        effect=_EFFECTS[get(b"effect")],
+        retry=_RETRY_MODES[get(b"retry")],
+        effect_key=job_id,
+        fence=int(get(b"fence") or 0),
+        attempts=int(get(b"attempts") or 0),
+        max_attempts=int(get(b"max_attempts") or 0) or int(get(b"attempt_budget") or 0),
+        key_valid_s=int(get(b"key_valid_ms") or 0) / 1000,
+        worker_id=text[b"worker_id"] or None,
+        lease_until=_time(get(b"lease_until")),
+        first_dispatched_at=_time(get(b"first_dispatched_at")),
+        dispatched_at=_time(get(b"dispatched_at")),
+        cancel_requested=bool(get(b"cancel_requested")),
+        not_before=_time(get(b"not_before")),
+        enqueued_at=_time(get(b"enqueued_at")) or from_milliseconds(0),
+        started_at=_time(get(b"started_at")),
+        finished_at=_time(get(b"finished_at")),
+        result=from_json(result) if result else None,
         error=JobError(**from_json(error)) if error else None,
-        reason=text["reason"] or None,
+        reason=text[b"reason"] or None,
         labels=from_json(labels) if labels else {},
         result_labels=from_json(result_labels) if result_labels else {},
-        authored_after=tuple(text["authored_after"].split()),
-        parent_step_id=text["parent_step_id"] or None,
-        expanded=bool(field["expanded"]),
+        authored_after=_words(get(b"authored_after")),
+        parent_step_id=text[b"parent_step_id"] or None,
+        expanded=bool(get(b"expanded")),
         history=tuple(map(_attempt, from_json(history))) if history else (),
-        request_id=text["request_id"],
+        request_id=text[b"request_id"],
     )
+
+
+def _time(value: bytes | None) -> Any:
+    return from_milliseconds(int(value)) if value else None
+
+
+def _words(value: bytes | None) -> tuple[str, ...]:
+    return tuple(value.decode().split()) if value else ()
 
 
 def shown_job(values: Values) -> Job:
@@ -308,24 +316,23 @@ def shown_job(values: Values) -> Job:
         return to_job(values)
     except (ValueError, TypeError, KeyError, OverflowError):
         whole = _readable_fields(values)
-        _log.warning("A job's record is damaged.", action="unreadable_record", job_id=str(whole["job_id"]))
-        kept = ("job_id", "workspace_id", "plan_id", "step_id", "action_id", "actor_id", "request_id")
-        safe: dict[str, bytes | None] = {name: _readable(whole[name]) for name in kept}
-        known = {status.value.encode() for status in JobStatus}
-        safe["status"] = whole["status"] if whole["status"] in known else JobStatus.UNKNOWN.value.encode()
-        safe["effect"], safe["retry"] = Effect.WRITE.value.encode(), RetryMode.NONE.value.encode()
-        safe["enqueued_at"] = whole["enqueued_at"] if (whole["enqueued_at"] or b"").isdigit() else None
-        safe["error"] = to_json(_UNREADABLE.as_dict())
-        return to_job([safe.get(name) for name in JOB_FIELDS])
+        _log.warning("A job's record is damaged.", action="unreadable_record", job_id=str(whole.get(b"job_id")))
+        kept = (b"job_id", b"workspace_id", b"plan_id", b"step_id", b"action_id", b"actor_id", b"request_id")
+        safe: dict[bytes, bytes | None] = {name: _readable(whole.get(name)) for name in kept}
+        safe[b"status"] = status if (status := whole.get(b"status")) in _STATUSES else JobStatus.UNKNOWN.value.encode()
+        safe[b"effect"], safe[b"retry"] = Effect.WRITE.value.encode(), RetryMode.NONE.value.encode()
+        enqueued_at = whole.get(b"enqueued_at") or b""
+        safe[b"enqueued_at"] = enqueued_at if enqueued_at.isdigit() else None
+        safe[b"error"] = to_json(_UNREADABLE.as_dict())
+        return to_job([safe.get(name) for name in _JOB_NAMES])
 
 
-def _readable_fields(values: Values) -> dict[str, bytes | None]:
+def _readable_fields(values: Values) -> dict[bytes, bytes | None]:
     """Return the fields of a damaged record, without those of its spec if that is what is damaged."""
     try:
         return _fields_of(values)
     except ValueError:
-        names = SHORT_FIELDS if len(values) == len(SHORT_FIELDS) else JOB_FIELDS
-        return dict.fromkeys(JOB_FIELDS) | dict(zip(names, values, strict=True))
+        return _own_fields_of(values)
 
 
 def _readable(value: bytes | None) -> bytes:
