@@ -84,6 +84,6 @@ end
 if more and before == 0 then redis.call('RPUSH', ring, workspace) end
 redis.call('HSET', home, 'event_sequence', number_text)
 redis.call('HSET', K.installation, 'position', position_text)
+if more then ring_bell(K.work_bell) end -- before the events', so that whoever does both begins with the work
 append_run(workspace, number_text, position_text, 1)
-if more then ring_bell(K.work_bell) end
 return { plan_id, 'running', table.concat(ids, ' '), '0', '', before + (more and #more / 2 or 0) }
