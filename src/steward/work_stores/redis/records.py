@@ -69,6 +69,10 @@ _EFFECTS: Final[Mapping[bytes | None, Effect]] = {one.value.encode(): one for on
 _RETRY_MODES: Final[Mapping[bytes | None, RetryMode]] = {one.value.encode(): one for one in RetryMode}
 _SHA_256_BYTES: Final = 32
 _SPEC_FORM: Final = "1"
+_SPEC_WORDS, _SPEC_DIGESTS = SPEC_FIELDS[:-2], SPEC_FIELDS[-2:]
+_IN_SPEC: Final = frozenset(SPEC_FIELDS)
+_IN_TURN: Final = 2
+"""How long an answer is that has names and values in turn: they are one list, behind an empty value."""
 _log = structlog.get_logger("steward.store")
 
 
@@ -84,8 +88,11 @@ def _packed(digest: str) -> str | bytes:
 
 def _present(fields: Fields) -> Fields:
     """Return the fields that say something; flags as 1."""
-    flags = {name: 1 if value is True else value for name, value in fields.items()}
-    return {name: value for name, value in flags.items() if value is not None and value is not False and value != ""}
+    return {
+        name: 1 if value is True else value
+        for name, value in fields.items()
+        if value is not None and value is not False and value != ""
+    }
 
 
 # What is written.
@@ -159,14 +166,14 @@ def approval_fields(approval: Approval) -> Fields:
 
 def with_spec(fields: Fields) -> Fields:
     """Return the fields of a new job with those in one that can be: all but what the spec says."""
-    said = [str(fields.get(name, "")) for name in SPEC_FIELDS[:-2]]
-    digests = [digest for name in SPEC_FIELDS[-2:] if isinstance(digest := fields.get(name), bytes)]
+    said = [str(fields.get(name, "")) for name in _SPEC_WORDS]
+    digests = [digest for name in _SPEC_DIGESTS if isinstance(digest := fields.get(name), bytes)]
     words = f"{_SPEC_FORM} {' '.join(said)} "
-    if len(words.split()) != 1 + len(said) or len(digests) < len(SPEC_FIELDS[-2:]):
+    if len(words.split()) != 1 + len(_SPEC_WORDS) or len(digests) < len(_SPEC_DIGESTS):
         return fields
-    rest = {name: value for name, value in fields.items() if name not in SPEC_FIELDS}
-    first = {name: fields[name] for name in ("job_id", "status")}  # a script finds these three by their places
-    return first | {"spec": words.encode() + b"".join(digests)} | rest
+    spec = words.encode() + b"".join(digests)
+    first = {"job_id": fields["job_id"], "status": fields["status"], "spec": spec}  # a script finds these by their places
+    return first | {name: value for name, value in fields.items() if name not in _IN_SPEC and name not in first}
 
 
 # What is read.
@@ -227,16 +234,16 @@ def _fields_of(values: Values) -> dict[bytes, bytes | None]:
     """Return a job's fields by name, whichever way a script answered them: as names and values in turn, or as values alone."""
     field = _own_fields_of(values)
     if spec := field.get(b"spec"):
-        return _specified(spec) | {name: value for name, value in field.items() if value}
+        own, field = field, _specified(spec)
+        field.update(own if len(values) == _IN_TURN else {name: value for name, value in own.items() if value})
     return field
 
 
 def _own_fields_of(values: Values) -> dict[bytes, bytes | None]:
-    match values:
-        case [b"", list(pairs)]:
-            return dict(zip(pairs[::2], pairs[1::2], strict=True))
-        case _:
-            return dict(zip(_JOB_NAMES, values, strict=True))
+    if len(values) == _IN_TURN:
+        _, pairs = values
+        return dict(zip(pairs[::2], pairs[1::2], strict=True))
+    return dict(zip(_JOB_NAMES, values, strict=True))
 
 
 def _specified(spec: bytes) -> dict[bytes, bytes | None]:
