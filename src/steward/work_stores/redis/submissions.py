@@ -28,7 +28,7 @@ from steward.job import Outcome as AnyOutcome
 from steward.plan import PlanRecord, PlanStatus
 from steward.spending import Spending
 from steward.work_store import IdempotencyClaim, Submission, Submitted
-from steward.work_stores.redis.records import Fields, approval_fields, encode, job_fields, plan_fields
+from steward.work_stores.redis.records import Fields, approval_fields, encode, job_fields, plan_fields, with_spec
 
 _POSITIONS_PER_STEP = 1_000
 """Room for the children of an expanded step between it and the next."""
@@ -126,7 +126,7 @@ def _all_job_fields(principal: Principal, submission: Submission, now: int) -> l
             fields["dependents"] = " ".join(needed_by[job.step_id])
         if submission.approval is not None:
             fields |= {"held_for": HeldFor.APPROVAL.value, "reason": submission.approval.reason}
-        every.append(fields)
+        every.append(with_spec(fields))
     return every
 
 
