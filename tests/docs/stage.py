@@ -11,18 +11,18 @@ import shlex
 import subprocess
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from tests.cli.conftest import LIMIT_S, STEWARD, Ended, Process, Shell, environment
 from tests.docs.reading import Block, commands_in
 
-_ID: Final = re.compile(r"\b(job|plan|appr|key)_01kb2w8v9c0000000000000a\b")
+ID: Final = re.compile(r"\b(job|plan|appr|key)_01kb2w8v9c0000000000000a\b")
 _SERVER: Final = re.compile(r"((?:[A-Z_]+=\S+ +)*)steward (up|serve|worker)\b(.*)")
 _EXPORT: Final = re.compile(r"export ([A-Z_]+)=(.*)")
 _READY: Final = {"up": "Steward is up", "serve": "Serving at ", "worker": "Working on "}
 _IN_A_SHELL: Final = re.compile(r"\$\(|[|<>;]|\$[A-Z_]")
-_FAR: Final = "2999-01-01T00:00:00Z"
 ASKING: Final = '{"rules": ["ask_before_write"]}'
 ODD_ACTIONS: Final = str(Path(__file__).parents[1] / "cli")
 
@@ -87,7 +87,7 @@ class Stage:
             self.shell.use(self.env)
             return
         known: dict[str, str] = {}
-        command = _ID.sub(lambda found: known.setdefault(found[1], self.supply(found[1], command)), command)
+        command = ID.sub(lambda found: known.setdefault(found[1], self.supply(found[1], command)), command)
         simple = command.startswith("steward ") and not _IN_A_SHELL.search(re.sub(r"'[^']*'", "", command))
         ended = self.shell.steward(*shlex.split(command, comments=True)[1:]) if simple else self._in_a_shell(command)
         self.said.append(ended.out + ended.err)
@@ -151,9 +151,10 @@ class Stage:
         """Return what was submitted for a time far ahead, so that it can be cancelled."""
         from steward.cli.client import Client
 
+        later = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
         action = {"action_id": "compute", "params": {"value": 1}}
         with Client.here() as client:
-            return client.post("/ai/execute", {"actions": [action], "run_at": _FAR})
+            return client.post("/ai/execute", {"actions": [action], "run_at": later})
 
     def _settled(self, file: str) -> None:
         """Return once the server knows the settings that were written beside it."""
