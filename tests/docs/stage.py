@@ -13,8 +13,9 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import steward.actions
 from tests.cli.conftest import LIMIT_S, STEWARD, Ended, Process, Shell, environment
 from tests.docs.reading import Block, commands_in
 
@@ -22,6 +23,7 @@ ID: Final = re.compile(r"\b(job|plan|appr|key)_01kb2w8v9c0000000000000a\b")
 _SERVER: Final = re.compile(r"((?:[A-Z_]+=\S+ +)*)steward (up|serve|worker)\b(.*)")
 _EXPORT: Final = re.compile(r"export ([A-Z_]+)=(.*)")
 _READY: Final = {"up": "Steward is up", "serve": "Serving at ", "worker": "Working on "}
+_ASKING: Final = ("steward run ", "steward approvals approve ")
 _IN_A_SHELL: Final = re.compile(r"\$\(|[|<>;]|\$[A-Z_]")
 ASKING: Final = '{"rules": ["ask_before_write"]}'
 ODD_ACTIONS: Final = str(Path(__file__).parents[1] / "cli")
@@ -63,7 +65,11 @@ class Stage:
         """Start ``steward up`` with a few odd actions, and give away where it is as a page does."""
         self._serve("up", {"STEWARD_ACTIONS": "odd_actions", **more})
         address = json.loads((self.home / "up.json").read_text())
-        self.env |= {"STEWARD_URL": address["url"], "STEWARD_API_KEY": address["api_key"]}
+        self.env |= {
+            "STEWARD_URL": address["url"],
+            "STEWARD_API_KEY": address["api_key"],
+            "STEWARD_SECRET_KEY": (self.home / "secret.key").read_text(),
+        }
         self.shell.use(self.env)
 
     def perform(self, block: Block) -> None:
@@ -71,6 +77,8 @@ class Stage:
         if block.language == "sh":
             for command in commands_in(block):
                 self.type(command)
+        elif block.language == "python" and block.file is None:
+            exec(compile(block.text, block.page, "exec"), {**vars(steward.actions), "Annotated": Annotated})
         else:
             assert block.file is not None, f"{block.page}: nobody says what becomes of block {block.number}"
             (self.folder / block.file).write_text(block.text)
@@ -88,16 +96,26 @@ class Stage:
             return
         known: dict[str, str] = {}
         command = ID.sub(lambda found: known.setdefault(found[1], self.supply(found[1], command)), command)
+        if command.startswith(_ASKING) and "--yes" not in command:
+            command += " --yes"  # who reads the page answers
         simple = command.startswith("steward ") and not _IN_A_SHELL.search(re.sub(r"'[^']*'", "", command))
         ended = self.shell.steward(*shlex.split(command, comments=True)[1:]) if simple else self._in_a_shell(command)
         self.said.append(ended.out + ended.err)
         expected = next((code for start, code in self.codes.items() if command.startswith(start)), 0)
+        if ended.code != expected and command.startswith("cat "):  # somebody who looks for a file looks again
+            ended = self._until_it_is_there(command)
         assert ended.code == expected, f"{command}\n{ended.out}\n{ended.err}"
         assert "Traceback" not in ended.err
         if command.startswith("steward keys create") and "--json" not in command:
             self.words["stw_…"] = ended.out.strip()
         if command.startswith("steward workspaces settings default"):
             self._settled(shlex.split(command)[-1])
+
+    def _until_it_is_there(self, command: str) -> Ended:
+        deadline = time.monotonic() + LIMIT_S
+        while (ended := self._in_a_shell(command)).code != 0 and time.monotonic() < deadline:
+            pass
+        return ended
 
     def supply(self, kind: str, command: str) -> str:
         """Return an id of that kind that the command can be about."""
@@ -170,6 +188,8 @@ class Stage:
         process = Process.start(env, kind, *(() if kind == "worker" else ("--port", "0")))
         self.processes.append(process)
         process.log.wait_for(_READY[kind])
+        if kind == "serve":
+            self.words["https://steward.example.com"] = process.url()
 
     def _in_a_shell(self, command: str) -> Ended:
         done = subprocess.run(
