@@ -2,7 +2,7 @@
 #   make demo    a sentence becomes an e-mail in a mailbox
 #   make test    everything is proven
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check bench safety guard soak format clean
+.PHONY: help demo test quick check docs bench safety guard soak format clean
 PYTHON ?= python3
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
@@ -34,6 +34,10 @@ check: .venv/.ready ## lint, format, types, import direction
 	@.venv/bin/pyrefly check
 	@.venv/bin/lint-imports
 
+docs: .venv/.ready ## make the documentation's site in _site; a broken link, or a page that nothing leads to, fails
+	@.venv/bin/sphinx-build -q -W --keep-going -n -d _site/.pages docs _site
+	@echo "_site/index.html"
+
 bench: .venv/.ready ## measure speed beside bare SQLite, and print a table (two to three minutes)
 	@.venv/bin/python bench/run.py
 
@@ -64,4 +68,4 @@ format: .venv/.ready ## put the code into its usual shape
 	@.venv/bin/ruff format .
 
 clean: ## remove everything that make put here
-	@rm -rf .venv .uv .safety dist .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .uv .safety dist _site .pytest_cache .ruff_cache .hypothesis
