@@ -271,9 +271,11 @@ def labels_in(shape: Shape) -> dict[str, Label]:
 
 def _collect(shape: Shape, path: str, found: dict[str, Label], above: Label | None, *, settled: bool) -> None:
     unnamed = [part for name, part in shape.fields.items() if _place(path, name) is None]
-    own = join((shape.label, shape.chosen, *(part.whole for part in unnamed)))
+    own = join((shape.label, *(part.whole for part in unnamed)))
     if own is not above:
         found[path] = own
+    if shape.chosen is not Label.TRUSTED:
+        found[path + MEMBERS] = shape.chosen
     if not settled and (shape.settled or any(part.placed for part in unnamed)):
         found[path + SETTLED], settled = own, True
     for name, part in shape.fields.items():
