@@ -93,6 +93,7 @@ class Application:
             clock=self.clock,
             recorder=self.recorder,
             ids=self.ids,
+            planner=self.planner,
         )
         return Worker(rooms, concurrency=concurrency)
 

@@ -5,7 +5,7 @@ What is found before the run is never more trusted than what is found during it,
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -13,10 +13,12 @@ from steward.action import ActionDefinition, ParameterRole
 from steward.errors import FieldProblem, Invalid
 from steward.expression import Expression, expressions, shape_in
 from steward.provenance import Label, at_least, join
-from steward.shape import ANY_TYPE, Shape, labels_in, literal, merged, shape_of
+from steward.shape import ANY_TYPE, SETTLED, Shape, labels_in, literal, merged, shape_of
 
 WHEN: Final = "$when"
 FOR_EACH: Final = "$for_each"
+NAMES: Final = "$names"
+"""In a step that was planned during the run: what its expressions call other steps, and which those are."""
 _OBJECT: Final = frozenset({"object"})
 _TEXT: Final = frozenset({"string"})
 CONTEXT: Final = ("actor_id", "now", "today", "workspace_id")
@@ -122,12 +124,12 @@ _CTX: Final = _closed({name: Shape(label=Label.TRUSTED, types=_TEXT) for name in
 def result_shape(definition: ActionDefinition, params: Mapping[str, Shape]) -> Shape:
     """Return what a step will return: what its schema says, with the labels that its action declares.
 
-    What its provider mints of an object that the user named is entailed. A field that merely passes a parameter on is like
-    that parameter.
+    What its provider mints of an object that the user named is entailed, and what it is asked about something that was picked by
+    a place is as little named as that. A field that merely passes a parameter on is like that parameter.
     """
     if definition.made_of_params:
-        return shape_of(definition.output_schema, {"": join(shape.whole for shape in params.values())})
-    made = definition.returned
+        return shape_of(definition.output_schema, {"": join(shape.whole for shape in params.values())}).settle()
+    made = definition.returned.made_from(*params.values())
     if _is_about_what_was_named(definition, params):
         made = made.entailed()
     passed = {out: params[name] for out, name in definition.passes.items() if name in params}
@@ -142,8 +144,13 @@ def result_labels(
     The same rule as ``result_shape``, on paths: a result is not looked through, whatever its size.
     """
     if definition.made_of_params:
-        return {"": join(shape.whole for shape in params.values())}
+        least = join(shape.whole for shape in params.values())
+        return {"": least, SETTLED: least}
     found = dict(definition.output_labels if own is None else own)
+    if any(shape.placed for shape in params.values()):
+        own_fields = definition.output_schema.get("properties", {}).keys() - definition.passes.keys()
+        marked = [name + SETTLED for name in own_fields] if definition.passes else [SETTLED]
+        found |= dict.fromkeys(marked, Label.SYSTEM)
     if _is_about_what_was_named(definition, params):
         found = {path: Label.ENTAILED if label is Label.SYSTEM else label for path, label in found.items()}
     for out, name in definition.passes.items():
@@ -158,9 +165,7 @@ def _is_about_what_was_named(definition: ActionDefinition, params: Mapping[str, 
 
 
 def _with_fields(shape: Shape, fields: Mapping[str, Shape]) -> Shape:
-    return Shape(
-        label=shape.label, types=shape.types, fields={**shape.fields, **fields}, open=shape.open, chosen=shape.chosen
-    )
+    return replace(shape, fields={**shape.fields, **fields})
 
 
 def gathered(listed: Shape, results: Iterable[Shape]) -> Shape:

@@ -27,9 +27,9 @@ from steward.ids import IdFactory, is_id
 from steward.job import FINAL, Job, JobStatus
 from steward.plan import PlannedAction, PlanRecord, PlanResult, PlanStatus
 from steward.plan_check import CheckedPlan, PlanCheck
-from steward.plan_document import NO_PLANNER, plan_document, step_document
-from steward.planner import Planner, PlanningRequest, Proposal, RefusedAction
-from steward.policy import Deny, Policies, decision_document
+from steward.plan_document import NO_PLANNER, plan_document, step_document, with_planned
+from steward.planner import Planner, PlanningRequest, Proposal, actions_for
+from steward.policy import Policies, decision_document
 from steward.recorded import plan_decided
 from steward.recorder import Recorder
 from steward.redaction import mask_text, redact_text
@@ -88,20 +88,13 @@ class Orchestrator:
     ) -> dict[str, Any]:
         """Return the plan document for a sentence, kept as a draft. Nothing runs."""
         policy = await self._policies.of(principal.workspace_id)
-        decided = [
-            (definition, policy.decide(principal, definition.id, {}, {}))
-            for definition in self._catalogue.definitions()
-        ]
+        actions, refused = actions_for(self._catalogue.definitions(), principal, policy)
         started = self._clock.now()
         proposal = await self._planner.propose(
             PlanningRequest(
                 prompt=prompt,
-                actions=[definition for definition, decision in decided if not isinstance(decision, Deny)],
-                refused=[
-                    RefusedAction(definition, decision)
-                    for definition, decision in decided
-                    if isinstance(decision, Deny)
-                ],
+                actions=actions,
+                refused=refused,
                 now=started,
                 context=context or {},
                 workspace_id=principal.workspace_id,
@@ -372,7 +365,7 @@ class Orchestrator:
         jobs = await store.plan_jobs(plan_id)
         approvals = [approval_view(approval) for approval in await store.plan_approvals(plan_id)]
         return {
-            **plan_document(record),
+            **with_planned(plan_document(record), jobs),
             "jobs": [job_view(job) for job in jobs],
             "approval": next((one for one in approvals if one["approval_id"] == record.approval_id), None),
             "approvals": approvals,

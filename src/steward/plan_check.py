@@ -20,7 +20,7 @@ from steward.expression import is_reference
 from steward.identity import Principal
 from steward.plan import PlannedAction
 from steward.policy import Ask, Decision, Policy
-from steward.provenance import Label
+from steward.provenance import Label, join
 from steward.quick_look import fits
 from steward.redaction import REDACTED, mask_text, redact, texts_in
 from steward.shape import Shape
@@ -275,6 +275,8 @@ class PlanCheck:
         around = _around(step)
         control = inputs.origins({name: value for name, value in around.items() if is_reference(value)}, at)
         if listed is not None:
+            if "for_each" in control:  # what is in its elements does not decide how often it runs
+                control["for_each"]["label"] = join((listed.label, listed.chosen))
             words = control.get("for_each", {"from": "the plan"})["from"]
             inputs = replace(
                 inputs, item=Source(f"each of {words}", listed.element.tainted(listed.label, listed.chosen))

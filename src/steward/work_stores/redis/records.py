@@ -172,7 +172,11 @@ def with_spec(fields: Fields) -> Fields:
     if len(words.split()) != 1 + len(_SPEC_WORDS) or len(digests) < len(_SPEC_DIGESTS):
         return fields
     spec = words.encode() + b"".join(digests)
-    first = {"job_id": fields["job_id"], "status": fields["status"], "spec": spec}  # a script finds these by their places
+    first = {
+        "job_id": fields["job_id"],
+        "status": fields["status"],
+        "spec": spec,
+    }  # a script finds these by their places
     return first | {name: value for name, value in fields.items() if name not in _IN_SPEC and name not in first}
 
 
