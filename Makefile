@@ -2,7 +2,7 @@
 #   make demo    a sentence becomes an e-mail in a mailbox
 #   make test    everything is proven
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check studio bench safety guard soak format clean
+.PHONY: help demo test quick check studio docs bench safety guard soak format clean
 PYTHON ?= python3
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
@@ -38,6 +38,10 @@ check: .venv/.ready ## lint, format, types, import direction, of the web page to
 studio: .venv/.ready ## build the web page, if something of it has changed; brings its own node where there is none
 	@.venv/bin/python studio/build.py
 
+docs: .venv/.ready ## make the documentation's site in _site; a broken link, or a page that nothing leads to, fails
+	@.venv/bin/sphinx-build -q -W --keep-going -n -d _site/.pages docs _site
+	@echo "_site/index.html"
+
 bench: .venv/.ready ## measure speed beside bare SQLite, and print a table (two to three minutes)
 	@.venv/bin/python bench/run.py
 
@@ -68,4 +72,4 @@ format: .venv/.ready ## put the code into its usual shape
 	@.venv/bin/ruff format .
 
 clean: ## remove everything that make put here
-	@rm -rf .venv .uv .safety .node dist studio/node_modules studio/build src/steward/studio .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .uv .safety .node dist _site studio/node_modules studio/build src/steward/studio .pytest_cache .ruff_cache .hypothesis

@@ -29,6 +29,8 @@ class Installation:
     principal: Principal
     environment: dict[str, str]
     """For another process on it."""
+    token: str
+    """The credential of ``principal``."""
 
     async def submit(self, names: Sequence[str], action_id: str = "bench.noop", *, key: str | None = None) -> Submitted:
         """Submit a plan with a step for each name. ``key``: its idempotency key."""
@@ -69,6 +71,6 @@ async def installation(folder: Path, **elsewhere: str) -> AsyncIterator[Installa
     }
     async with open_application(Settings.load(environment)) as app:
         await app.directory.create_workspace("bench", "Bench", by="bench")
-        key, _ = mint_key(app.ids, app.clock, "bench", Role.DEVELOPER, "bench", timedelta(days=1))
+        key, token = mint_key(app.ids, app.clock, "bench", Role.DEVELOPER, "bench", timedelta(days=1))
         await app.directory.add_key(key, by="bench")
-        yield Installation(app, key.principal, environment)
+        yield Installation(app, key.principal, environment, token)

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import over_http
 from figure import Figure, median, percentile_99
 from peers.environments import BARE, PEERS, contest
 from peers_payload import single_plans, whole_plans
@@ -250,5 +251,9 @@ async def measure(folder: Path, scale: int, *, long: bool) -> list[Figure]:
         walks = sum(calls.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("scan", "keys"))
         figures.append(Figure("SCAN and KEYS meanwhile", walks, "calls"))
         admin.close()
+        home = folder / "http"
+        home.mkdir()
+        elsewhere = {"REDIS_URL": server.url(1), "REDIS_EFFECT_SAFETY": "fast"}
+        figures += await asyncio.to_thread(over_http.measure, home, 500 // scale, **elsewhere)
     figures.append(await _listing(10_000, 1_000_000 if long else 100_000 // scale))
     return figures

@@ -1,9 +1,10 @@
-"""A decision of policy, and the check of a plan: what every step costs before anything runs."""
+"""A decision of policy, the check of a plan, and the second look a worker takes: what every step costs before anything runs."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from figure import Figure, median
 from samples import CLOCK, SOMEBODY
@@ -12,7 +13,7 @@ from steward.actions import ActionCatalogue
 from steward.actions.builtin import builtin_actions
 from steward.orchestrator import proposed
 from steward.plan import PlannedAction
-from steward.plan_check import PlanCheck
+from steward.plan_check import PlanCheck, destinations, schema_problems, step_digests
 from steward.policies.cedar import CedarPolicy, Ground
 from steward.policies.cedar_rules import default_rules
 from steward.policies.cedar_schema import Language
@@ -21,9 +22,33 @@ from steward.policies.lists import ListPolicy
 from steward.vault import Vault
 
 _ROUNDS = 3_000
-_STEPS = 10
 _OWN = 'forbid (principal, action in Action::"money", resource) when { context has amount && context.amount > 500 };'
 _MAIL = {"to": ["office@bench.example"], "subject": "Lift", "text": "The lift is repaired."}
+_VAULT = Vault(("a secret key for a bench that is long enough",))
+_PAGE = {"action_id": "http.get", "params": {"url": "https://office.bench.example/lift"}}
+_AGAIN = 3
+"""Times that the plan takes up what it read, with three steps each."""
+
+
+def _told(number: int) -> list[dict[str, Any]]:
+    """Return steps that pick something out of the page, keep it in a file, and write it to somebody: all by reference."""
+    picked, kept = f"picked{number}", f"kept{number}"
+    words = {"what": {"$ref": f"steps.{picked}.result.value"}, "where": {"$ref": f"steps.{kept}.result.path"}}
+    return [
+        {"id": picked, "action_id": "compute", "params": {"value": {"$ref": "steps.page.result.text"}}},
+        {
+            "id": kept,
+            "action_id": "file.write",
+            "params": {
+                "path": f"lift/{number}.txt",
+                "text": {"$template": "On the lift: {what}", "vars": {"what": words["what"]}},
+            },
+        },
+        {
+            "action_id": "email.send",
+            "params": {**_MAIL, "text": {"$template": "{what} It is kept in {where}.", "vars": words}},
+        },
+    ]
 
 
 def _catalogue() -> ActionCatalogue:
@@ -65,9 +90,11 @@ def _us(rounds: int, run: Callable[[], object]) -> float:
 
 
 def _elsewhere(steps: Sequence[PlannedAction], number: int) -> list[PlannedAction]:
-    """Return the steps, each to an address that policy has not been asked about before."""
+    """Return the steps, every mail to an address that policy has not been asked about before."""
     return [
         step.model_copy(update={"params": {**step.params, "to": [f"office@{index}.{number}.example"]}})
+        if "to" in step.params
+        else step
         for index, step in enumerate(steps)
     ]
 
@@ -88,14 +115,43 @@ def measure(scale: int) -> list[Figure]:
         figures.append(
             Figure(what, cost, "µs", "default rules" if figures else "", figures[0].value if figures else None)
         )
-    check = PlanCheck(catalogue, Vault(("a secret key for a bench that is long enough",)))
+    return [
+        *figures,
+        _checked(catalogue, sets["a decision, default rules"], max(rounds // 10, 10)),
+        *_again(catalogue, sets["a decision, default rules"], rounds),
+    ]
+
+
+def _checked(catalogue: ActionCatalogue, policy: CedarPolicy, rounds: int) -> Figure:
+    """Return what the check of a plan costs, decisions and digest included."""
+    check = PlanCheck(catalogue, _VAULT)
     steps = proposed(
         prompt="bench",
         intent="bench",
-        steps=[{"action_id": "email.send", "params": {**_MAIL, "subject": f"Lift {n}"}} for n in range(_STEPS)],
+        steps=[{"id": "page", **_PAGE}, *(step for number in range(_AGAIN) for step in _told(number))],
         explanation="bench",
     ).steps
-    policy = sets["a decision, default rules"]
     plans = (_elsewhere(steps, number) for number in count())
-    cost = _us(max(rounds // 10, 10), lambda: check.check(policy, SOMEBODY, next(plans))) / 1000
-    return [*figures, Figure(f"the check of a plan of {_STEPS} steps", cost, "ms")]
+    cost = _us(rounds, lambda: check.check(policy, SOMEBODY, next(plans)).digest) / 1000
+    return Figure(f"the check of a plan of {len(steps)} steps with references", cost, "ms")
+
+
+def _again(catalogue: ActionCatalogue, policy: CedarPolicy, rounds: int) -> list[Figure]:
+    """Return what a worker's second look costs a job: digest, schema and decision, for a known question and for a new one."""
+    action = catalogue.get("email.send")
+    assert action is not None
+    definition = action.definition
+
+    def look(params: Mapping[str, Any]) -> None:
+        digest = {"step_id": "s1", "depends_on": (), "vault": _VAULT, "workspace_id": SOMEBODY.workspace_id}
+        step_digests(definition, params=params, **digest)
+        assert not schema_problems(definition, params)
+        policy.decide(SOMEBODY, definition.id, destinations(definition, params), {"labels": {}, "resolved": True})
+
+    known = ({**_MAIL, "to": [f"{number}@bench.example"]} for number in count())
+    new = ({**_MAIL, "to": [f"office@{number}.again.example"]} for number in count())
+    look(next(known))
+    return [
+        Figure("a worker's second look at a job, decided before", _us(rounds, lambda: look(next(known))), "µs"),
+        Figure("a worker's second look at a job, not decided before", _us(rounds, lambda: look(next(new))), "µs"),
+    ]

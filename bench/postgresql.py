@@ -86,11 +86,12 @@ async def _drained(here: Installation, count: int) -> float:
         return count / (time.perf_counter() - noop.begun[0])
 
 
-async def _steward(folder: Path, urls: tuple[str | None, str | None], count: int) -> dict[str, list[float]]:
-    """Return the rates of the store alone and of all of Steward, in two databases."""
-    async with installation(folder / "store", DATABASE_URL=urls[0]) as here:
+async def _steward(folder: Path, urls: tuple[str, ...], count: int) -> dict[str, list[float]]:
+    """Return the rates of the store alone and of all of Steward, in the two databases at ``urls``, or on SQLite."""
+    one, other = ({"DATABASE_URL": url} for url in urls) if urls else ({}, {})
+    async with installation(folder / "store", **one) as here:
         stored = await _stored(here, count)
-    async with installation(folder / "all", DATABASE_URL=urls[1]) as here:
+    async with installation(folder / "all", **other) as here:
         through = await _through(here, count)
         through.append(await _drained(here, count + count // 4))
     return {"Steward's store": stored, "Steward": through}
@@ -117,7 +118,7 @@ def _round(server: PostgresServer, folder: Path, peers: dict[str, Path], count: 
     new = lambda: server.url(server.new_database())  # noqa: E731
     found = uvloop.run(_steward(folder / "postgresql", (new(), new()), count))
     found |= {name: _peer(python, name, new(), count) for name, python in peers.items()}
-    on_sqlite = uvloop.run(_steward(folder / "sqlite", (None, None), count))
+    on_sqlite = uvloop.run(_steward(folder / "sqlite", (), count))
     return found | {f"{name}, SQLite": rates for name, rates in on_sqlite.items()}
 
 

@@ -21,6 +21,7 @@ import isolation
 import listing
 import machine
 import on_redis
+import over_http
 import pickup
 import policy
 import store
@@ -34,7 +35,7 @@ from rich.table import Table
 def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     """Yield every figure, each measured in a folder of its own."""
     scale = 10 if quick else 1
-    names = ("store", "drain", "pickup", "auditing", "listing", "authentication", "isolation", "machine")
+    names = ("store", "drain", "pickup", "auditing", "listing", "authentication", "isolation", "machine", "http")
     homes = {name: folder / name for name in names}
     for home in homes.values():
         home.mkdir()
@@ -46,6 +47,7 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     yield from uvloop.run(listing.measure(homes["listing"], 10_000 // scale, 1_000_000 // scale))
     yield from uvloop.run(authentication.measure(homes["authentication"], 10, 100_000 // scale))
     yield from uvloop.run(isolation.measure(homes["isolation"], 1_000 // scale))
+    yield from over_http.measure(homes["http"], 500 // scale)
     yield from machine.measure(homes["machine"], 10.0 / scale)
 
 

@@ -7,10 +7,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from pages import actions, cli, errors, http, settings
+from pages import actions, cli, errors, http, metrics, settings
 
 REFERENCE = Path(__file__).parent / "reference"
-PAGES = {"settings": settings, "errors": errors, "actions": actions, "cli": cli, "http": http}
+PAGES = {"settings": settings, "metrics": metrics, "errors": errors, "actions": actions, "cli": cli, "http": http}
 NOTE = "<!-- Written by docs/generate.py; change the code or docs/pages, not this page. -->\n\n"
 
 

@@ -1,4 +1,4 @@
-"""Builds Studio, checks it and tests it: ``python studio/build.py [--check | --test | --types FILE]``.
+"""Builds Studio, checks it and tests it: ``python studio/build.py [--check | --test | --types FILE] [--out PLACE]``.
 
 Node comes from PATH or, where there is none that is new enough, from the package index, into a folder of its own. Packages
 come from the lock file. A build is made anew only if something that it is made of has changed.
@@ -98,6 +98,7 @@ def main() -> int:
     what.add_argument(
         "--types", metavar="FILE", help="write the types of the API, described in FILE, to src/api/schema.d.ts"
     )
+    parser.add_argument("--out", type=Path, help="where to, instead of the package or src/api/schema.d.ts")
     chosen = parser.parse_args()
     try:
         if chosen.check:
@@ -105,7 +106,9 @@ def main() -> int:
         elif chosen.test:
             npm("run", "--silent", "test")
         elif chosen.types:
-            types(Path(chosen.types), HERE / "src" / "api" / "schema.d.ts")
+            types(Path(chosen.types), chosen.out or HERE / "src" / "api" / "schema.d.ts")
+        elif chosen.out:
+            npm("run", "--silent", "build", "--", "--out", str(chosen.out.resolve()))
         else:
             build()
     except subprocess.CalledProcessError as failure:

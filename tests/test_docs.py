@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import typer
 
+from steward.approval import ApprovalStatus
 from steward.cli.app import app as cli
 from steward.identity import Role
 from steward.settings import Settings
@@ -40,13 +41,14 @@ def code_in(page: Path) -> Iterator[str]:
 
 def commands_in(page: Path) -> list[str]:
     """Return what follows ``steward`` in the code on a page, comments left out."""
-    return [found[1] for line in code_in(page) for found in _EXAMPLE.finditer(line.split(" # ")[0]) if found[1].strip()]
+    typed = (re.split(r" [#|>]+ ?", line)[0] for line in code_in(page))
+    return [found[1] for line in typed for found in _EXAMPLE.finditer(line) if found[1].strip()]
 
 
 def unknown_part(words: list[str]) -> str | None:
     """Return the first command or option that the command line does not have; None: it has them all."""
     command: Any = typer.main.get_command(cli)
-    options = {"--help", "-h"}
+    options = {"--help", "-h", *(option for parameter in command.params for option in parameter.opts)}
     for word in words:
         children = getattr(command, "commands", {})
         if children and not word.startswith("-"):
@@ -157,3 +159,23 @@ def test_the_licence_is_apache_2() -> None:
         "END OF TERMS AND CONDITIONS",
     ):
         assert part in text
+
+
+def test_the_glossary_has_every_state_in_the_words_of_its_page() -> None:
+    """Each state of jobs, plans and approvals is in the glossary, with the sentence that the page about states has."""
+    glossary = (ROOT / "docs" / "glossary.md").read_text()
+    rows = dict.fromkeys(re.findall(r"^\| `(\w+)` \| (.+) \|$", glossary, re.MULTILINE))
+    states = (
+        (ROOT / "docs" / "explanation" / "states.md").read_text().replace("](limits.md)", "](explanation/limits.md)")
+    )
+    assert set(re.findall(r"^\| `(\w+)` \| (.+) \|$", states, re.MULTILINE)) <= set(rows)
+    assert [word for word, _ in rows][-len(ApprovalStatus) :] == list(ApprovalStatus)
+
+
+def test_the_glossary_is_in_alphabetical_order() -> None:
+    """A word is found where one looks for it, and stands there once."""
+    glossary = (ROOT / "docs" / "glossary.md").read_text()
+    words = re.findall(r"^\*\*(.+?)\.?\*\*(?: \((.+?)\))?", glossary, re.MULTILINE)
+    assert len(words) > 50
+    assert [word for word, _ in words] == sorted((word for word, _ in words), key=str.lower)
+    assert len(set(words)) == len(words)

@@ -1,5 +1,6 @@
 """The command line, from its commands and their help."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,7 +44,8 @@ def make() -> str:
     """Return the page."""
     parts = [_INTRO]
     for path, command in _commands(typer.main.get_command(cli), ("steward",)):
-        text, _, example = (command.help or "").partition("Example:")
+        text = (command.help or "").partition("Example:")[0]
+        examples = re.findall(r"^Example: (.+)$", command.help or "", re.MULTILINE)
         shown = [f"\n## `{' '.join(path)}`\n", " ".join(text.split()) + "\n"]
         rows = [
             (what, meaning + ("" if parameter.required else _default(parameter)))
@@ -53,8 +55,7 @@ def make() -> str:
         ]
         if rows:
             shown.append(table(("Argument or option", "Meaning"), rows))
-        if example.strip():
-            shown.append(f"```sh\n{example.strip()}\n```\n")
+        shown.append("```sh\n" + "\n".join(examples) + "\n```\n")
         parts.append("\n".join(shown))
     return "\n".join(parts)
 

@@ -9,7 +9,49 @@ _STEP: Final = "src/steward/step_approval.py"
 _SUITE: Final = ("tests/contracts/test_hold.py", "tests/contracts/test_hold_and_approvals.py")
 _ATTACKS: Final = "tests/security/test_approvals.py"
 
+_LATER: Final = "tests/worker/test_replanning.py"
+
 APPROVALS: Final = (
+    Mutation(
+        name="a-yes-covers-what-is-planned-later",
+        removes="a yes to a plan is none to a step that was planned during its run",
+        file=_STEP,
+        find="approval.status is not ApprovalStatus.APPROVED or self._unplanned:",
+        put="approval.status is not ApprovalStatus.APPROVED:",
+        tests=(f"{_LATER}::test_a_yes_to_the_plan_is_none_to_what_is_planned_later",),
+    ),
+    Mutation(
+        name="what-is-planned-later-is-trusted",
+        removes="a step that was planned during the run is as untrusted as what its author had read",
+        file="src/steward/replanning.py",
+        find="earlier={INPUTS: read}, authored_after=self.authored_after",
+        put="earlier={INPUTS: read}, authored_after=()",
+        tests=(f"{_LATER}::test_what_was_read_says_what_is_read_next",),
+    ),
+    Mutation(
+        name="what-is-planned-later-runs-as-trusted",
+        removes="a worker takes a step that was planned during the run for what its author had read",
+        file="src/steward/step_children.py",
+        find="            authored_after=authored_after,\n            vault=vault,",
+        put="            authored_after=(),\n            vault=vault,",
+        tests=(_LATER,),
+    ),
+    Mutation(
+        name="planning-without-an-end",
+        removes="what is planned during a run plans no further steps",
+        file="src/steward/replanning.py",
+        find="            if step.action_id == REPLAN or step.for_each is not None:",
+        put="            if False:",
+        tests=(f"{_LATER}::test_what_may_not_be_planned_fails_the_step_and_puts_nothing_in_place",),
+    ),
+    Mutation(
+        name="results-of-later-steps-are-trusted",
+        removes="what steps returned that were planned after reading is untrusted",
+        file="src/steward/step_values.py",
+        find='            return Gathered(done, {"": Label.UNTRUSTED})',
+        put='            return Gathered(done, {"": Label.TRUSTED})',
+        tests=(f"{_LATER}::test_what_was_read_says_what_is_read_next",),
+    ),
     Mutation(
         name="a-yes-for-ever",
         removes="a yes does not last for ever once its step was begun",

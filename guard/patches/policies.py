@@ -8,7 +8,49 @@ _CEDAR: Final = "src/steward/policies/cedar.py"
 _TEXT: Final = "src/steward/policies/cedar_text.py"
 _STORED: Final = "src/steward/policies/cedar_policies.py"
 
+_LABELS: Final = "tests/worker/test_label_laundering.py"
+
 POLICIES: Final = (
+    Mutation(
+        name="compute-forgets-a-place",
+        removes="what is stored of a value says that it was picked by a place",
+        file="src/steward/shape.py",
+        find="    settled = settled or path + SETTLED in labels\n",
+        put="",
+        tests=(_LABELS,),
+    ),
+    Mutation(
+        name="a-function-forgets-a-place",
+        removes="what is made of a value that was picked by a place names nothing",
+        file="src/steward/shape.py",
+        find="        return self.settle() if any(part.placed for part in parts) else self",
+        put="        return self",
+        tests=(_LABELS,),
+    ),
+    Mutation(
+        name="a-list-written-out-names",
+        removes="a list that is written out puts each value in its place",
+        file="src/steward/expression.py",
+        find="            items = items.settle()  # its author put each in its place",
+        put="            pass",
+        tests=(_LABELS,),
+    ),
+    Mutation(
+        name="each-forgets-a-place",
+        removes="an element of a list that was picked by a place is not named in its own job",
+        file="src/steward/step_values.py",
+        find="    return {SHAPES: kept} if kept else {}",
+        put="    return {}",
+        tests=(_LABELS,),
+    ),
+    Mutation(
+        name="asking-about-a-place-names",
+        removes="what a provider is asked about something picked by a place names nothing",
+        file="src/steward/dataflow.py",
+        find="        found |= dict.fromkeys(marked, Label.SYSTEM)",
+        put="        pass",
+        tests=(_LABELS,),
+    ),
     Mutation(
         name="policy-errors-ignored",
         removes="an answer with an error in it denies",

@@ -99,8 +99,8 @@ SECRETS_AND_WAYS_OUT: Final = (
         name="secrets-in-previews",
         removes="secret parameters are masked in previews",
         file="src/steward/plan_check.py",
-        find="        name: REDACTED if definition.role_of(name) is ParameterRole.SECRET else redact({name: value})[name]\n",
-        put="        name: value\n",
+        find="REDACTED if name in definition.secrets else redact({name: value})[name]",
+        put="value",
         tests=("tests/test_plan_check.py", "tests/worker/test_results.py"),
     ),
     Mutation(

@@ -9,11 +9,12 @@ from asyncio import Future
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
-from typing import Any, Final, Protocol, runtime_checkable
+from functools import cache, cached_property
+from typing import Any, Final, Protocol, TypeGuard, runtime_checkable
 
 from steward.digest import canonical_json, sha256_of
 from steward.provenance import Label
+from steward.shape import Shape, shape_of
 
 _ACTION_ID: Final = re.compile(r"compute|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 MAX_ACTION_ID_CHARS: Final = 100
@@ -122,6 +123,27 @@ class ActionDefinition:
     def canonical_input_schema(self) -> bytes:
         """The input schema in its canonical form: equal for equal schemas."""
         return canonical_json(self.input_schema)
+
+    @cached_property
+    def secrets(self) -> frozenset[str]:
+        """The parameters whose role is secret."""
+        return frozenset(name for name, role in self.roles.items() if role is ParameterRole.SECRET)
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """The parameters that the input schema has a default for, with it."""
+        properties = self.input_schema.get("properties", {})
+        return {name: schema["default"] for name, schema in properties.items() if "default" in schema}
+
+    @cached_property
+    def taken(self) -> Shape:
+        """What its parameters are like, as far as the input schema says."""
+        return shape_of(self.input_schema, {})
+
+    @cached_property
+    def returned(self) -> Shape:
+        """What its result is like, as far as the output schema and the declared labels say."""
+        return shape_of(self.output_schema, self.output_labels)
 
     @cached_property
     def definition_hash(self) -> str:
@@ -257,6 +279,16 @@ class TakesStored(Protocol):
     async def stored(self, params: Mapping[str, Any], context: ActionContext) -> Mapping[str, Label]:
         """Return the labels of what is stored under what the parameters name, by place such as ``attachments/0/file``."""
         ...
+
+
+@cache
+def _is_class_that_takes_stored(kind: type[Any]) -> bool:
+    return issubclass(kind, TakesStored)
+
+
+def takes_stored(action: Action) -> TypeGuard[TakesStored]:
+    """Say whether an action names stored things; looked up once for a class, since a protocol is slow to compare with."""
+    return _is_class_that_takes_stored(type(action))
 
 
 class Catalogue(Protocol):

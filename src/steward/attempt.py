@@ -9,7 +9,6 @@ import asyncio
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -27,8 +26,7 @@ from steward.action import (
     OutcomeUnknown,
     ParameterRole,
     RetryMode,
-    StillRunning,
-    TakesStored,
+    takes_stored,
 )
 from steward.approval import Approval
 from steward.errors import FieldProblem, Invalid, StoreUnavailable
@@ -50,19 +48,21 @@ from steward.job import (
     may_have_happened,
 )
 from steward.link_guard import guarded
+from steward.plan import REPLAN
 from steward.plan_check import destinations, schema_problems, step_digests
 from steward.policy import Ask, Deny, Policy
 from steward.provenance import Label
 from steward.recorded import job_decided, record_first
 from steward.redaction import mask_text, redact_text, texts_in
+from steward.replanning import Replanning
 from steward.results import completed
 from steward.rooms import Rooms
 from steward.second_thoughts import may_wait, undo_window
-from steward.spending import Spending, may_spend, spending_of
 from steward.step_approval import Changed, StepNow
 from steward.step_children import children
 from steward.step_values import Each, Gathered, Given, NotNow, Ready
 from steward.submission import sealed_params, sealed_result
+from steward.time_limit import run_in_time
 from steward.usage import settings_of
 from steward.vault import SealBroken
 from steward.work_store import Granted, Lease, Refused
@@ -177,12 +177,16 @@ class Attempt:
                 return self._completed(action.definition, turn.value, turn.labels)
             case _:
                 turn = await self._as_it_goes_out(action, turn)
-                return await self._judge(who, policy, action.definition, turn) or await self._act(action, turn)
+                if stopped := await self._judge(who, policy, action.definition, turn):
+                    return stopped
+                if self.job.action_id == REPLAN:
+                    action = Replanning(action.definition, self.rooms, self.lease, who, policy, turn)
+                return await self._act(action, turn)
 
     async def _as_it_goes_out(self, action: Action, turn: Ready) -> Ready:
         """Return the values that everything from here on is about, with what is known of stored things that they name."""
         turn = guarded(action.definition, turn)
-        if not isinstance(action, TakesStored):
+        if not takes_stored(action):
             return turn
         return turn.with_stored(await action.stored(turn.params, self._context(turn)))
 
@@ -297,7 +301,7 @@ class Attempt:
         if unrecorded := await record_first(self.rooms.recorder, self.job, definition, self.rooms.clock.now()):
             return unrecorded
         if definition.effect is Effect.WRITE:
-            spending = await self._spending(definition, params) if may_spend(definition) else None
+            spending = await self.rooms.spending(self.job.workspace_id, definition, params)
             answer = await self.rooms.dispatch((self.lease.ref, spending))
             if isinstance(answer, Refused):
                 return _refused(answer)
@@ -305,31 +309,10 @@ class Attempt:
             self.effect_under_way = True
         return await self._run_action(action, turn, context)
 
-    async def _spending(self, definition: ActionDefinition, params: Mapping[str, Any]) -> Spending | None:
-        """Return what the effect takes from the workspace's budgets; recipients only as keyed hashes."""
-        settings = await settings_of(self.rooms.directory, self.job.workspace_id)
-        macs = partial(self.rooms.vault.macs, workspace_id=self.job.workspace_id)
-        return spending_of(definition, params, settings, lambda text: macs({"recipient": text}))
-
-    async def _in_time(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Any:
-        """Return what the action returns; raise ``TimeoutError`` when its time is up.
-
-        A thread cannot be stopped: it is in the middle of its effect until it ends, and then it tells how it went.
-        """
-        limit = asyncio.timeout(action.definition.timeout_s)
-        try:
-            async with limit:
-                return await action.run(params, context)
-        except StillRunning as thread:
-            if not limit.expired():
-                raise asyncio.CancelledError from None  # the worker must stop
-            _log.warning("A synchronous action is over its time.", action="action_overdue", **self._names())
-            return await asyncio.shield(thread.ended)
-
     async def _run_action(self, action: Action, turn: Ready, context: ActionContext) -> Outcome:
         definition = action.definition
         try:
-            result = await self._in_time(action, turn.params, context)
+            result = await run_in_time(action, turn.params, context)
         except ActionFailed as failure:
             error = self._error(failure.code, failure.detail, retryable=failure.retryable)
             return self._after(error, provably_not_done=True, retry_after_s=failure.retry_after_s)
@@ -345,6 +328,8 @@ class Attempt:
         return self._returned(definition, turn, result)
 
     def _returned(self, definition: ActionDefinition, turn: Ready, result: Any) -> Outcome:
+        if isinstance(result, Expanded) and self.job.action_id == REPLAN:
+            return result
         own = result.labels if isinstance(result, Labelled) else None
         value = result.value if isinstance(result, Labelled) else result
         return self._completed(definition, value, turn.result_labels(definition, own))

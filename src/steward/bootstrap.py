@@ -25,8 +25,8 @@ from steward.directory import Directory
 from steward.doors import Doors
 from steward.errors import ConfigurationError
 from steward.ids import IdFactory
-from steward.language_model import LanguageModel
-from steward.language_models.any_provider import AnyProviderModel, ModelAddress
+from steward.language_model import LanguageModel, TokenBudget
+from steward.language_models.any_provider import AnyProviderModel, ModelAddress, TokenCount
 from steward.language_models.sql_budget import NoBudget, SqlTokenBudget
 from steward.maintenance import Duty
 from steward.maintenance.archiver import Archiver, archiver
@@ -93,6 +93,7 @@ class Application:
             clock=self.clock,
             recorder=self.recorder,
             ids=self.ids,
+            planner=self.planner,
         )
         return Worker(rooms, concurrency=concurrency)
 
@@ -109,16 +110,26 @@ class Application:
 
 def build_model(settings: Settings, database: Database, clock: Clock, telemetry: Telemetry) -> LanguageModel | None:
     """Return the language model that AI_MODEL names, if any; its libraries are not loaded yet."""
+    limit = settings.ai_max_tokens_per_min
+    budget = NoBudget() if limit is None else SqlTokenBudget(database, clock, limit)
+    return _model(settings, budget, telemetry.tokens_used)
+
+
+def unasked_model(settings: Settings) -> LanguageModel | None:
+    """Return the same for looking at what there would be, without a database: nobody asks it anything."""
+    return _model(settings, NoBudget(), lambda _read, _written: None)
+
+
+def _model(settings: Settings, budget: TokenBudget, count: TokenCount) -> LanguageModel | None:
     if settings.ai_model is None:
         return None
     provider, model = settings.ai_model
-    limit = settings.ai_max_tokens_per_min
     return AnyProviderModel(
         ModelAddress(provider=provider, model=model, key=settings.ai_key or "", base_url=settings.ai_base_url),
-        budget=NoBudget() if limit is None else SqlTokenBudget(database, clock, limit),
+        budget=budget,
         max_output_tokens=settings.ai_max_output_tokens,
         timeout_s=settings.ai_timeout_s,
-        count=telemetry.tokens_used,
+        count=count,
     )
 
 

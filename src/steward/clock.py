@@ -25,7 +25,9 @@ class SystemClock:
 
 def rfc3339(moment: datetime) -> str:
     """Return ``moment`` as RFC 3339 in UTC with milliseconds and ``Z``, for example ``2026-01-31T09:30:00.000Z``."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"  # in place of +00:00
 
 
 def milliseconds(moment: datetime) -> int:

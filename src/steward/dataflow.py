@@ -5,24 +5,27 @@ What is found before the run is never more trusted than what is found during it,
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 from steward.action import ActionDefinition, ParameterRole
 from steward.errors import FieldProblem, Invalid
 from steward.expression import Expression, expressions, shape_in
 from steward.provenance import Label, at_least, join
-from steward.shape import ANY_TYPE, Shape, labels_in, merged, shape_of
+from steward.shape import ANY_TYPE, SETTLED, Shape, labels_in, literal, merged, shape_of
 
 WHEN: Final = "$when"
 FOR_EACH: Final = "$for_each"
+NAMES: Final = "$names"
+"""In a step that was planned during the run: what its expressions call other steps, and which those are."""
 _OBJECT: Final = frozenset({"object"})
 _TEXT: Final = frozenset({"string"})
 CONTEXT: Final = ("actor_id", "now", "today", "workspace_id")
 """What ``ctx`` holds: who runs the plan, where, and when it was executed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
     """An earlier step, as far as a later one may know it."""
 
@@ -30,8 +33,13 @@ class Source:
     """How it is named to people: ``s1 (http.get)``."""
     result: Shape
 
+    @cached_property
+    def seen(self) -> Shape:
+        """What an expression finds under the step's id."""
+        return _closed({"result": self.result})
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Inputs:
     """What one step may look at."""
 
@@ -44,24 +52,22 @@ class Inputs:
     """What the author had read, in words, where constants are not trusted."""
     strict: bool = True
     """Whether a path that cannot lead anywhere is a mistake (before the run) or null (during it)."""
-    scope: Shape = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Work out what an expression looks at."""
-        steps = {step_id: _closed({"result": source.result}) for step_id, source in self.sources.items()}
-        roots = {
-            "steps": _closed(steps),
-            "ctx": _closed({name: Shape(label=Label.TRUSTED, types=_TEXT) for name in CONTEXT}),
-        }
+    @cached_property
+    def scope(self) -> Shape:
+        """What an expression looks at."""
+        roots = {"steps": _closed({step_id: source.seen for step_id, source in self.sources.items()}), "ctx": _CTX}
         if self.item is not None:
             roots["item"] = self.item.result
-        object.__setattr__(self, "scope", _closed(roots))
+        return _closed(roots)
 
     def shape(self, value: Any, pointer: str) -> Shape:
         """Return what a value of the step is like; raise ``Invalid`` if an expression in it cannot work.
 
         An expression is written out like any constant: an author who is not trusted chose what it picks, and what it says.
         """
+        if isinstance(value, str):  # as most are: no need to know what an expression looks at
+            return literal(value, self.constants)
         found = shape_in(value, self.scope, pointer, constants=self.constants, strict=self.strict)
         return found.tainted(self.constants)
 
@@ -97,6 +103,8 @@ class Inputs:
 
 def unseen(written: Mapping[str, Any], origins: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
     """Return the places whose value nobody can have seen before the run: what an expression makes of more than the plan itself."""
+    if not origins:
+        return frozenset()
     places = {expression.pointer.removeprefix("/") for expression in expressions(written)}
     return frozenset(place for place, origin in origins.items() if place in places and origin["label"] != Label.TRUSTED)
 
@@ -110,16 +118,19 @@ def _closed(fields: Mapping[str, Shape]) -> Shape:
     return Shape(label=Label.TRUSTED, types=_OBJECT, fields=fields, open=False)
 
 
+_CTX: Final = _closed({name: Shape(label=Label.TRUSTED, types=_TEXT) for name in CONTEXT})
+
+
 def result_shape(definition: ActionDefinition, params: Mapping[str, Shape]) -> Shape:
     """Return what a step will return: what its schema says, with the labels that its action declares.
 
-    What its provider mints of an object that the user named is entailed. A field that merely passes a parameter on is like
-    that parameter.
+    What its provider mints of an object that the user named is entailed, and what it is asked about something that was picked by
+    a place is as little named as that. A field that merely passes a parameter on is like that parameter.
     """
     if definition.made_of_params:
-        return shape_of(definition.output_schema, {"": join(shape.whole for shape in params.values())})
-    made = shape_of(definition.output_schema, definition.output_labels)
-    if _is_about_what_was_named(definition, {name: shape.whole for name, shape in params.items()}):
+        return shape_of(definition.output_schema, {"": join(shape.whole for shape in params.values())}).settle()
+    made = definition.returned.made_from(*params.values())
+    if _is_about_what_was_named(definition, params):
         made = made.entailed()
     passed = {out: params[name] for out, name in definition.passes.items() if name in params}
     return made if not passed else _with_fields(made, passed)
@@ -133,9 +144,14 @@ def result_labels(
     The same rule as ``result_shape``, on paths: a result is not looked through, whatever its size.
     """
     if definition.made_of_params:
-        return {"": join(shape.whole for shape in params.values())}
+        least = join(shape.whole for shape in params.values())
+        return {"": least, SETTLED: least}
     found = dict(definition.output_labels if own is None else own)
-    if _is_about_what_was_named(definition, {name: shape.whole for name, shape in params.items()}):
+    if any(shape.placed for shape in params.values()):
+        own_fields = definition.output_schema.get("properties", {}).keys() - definition.passes.keys()
+        marked = [name + SETTLED for name in own_fields] if definition.passes else [SETTLED]
+        found |= dict.fromkeys(marked, Label.SYSTEM)
+    if _is_about_what_was_named(definition, params):
         found = {path: Label.ENTAILED if label is Label.SYSTEM else label for path, label in found.items()}
     for out, name in definition.passes.items():
         for path, label in labels_in(params[name]).items() if name in params else ():
@@ -143,15 +159,13 @@ def result_labels(
     return found
 
 
-def _is_about_what_was_named(definition: ActionDefinition, labels: Mapping[str, Label]) -> bool:
-    named = [label for name, label in labels.items() if definition.role_of(name) is ParameterRole.OBJECT]
+def _is_about_what_was_named(definition: ActionDefinition, params: Mapping[str, Shape]) -> bool:
+    named = [shape.whole for name, shape in params.items() if definition.role_of(name) is ParameterRole.OBJECT]
     return bool(named) and at_least(join(named), Label.ENTAILED)
 
 
 def _with_fields(shape: Shape, fields: Mapping[str, Shape]) -> Shape:
-    return Shape(
-        label=shape.label, types=shape.types, fields={**shape.fields, **fields}, open=shape.open, chosen=shape.chosen
-    )
+    return replace(shape, fields={**shape.fields, **fields})
 
 
 def gathered(listed: Shape, results: Iterable[Shape]) -> Shape:
@@ -162,9 +176,9 @@ def gathered(listed: Shape, results: Iterable[Shape]) -> Shape:
     )
 
 
-def require_types(schema: Mapping[str, Any], name: str, shape: Shape, pointer: str) -> None:
-    """Raise ``Invalid`` if a parameter's value can never be of a type that the action's schema takes there."""
-    wanted = shape_of(schema, {}).fields.get(name)
+def require_types(taken: Shape, name: str, shape: Shape, pointer: str) -> None:
+    """Raise ``Invalid`` if a parameter's value can never be of a type that the action takes there."""
+    wanted = taken.fields.get(name)
     if wanted is None or shape.types == ANY_TYPE:
         return
     if not (shape.types - {"null"}) & wanted.types and shape.types != {"null"}:

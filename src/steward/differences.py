@@ -8,6 +8,7 @@ from steward.action import ActionDefinition
 from steward.job import Job
 from steward.plan import PlanRecord
 from steward.plan_check import preview
+from steward.step_values import PLANNED
 
 _MAX_SHOWN: Final = 5
 _MAX_CHARS: Final = 80
@@ -24,12 +25,12 @@ def from_plan(plan: PlanRecord | None, job: Job, definition: ActionDefinition, w
     """Return how a step differs from what its plan's document shows, as ``said`` does."""
     planned = job.parent_step_id or job.step_id
     steps = () if plan is None else plan.document.get("steps", ())
-    shown = next((step for step in steps if step["id"] == planned), None)
+    shown = job.labels.get(PLANNED) or next((step for step in steps if step["id"] == planned), None)
     if shown is None:
         return ""
     facts = _facts_of(definition)
     before = {name: shown.get(name) for name in facts}
-    if job.parent_step_id is not None:  # its values were worked out during the run
+    if job.parent_step_id is not None and PLANNED not in job.labels:  # its values were worked out during the run
         return said(before, facts)
     params = {name: value for name, value in written.items() if not name.startswith("$")}
     return said({**before, **shown["params"]}, {**facts, **preview(definition, params)})

@@ -29,6 +29,8 @@ def _in_order(value: Any) -> Any:
     kind = type(value)
     if kind in _ATOMS or (kind is int and -_MAX_INTEGER <= value <= _MAX_INTEGER):
         return value
+    if (kind is list or kind is dict) and not value:
+        return value
     if kind is list:
         return [item if type(item) in _ATOMS else _in_order(item) for item in value]
     if kind is dict and _TEXT.issuperset(map(type, value)) and "".join(value).isascii():

@@ -18,7 +18,7 @@ from pydantic_core import to_json
 from steward.errors import FieldProblem, Invalid
 from steward.flow import Flow
 from steward.functions import FUNCTIONS, MAX_TEXT, ExpressionFailed, evaluate
-from steward.provenance import Label, join
+from steward.provenance import Label, at_least, join
 from steward.shape import Shape, json_type, literal, merged
 
 REF: Final = "$ref"
@@ -233,7 +233,8 @@ def shape_in(value: Any, scope: Shape, pointer: str, *, constants: Label = Label
         parts = [
             shape_in(one, scope, pointer, constants=constants, strict=strict) for one in value.get(VARS, {}).values()
         ]
-        return Shape(label=join([constants, *(part.whole for part in parts)]), types=frozenset({"string"}))
+        made = Shape(label=join([constants, *(part.whole for part in parts)]), types=frozenset({"string"}))
+        return made.made_from(*parts)
     if isinstance(value, Mapping):
         fields = {
             name: shape_in(one, scope, f"{pointer}/{_escaped(name)}", constants=constants, strict=strict)
@@ -244,7 +245,10 @@ def shape_in(value: Any, scope: Shape, pointer: str, *, constants: Label = Label
         found = [
             shape_in(one, scope, f"{pointer}/{at}", constants=constants, strict=strict) for at, one in enumerate(value)
         ]
-        return Shape(label=constants, types=frozenset({"array"}), items=merged(found) if found else None)
+        items = merged(found) if found else None
+        if items is not None and not at_least(items.whole, Label.ENTAILED):
+            items = items.settle()  # its author put each in its place
+        return Shape(label=constants, types=frozenset({"array"}), items=items)
     return literal(value, constants)
 
 

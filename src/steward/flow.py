@@ -137,8 +137,8 @@ def _literal(flow: Flow, node: Node, scope: Shape) -> Shape:
 
 
 def _made_of_all(flow: Flow, node: Node, scope: Shape) -> Shape:
-    parts = [flow.of(child, scope).whole for child in node["children"]]
-    return Shape(label=join(parts), types=_TRUTH)
+    parts = [flow.of(child, scope) for child in node["children"]]
+    return Shape(label=join(part.whole for part in parts), types=_TRUTH).made_from(*parts)
 
 
 def _alternative(flow: Flow, node: Node, scope: Shape) -> Shape:
@@ -175,7 +175,7 @@ def _function(flow: Flow, node: Node, scope: Shape) -> Shape:
     array = next((one for one in args if "array" in one.types), None)
     decides = [flow.of(one, array.element).whole for one in by] if array is not None else []
     label = join([one.whole for one in args] + decides)
-    return Shape(label=label, types=_RETURNS.get(name, ANY_TYPE))
+    return Shape(label=label, types=_RETURNS.get(name, ANY_TYPE)).made_from(*args)
 
 
 def _sorted(flow: Flow, args: Sequence[Shape], by: Sequence[Node]) -> Shape:
@@ -216,7 +216,8 @@ def _group_count(flow: Flow, args: Sequence[Shape], by: Sequence[Node]) -> Shape
 
 def _urls(flow: Flow, args: Sequence[Shape], by: Sequence[Node]) -> Shape:
     label = args[0].whole
-    return Shape(label=label, types=_or_null("array"), items=Shape(label=label, types=frozenset({"string"})))
+    made = Shape(label=label, types=_or_null("array"), items=Shape(label=label, types=frozenset({"string"})))
+    return made.made_from(args[0])
 
 
 def _mapped(flow: Flow, args: Sequence[Shape], by: Sequence[Node]) -> Shape:
@@ -242,12 +243,13 @@ def _merge(flow: Flow, args: Sequence[Shape], by: Sequence[Node]) -> Shape:
         fields = {**fields, **one.fields}
     hidden = [one.label for one in args if one.open]
     made = Shape(label=join(one.label for one in args), types=_or_null("object"), fields=fields, open=bool(hidden))
-    return made.tainted(*hidden)
+    return made.tainted(*hidden).made_from(*(one for one in args if one.open))
 
 
 def _keys(flow: Flow, args: Sequence[Shape], by: Sequence[Node]) -> Shape:
     label = args[0].label
-    return Shape(label=label, types=_or_null("array"), items=Shape(label=label, types=frozenset({"string"})))
+    made = Shape(label=label, types=_or_null("array"), items=Shape(label=label, types=frozenset({"string"})))
+    return made.made_from(args[0])
 
 
 def _all_values(flow: Flow, args: Sequence[Shape], by: Sequence[Node]) -> Shape:
@@ -257,7 +259,7 @@ def _all_values(flow: Flow, args: Sequence[Shape], by: Sequence[Node]) -> Shape:
 def _length(flow: Flow, args: Sequence[Shape], by: Sequence[Node]) -> Shape:
     counted = args[0]
     label = join((counted.label, counted.chosen)) if counted.types <= _or_null("array") else counted.whole
-    return Shape(label=label, types=_NUMBER)
+    return Shape(label=label, types=_NUMBER).made_from(counted)
 
 
 def _array_like(base: Shape, items: Shape, *decides: Label) -> Shape:

@@ -22,12 +22,14 @@ _ID: Final = re.compile(r"[a-z]{2,8}_[0-9abcdefghjkmnpqrstvwxyz]{24}")
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
+_PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
+_PAIR_BITS: Final = 10
+
+
 def _base32(value: int, length: int) -> str:
-    out = []
-    for _ in range(length):
-        out.append(_ALPHABET[value & 31])
-        value >>= 5
-    return "".join(reversed(out))
+    """Return a number as so many characters, an even number of them."""
+    pairs = range((length // 2 - 1) * _PAIR_BITS, -1, -_PAIR_BITS)
+    return "".join([_PAIRS[value >> shift & 1023] for shift in pairs])
 
 
 class IdFactory:

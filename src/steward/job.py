@@ -5,7 +5,7 @@ data. Engines store; what a state means is decided here.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -135,6 +135,15 @@ class NewJob:
     """The step that expanded into this one."""
 
 
+def dependents_among(jobs: Sequence[NewJob]) -> dict[str, list[str]]:
+    """Return for each step that is put in place with others the ids of the jobs that need it."""
+    needed_by: dict[str, list[str]] = {job.step_id: [] for job in jobs}
+    for job in jobs:
+        for step_id in job.depends_on:
+            needed_by[step_id].append(job.job_id)
+    return needed_by
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job's record. Times are aware UTC. Parameters are never part of it: they travel sealed, in a lease."""
@@ -258,6 +267,7 @@ class Expanded:
     """The step became these children; it waits for them and is then claimed again to gather their results."""
 
     children: tuple[NewJob, ...]
+    """They may depend on one another, and on nothing else."""
 
 
 Outcome = Completed | Failed | TryAgain | Unknown | Skipped | Cancelled | HandedBack | Deferred | Expanded

@@ -27,9 +27,9 @@ from steward.ids import IdFactory, is_id
 from steward.job import FINAL, Job, JobStatus
 from steward.plan import PlannedAction, PlanRecord, PlanResult, PlanStatus
 from steward.plan_check import CheckedPlan, PlanCheck
-from steward.plan_document import NO_PLANNER, plan_document, step_document
-from steward.planner import Planner, PlanningRequest, Proposal, RefusedAction
-from steward.policy import Deny, Policies, decision_document
+from steward.plan_document import NO_PLANNER, plan_document, step_document, with_planned
+from steward.planner import Planner, PlanningRequest, Proposal, actions_for
+from steward.policy import Policies, decision_document
 from steward.recorded import plan_decided
 from steward.recorder import Recorder
 from steward.redaction import mask_text, redact_text
@@ -88,20 +88,13 @@ class Orchestrator:
     ) -> dict[str, Any]:
         """Return the plan document for a sentence, kept as a draft. Nothing runs."""
         policy = await self._policies.of(principal.workspace_id)
-        decided = [
-            (definition, policy.decide(principal, definition.id, {}, {}))
-            for definition in self._catalogue.definitions()
-        ]
+        actions, refused = actions_for(self._catalogue.definitions(), principal, policy)
         started = self._clock.now()
         proposal = await self._planner.propose(
             PlanningRequest(
                 prompt=prompt,
-                actions=[definition for definition, decision in decided if not isinstance(decision, Deny)],
-                refused=[
-                    RefusedAction(definition, decision)
-                    for definition, decision in decided
-                    if isinstance(decision, Deny)
-                ],
+                actions=actions,
+                refused=refused,
                 now=started,
                 context=context or {},
                 workspace_id=principal.workspace_id,
@@ -259,8 +252,9 @@ class Orchestrator:
         request_id: str,
     ) -> Submitted:
         """Submit a kept plan as it was shown, decided anew for whoever executes it."""
-        payload = {"plan_id": plan_id, "run_at": time_view(run_at)}
-        claims = Claims(self._vault, principal.workspace_id).of_request(idempotency_key, payload)
+        claims = Claims(self._vault, principal.workspace_id).of_request(
+            idempotency_key, lambda: {"plan_id": plan_id, "run_at": time_view(run_at)}
+        )
         record = await self._get(principal, plan_id)
         store = self._engine.open(principal)
         if record.job_ids:  # executed before: the store knows the answer, and whether the key fits
@@ -300,14 +294,17 @@ class Orchestrator:
         plan = proposed(
             prompt="Run the actions given.",
             intent=f"Run {len(actions)} action{'s' if len(actions) != 1 else ''}.",
-            steps=[requested.action.model_dump() for requested in actions],
+            steps=[requested.action for requested in actions],
             explanation="Asked for as actions.",
         )
-        named = zip(plan.steps, actions, strict=True)  # with ids and dependencies as they were meant
-        payload = {
-            "actions": [{**step.model_dump(), "name": requested.client_request_id} for step, requested in named],
-            "run_at": time_view(run_at),
-        }
+
+        def payload() -> dict[str, Any]:
+            named = zip(plan.steps, actions, strict=True)  # with ids and dependencies as they were meant
+            return {
+                "actions": [{**step.model_dump(), "name": requested.client_request_id} for step, requested in named],
+                "run_at": time_view(run_at),
+            }
+
         claim = Claims(self._vault, principal.workspace_id)
         claims = (*claim.of_request(idempotency_key, payload), *claim.of_actions(actions, run_at))
         store = self._engine.open(principal)
@@ -368,7 +365,7 @@ class Orchestrator:
         jobs = await store.plan_jobs(plan_id)
         approvals = [approval_view(approval) for approval in await store.plan_approvals(plan_id)]
         return {
-            **plan_document(record),
+            **with_planned(plan_document(record), jobs),
             "jobs": [job_view(job) for job in jobs],
             "approval": next((one for one in approvals if one["approval_id"] == record.approval_id), None),
             "approvals": approvals,

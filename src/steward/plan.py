@@ -5,7 +5,7 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -29,6 +29,12 @@ MAX_RESULT_BYTES: Final = 64 * 1024
 MAX_JOBS_PER_PLAN: Final = 500
 MAX_EACH: Final = 100
 """Times that one step may run for each of a list."""
+MAX_FURTHER: Final = 20
+"""Steps that are planned at once during a run."""
+MAX_REPLANS: Final = 5
+"""Times that a plan may be planned further while it runs."""
+REPLAN: Final = "plan.replan"
+"""The action that has further steps planned, once something was read."""
 ANSWER: Final = "answer"
 """The id of the step that makes the final answer."""
 _STEP_ID: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -146,6 +152,8 @@ class PlanResult(BaseModel):
     explanation: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS)]
     answer: Any = None
     """The final answer to the person, mostly an expression; it becomes a last step that only works it out."""
+    given: list[str] = Field(default_factory=list, exclude=True)
+    """Names of what is there before the first step, which steps may read like a step's result."""
 
     @model_validator(mode="after")
     def _wire(self) -> "PlanResult":
@@ -157,11 +165,12 @@ class PlanResult(BaseModel):
             object.__setattr__(self, "steps", [*self.steps, last])
             object.__setattr__(self, "answer", None)
         ids = [step.id or f"s{index + 1}" for index, step in enumerate(self.steps)]
-        if len(set(ids)) != len(ids):
+        if len({*self.given, *ids}) != len(self.given) + len(ids):
             raise ValueError("step ids must differ")
+        _require_an_end(self.steps, ids)
         wired = []
         for index, step in enumerate(self.steps):
-            earlier = ids[:index]
+            earlier = [*self.given, *ids[:index]]
             named = []
             for dependency in step.depends_on:
                 if isinstance(dependency, int):
@@ -179,13 +188,24 @@ class PlanResult(BaseModel):
                 if dependency not in earlier:
                     raise ValueError(f"step {ids[index]} depends on '{dependency[:40]}', which is not an earlier step")
             ordered = [step_id for step_id in earlier if step_id in named]
-            wired.append(step.model_copy(update={"id": ids[index], "depends_on": ordered}))
+            whole = step.id == ids[index] and step.depends_on == ordered
+            wired.append(step if whole else step.model_copy(update={"id": ids[index], "depends_on": ordered}))
         object.__setattr__(self, "steps", wired)
         return self
 
     def safe_dict(self) -> dict[str, Any]:
         """Return the plan as a dict with whatever looks secret redacted, at any depth."""
         return redact(self.model_dump())
+
+
+def _require_an_end(steps: Sequence[PlannedAction], ids: Sequence[str]) -> None:
+    """Raise ``ValueError`` if planning could go on for long: so often at most, and never for each of a list."""
+    further = [(step, step_id) for step, step_id in zip(steps, ids, strict=True) if step.action_id == REPLAN]
+    if len(further) > MAX_REPLANS:
+        raise ValueError(f"a plan has at most {MAX_REPLANS} steps that plan further")
+    for step, step_id in further:
+        if step.for_each is not None:
+            raise ValueError(f"step {step_id} plans further, and cannot do so for each of a list")
 
 
 @dataclass(frozen=True, slots=True)

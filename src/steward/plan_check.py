@@ -6,7 +6,7 @@ here.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
@@ -20,7 +20,8 @@ from steward.expression import is_reference
 from steward.identity import Principal
 from steward.plan import PlannedAction
 from steward.policy import Ask, Decision, Policy
-from steward.provenance import Label
+from steward.provenance import Label, join
+from steward.quick_look import fits
 from steward.redaction import REDACTED, mask_text, redact, texts_in
 from steward.shape import Shape
 from steward.vault import Vault
@@ -72,15 +73,14 @@ class CheckedStep:
 
     def secrets(self) -> dict[str, Any]:
         """Return the parameters whose role is secret, in clear."""
-        role_of = self.definition.role_of
-        return {name: value for name, value in self.params.items() if role_of(name) is ParameterRole.SECRET}
+        return {name: self.params[name] for name in self.definition.secrets if name in self.params}
 
     def preview(self) -> dict[str, Any]:
         """Return the parameters as people see them."""
         return preview(self.definition, self.params)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CheckedPlan:
     """A plan that could run, if no decision on a step is a denial."""
 
@@ -93,15 +93,19 @@ class CheckedPlan:
         """SHA-256 (hex) over everything that will happen."""
         return self.digests[0]
 
-    @property
+    @cached_property
     def digests(self) -> tuple[str, ...]:
         """The digest under each secret key, the primary's first."""
         rounds = zip(*(step.digests for step in self.steps), strict=True)
         return tuple(sha256_of({"steps": list(digests)}) for digests in rounds) or (sha256_of({"steps": []}),)
 
+    @cached_property
+    def _secrets(self) -> frozenset[str]:
+        return frozenset(value for step in self.steps for value in texts_in(step.secrets()))
+
     def without_secrets(self, text: str) -> str:
         """Return ``text`` with the secrets that the steps take masked: a sentence repeats what it is about."""
-        return mask_text(text, {value for step in self.steps for value in texts_in(step.secrets())})
+        return mask_text(text, self._secrets)
 
 
 @lru_cache(maxsize=512)
@@ -118,8 +122,9 @@ def validator_of(definition: ActionDefinition) -> Draft202012Validator:
 
 def with_defaults(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``params`` with the schema's top-level defaults filled in."""
-    properties = definition.input_schema.get("properties", {})
-    defaults = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
+    defaults = definition.defaults
+    if defaults.keys() <= params.keys():
+        return dict(params)
     return {**{name: value for name, value in defaults.items() if name not in params}, **params}
 
 
@@ -153,6 +158,8 @@ def schema_problems(
 
     ``open_places`` are the pointers of references not yet resolved, which stand for any value.
     """
+    if fits(definition, params):
+        return []
     problems = []
     for error in validator_of(definition).iter_errors(dict(params)):
         pointer = _pointer(at, error)
@@ -178,7 +185,7 @@ def step_digests(
     """Return the step's SHA-256 (hex) under each secret key: a secret enters as an HMAC, never in clear."""
     plain, macs = {}, {}
     for name, value in params.items():
-        if definition.role_of(name) is ParameterRole.SECRET:
+        if name in definition.secrets:
             macs[name] = vault.macs(value, workspace_id=workspace_id)
         else:
             plain[name] = value
@@ -201,14 +208,13 @@ def step_digests(
 def preview(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as people see them: faithful, except that secrets are masked."""
     return {
-        name: REDACTED if definition.role_of(name) is ParameterRole.SECRET else redact({name: value})[name]
-        for name, value in params.items()
+        name: REDACTED if name in definition.secrets else redact({name: value})[name] for name, value in params.items()
     }
 
 
 def destinations(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a decision may look at: the parameters by role, secrets left out."""
-    return {name: value for name, value in params.items() if definition.role_of(name) is not ParameterRole.SECRET}
+    return {name: value for name, value in params.items() if name not in definition.secrets}
 
 
 class PlanCheck:
@@ -240,16 +246,23 @@ class PlanCheck:
         for index, step in enumerate(steps):
             inputs = Inputs(sources, constants=constants, author_read=", ".join(authored_after))
             try:
-                one = self._step(policy, principal, step, inputs, at(index))
+                one = self._step(policy, principal, step, inputs, at(index), authored_after)
             except StewardError as error:
                 error.facts.setdefault("step", step.id)
                 raise
-            one = replace(one, authored_after=authored_after)
             checked.append(one)
             sources[step.id] = one.source
         return CheckedPlan(tuple(checked), policy.version)
 
-    def _step(self, policy: Policy, principal: Principal, step: PlannedAction, inputs: Inputs, at: str) -> CheckedStep:
+    def _step(  # noqa: PLR0917 - it carries where it is
+        self,
+        policy: Policy,
+        principal: Principal,
+        step: PlannedAction,
+        inputs: Inputs,
+        at: str,
+        authored_after: tuple[str, ...],
+    ) -> CheckedStep:
         action = self._catalogue.get(step.action_id)
         if action is None:
             raise UnknownAction(
@@ -259,8 +272,11 @@ class PlanCheck:
         params = with_defaults(definition, step.params)
         told = {"step": step.id, "authored_after": inputs.constants is Label.UNTRUSTED}
         listed = None if step.for_each is None else _listed(inputs, step.for_each, f"{at}/for_each")
-        control = inputs.origins({name: value for name, value in _around(step).items() if is_reference(value)}, at)
+        around = _around(step)
+        control = inputs.origins({name: value for name, value in around.items() if is_reference(value)}, at)
         if listed is not None:
+            if "for_each" in control:  # what is in its elements does not decide how often it runs
+                control["for_each"]["label"] = join((listed.label, listed.chosen))
             words = control.get("for_each", {"from": "the plan"})["from"]
             inputs = replace(
                 inputs, item=Source(f"each of {words}", listed.element.tainted(listed.label, listed.chosen))
@@ -281,7 +297,7 @@ class PlanCheck:
         hidden = frozenset(origins) if listed is not None else unseen(params, origins)
         before = _before_the_run(definition, origins, hidden, decide, decision)
         returns = result_shape(definition, shapes)
-        body = {**params, **{f"${name}": value for name, value in _around(step).items()}}
+        body = {**params, **{f"${name}": value for name, value in around.items()}}
         depends_on = tuple(str(dependency) for dependency in step.depends_on)
         return CheckedStep(
             id=step.id,
@@ -304,6 +320,7 @@ class PlanCheck:
             when=step.when,
             for_each=step.for_each,
             control=control,
+            authored_after=authored_after,
         )
 
 
@@ -349,5 +366,5 @@ def _shapes(definition: ActionDefinition, params: Mapping[str, Any], inputs: Inp
     shapes = {name: inputs.shape(value, f"{place}/{name}") for name, value in params.items()}
     for name, value in params.items():
         if is_reference(value):
-            require_types(definition.input_schema, name, shapes[name], f"{place}/{name}")
+            require_types(definition.taken, name, shapes[name], f"{place}/{name}")
     return shapes

@@ -1,15 +1,18 @@
 """The plan document: a checked plan as people and clients see it, rendered from exactly what was digested."""
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 from steward.clock import rfc3339
+from steward.job import Job
 from steward.link_guard import guarded_places
 from steward.plan import PlanRecord
 from steward.plan_check import CheckedStep
 from steward.policy import Ask, decision_document
 from steward.provenance import Label
 from steward.redaction import redact, redact_text
+from steward.step_values import PLANNED
 from steward.views import time_view
 
 NO_PLANNER: Final = MappingProxyType(
@@ -56,6 +59,18 @@ def _control(step: CheckedStep) -> dict[str, Any]:
         for name, value in written.items()
         if value is not None
     }
+
+
+def with_planned(document: dict[str, Any], jobs: Sequence[Job]) -> dict[str, Any]:
+    """Return a plan's document with the steps that were planned during its run, each under the step that had them planned."""
+    further: dict[str, list[Any]] = {}
+    for job in jobs:
+        if PLANNED in job.labels and job.parent_step_id is not None:
+            further.setdefault(job.parent_step_id, []).append(job.labels[PLANNED])
+    if not further:
+        return document
+    steps = [{**one, "planned": further[one["id"]]} if one["id"] in further else one for one in document["steps"]]
+    return {**document, "steps": steps}
 
 
 def plan_document(record: PlanRecord) -> dict[str, Any]:

@@ -20,7 +20,8 @@ def plan_text(document: Mapping[str, Any]) -> str:
     """Return everything that a person needs to say yes or no: what is read, what is sent where, as whom, and from which source."""
     lines = [document["intent"], f"Plan {document['plan_id']}, digest {document['digest'] or 'none yet'}"]
     for effect, title in (("read", "Reads"), ("write", "Sends or changes")):
-        steps = [step for step in document["steps"] if step["effect"] == effect]
+        every = (one for step in document["steps"] for one in (step, *step.get("planned", ())))
+        steps = [step for step in every if step["effect"] == effect]
         lines += ["", f"{title}:"] if steps else []
         for step in steps:
             lines += _step(step)

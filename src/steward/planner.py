@@ -1,13 +1,20 @@
-"""A planner turns a sentence into a proposed plan, or into questions. It never sees what a step returned."""
+"""A planner turns a sentence into a proposed plan, or into questions.
+
+It never sees what a step returned, but where a plan says so itself: then it is asked again, during the run, with just those values.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from steward.action import ActionDefinition
+from steward.identity import Principal
 from steward.plan import PlannedAction, PlanResult, Question
-from steward.policy import Deny
+from steward.policy import Deny, Policy
+
+INPUTS: Final = "inputs"
+"""What a plan that is made during a run calls the values it is made from, among the steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,9 @@ class PlanningRequest:
     """Answers to earlier questions (``answers``: question param to text) and ``time_zone`` (an IANA name)."""
     workspace_id: str = ""
     """Whose request it is."""
+    data: Sequence[Any] | None = None
+    """Of a plan that is made during a run: the values that were read for it, which anybody may have written. Its steps may read them
+    as ``steps.inputs.result.value``."""
     check: Callable[[Sequence[PlannedAction]], object] = unchecked
     """Raises ``Invalid`` for steps that could not be carried out: whoever can mend them may ask before proposing."""
 
@@ -56,6 +66,17 @@ class Proposal:
     model: str | None = None
     tokens_in: int = 0
     tokens_out: int = 0
+
+
+def actions_for(
+    definitions: Sequence[ActionDefinition], principal: Principal, policy: Policy
+) -> tuple[list[ActionDefinition], list[RefusedAction]]:
+    """Return the actions that somebody may plan with, and those that they may not run."""
+    decided = [(definition, policy.decide(principal, definition.id, {}, {})) for definition in definitions]
+    return (
+        [definition for definition, decision in decided if not isinstance(decision, Deny)],
+        [RefusedAction(definition, decision) for definition, decision in decided if isinstance(decision, Deny)],
+    )
 
 
 class Planner(Protocol):

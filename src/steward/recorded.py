@@ -25,7 +25,7 @@ def decided(
     decisions: Iterable[tuple[str, str, Decision]],
     *,
     version: str,
-    moment: Literal["draft", "submit", "dispatch"],
+    moment: Literal["draft", "submit", "dispatch", "replan"],
     at: datetime,
     plan_id: str,
     request_id: str,
@@ -73,6 +73,20 @@ def plan_decided(
         principal, decisions, version=checked.version, moment=moment, at=at, plan_id=plan_id, request_id=request_id
     )
     return (entry,)
+
+
+def further_decided(principal: Principal, job: Job, checked: CheckedPlan, at: datetime) -> AuditEntry:
+    """Return what policy said to steps that were planned during the run."""
+    return decided(
+        principal,
+        [(step.id, step.definition.id, step.decision) for step in checked.steps],
+        version=checked.version,
+        moment="replan",
+        at=at,
+        plan_id=job.plan_id,
+        job_id=job.job_id,
+        request_id=job.request_id,
+    )
 
 
 def _said(step: str, action_id: str, decision: Decision) -> Mapping[str, Any]:

@@ -1,17 +1,21 @@
 """What every attempt works with: the rooms of the house that a worker may enter, and the door to the dispatcher."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
-from steward.action import Catalogue
+from steward.action import ActionDefinition, Catalogue
 from steward.clock import Clock
 from steward.directory import Directory
 from steward.ids import IdFactory
+from steward.planner import Planner
 from steward.policy import Policies
 from steward.recorder import Recorder
-from steward.spending import Spending
+from steward.spending import Spending, may_spend, spending_of
 from steward.standing import Standings
 from steward.together import Together
+from steward.usage import settings_of
 from steward.vault import Vault
 from steward.work_store import Answer, Dispatcher, LeaseRef
 
@@ -28,6 +32,7 @@ class Rooms:
     clock: Clock
     recorder: Recorder
     ids: IdFactory
+    planner: Planner
     dispatch: Together[tuple[LeaseRef, Spending | None], Answer] = field(init=False)
     """The dispatcher's verb for one attempt; those that are due at the same moment share a call."""
     standings: Standings = field(init=False)
@@ -36,6 +41,16 @@ class Rooms:
         """Gather dispatches, and what attempts ask about their actors."""
         object.__setattr__(self, "dispatch", Together(self._dispatch_all))
         object.__setattr__(self, "standings", Standings(self.directory, self.policies))
+
+    async def spending(
+        self, workspace_id: str, definition: ActionDefinition, params: Mapping[str, Any]
+    ) -> Spending | None:
+        """Return what an effect takes from the workspace's budgets; recipients only as keyed hashes."""
+        if not may_spend(definition):
+            return None
+        settings = await settings_of(self.directory, workspace_id)
+        macs = partial(self.vault.macs, workspace_id=workspace_id)
+        return spending_of(definition, params, settings, lambda text: macs({"recipient": text}))
 
     async def _dispatch_all(self, asked: Sequence[tuple[LeaseRef, Spending | None]]) -> Sequence[Answer]:
         spends = {ref: spending for ref, spending in asked if spending is not None}

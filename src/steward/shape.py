@@ -9,6 +9,7 @@ more than that, while naming one is not affected by others beside it.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from steward.provenance import Label, join
@@ -17,6 +18,8 @@ ANY_TYPE: Final = frozenset({"null", "boolean", "number", "string", "array", "ob
 _NAMES: Final = {"integer": "number"}
 MEMBERS: Final = "[?]"
 """After the path of an array: what decides which elements are in it, and in which order."""
+SETTLED: Final = "[!]"
+"""After the path of what was picked by a place or an order: naming what it is in does not name it, nor anything in it."""
 _MAX_DEPTH: Final = 12
 """Of a schema that refers to itself, and of what is told apart inside a value."""
 _MAX_LABELS: Final = 200
@@ -44,6 +47,12 @@ class Shape:
     def element(self) -> "Shape":
         """What an element is like, however it was picked."""
         return Shape(label=self.label, settled=self.settled) if self.items is None else self.items
+
+    @property
+    def placed(self) -> bool:
+        """Whether anything in it was picked by a place or an order."""
+        inside = (*self.fields.values(), *(() if self.items is None else (self.items,)))
+        return self.settled or any(part.placed for part in inside)
 
     @property
     def whole(self) -> Label:
@@ -90,6 +99,10 @@ class Shape:
             fields={name: part.settle() for name, part in self.fields.items()},
             items=None if self.items is None else self.items.settle(),
         )
+
+    def made_from(self, *parts: "Shape") -> "Shape":
+        """Return it as made from these: what is made of something that was picked by a place was so itself."""
+        return self.settle() if any(part.placed for part in parts) else self
 
     def get(self, name: str) -> "Shape | None":
         """Return what the field ``name`` is like; None: there is no such field."""
@@ -189,7 +202,7 @@ def _pointed_at(root: Mapping[str, Any], reference: Any) -> Any:
 
 def shape_of_value(value: Any, labels: Mapping[str, Label], default: Label = Label.UNTRUSTED) -> Shape:
     """Return what a value is like that is there, with the labels that were stored for its parts."""
-    return _of_value(value, labels, "", labels.get("", default), 0)
+    return _of_value(value, labels, "", labels.get("", default), 0, settled=False)
 
 
 def literal(value: Any, label: Label = Label.TRUSTED) -> Shape:
@@ -197,28 +210,37 @@ def literal(value: Any, label: Label = Label.TRUSTED) -> Shape:
     return shape_of_value(value, {}, label)
 
 
-def _of_value(value: Any, labels: Mapping[str, Label], path: str, label: Label, depth: int) -> Shape:
+def _of_value(value: Any, labels: Mapping[str, Label], path: str, label: Label, depth: int, *, settled: bool) -> Shape:
     kind = json_type(value)
+    settled = settled or path + SETTLED in labels
     if depth > _MAX_DEPTH:
-        return Shape(label=_below(labels, path, label), types=frozenset({kind}))
+        hidden = settled or any(place.startswith(path) and place.endswith(SETTLED) for place in labels)
+        return Shape(label=_below(labels, path, label), types=frozenset({kind}), settled=hidden)
     if isinstance(value, Mapping):
         fields = {}
         for name, inner in value.items():
             place = _place(path, name)
             # A name that could be read as a path stands for itself only: it has the label of what it is in.
             fields[name] = (
-                _of_value(inner, {}, "", label, depth + 1)
+                _of_value(inner, {}, "", label, depth + 1, settled=settled)
                 if place is None
-                else _of_value(inner, labels, place, labels.get(place, label), depth + 1)
+                else _of_value(inner, labels, place, labels.get(place, label), depth + 1, settled=settled)
             )
-        return Shape(label=label, types=frozenset({kind}), fields=fields, open=False)
+        return Shape(label=label, types=frozenset({kind}), fields=fields, open=False, settled=settled)
     if isinstance(value, list):
         place = f"{path}[]"
         below = labels.get(place, label)
-        items = merged(_of_value(inner, labels, place, below, depth + 1) for inner in value) if value else None
+        parts = (_of_value(inner, labels, place, below, depth + 1, settled=settled) for inner in value)
+        items = merged(parts) if value else None
         chosen = labels.get(path + MEMBERS, Label.TRUSTED)
-        return Shape(label=label, types=frozenset({kind}), items=items, chosen=chosen)
-    return Shape(label=label, types=frozenset({kind}))
+        return Shape(label=label, types=frozenset({kind}), items=items, chosen=chosen, settled=settled)
+    return _plain(kind, label, settled)
+
+
+@lru_cache(maxsize=64)
+def _plain(kind: str, label: Label, settled: bool) -> Shape:
+    """Return what a text, number, truth value or null is like."""
+    return Shape(label=label, types=frozenset({kind}), settled=settled)
 
 
 def _place(path: str, name: str) -> str | None:
@@ -248,18 +270,24 @@ def json_type(value: Any) -> str:
 def labels_in(shape: Shape) -> dict[str, Label]:
     """Return the labels of a shape by path, as they are declared and stored: a longer path only where it differs."""
     found: dict[str, Label] = {}
-    _collect(shape, "", found, None)
-    return found if len(found) <= _MAX_LABELS else {"": shape.whole}
+    _collect(shape, "", found, None, settled=False)
+    if len(found) <= _MAX_LABELS:
+        return found
+    return {"": shape.whole, **({SETTLED: shape.whole} if shape.placed else {})}
 
 
-def _collect(shape: Shape, path: str, found: dict[str, Label], above: Label | None) -> None:
-    unnamed = [part.whole for name, part in shape.fields.items() if _place(path, name) is None]
-    own = join((shape.label, shape.chosen, *unnamed))
+def _collect(shape: Shape, path: str, found: dict[str, Label], above: Label | None, *, settled: bool) -> None:
+    unnamed = [part for name, part in shape.fields.items() if _place(path, name) is None]
+    own = join((shape.label, *(part.whole for part in unnamed)))
     if own is not above:
         found[path] = own
+    if shape.chosen is not Label.TRUSTED:
+        found[path + MEMBERS] = shape.chosen
+    if not settled and (shape.settled or any(part.placed for part in unnamed)):
+        found[path + SETTLED], settled = own, True
     for name, part in shape.fields.items():
         place = _place(path, name)
         if place is not None:
-            _collect(part, place, found, own)
+            _collect(part, place, found, own, settled=settled)
     if shape.items is not None:
-        _collect(shape.items, f"{path}[]", found, own)
+        _collect(shape.items, f"{path}[]", found, own, settled=settled)

@@ -1,11 +1,12 @@
 """Who somebody is now, and by which rules their work is judged now.
 
-Attempts that begin in the same turn of the event loop share an answer: a crowd of one person's jobs costs one look-up. The
-answer is forgotten when the turn is over, so nobody is ever judged by what was true before they asked.
+Attempts that begin in the same turn of the event loop share an answer, also one that has to be waited for: a crowd of one
+person's jobs costs one look-up. Nobody who asks after that turn is told the same, so nobody is ever judged by what was true
+before they asked.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from steward.directory import Directory
 from steward.identity import Principal
@@ -21,6 +22,15 @@ class Standing:
     policy: Policy
 
 
+@dataclass(slots=True)
+class _Question:
+    """What is asked in this turn of the event loop."""
+
+    answer: Standing | None = None
+    waiting: list[asyncio.Future[Standing | None]] = field(default_factory=list)
+    """Those who asked the same before it was answered; a future for each, so that one may stop waiting."""
+
+
 class Standings:
     """Answers from the directory and the workspaces' policies. Use from one event loop."""
 
@@ -28,26 +38,34 @@ class Standings:
         """Ask these."""
         self._directory = directory
         self._policies = policies
-        self._turn = 0
-        self._under_way = False
-        self._known: dict[tuple[str, str], Standing] = {}
+        self._questions: dict[tuple[str, str], _Question] = {}
 
     async def of(self, workspace_id: str, actor_id: str) -> Standing:
         """Return how an actor stands now."""
-        known = self._known.get((workspace_id, actor_id))
-        if known is not None:
-            return known
-        if not self._under_way:
-            self._under_way = True
+        question = self._questions.get((workspace_id, actor_id))
+        if question is None:
+            return await self._ask(workspace_id, actor_id)
+        if question.answer is not None:
+            return question.answer
+        answer: asyncio.Future[Standing | None] = asyncio.get_running_loop().create_future()
+        question.waiting.append(answer)
+        return await answer or await self._ask(workspace_id, actor_id)
+
+    async def _ask(self, workspace_id: str, actor_id: str) -> Standing:
+        """Ask, and share the answer with whoever asks in this turn."""
+        if not self._questions:
             asyncio.get_running_loop().call_soon(self._over)
-        turn = self._turn
-        principal = await self._directory.principal_of(workspace_id, actor_id)
-        found = Standing(principal, await self._policies.of(workspace_id))
-        if turn == self._turn:  # otherwise it was waited for, and is old news for whoever asks from here on
-            self._known[workspace_id, actor_id] = found
-        return found
+        question = self._questions[workspace_id, actor_id] = _Question()
+        try:
+            principal = await self._directory.principal_of(workspace_id, actor_id)
+            question.answer = Standing(principal, await self._policies.of(workspace_id))
+            return question.answer
+        finally:  # without an answer each asks for itself, and meets an error of its own
+            if question.answer is None and self._questions.get((workspace_id, actor_id)) is question:
+                del self._questions[workspace_id, actor_id]
+            for answer in question.waiting:
+                if not answer.done():
+                    answer.set_result(question.answer)
 
     def _over(self) -> None:
-        self._turn += 1
-        self._under_way = False
-        self._known.clear()
+        self._questions = {}

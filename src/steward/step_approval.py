@@ -19,7 +19,7 @@ from steward.plan import PlanRecord
 from steward.plan_check import covers_all_but_content, preview
 from steward.policy import Ask, decision_document
 from steward.redaction import mask, mask_text, redact, redact_text
-from steward.step_values import Ready
+from steward.step_values import PLANNED, Ready
 from steward.vault import Vault
 from steward.work_store import APPROVAL_S
 
@@ -58,6 +58,7 @@ class StepNow:
                     "step": self.job.step_id,
                     "params": plain,
                     "secrets": {name: values[index] for name, values in macs.items()},
+                    **({"planned": self.job.digest} if self._unplanned else {}),
                 }
             )
             for index in range(vault.key_count)
@@ -95,9 +96,14 @@ class StepNow:
 
         Content may have been made since, as long as every rule that asks had asked about this step without it.
         """
-        if approval.job_id is not None or approval.status is not ApprovalStatus.APPROVED:
+        if approval.job_id is not None or approval.status is not ApprovalStatus.APPROVED or self._unplanned:
             return False
         return self._seen(approval) and approval.digest == self.plan.digest and self._strict_enough(approval)
+
+    @property
+    def _unplanned(self) -> bool:
+        """Whether it was planned during the run: then it is no part of what the plan's digest stands for."""
+        return PLANNED in self.job.labels
 
     def _seen(self, approval: Approval) -> bool:
         if not self.turn.unseen:
@@ -141,6 +147,8 @@ class StepNow:
 
     def _planned(self) -> Mapping[str, Any]:
         """Return the step as it stands in the plan document; a child of an expanded step stands there as its parent."""
+        if self._unplanned:
+            return self.job.labels[PLANNED]
         planned = self.job.parent_step_id or self.job.step_id
         return next(step for step in self.plan.document["steps"] if step["id"] == planned)
 

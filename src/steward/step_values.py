@@ -10,17 +10,33 @@ from typing import Any, Final
 
 from steward.action import ActionDefinition
 from steward.clock import rfc3339
-from steward.dataflow import FOR_EACH, WHEN, Inputs, Source, gathered, parameter_at, result_labels, unseen
+from steward.dataflow import FOR_EACH, NAMES, WHEN, Inputs, Source, gathered, parameter_at, result_labels, unseen
 from steward.expression import resolve
 from steward.functions import ExpressionFailed
 from steward.job import Job
-from steward.plan import MAX_EACH
+from steward.plan import MAX_EACH, REPLAN
+from steward.planner import INPUTS
 from steward.provenance import Label, join
 from steward.shape import Shape, labels_in, literal, shape_of_value
 
+SHAPES: Final = "$shapes"
+"""Among the labels of a job whose values were put in place: what each of its parameters is like, as labels by path."""
+PLANNED: Final = "$planned"
+"""Among the labels of a job that was planned during the run: the step as people see it."""
 _WRITTEN: Final = Shape(label=Label.TRUSTED)
 _FALSE: Final = ("", [], {}, None, False)
 """What counts as false, as JMESPath has it."""
+
+
+def child_id(step_id: str, name: int | str) -> str:
+    """Return the step id of a child."""
+    return f"{step_id}[{name}]"
+
+
+def as_kept(shapes: Mapping[str, Shape]) -> dict[str, Any]:
+    """Return what parameters are like whose values are put in place, where one label does not say it, as it is kept with a job."""
+    kept = {name: labels for name, shape in shapes.items() if len(labels := labels_in(shape)) > 1}
+    return {SHAPES: kept} if kept else {}
 
 
 def _joined(one: Mapping[str, str] | None, other: Mapping[str, str]) -> Mapping[str, str]:
@@ -114,7 +130,7 @@ class Given:
         params = {name: value for name, value in self.written.items() if not name.startswith("$")}
         if not self.job.labels:
             return Ready(params, {}, {})  # all of it is written out, by somebody who had read nothing
-        if self.job.parent_step_id is not None:
+        if self.job.parent_step_id is not None and PLANNED not in self.job.labels:
             return self._as_given(params)
         if WHEN in self.written and resolve(self.written[WHEN], self._scope()) in _FALSE:
             return NotNow()
@@ -147,14 +163,21 @@ class Given:
 
     def _as_given(self, params: Mapping[str, Any]) -> Ready:
         """Return the turn of one of a list: its values were worked out when the list was, and are values only."""
+        origins = {place: origin for place, origin in self.job.labels.items() if place != SHAPES}
         by_name: dict[str, list[Label]] = {}
-        for path, origin in self.job.labels.items():
+        for path, origin in origins.items():
             by_name.setdefault(parameter_at(path), []).append(Label(origin["label"]))
         shapes = {name: literal(value, join(by_name[name])) for name, value in params.items() if name in by_name}
-        return Ready(params=params, origins=self.job.labels, shapes=shapes, unseen=frozenset(self.job.labels))
+        for name, kept in self.job.labels.get(SHAPES, {}).items():
+            labels = {path: Label(label) for path, label in kept.items()}
+            shapes[name] = shape_of_value(params[name], labels, join(labels.values()))
+        return Ready(params=params, origins=origins, shapes=shapes, unseen=frozenset(origins))
 
     def _gathered(self) -> Gathered:
         steps: Sequence[str] = self.job.depends_on
+        if self.job.action_id == REPLAN:  # which steps there are was decided by whoever had read what others wrote
+            done = [self.results[one] for one in steps if one != child_id(self.job.step_id, INPUTS)]
+            return Gathered(done, {"": Label.UNTRUSTED})
         decided = Label(self.job.labels.get(FOR_EACH, {}).get("label", Label.TRUSTED))
         results = [self._shape(step_id) for step_id in steps]
         return Gathered(
@@ -166,7 +189,7 @@ class Given:
         return shape_of_value(self.results[step_id], stored, stored.get("", Label.UNTRUSTED))
 
     def _inputs(self, item: Source | None = None) -> Inputs:
-        sources = {step_id: Source(self._words(step_id), self._shape(step_id)) for step_id in self.results}
+        sources = {name: Source(self._words(step_id), self._shape(step_id)) for name, step_id in self._names().items()}
         untrusted = bool(self.job.authored_after)
         return Inputs(
             sources,
@@ -176,6 +199,10 @@ class Given:
             strict=False,
         )
 
+    def _names(self) -> Mapping[str, str]:
+        """Return what the step's expressions call the steps that it waited for."""
+        return self.written.get(NAMES) or {step_id: step_id for step_id in self.results}
+
     def _words(self, step_id: str) -> str:
         """Return how a step was named when the plan was checked, where that can still be told."""
         known = (part for origin in self.job.labels.values() for part in str(origin.get("from", "")).split(", "))
@@ -184,7 +211,7 @@ class Given:
     def _scope(self) -> dict[str, Any]:
         asked = self.job.enqueued_at
         return {
-            "steps": {step_id: {"result": result} for step_id, result in self.results.items()},
+            "steps": {name: {"result": self.results[step_id]} for name, step_id in self._names().items()},
             "ctx": {
                 "actor_id": self.job.actor_id,
                 "workspace_id": self.job.workspace_id,

@@ -1,6 +1,6 @@
 """What executing a checked plan puts into the store: jobs, idempotency claims, and the approval it may need. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -49,9 +49,9 @@ class Claims:
     vault: Vault
     workspace_id: str
 
-    def of_request(self, key: str | None, payload: Mapping[str, Any]) -> tuple[IdempotencyClaim, ...]:
-        """Return the claim for a whole request, if the client named it."""
-        return () if key is None else (IdempotencyClaim("request", key, self._digests(payload)),)
+    def of_request(self, key: str | None, payload: Callable[[], Mapping[str, Any]]) -> tuple[IdempotencyClaim, ...]:
+        """Return the claim for a whole request, if the client named it: only then is its ``payload`` made."""
+        return () if key is None else (IdempotencyClaim("request", key, self._digests(payload())),)
 
     def of_actions(self, actions: Sequence[RequestedAction], run_at: datetime | None) -> tuple[IdempotencyClaim, ...]:
         """Return a claim for each action that has a name of its own; raise ``Invalid`` when two have the same."""

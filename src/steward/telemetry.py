@@ -8,7 +8,7 @@ One finished execution adds one to exactly one series of ``action_exec_total``. 
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 
@@ -97,7 +97,10 @@ class Telemetry:
         self._registry = registry
         self._workspace = _WorkspaceLabel(attached=workspace_label, allowlist=allowlist)
         self._reasons: set[str] = set()
-        self._series = cache(_series)  # the library's own way to a series is slow, and their number is bounded
+        self._reached = cache(
+            self._series_reached
+        )  # the library's own way to a series is slow, and their number is bounded
+        self._executed = cache(self._series_executed)
         self._make_work_metrics()
         self._make_request_metrics()
         self._schema = SchemaMetrics()
@@ -161,18 +164,25 @@ class Telemetry:
         if status is None:
             return
         workspace = self._workspace.of(event.workspace_id)
-        self._series(self._jobs, status, workspace).inc()
-        _observe(self._series(self._job_latency, workspace), event.data.get("latency_ms"))
+        reached, latency = self._reached(status, workspace)
+        reached.inc()
+        _observe(latency, event.data.get("latency_ms"))
         if event.type in _EXECUTED:
-            self._executed(event.data, status, workspace)
+            action = str(event.data.get("action_id") or OTHER)
+            executed, duration = self._executed(action, status, workspace)
+            executed.inc()
+            _observe(duration, event.data.get("duration_ms"))
+            if status != "completed":
+                reason = self._reason(event.data.get("error_code"))
+                self._errors.labels(_provider(action), action, reason).inc()
 
-    def _executed(self, data: Mapping[str, Any], status: str, workspace: str) -> None:
-        action = str(data.get("action_id") or OTHER)
-        provider = action.rsplit(".", 1)[0]
-        self._series(self._executions, provider, action, status, workspace).inc()
-        _observe(self._series(self._action_latency, provider, action), data.get("duration_ms"))
-        if status != "completed":
-            self._errors.labels(provider, action, self._reason(data.get("error_code"))).inc()
+    def _series_reached(self, status: str, workspace: str) -> tuple[Counter, Histogram]:
+        return self._jobs.labels(status, workspace), self._job_latency.labels(workspace)
+
+    def _series_executed(self, action: str, status: str, workspace: str) -> tuple[Counter, Histogram]:
+        provider = _provider(action)
+        executed = self._executions.labels(provider, action, status, workspace)
+        return executed, self._action_latency.labels(provider, action)
 
     def _reason(self, code: object) -> str:
         """Return ``code`` as a label value: actions choose their own codes, so their form and number are bounded."""
@@ -250,9 +260,8 @@ class Telemetry:
         return generate_latest(self._registry)
 
 
-def _series(metric: Any, *values: str) -> Any:
-    """Return the series of a metric that has these values as its labels."""
-    return metric.labels(*values)
+def _provider(action: str) -> str:
+    return action.rsplit(".", 1)[0]
 
 
 def _observe(histogram: Histogram, value_ms: object) -> None:

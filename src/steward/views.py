@@ -1,7 +1,10 @@
 """The shapes in which work is shown: job and approval views. Pure; everything in them is already redacted."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
+
+from pydantic_core import to_json
 
 from steward.approval import Approval
 from steward.clock import rfc3339
@@ -40,6 +43,31 @@ def job_view(job: Job, *, detail: bool = False) -> dict[str, Any]:
         view["cancel_requested"] = job.cancel_requested
         view["history"] = [_attempt_view(attempt) for attempt in job.history]
     return view
+
+
+class _This:
+    """One very object, whatever it is equal to."""
+
+    __slots__ = ("it",)
+
+    def __init__(self, it: Job) -> None:
+        self.it = it
+
+    def __hash__(self) -> int:
+        return id(self.it)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _This) and other.it is self.it
+
+
+@lru_cache(maxsize=1_000)
+def _json_of(job: _This) -> bytes:
+    return to_json(job_view(job.it))
+
+
+def job_json(job: Job) -> bytes:
+    """Return the view of a job in a list as JSON: remembered, since a list is looked at again and again while few jobs change."""
+    return _json_of(_This(job))
 
 
 def _duration_ms(job: Job) -> int | None:

@@ -321,7 +321,7 @@ class Dispatcher(Protocol):
         cancelled by a person; they stay sealed where a retry may need them. When no job of the plan is open
         the plan ends: ``failed`` if any job failed, else ``cancelled`` if any was cancelled, else ``completed``; sealed
         bodies and results are then dropped unless it failed. An expanded step waits for its children, which
-        start like dependents of nothing; more than ``MAX_JOBS_PER_PLAN`` jobs, or an id that exists, raises ``Conflict``.
+        wait for one another where they depend on one another, and start otherwise; more than ``MAX_JOBS_PER_PLAN`` jobs, or an id that exists, raises ``Conflict``.
         """
         ...
 

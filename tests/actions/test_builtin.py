@@ -31,7 +31,7 @@ NOTHING: dict[str, Any] = {
 }
 IDS = [
     *("compute", "email.send", "file.list", "file.read", "file.write", "http.get"),
-    *("llm.extract", "llm.generate", "webhook.post"),
+    *("llm.extract", "llm.generate", "plan.replan", "webhook.post"),
 ]
 UNSAID = {"llm.extract"}
 """The type of what is extracted cannot be said in a sentence; whoever writes plans can give it."""
@@ -57,7 +57,7 @@ def by_id() -> dict[str, Action]:
 
 
 def test_the_catalogue_takes_them_all() -> None:
-    """Nine actions, each with a sound id, schema and roles."""
+    """Ten actions, each with a sound id, schema and roles."""
     catalogue = ActionCatalogue()
     for action in builtin_actions(**NOTHING):
         catalogue.add(action)

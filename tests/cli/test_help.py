@@ -11,19 +11,7 @@ import steward.cli
 from steward.cli.app import app
 from steward.cli.isolation_commands import commands
 
-COMMANDS = [
-    *("up", "serve", "worker", "plan", "run", "doctor", "isolation-audit"),
-    *("plans list", "plans show", "plans cancel"),
-    *("jobs list", "jobs show", "jobs explain", "jobs cancel", "jobs retry", "jobs resolve"),
-    *("approvals list", "approvals show", "approvals approve", "approvals reject"),
-    *("actions list", "actions show"),
-    *("keys create", "keys list", "keys rotate", "keys role", "keys revoke"),
-    *("schema status", "schema advance", "schema back", "schema backfill", "schema verify", "schema retire"),
-    *("workspaces create", "workspaces list", "workspaces show", "workspaces settings"),
-    *("members list", "members set", "members disable", "members remove"),
-    *("policy list", "policy show", "policy put", "policy remove", "policy check", "policy diff"),
-    *("audit list", "audit verify", "audit export"),
-]
+COMMANDS = [" ".join(words) for words, _, _ in commands()]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.cli.conftest import Process, environment, steward
+from tests.cli.conftest import Process, Shell, environment, steward
 
 pytestmark = pytest.mark.slow
 SECRET = "kYw8Qm2Zr5Tn1Bv7Hs4Jd9Lf3Gx6Pc0A"
@@ -240,6 +240,21 @@ def test_doctor_on_a_machine_with_nothing_changes_nothing(tmp_path: Path) -> Non
     ended = steward(environment(tmp_path / "home"), "doctor")
     assert ended.returncode == 0, ended.stdout
     assert not (tmp_path / "home").exists()
+
+
+def test_doctor_counts_the_actions_that_a_start_would_have(tmp_path: Path, shell: Shell) -> None:
+    """With a model its actions may run; without one the doctor names what lacks a setting, and blames no list alone."""
+    model = {"AI_MODEL": "openai:gpt-5", "OPENAI_API_KEY": "a-key-of-nobody", "ACTION_ALLOWLIST": "llm.*"}
+    for given, level, words in (
+        (model, "ok", "2 of 9 may run."),
+        ({"ACTION_ALLOWLIST": "llm.*"}, "warn", "No action may run. Without a setting that they need:"),
+    ):
+        shell.use(environment(tmp_path / "home", **given))
+        report = json.loads(shell.steward("doctor", "--json").out)
+        (actions,) = [finding for finding in report["findings"] if finding["check"] == "actions"]
+        assert actions["level"] == level
+        assert actions["text"].startswith(words)
+        assert ("llm.extract" in actions["text"]) is (given is not model)
 
 
 def test_a_second_up_on_the_same_home_is_refused_and_harms_nothing(tmp_path: Path, started: list[Process]) -> None:

@@ -182,10 +182,12 @@ def test_a_denied_plan_ends_with_3_and_its_reason(up: Machine, shell: Shell) -> 
 
 
 def test_a_sentence_for_a_disabled_action_ends_with_1_and_says_what_would_enable_it(beside: Shell) -> None:
-    """Without SMTP_URL nothing can be sent: nothing is planned, and the answer names the setting."""
+    """Without SMTP_URL nothing can be sent: nothing is planned, the answer names the setting, and policy is not blamed."""
     ended = beside.steward("run", "--yes", "send an email to office@example.com saying hello")
     assert ended.code == 1, ended.err
     assert "SMTP_URL" in ended.err
+    assert "A setting is missing." in ended.out
+    assert "policy" not in (ended.out + ended.err).lower()
 
 
 @pytest.mark.parametrize(

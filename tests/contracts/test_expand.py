@@ -100,6 +100,46 @@ async def test_a_failed_child_can_be_retried(world: World) -> None:
     assert (await world.plan_of(submitted.plan_id)).status is PlanStatus.COMPLETED
 
 
+async def test_children_may_wait_for_one_another(world: World) -> None:
+    """A child that needs others waits for them and gets their results; the parent waits for them all."""
+    parent = world.job("s1")
+    await world.submit(parent)
+    first, second = world.job("s1[0]", parent_step_id="s1"), world.job("s1[1]", "s1[0]", parent_step_id="s1")
+    third = world.job("s1[2]", "s1[0]", "s1[1]", parent_step_id="s1")
+    await world.settle(await world.start(parent.job_id), Expanded((first, second, third)))
+    states = [job.status for job in await world.alpha.plan_jobs((await world.job_of(parent.job_id)).plan_id)]
+    assert states == [S.WAITING, S.PENDING, S.WAITING, S.WAITING]
+    await world.run(first.job_id, done({}, b"one", {"": "U"}))
+    lease = await world.start(second.job_id)
+    assert (lease.inputs_sealed, lease.input_labels) == ({"s1[0]": b"one"}, {"s1[0]": {"": "U"}})
+    await world.settle(lease, done({}, b"two"))
+    lease = await world.start(third.job_id)
+    assert lease.inputs_sealed == {"s1[0]": b"one", "s1[1]": b"two"}
+    await world.settle(lease, done({}, b"three"))
+    gathering = await world.start(parent.job_id)
+    assert gathering.inputs_sealed == {"s1[0]": b"one", "s1[1]": b"two", "s1[2]": b"three"}
+
+
+async def test_a_failed_child_takes_along_what_needs_it_and_a_retry_revives_all_of_it(world: World) -> None:
+    """Children that need it are cancelled with the parent; retried, everything goes on as if nothing had been."""
+    parent = world.job("s1")
+    submitted = await world.submit(parent)
+    names = [f"s1[{n}]" for n in range(3)]
+    children = [world.job(name, *names[:n][-1:], parent_step_id="s1") for n, name in enumerate(names)]
+    await world.settle(await world.start(parent.job_id), Expanded(tuple(children)))
+    await world.run(children[0].job_id, failure())
+    assert [job.status for job in await world.alpha.plan_jobs(submitted.plan_id)] == [
+        *(S.CANCELLED, S.FAILED, S.CANCELLED, S.CANCELLED)
+    ]
+    await world.alpha.retry_job(children[0].job_id)
+    assert [job.status for job in await world.alpha.plan_jobs(submitted.plan_id)] == [
+        *(S.WAITING, S.PENDING, S.WAITING, S.WAITING)
+    ]
+    for job in (*children, parent):
+        await world.run(job.job_id)
+    assert (await world.plan_of(submitted.plan_id)).status is PlanStatus.COMPLETED
+
+
 async def test_an_empty_expansion_does_not_hang(world: World) -> None:
     """A step without children has nothing to wait for: it is ready to gather nothing."""
     parent = world.job("s1")

@@ -33,6 +33,9 @@ def _both(raw: Any) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
     found = {}
     for name in raw.scan_iter(match=KEYS["job"] % ("*", "*")):
         fields = {part.decode(): value.decode("latin-1") for part, value in raw.hgetall(name).items()}
+        if "spec" in fields:
+            said = fields.pop("spec").split(" ")
+            fields |= {"plan_id": said[1], "action_id": said[3], "actor_id": said[4], "enqueued_at": said[9]}
         found[fields["job_id"]] = (fields, copy_of(raw, fields["job_id"]))
     return found
 

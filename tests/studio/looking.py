@@ -26,15 +26,14 @@ class Eyes:
 
     def page(self, **options: Any) -> Page:
         """Return a page in a fresh profile."""
-        context = self.browser.new_context(
-            **{
-                "viewport": {"width": 1200, "height": 850},
-                "locale": "en-GB",
-                "color_scheme": "light",
-                "reduced_motion": "reduce",
-                **options,
-            }
-        )
+        chosen: dict[str, Any] = {
+            "viewport": {"width": 1200, "height": 850},
+            "locale": "en-GB",
+            "color_scheme": "light",
+            "reduced_motion": "reduce",
+            **options,
+        }
+        context = self.browser.new_context(**chosen)
         self._contexts.append(context)
         page = context.new_page()
         page.on("console", self._heard)

@@ -1,6 +1,6 @@
 """What strangers and tricksters write is shown as what it is: text, never as a part of the page."""
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.studio.conftest import Visit, ask
 from tests.studio.looking import Eyes, look_for_barriers
@@ -11,9 +11,9 @@ IMG = "<img src=x onerror=\"window.hit = 'prompt'\">"
 LONG = "x" * 400
 
 
-def untouched(page: object) -> bool:
+def untouched(page: Page) -> bool:
     """Say whether nothing that was written has run, or become an element."""
-    return page.evaluate("window.hit === undefined && !document.querySelector('main script, main img')")  # type: ignore[attr-defined]
+    return page.evaluate("window.hit === undefined && !document.querySelector('main script, main img')")
 
 
 def test_scripts_in_every_field_are_text(world: World, visit: Visit, eyes: Eyes) -> None:

@@ -2,6 +2,7 @@
 
 import re
 
+import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -41,9 +42,9 @@ def test_a_lost_line_is_said_and_the_stream_goes_on_without_loss(world: World, v
         assert len(set(lines)) == len(lines)
 
 
-def expect_completed(viewer: object) -> None:
+def expect_completed(viewer: httpx2.Client) -> None:
     """Follow the server's own stream until the plan is complete."""
-    with viewer.stream("GET", "/ai/events", headers={"Last-Event-ID": "evt_0000000000000000"}) as stream:  # type: ignore[attr-defined]
+    with viewer.stream("GET", "/ai/events", headers={"Last-Event-ID": "evt_0000000000000000"}) as stream:
         assert any("event: plan.completed" in line for line in stream.iter_lines())
 
 

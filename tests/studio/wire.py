@@ -15,6 +15,7 @@ class Wire:
         self._port = port
         self._whole = True
         self._ends: list[socket.socket] = []
+        self._lines: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._listening = socket.create_server(("127.0.0.1", 0))
 
@@ -25,7 +26,7 @@ class Wire:
 
     def __enter__(self) -> Self:
         """Begin to relay."""
-        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread = threading.Thread(target=self._accept)
         self._thread.start()
         return self
 
@@ -35,8 +36,9 @@ class Wire:
         """End everything."""
         self.cut()
         self._listening.shutdown(socket.SHUT_RDWR)
+        for thread in [self._thread, *self._lines]:
+            thread.join()
         self._listening.close()
-        self._thread.join()
 
     def cut(self) -> None:
         """End every connection, and each new one at once."""
@@ -44,7 +46,7 @@ class Wire:
             self._whole = False
             ends, self._ends = self._ends, []
         for end in ends:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # it has ended already
                 end.shutdown(socket.SHUT_RDWR)
 
     def mend(self) -> None:
@@ -56,16 +58,22 @@ class Wire:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listening.accept()
-                with self._lock:
-                    whole = self._whole
-                if not whole:
-                    near.close()
-                    continue
-                far = socket.create_connection(("127.0.0.1", self._port))
-                with self._lock:
-                    self._ends += [near, far]
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=_relay, args=(source, sink), daemon=True).start()
+                line = threading.Thread(target=self._line, args=(near,))
+                self._lines.append(line)
+                line.start()
+
+    def _line(self, near: socket.socket) -> None:
+        """Relay one connection both ways until either end, or a test, ends it."""
+        with near, socket.create_connection(("127.0.0.1", self._port)) as far:
+            with self._lock:
+                self._ends += [near, far]
+                whole = self._whole
+            if not whole:
+                return
+            back = threading.Thread(target=_relay, args=(far, near))
+            back.start()
+            _relay(near, far)
+            back.join()
 
 
 def _relay(source: socket.socket, sink: socket.socket) -> None:

@@ -190,7 +190,7 @@ async def test_labels_are_the_same_after_a_restart(house: Installation) -> None:
     async with house.worker(concurrency=1):
         await house.until(submitted.plan_id, {S.COMPLETED})
     jobs = await house.jobs(submitted.plan_id)
-    assert jobs[1].result_labels == {"value": "S", "value.text": "U"}
+    assert jobs[1].result_labels == {"value": "S", "value[!]": "S", "value.text": "U"}
     assert [job.labels["text"]["label"] for job in jobs[2:]] == ["S", "U"]
 
 

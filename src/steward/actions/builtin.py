@@ -10,6 +10,7 @@ from steward.actions.files import FileList, FileRead, FileWrite
 from steward.actions.guarded_http import GuardedHttp
 from steward.actions.http_get import HttpGet
 from steward.actions.llm import LlmExtract, LlmGenerate
+from steward.actions.replan import PlanReplan
 from steward.actions.smtp import smtp_account
 from steward.actions.webhook import WebhookPost
 from steward.actions.workspace_files import WorkspaceFiles
@@ -44,4 +45,5 @@ def builtin_actions(
         Compute(),
         LlmExtract(model),
         LlmGenerate(model),
+        PlanReplan(),
     )

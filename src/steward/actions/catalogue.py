@@ -1,5 +1,7 @@
 """The catalogue: every action of this installation, checked when it is added."""
 
+import json
+from functools import lru_cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -18,17 +20,26 @@ def _schema_problem(definition: ActionDefinition) -> str | None:
     """Return what is wrong with the definition's schemas or roles, or None."""
     schema: Any = definition.input_schema
     try:
-        Draft202012Validator.check_schema(schema)
-        Draft202012Validator.check_schema(definition.output_schema)
         _ = definition.definition_hash
-    except SchemaError as error:
-        return f"has a schema that is not JSON Schema 2020-12: {error.message[:200]}"
     except Invalid as error:
         return f"has a schema that cannot be hashed: {error.detail}"
+    for one in (schema, definition.output_schema):
+        if wrong := _not_a_schema(json.dumps(one)):
+            return f"has a schema that is not JSON Schema 2020-12: {wrong}"
     if schema.get("type") != "object" or schema.get("additionalProperties") is not False:
         return "has an input schema that is not a closed object (additionalProperties must be false)"
     if unknown := set(definition.roles) - set(schema.get("properties", {})):
         return f"gives a role to {sorted(unknown)}, which it has no parameter for"
+    return None
+
+
+@lru_cache(maxsize=512)
+def _not_a_schema(text: str) -> str | None:
+    """Return why a text is no JSON Schema, or None. The check takes milliseconds, and one process may open many installations."""
+    try:
+        Draft202012Validator.check_schema(json.loads(text))
+    except SchemaError as error:
+        return error.message[:200]
     return None
 
 

@@ -42,9 +42,13 @@ _MAX_THREADS: Final = 64
 _THREADS: Final = ThreadPoolExecutor(max_workers=_MAX_THREADS, thread_name_prefix="steward-action")
 
 
+_is_coroutine_function: Final = functools.cache(inspect.iscoroutinefunction)
+"""Looked up once for each function: there are few, and they are called often."""
+
+
 async def _call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """Return what ``function`` returns: awaited if it is a coroutine function, run in a thread otherwise."""
-    if inspect.iscoroutinefunction(function):
+    if _is_coroutine_function(function):
         return await function(**arguments)
     thread = _THREADS.submit(functools.partial(contextvars.copy_context().run, function, **arguments))
     ended = asyncio.wrap_future(thread)

@@ -3,9 +3,16 @@
 Nothing heavy is imported until a command needs it, so that ``steward --help`` is instant.
 """
 
+import sys
+
 
 def main() -> None:
     """Run the command line and leave the process with its exit code."""
-    from steward.cli.app import run
+    try:
+        from steward.cli.app import run
 
-    run()
+        run()
+    except KeyboardInterrupt:  # before anything was ready to say more about it
+        from steward.cli.exits import ExitCode
+
+        sys.exit(ExitCode.INTERRUPTED)

@@ -88,6 +88,7 @@ def export(
         typer.Option("--output", "-o", metavar="FILE", help="Where to put it; standard output unless given."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Take away the evidence of a plan, as JSON that anybody can check without Steward's server.
 
@@ -109,6 +110,9 @@ def export(
         print_json(evidence)
         return
     replace_private(output, json.dumps(evidence, indent=2, ensure_ascii=False) + "\n")
+    if as_json:
+        print_json({"file": str(output), "plan_id": plan_id, "records": len(evidence["records"])})
+        return
     say(f"{output} holds {len(evidence['records'])} records. Check it with: steward audit verify --file {output}")
 
 

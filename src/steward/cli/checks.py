@@ -223,22 +223,26 @@ def _disk(home: Path) -> Finding:
 
 def _actions(settings: "Settings") -> Finding:
     """Build the catalogue and both lists as a start would."""
-    from steward.bootstrap import build_catalogue
+    from steward.bootstrap import build_catalogue, unasked_model
     from steward.clock import SystemClock
     from steward.policies.lists import ListPolicy
 
     try:
-        catalogue = build_catalogue(settings, SystemClock())
+        catalogue = build_catalogue(settings, SystemClock(), unasked_model(settings))
         policy = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)
     except StewardError as error:
         return Finding("actions", "fail", error.detail, "Correct or unset the variable.")
     idle = [f"{variable}: {', '.join(entries)}" for variable, entries in policy.idle_entries().items()]
     if idle:
         return Finding("actions", "warn", f"Entries that match no action: {'; '.join(idle)}.", "Correct the spelling.")
-    runnable = sum(policy.can_execute(definition.id) for definition in catalogue.definitions())
-    if not runnable:
-        return Finding("actions", "warn", "The lists allow no action at all.", "Unset or extend ACTION_ALLOWLIST.")
-    return Finding("actions", "ok", f"{runnable} of {len(catalogue.definitions())} may run.")
+    found = catalogue.definitions()
+    runnable = sum(policy.can_execute(definition.id) for definition in found)
+    lacking = [definition.id for definition in found if not definition.enabled]
+    said = f" Without a setting that they need: {', '.join(lacking)}." if lacking else ""
+    if runnable:
+        return Finding("actions", "ok", f"{runnable} of {len(found)} may run.{said}")
+    fix = "Extend ACTION_ALLOWLIST, or give what 'steward actions list' says that an action needs."
+    return Finding("actions", "warn", f"No action may run.{said}", fix)
 
 
 async def _mail(settings: "Settings") -> Finding:

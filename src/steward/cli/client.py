@@ -22,7 +22,7 @@ _ADVICE: Final = {
     "another_person_required": "A colleague can see it with 'steward approvals list'.",
     "approver_role_required": "Somebody with that role can see it with 'steward approvals list'.",
     "approval_mismatch": "Look at it again with 'steward plans show' or 'steward approvals show'.",
-    "not_found": "Look at 'steward plans list' or 'steward jobs list' for what there is.",
+    "not_found": "'steward plans list', 'jobs list', 'approvals list' and 'policy list' show what there is.",
     "store_unavailable": "Try again shortly.",
 }
 
@@ -45,6 +45,7 @@ class Client:
             base_url=self.url,
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=_TIMEOUT_S,
+            verify=url.startswith("https://"),  # reading the authorities takes longer than a request on this machine
             trust_env=host not in _LOOPBACK,  # no proxy stands between this machine and itself
         )
 

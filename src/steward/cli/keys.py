@@ -127,7 +127,7 @@ def list_keys(
     Example: steward keys list --workspace acme
     """
     from steward.cli.local import require_workspace, with_directory
-    from steward.cli.render import ago, print_json, show_table, word
+    from steward.cli.render import ago, plain, print_json, show_table, word
     from steward.clock import SystemClock
     from steward.directory_views import key_view
 
@@ -144,17 +144,22 @@ def list_keys(
     rows = [
         (
             item["key_id"],
-            item["workspace_id"],
+            *(() if workspace else (item["workspace_id"],)),
             item["role"],
-            item["owner"] or "",
-            word(item["state"]),
-            ago(item["last_used_at"]),
-            "" if item["name"] == item["role"] else item["name"],
+            word(item["state"]) + plain(f"\n{ago(item['last_used_at'])}".rstrip()),
+            "\n".join(
+                line
+                for line in (
+                    "" if item["name"] == item["role"] else item["name"],
+                    f"of {item['owner']}" if item["owner"] else "",
+                )
+                if line
+            ),
         )
         for item in documents
     ]
-    columns = ("Key", "Workspace", "Role", "Owner", "State", "Used", "Name")
-    show_table(columns, rows, empty="There are no keys yet.", clip_last=True)
+    columns = ("Key", *(() if workspace else ("Workspace",)), "Role", "State, used", "Name, owner")
+    show_table(columns, rows, empty="There are no keys yet.")
 
 
 @app.command("role")

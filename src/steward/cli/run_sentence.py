@@ -10,7 +10,7 @@ import typer
 
 from steward.cli.exits import CommandFailed, ExitCode
 from steward.cli.options import AsJson, about
-from steward.cli.terminal import confirm, on_a_terminal
+from steward.cli.terminal import confirm, on_a_terminal, out_by_ctrl_c
 
 if TYPE_CHECKING:
     from steward.cli.client import Client
@@ -177,7 +177,8 @@ def _lacking(denied: Sequence[Mapping[str, Any]]) -> CommandFailed | None:
 def _ask(question: str) -> str:
     from steward.cli.render import plain
 
-    return typer.prompt(plain(question).plain, err=True)
+    with out_by_ctrl_c("Nothing was run."):
+        return typer.prompt(plain(question).plain, err=True)
 
 
 def _answers(given: Sequence[str] | None) -> dict[str, str]:

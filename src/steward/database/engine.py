@@ -33,6 +33,7 @@ _READERS: Final = 4
 _GROUP: Final = 64
 """Most units in one commit."""
 _PING_S: Final = 2.0
+_NO_ANSWER: Final = "The store does not answer in time; a change may or may not have been made. Send it again."
 
 
 @dataclass(slots=True)
@@ -74,6 +75,7 @@ class Database:
         self._lanes: Lanes[_Unit] = Lanes(_GROUP)
         self._closed = False
         self._away = {self._write_engine: 0.0, self._read_engine: 0.0}
+        self._heard = dict(self._away)
         self._writers = [
             threading.Thread(target=self._write_loop, name=f"steward-write-{number}", daemon=True)
             for number in range(self.kind.writers)
@@ -81,14 +83,22 @@ class Database:
         for writer in self._writers:
             writer.start()
 
-    async def read(self, run: Callable[[Connection], T], *, tenant: str | None = None, piped: bool = False) -> T:
+    async def read(
+        self,
+        run: Callable[[Connection], T],
+        *,
+        tenant: str | None = None,
+        piped: bool = False,
+        patient: bool = False,
+    ) -> T:
         """Return ``run(connection)``, seen in one consistent snapshot; of ``tenant`` alone, if given.
 
-        ``piped``: it speaks through ``Sql`` alone.
+        ``piped``: it speaks through ``Sql`` alone. ``patient``: it is waited for, however long the database says nothing.
         """
         loop = asyncio.get_running_loop()
         whose = Whose(tenant, locks=True, piped=piped)
-        return await loop.run_in_executor(self._readers, self._read, run, whose, time.monotonic())
+        reading = loop.run_in_executor(self._readers, self._read, run, whose, time.monotonic())
+        return await self._answer(reading, self._read_engine, patient=patient)
 
     async def write(
         self,
@@ -98,6 +108,7 @@ class Database:
         tenant: str | None = None,
         locks: bool = False,
         piped: bool = False,
+        patient: bool = False,
     ) -> T:
         """Return ``run(connection)`` once it is committed; ``then`` is called with it on the event loop just before.
 
@@ -105,7 +116,8 @@ class Database:
         the connection. ``then`` is called also if the caller has stopped waiting meanwhile.
 
         It takes turns with every other write, in all processes, unless it ``locks`` the rows that it is about to change.
-        ``tenant``: it does, and touches rows of this workspace only. ``piped``: it speaks through ``Sql`` alone.
+        ``tenant``: it does, and touches rows of this workspace only. ``piped``, ``patient``: as in ``read``; a write that was
+        not waited for may be done later.
         """
         if self._closed:
             raise StoreUnavailable("The store is closed.")
@@ -113,7 +125,27 @@ class Database:
         whose = Whose(tenant, locks=locks or tenant is not None, piped=piped)
         unit = _Unit(run, then, whose, time.monotonic(), loop, loop.create_future())
         self._lanes.put(self.kind.lane(whose), unit)
-        return await unit.future  # if the caller is cancelled meanwhile, only this future hears of it
+        return await self._answer(unit.future, self._write_engine, patient=patient)
+
+    async def _answer(self, answer: asyncio.Future[T], engine: Engine, *, patient: bool) -> T:
+        """Return what the future brings, unless the database has answered nobody for longer than a 503 may take.
+
+        If the caller is cancelled, or told that meanwhile, only this future hears of it.
+        """
+        patience_s = self.kind.patience_s
+        if patient or patience_s is None:
+            return await answer
+        since, left_s = time.monotonic(), patience_s
+        try:
+            while left_s > 0:
+                if (await asyncio.wait((answer,), timeout=left_s))[0]:
+                    return answer.result()
+                left_s = max(since, self._heard[engine]) + patience_s - time.monotonic()
+        except asyncio.CancelledError:
+            answer.cancel()
+            raise
+        answer.cancel()
+        raise StoreUnavailable(_NO_ANSWER)
 
     def run_sync(self, run: Callable[[Connection], T]) -> T:
         """Return ``run(connection)`` in a write transaction on the calling thread, however long it takes: for migrations."""
@@ -222,6 +254,7 @@ class Database:
                             answer = run(connection)
                             ending = True
                         transaction.commit()
+                        self._heard[engine] = time.monotonic()
                         return answer
                 except Exception as error:
                     if not self.kind.is_over(connection, error):

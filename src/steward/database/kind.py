@@ -34,7 +34,7 @@ class Kind(Protocol):
     writers: int
     """How many transactions of one process may write at once."""
     patience_s: float | None
-    """How long a tenant waits for an answer before it is told that there is none; None: the kind itself sees to that."""
+    """For how long a database may answer nobody before who waits is told; None: the kind itself sees to that."""
 
     def lane(self, whose: Whose) -> Hashable:
         """Return in which lane such a write waits; writes of one lane may share a transaction."""

@@ -6,8 +6,8 @@ in all processes. A tenant's transaction runs as the role ``steward_app``, for w
 """
 
 from collections.abc import Hashable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Final, LiteralString
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any, Final
 
 import psycopg
 import sqlalchemy
@@ -47,8 +47,8 @@ _ON_CONNECT: Final = (
     # Every statement has its index, and is planned once: not by how few rows there are when that happens.
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
 ).encode()
-_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_READ: Final = b"SET default_transaction_isolation = 'repeatable read'; SET default_transaction_read_only = on"
+_WRITE: Final = b"SET default_transaction_isolation = 'read committed'"
 _AS_TENANT: Final = f"SELECT set_config('role', '{ROLE}', true), set_config('{WORKSPACE_SETTING}', %s, true)"
 """SET LOCAL, as a statement that can be prepared."""
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})
@@ -85,7 +85,7 @@ class Postgres(Kind):
         self.read_engine = self._engine(url, readers, _READ)
 
     @staticmethod
-    def _engine(url: str, size: int, begin: LiteralString) -> Engine:
+    def _engine(url: str, size: int, transactions: bytes) -> Engine:
         engine = sqlalchemy.create_engine(
             driver_url(url),
             pool_size=size,
@@ -101,17 +101,16 @@ class Postgres(Kind):
         def _connect(connection: psycopg.Connection[Any], _: object) -> None:
             connection.prepared_max = CACHED_STATEMENTS
             connection.execute(_ON_CONNECT)
+            connection.execute(transactions)
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
             driver: Any = connection.connection.driver_connection
             whose = connection.get_execution_options().get("whose", Whose(None, locks=True))
-            if whose.piped and whose.locks and not whose.patient:
-                driver.execute(begin, prepare=False)
-                if whose.tenant is not None:
-                    driver.execute(_AS_TENANT, (whose.tenant,))
-            else:
-                driver.execute(_beginning(begin, whose), prepare=False)
+            if not whose.piped:
+                driver.execute(_beginning(whose), prepare=False)
+            elif whose.tenant is not None:
+                driver.execute(_AS_TENANT, (whose.tenant,))
 
         return engine
 
@@ -173,18 +172,23 @@ def _is_broken(connection: Connection) -> bool:
 
 @contextmanager
 def _pipeline(driver: Any) -> Iterator[None]:
-    """Pipe statements, and the COMMIT behind them.
+    """Pipe statements: what a pipeline does is one transaction, which ends with it, without a BEGIN and a COMMIT.
 
-    In a pipeline psycopg does not know whether a transaction is open, so its own ``commit`` might do nothing.
+    It is begun by name only to be undone.
     """
     with driver.pipeline():
-        yield
-        driver.execute("COMMIT", prepare=False)
+        try:
+            yield
+        except BaseException:
+            with suppress(psycopg.Error):  # the server has undone it already
+                driver.execute("BEGIN", prepare=False)
+                driver.execute("ROLLBACK", prepare=False)
+            raise
 
 
-def _beginning(begin: LiteralString, whose: Whose) -> sql.Composable:
+def _beginning(whose: Whose) -> sql.Composable:
     """Return what opens a transaction."""
-    parts: list[sql.Composable] = [sql.SQL(begin)]
+    parts: list[sql.Composable] = [sql.SQL("BEGIN")]
     if whose.patient:
         parts += [sql.SQL("SET LOCAL lock_timeout = 0"), sql.SQL("SET LOCAL statement_timeout = 0")]
     if whose.tenant is not None:

@@ -10,10 +10,13 @@ Where the dialects differ, the difference has a name here: ``among``, ``unindexe
 ``insert``, which SQLite spells alike.
 """
 
+import re
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import chain, count
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
@@ -28,6 +31,7 @@ from sqlalchemy import (
     Insert,
     LargeBinary,
     Text,
+    Update,
     bindparam,
     cast,
     column,
@@ -46,6 +50,15 @@ __all__ = ["Compiled", "Sql", "among", "compiled", "has_member", "unindexed", "u
 CACHED_STATEMENTS: Final = 512
 """How many prepared statements a connection keeps: more than there are."""
 _NOTHING: Final[Mapping[str, Any]] = {}
+_SPEAKERS: Final[dict[tuple[Any, ...], Dialect]] = {}
+"""One dialect for each manner of speaking: every database that is opened brings an equal one of its own, for which no
+statement would be compiled yet.
+"""
+
+
+def _manner(dialect: Dialect) -> tuple[Any, ...]:
+    """Return all that the text of a statement depends on."""
+    return dialect.name, dialect.driver, dialect.server_version_info
 
 
 class among(ColumnElement[Any]):  # noqa: N801 - reads as the function that it is
@@ -123,6 +136,8 @@ class Compiled:
     bind_object: Callable[[Any], tuple[Any, ...]]
     """From an object that has them as attributes."""
     row: Callable[[Iterable[Any]], Any]
+    table: str | None
+    """What it changes."""
 
 
 def _getter(make: Callable[..., Callable[[Any], Any]], names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
@@ -143,11 +158,13 @@ def compiled(statement: ClauseElement, dialect: Dialect) -> Compiled:
     fixed = {name: value for name, value in found.params.items() if not found.binds[name].required}
     get = _getter(itemgetter, names)
     columns = [entry.keyname for entry in found._result_columns]  # noqa: SLF001 - nowhere else
+    row: Any = namedtuple("Row", columns, rename=True)  # noqa: PYI024 # pyrefly: ignore[bad-class-definition]
     return Compiled(
         text=found.string,
         bind=(lambda values: get({**fixed, **values})) if fixed else get,
         bind_object=_getter(attrgetter, names),
-        row=namedtuple("Row", columns, rename=True)._make,  # noqa: PYI024 # pyrefly: ignore[bad-class-definition]
+        row=partial(tuple.__new__, row),  # and not _make, which counts the columns of every row again
+        table=str(statement.table) if isinstance(statement, (Insert, Update)) else None,
     )
 
 
@@ -195,30 +212,88 @@ def about_all(statement: ClauseElement, dialect: Dialect) -> AboutAll:
     return AboutAll(whole, tuple(found.positiontup or ()), sealed)
 
 
+@lru_cache(maxsize=1024)
+def _in_one(*texts: str) -> bytes:
+    """Return several statements as one, which does them all at once, and none sees what another does; values by number.
+
+    As PostgreSQL itself numbers them: so the driver has nothing to look for in a long text.
+    """
+    *parts, last = texts
+    named = ", ".join(f"part_{number} AS ({text})" for number, text in enumerate(parts))
+    whole, numbers = f"WITH {named} {last}" if parts else last, count(1)
+    return re.sub("%[s%]", lambda found: "%" if found[0] == "%%" else f"${next(numbers)}", whole).encode()
+
+
 class Sql:
     """A connection's driver, with the few ways to run a statement that a store needs."""
 
-    __slots__ = ("_dialect", "_driver", "one_writer")
+    __slots__ = ("_dialect", "_driver", "_held", "one_writer")
 
     def __init__(self, connection: Connection) -> None:
         """Use an open connection and the transaction that it is in."""
-        self._dialect = connection.dialect
+        self._dialect = _SPEAKERS.setdefault(_manner(connection.dialect), connection.dialect)
         self._driver: Any = connection.connection.driver_connection
         self.one_writer = self._dialect.name == "sqlite"
         """Nobody else writes while this transaction does; so nothing needs to be locked."""
+        self._held: list[tuple[Compiled, tuple[Any, ...]]] | None = None
+
+    @contextmanager
+    def as_one(self) -> Iterator[None]:
+        """Do what is run inside in as few statements as there can be, in its order: a statement changes a table once.
+
+        What is asked meanwhile is answered after what was run before.
+        """
+        if self.one_writer:
+            yield
+            return
+        self._held = []
+        try:
+            yield
+            self._send_held()
+        finally:
+            self._held = None
+
+    def _send_held(self) -> None:
+        if self._held:
+            held, self._held = self._held, []
+            values = tuple(chain.from_iterable(values for _, values in held))
+            self._send(_in_one(*(known.text for known, _ in held)), values)
+
+    def _tell(self, text: str, values: tuple[Any, ...]) -> Any:
+        """Send a statement; return what it brings."""
+        return self._driver.execute(text, values) if self.one_writer else self._send(_in_one(text), values)
+
+    def _send(self, text: bytes, values: tuple[Any, ...]) -> Any:
+        from psycopg import RawCursor  # noqa: PLC0415 - only where it is the driver
+
+        return RawCursor(self._driver).execute(text, values)
+
+    def _do(self, known: Compiled, values: tuple[Any, ...]) -> None:
+        """Run a statement for what it does, now or with others."""
+        if self._held is None:
+            self._tell(known.text, values)
+            return
+        if any(held.table == known.table for held, _ in self._held):
+            self._send_held()
+        self._held.append((known, values))
+
+    def _ask(self, statement: ClauseElement, values: Mapping[str, Any]) -> tuple[Compiled, Any]:
+        """Send a statement; return it and what brings its rows."""
+        self._send_held()
+        known = compiled(statement, self._dialect)
+        return known, self._tell(known.text, known.bind(values))
 
     def all(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> list[Any]:
         """Return every row."""
-        known = compiled(statement, self._dialect)
-        return list(map(known.row, self._driver.execute(known.text, known.bind(values))))
+        known, answer = self._ask(statement, values)
+        return list(map(known.row, answer))
 
     def ask(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> Callable[[], list[Any]]:
         """Send a statement; return what returns its rows. In a pipeline nothing is waited for until that is called."""
         if self.one_writer:
             found = self.all(statement, values)
             return lambda: found
-        known = compiled(statement, self._dialect)
-        answer = self._driver.execute(known.text, known.bind(values))
+        known, answer = self._ask(statement, values)
         return lambda: list(map(known.row, answer))
 
     def one(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> Any:
@@ -232,8 +307,7 @@ class Sql:
 
     def scalars(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> list[Any]:
         """Return the first column of every row."""
-        known = compiled(statement, self._dialect)
-        return [row[0] for row in self._driver.execute(known.text, known.bind(values))]
+        return [row[0] for row in self._ask(statement, values)[1]]
 
     def scalar(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> Any | None:
         """Return the first column of the first row; None if there is none."""
@@ -242,7 +316,7 @@ class Sql:
     def run(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> None:
         """Run a statement that returns nothing."""
         known = compiled(statement, self._dialect)
-        self._driver.execute(known.text, known.bind(values))
+        self._do(known, known.bind(values))
 
     def run_many(self, statement: ClauseElement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run a statement once for each of several sets of values."""
@@ -267,7 +341,7 @@ class Sql:
         if not values:
             return
         if len(values) == 1:
-            self._driver.execute(compiled(statement, self._dialect).text, values[0])
+            self._do(compiled(statement, self._dialect), values[0])
         elif self.one_writer:
             self._driver.cursor().executemany(compiled(statement, self._dialect).text, values)
         else:

@@ -30,7 +30,7 @@ _LOWEST_MARK: Final = text(
 
 
 class mark_under_way(ColumnElement[Any]):  # noqa: N801 - reads as the function that it is
-    """Leaves the mark; to be selected in the statement that takes the numbers of events."""
+    """Leaves the mark; to be selected with the row in ``queues``, before the events that it numbers get positions."""
 
     inherit_cache = True
     type = Integer()

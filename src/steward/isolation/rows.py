@@ -23,7 +23,7 @@ async def stored(database: Database, files: Path, workspace_id: str, actors: Abs
     The record of what happened follows the workspace's own work, sometimes a minute later, so of that only what is not
     about its own ``actors`` counts.
     """
-    rows = await database.read(lambda connection: _rows(connection, workspace_id, actors))
+    rows = await database.read(lambda connection: _rows(connection, workspace_id, actors), patient=True)
     return {**rows, **_files(files / workspace_id)}
 
 

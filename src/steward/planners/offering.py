@@ -15,7 +15,7 @@ from steward.action import ActionDefinition
 
 MAX_CHARS: Final = 24_000
 """Of all descriptions together."""
-_ALWAYS: Final = frozenset({"compute", "llm.extract", "llm.generate"})
+_ALWAYS: Final = frozenset({"compute", "llm.extract", "llm.generate", "plan.replan"})
 _WORD: Final = re.compile(r"[^\W_]{2,}")
 _STEM_CHARS: Final = 6
 """Words that begin alike count as the same: 'invoice' and 'invoices', 'calendar' and 'calendars'."""

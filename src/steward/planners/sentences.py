@@ -150,7 +150,9 @@ def _denial(request: PlanningRequest, text: str) -> Proposal | None:
     if not denied:
         return None
     said = [(action.definition, action.decision.sentence) for action in denied]
-    return replace(_refusal(request, wording.denied(said), "Refused by policy."), denied=denied)
+    lacking = not any(action.definition.enabled for action in denied)
+    intent = "A setting is missing." if lacking else "Refused by policy."
+    return replace(_refusal(request, wording.denied(said), intent), denied=denied)
 
 
 def _assembled(request: PlanningRequest, readings: list[Reading], answers: Mapping[str, str]) -> Proposal:

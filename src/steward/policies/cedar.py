@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cedarpy import AuthzResult, Entities, PolicySet, is_authorized_batch
 from cedarpy import Decision as CedarDecision
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from steward.action import Catalogue
 from steward.digest import sha256_of
@@ -95,14 +95,14 @@ class CedarPolicy:
                 facts["authored_after"] = True
         except Exception as error:  # noqa: BLE001 - what cannot be looked at is denied
             return _unevaluated(f"the parameters could not be looked at ({type(error).__name__})")
-        return replace(self.decide_on(principal, definition.id, facts), facts=facts)
+        return self.decide_on(principal, definition.id, facts)
 
     def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
-        """Return what is decided on these facts."""
+        """Return what is decided on these facts, which go with it."""
         try:
             return self._answer_to(principal, action_id, to_json(facts).decode(), self._may_differ(facts))
         except Exception as error:  # noqa: BLE001 - whatever Cedar cannot read is denied
-            return _unevaluated(f"Cedar refused the question ({type(error).__name__})")
+            return replace(_unevaluated(f"Cedar refused the question ({type(error).__name__})"), facts=facts)
 
     def can_execute(self, action_id: object, user_id: str | None = None, workspace_id: str | None = None) -> bool:
         """Return whether somebody who may execute is not denied the action; False for any workspace but this one."""
@@ -120,7 +120,10 @@ class CedarPolicy:
         return self._ask_twice or (self._ask_of_origins and from_elsewhere)
 
     def _answer(self, principal: Principal, action_id: str, context: str, twice: bool) -> Decision:
-        """Answer; it depends on nothing but the actor with roles and scopes, the action, and the facts as JSON."""
+        """Answer, with the facts; it depends on nothing but the actor with roles and scopes, the action, and the facts as JSON."""
+        return replace(self._judge(principal, action_id, context, twice=twice), facts=from_json(context))
+
+    def _judge(self, principal: Principal, action_id: str, context: str, *, twice: bool) -> Decision:
         first = self._ground.lists.decide(principal, action_id, {}, {})
         if isinstance(first, Deny):
             return first

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from steward.audit import AuditRecord
+from steward.audit import AuditKind, AuditRecord
 from steward.clock import rfc3339
+from steward.event import EventType
 from steward.web import answers_audit as answers
 from steward.web.cursors import next_cursor, position
 from steward.web.dependencies import Auditor, RequestId, Services, known_shape
@@ -17,9 +18,7 @@ from steward.web.openapi import answers as documented
 from steward.web.secured_route import SecuredRoute
 
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=SecuredRoute)
-_Kind = Annotated[
-    str | None, Query(max_length=32, pattern=r"^[a-z_]+\.[a-z_]+$", description="Only records of this kind.")
-]
+_Kind = Annotated[AuditKind | EventType | None, Query(description="Only records of this kind.")]
 _Actor = Annotated[str | None, Query(max_length=64, description="Only what this key or member did.")]
 _Plan = Annotated[str | None, Query(max_length=64, description="Only records about this plan.")]
 _Noted = Annotated[

@@ -2,7 +2,8 @@
 
 ``authenticated`` turns the ``Authorization`` header, or a session's cookie, into a principal, once per request;
 ``Previewer``, ``Executor`` and the like are the annotations that routes use, each naming the scope it needs. Ids in a path are checked for shape here, so that a
-malformed id, an unknown one and a foreign one are the same answer.
+malformed id, an unknown one and a foreign one are the same answer. All of them are coroutines, also where nothing waits:
+FastAPI hands plain functions to a thread each, which costs more than everything that they do.
 """
 
 import re
@@ -37,7 +38,11 @@ def services_of(request: Request) -> Application:
     return request.app.state.steward
 
 
-Services = Annotated[Application, Depends(services_of)]
+async def _services(request: Request) -> Application:
+    return services_of(request)
+
+
+Services = Annotated[Application, Depends(_services)]
 
 
 def bearer_token(request: Request) -> str | None:
@@ -125,15 +130,15 @@ AdminOrOperator = Annotated[Principal, Security(_scoped, scopes=[ADMIN_OR_OPERAT
 Auditor = Annotated[Principal, Security(_scoped, scopes=[Scope.AUDIT.value])]
 
 
-def _plan_id(plan_id: Annotated[str, Path(description="`plan_…`")]) -> str:
+async def _plan_id(plan_id: Annotated[str, Path(description="`plan_…`")]) -> str:
     return known_shape(plan_id, "plan")
 
 
-def _job_id(job_id: Annotated[str, Path(description="`job_…`")]) -> str:
+async def _job_id(job_id: Annotated[str, Path(description="`job_…`")]) -> str:
     return _shaped(job_id, is_job_id(job_id))
 
 
-def _approval_id(approval_id: Annotated[str, Path(description="`appr_…`")]) -> str:
+async def _approval_id(approval_id: Annotated[str, Path(description="`appr_…`")]) -> str:
     return known_shape(approval_id, "appr")
 
 
@@ -148,7 +153,7 @@ def _shaped(value: str, good: bool) -> str:
     return value
 
 
-def _key_id(key_id: Annotated[str, Path(description="`key_…`")]) -> str:
+async def _key_id(key_id: Annotated[str, Path(description="`key_…`")]) -> str:
     return known_shape(key_id, "key")
 
 
@@ -158,7 +163,7 @@ JobId = Annotated[str, Depends(_job_id)]
 ApprovalId = Annotated[str, Depends(_approval_id)]
 
 
-def _idempotency_key(
+async def _idempotency_key(
     request: Request,
     _documented: Annotated[
         str | None,
@@ -190,4 +195,8 @@ def request_id_of(request: Request) -> str:
     return facts_of(request.scope).request_id
 
 
-RequestId = Annotated[str, Depends(request_id_of)]
+async def _request_id(request: Request) -> str:
+    return request_id_of(request)
+
+
+RequestId = Annotated[str, Depends(_request_id)]

@@ -13,12 +13,12 @@ from steward.identity import Principal
 from steward.ids import is_id
 from steward.job import Job, JobStatus
 from steward.usage import room_of
-from steward.views import job_view
+from steward.views import job_json, job_view
 from steward.web import answers
 from steward.web.bodies import Body, ResolveBody
 from steward.web.cursors import next_cursor, position
 from steward.web.dependencies import Executor, JobId, Previewer, Services, work_of
-from steward.web.json_answer import json_answer
+from steward.web.json_answer import json_answer, json_page
 from steward.web.openapi import answers as documented
 from steward.web.secured_route import SecuredRoute
 from steward.work_store import MAX_PAGE
@@ -57,14 +57,15 @@ async def list_jobs(
     after = position(services.vault, "jobs", cursor, filters, workspace_id=workspace_id)
     page = await work_of(services, principal).list_jobs(limit=limit, after=after, status=status, plan_id=plan_id)
     services.telemetry.job_list_query(workspace_id, len(page.jobs), time.perf_counter() - began)
-    return json_answer(
+    return json_page(
+        "jobs",
+        map(job_json, page.jobs),
         {
             "workspace_id": workspace_id,
-            "jobs": [job_view(job) for job in page.jobs],
             "count": len(page.jobs),
             "next_cursor": next_cursor(services.vault, "jobs", page.next_after, filters, workspace_id=workspace_id),
             "queue_depth": page.queue_depth,
-        }
+        },
     )
 
 

@@ -20,7 +20,7 @@ from steward.web.secured_route import SecuredRoute
 router = APIRouter(prefix="/members", tags=["members"], route_class=SecuredRoute)
 
 
-def _member_id(member: Annotated[str, Path(description="The token's `sub`.")]) -> str:
+async def _member_id(member: Annotated[str, Path(description="The token's `sub`.")]) -> str:
     if not is_actor_id(member):
         raise NotFound
     return member

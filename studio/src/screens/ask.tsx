@@ -53,7 +53,7 @@ export function AskScreen() {
   return (
     <Page title="What do you want done?">
       <form
-        class="ask"
+        class="ask-form"
         onSubmit={(event) => {
           event.preventDefault();
           ask(sentence);

@@ -18,7 +18,7 @@ from steward.spending import NO_SPENDING, Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement, Swept
 from steward.work_stores.redis.durability import Durability
 from steward.work_stores.redis.keys import key
-from steward.work_stores.redis.records import JOB_FIELDS, Values, approval_fields, streamed_event, to_job, to_plan
+from steward.work_stores.redis.records import Values, approval_fields, modes, streamed_event, to_job, to_plan
 from steward.work_stores.redis.store import RedisWorkStore, Shared
 from steward.work_stores.redis.submissions import (
     caps_arguments,
@@ -32,7 +32,7 @@ from steward.work_stores.redis.submissions import (
 from steward.workspace import MAX_WINDOW_S
 
 _DECLINED: Final = [b"known"]
-_EFFECT, _RETRY = JOB_FIELDS.index("effect"), JOB_FIELDS.index("retry")
+_WITH_DETAIL: Final = 3
 _LEASE_MS: Final = round(timedelta(seconds=LEASE_S) / timedelta(milliseconds=1))
 _BATCH: Final = 200
 _PURGED_AT_ONCE: Final = 50
@@ -52,9 +52,10 @@ def _answer(values: Sequence[Any]) -> Answer:
 
 def _doubtful(values: Values) -> bool:
     """Say whether a script's answer is the record of an effect that must not be forgotten."""
-    if len(values) != len(JOB_FIELDS):
+    if len(values) == 1 or len(values) == _WITH_DETAIL:
         return False
-    return values[_EFFECT] == Effect.WRITE.value.encode() and values[_RETRY] != RetryMode.KEYED.value.encode()
+    effect, retry = modes(values)
+    return effect is Effect.WRITE and retry is not RetryMode.KEYED
 
 
 def _name(ref: LeaseRef) -> tuple[Any, ...]:

@@ -1,21 +1,58 @@
 """One connection for everybody's scripts and reads: what is asked in one turn of the loop goes out in one write.
 
 A client that lends a connection to each command pays more for the lending than Redis needs for the answer. Here a
-command is packed and put in a row, and answers are handed out in the order in which they come. Connecting, TLS, names and
-passwords, and reading what Redis says are the library's. After a loss everybody whose answer is missing is told so, and
-the next command connects anew. Nothing that blocks at the server belongs here: it would hold up those behind it.
+command is packed and put in a row, and answers are handed out in the order in which they come, by whoever the loop gives
+the bytes to. Connecting, TLS, names and passwords are the library's, and what its reader makes of the bytes. After a loss
+everybody whose answer is missing is told so, and the next command connects anew. Nothing that blocks at the server belongs
+here: it would hold up those behind it.
 """
 
 import asyncio
-import math
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-from hiredis import pack_command
+from hiredis import Reader, pack_command
 from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import DefaultParser
 from redis.asyncio.retry import Retry
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import InvalidResponse, ReadOnlyError, RedisError, ResponseError
+
+
+class _Wire(asyncio.Protocol):
+    """What has become of a connection that the library made: bytes go out as they are given, answers come in whole."""
+
+    def __init__(
+        self, connection: Any, hear: Callable[[Any], None], lose: Callable[["_Wire", Exception], None]
+    ) -> None:
+        self.lost = False
+        self._connection = connection
+        self._transport: asyncio.Transport = connection._writer.transport  # noqa: SLF001 - it has no public name
+        self._hear = hear
+        self._lose = lose
+        self._reader = Reader(protocolError=InvalidResponse, replyError=DefaultParser.parse_error)
+        self._transport.set_protocol(self)
+
+    def write(self, everything: bytes) -> None:
+        self._transport.write(everything)
+
+    async def close(self) -> None:
+        await self._connection.disconnect(nowait=True)
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        try:
+            while (answer := self._reader.gets()) is not False:
+                if isinstance(answer, Disconnected):  # such as one that is still loading what it had
+                    raise answer
+                self._hear(answer)
+        except RedisError as error:
+            self._lose(self, error)
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lose(self, exc or Disconnected("The server closed the connection."))
 
 
 class Line:
@@ -25,12 +62,10 @@ class Line:
         """Make connections as ``pool`` would, without a ``socket_timeout``; send again as ``retry`` says when an answer is lost."""
         self._pool = pool
         self._retry = retry
-        self._connection: Any = None
+        self._wire: _Wire | None = None
         self._connecting = asyncio.Lock()
         self._unsent: list[bytes] = []
         self._unanswered: deque[asyncio.Future[Any]] = deque()
-        self._sending: asyncio.Task[None] | None = None
-        self._hearing: asyncio.Task[None] | None = None
 
     async def ask(self, *command: Any) -> Any:
         """Return the answer to a command that can be sent twice. Raises what ``redis`` raises."""
@@ -44,24 +79,22 @@ class Line:
 
     async def hang_up(self) -> None:
         """Give the connection up."""
-        connection, self._connection = self._connection, None
-        if self._hearing is not None:
-            self._hearing.cancel()
-            await asyncio.gather(self._hearing, return_exceptions=True)
-        if connection is not None:
-            await connection.disconnect(nowait=True)
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()
         self._tell(Disconnected("The connection was given up."))
 
     async def _ask(self, packed: bytes) -> Any:
-        if self._connection is None:
+        if self._wire is None or self._wire.lost:
             async with self._connecting:
-                if self._connection is None:
+                if self._wire is None or self._wire.lost:
                     await self._connect()
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        if not self._unsent:
+            loop.call_soon(self._send)
         self._unsent.append(packed)
         self._unanswered.append(answer)
-        if self._sending is None:
-            self._sending = asyncio.create_task(self._send())
         return await answer
 
     async def _failed(self, error: Exception) -> None:
@@ -69,43 +102,30 @@ class Line:
             await self.hang_up()
 
     async def _connect(self) -> None:
+        if self._wire is not None:
+            await self._wire.close()
         connection = self._pool.make_connection()
         await connection.connect()
-        self._connection = connection
-        self._hearing = asyncio.create_task(self._hear(connection))
+        self._wire = _Wire(connection, self._hear, self._lose)
 
-    async def _send(self) -> None:
-        try:
-            while self._unsent and (connection := self._connection) is not None:
-                everything, self._unsent = b"".join(self._unsent), []
-                try:
-                    await connection.send_packed_command(everything, check_health=False)
-                except (RedisError, OSError) as error:
-                    self._lose(connection, error)
-        finally:
-            self._sending = None
+    def _send(self) -> None:
+        everything, self._unsent = self._unsent, []
+        if self._wire is not None and not self._wire.lost and everything:
+            self._wire.write(b"".join(everything))
 
-    async def _hear(self, connection: Any) -> None:
-        try:
-            while True:
-                try:
-                    answer = await connection.read_response(disable_decoding=True, timeout=math.inf)
-                except ResponseError as refused:
-                    answer = refused
-                waiting = self._unanswered.popleft()
-                if waiting.done():
-                    continue
-                if isinstance(answer, ResponseError):
-                    waiting.set_exception(answer)
-                else:
-                    waiting.set_result(answer)
-        except (RedisError, OSError) as error:
-            self._lose(connection, error)
+    def _hear(self, answer: Any) -> None:
+        waiting = self._unanswered.popleft()
+        if waiting.done():
+            return
+        if isinstance(answer, ResponseError):
+            waiting.set_exception(answer)
+        else:
+            waiting.set_result(answer)
 
-    def _lose(self, connection: Any, error: Exception) -> None:
-        """Forget the connection, unless there is another one already; who waits for an answer learns why there is none."""
-        if connection is self._connection:
-            self._connection = None
+    def _lose(self, wire: _Wire, error: Exception) -> None:
+        """Who waits for an answer learns why there is none, unless there is another connection already."""
+        if wire is self._wire and not wire.lost:
+            wire.lost = True
             self._tell(error)
 
     def _tell(self, error: Exception) -> None:

@@ -1,8 +1,9 @@
 """The Lua scripts: each transition and each read of more than one key is one file, run by Redis as one operation.
 
-A file says what it is and which shared parts it needs (``-- uses: …``). What is sent is, in this order: the keys and the
-rules of the vocabulary as Lua tables, ``call`` and the shared parts, the file's own text as the function ``verb``, and
-``run``, which calls it. So keys are spelt in ``keys.py`` alone, and the drawing of states in ``job.py`` alone.
+A file says what it is and which shared parts it needs (``-- uses: …``). What is sent is, in this order: the rules of the
+vocabulary as Lua tables, ``call`` and the shared parts, the file's own text as the function ``verb``, and ``run``, which
+calls it. Where a file names a key (``K.job:format(workspace, id)``), the pieces of that key are sent, joined: Lua joins in a third
+of the time in which it formats. So keys are spelt in ``keys.py`` alone, and the drawing of states in ``job.py`` alone.
 """
 
 import hashlib
@@ -19,9 +20,11 @@ from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
 from steward.work_store import MAX_DRAFTS
 from steward.work_stores.redis.keys import KEYS
 from steward.work_stores.redis.legacy.words import FROM_OLD, TO_OLD
-from steward.work_stores.redis.records import APPROVAL_FIELDS, JOB_FIELDS, PLAN_FIELDS
+from steward.work_stores.redis.records import APPROVAL_FIELDS, JOB_FIELDS, PLAN_FIELDS, SPEC_FIELDS
 
 _FOLDER: Final = Path(__file__).parent / "lua"
+_FORMATTED: Final = re.compile(r"\bK\.(\w+):format\(([^()]*)\)")
+_NAMED: Final = re.compile(r"\bK\.(\w+)")
 _USES: Final = re.compile(r"^-- uses:([a-z ]*)$", re.MULTILINE)
 
 
@@ -51,12 +54,24 @@ def _set(words: Iterable[str]) -> str:
     return "{" + ",".join(f"{word}=true" for word in sorted(words)) + "}"
 
 
+def _joined(found: re.Match[str]) -> str:
+    """Return a key with its parts as Lua that joins them."""
+    pieces, parts = KEYS[found[1]].split("%s"), [part.strip() for part in found[2].split(",")]
+    assert len(pieces) == len(parts) + 1, f"{found[0]} has other parts than its key"
+    between = (f"{part} .. {_lua(piece)}" if piece else part for part, piece in zip(parts, pieces[1:], strict=True))
+    return f"({' .. '.join((_lua(pieces[0]), *between))})"
+
+
+def _with_keys(text: str) -> str:
+    """Return ``text`` with the keys that it names."""
+    return _NAMED.sub(lambda found: f"({_lua(KEYS[found[1]])})", _FORMATTED.sub(_joined, text))
+
+
 def _vocabulary(text: str) -> str:
     """Return what ``text`` uses of the vocabulary: what a script does not need costs time in each call."""
-    used = KEYS if "K[" in text else {name: key for name, key in KEYS.items() if f"K.{name}" in text}
     edges = ",".join(f"{before}={_set(afters)}" for before, afters in TRANSITIONS.items())
     lines = {
-        "K": _lua(used),
+        "K": _lua(KEYS),
         "TRANSITIONS": "{" + edges + "}",
         "FINAL": _set(FINAL),
         "JOB_STATUSES": _lua(list(JobStatus)),
@@ -68,6 +83,7 @@ def _vocabulary(text: str) -> str:
         "MAX_JOBS": _lua(MAX_JOBS_PER_PLAN),
         "MAX_DRAFTS": _lua(MAX_DRAFTS),
         "JOB_FIELDS": _lua(JOB_FIELDS),
+        "SPEC_FIELDS": _lua(SPEC_FIELDS),
         "STATUS_FIELD": _lua(JOB_FIELDS.index("status") + 1),
         "PLAN_FIELDS": _lua(PLAN_FIELDS),
         "APPROVAL_FIELDS": _lua(APPROVAL_FIELDS),
@@ -91,6 +107,7 @@ def script(name: str) -> Script:
     uses = _USES.search(own)
     assert uses is not None, f"{name}.lua says nothing about what it uses"
     text = f"{_with_parts(['call', *uses[1].split()])}local function verb()\n{own}end\n{_shared('run')}"
+    text = _with_keys(text)
     text = _vocabulary(text) + text
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 

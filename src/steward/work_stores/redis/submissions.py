@@ -23,12 +23,13 @@ from steward.job import (
     Skipped,
     TryAgain,
     Unknown,
+    dependents_among,
 )
 from steward.job import Outcome as AnyOutcome
 from steward.plan import PlanRecord, PlanStatus
 from steward.spending import Spending
 from steward.work_store import IdempotencyClaim, Submission, Submitted
-from steward.work_stores.redis.records import Fields, approval_fields, encode, job_fields, plan_fields
+from steward.work_stores.redis.records import Fields, approval_fields, encode, job_fields, plan_fields, with_spec
 
 _POSITIONS_PER_STEP = 1_000
 """Room for the children of an expanded step between it and the next."""
@@ -104,10 +105,7 @@ def submit_arguments(principal: Principal, submission: Submission, now: int) -> 
 
 def _all_job_fields(principal: Principal, submission: Submission, now: int) -> list[Fields]:
     ids = {job.step_id: job.job_id for job in submission.jobs}
-    needed_by: dict[str, list[str]] = {step_id: [] for step_id in ids}
-    for job in submission.jobs:
-        for step_id in job.depends_on:
-            needed_by[step_id].append(job.job_id)
+    needed_by = dependents_among(submission.jobs)
     named = _names_of_jobs(submission)
     every: list[Fields] = []
     for place, job in enumerate(submission.jobs):
@@ -126,7 +124,7 @@ def _all_job_fields(principal: Principal, submission: Submission, now: int) -> l
             fields["dependents"] = " ".join(needed_by[job.step_id])
         if submission.approval is not None:
             fields |= {"held_for": HeldFor.APPROVAL.value, "reason": submission.approval.reason}
-        every.append(fields)
+        every.append(with_spec(fields))
     return every
 
 
@@ -183,8 +181,17 @@ def outcome_arguments(outcome: AnyOutcome) -> tuple[Any, ...]:
 
 def expansion_arguments(outcome: Expanded, now: int) -> tuple[Any, ...]:
     """Return the children of a step as ``expand`` takes them."""
-    children = (job_fields(child, status=first_status(child, now), now=now) for child in outcome.children)
-    return (len(outcome.children), *(part for fields in children for part in flat(fields)))
+    ids = {child.step_id: child.job_id for child in outcome.children}
+    needed_by = dependents_among(outcome.children)
+    every: list[Fields] = []
+    for child in outcome.children:
+        fields = job_fields(child, status=first_status(child, now), now=now)
+        if child.depends_on:
+            fields["needs"] = " ".join(ids[step_id] for step_id in child.depends_on)
+        if needed_by[child.step_id]:
+            fields["dependents"] = " ".join(needed_by[child.step_id])
+        every.append(fields)
+    return (len(outcome.children), *(part for fields in every for part in flat(fields)))
 
 
 def caps_arguments(caps: Mapping[str, Caps], now: int) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ caps; ``explain`` reads the state and asks the same caps: the two cannot drift a
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -159,8 +160,10 @@ def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]
             },
         )
         results = {(item.plan_id, item.step_id): item for item in found}
-    leases = []
+    leases, stores = [], {}  # a crowd of one actor's jobs shares a store
     for row in rows:
+        whose = (row.workspace_id, row.actor_id)
+        store = stores.get(whose) or stores.setdefault(whose, opener(row))
         inputs = {step: results[row.plan_id, step] for step in needs[row.job_id]}
         leases.append(
             Lease(
@@ -168,7 +171,7 @@ def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]
                 params_sealed=row.params_sealed or b"",
                 inputs_sealed={step: item.result_sealed for step, item in inputs.items()},
                 input_labels={step: from_json(item.result_labels) for step, item in inputs.items()},
-                store=opener(row),
+                store=store,
             )
         )
     return tuple(leases)
@@ -192,7 +195,7 @@ def dispatch(work: Work, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spe
         if row is None or (row.lease_until or 0) <= work.now:
             answers.append(Refused("fence"))
         elif row.dispatched_at is not None:
-            answers.append(Granted(to_job(row)))
+            answers.append(Granted(partial(to_job, row)))
         elif row.cancel_requested:
             answers.append(Refused("cancelled"))
         elif ref in spends and (refused := reserve(work, row, spends[ref])) is not None:
@@ -203,7 +206,7 @@ def dispatch(work: Work, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spe
                 row.first_dispatched_at = work.now
             work.touch(row)
             work.note_job(EventType.JOB_DISPATCHED, row)
-            answers.append(Granted(to_job(row)))
+            answers.append(Granted(partial(to_job, row)))
     return tuple(answers)
 
 
@@ -219,7 +222,7 @@ def renew(work: Work, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
             continue
         row.lease_until = work.now + _LEASE_MS
         work.touch(row)
-        answers.append(Granted(to_job(row)))
+        answers.append(Granted(partial(to_job, row)))
     return tuple(answers)
 
 
@@ -232,7 +235,7 @@ def settle(work: Work, settlements: Sequence[Settlement]) -> tuple[Answer, ...]:
         row = _leased(work, settlement.ref)
         if row is not None:
             apply(work, row, settlement.outcome)
-            answers.append(Granted(to_job(row)))
+            answers.append(Granted(partial(to_job, row)))
         else:
             answers.append(_settled_before(work, settlement))
     return tuple(answers)
@@ -245,7 +248,7 @@ def _settled_before(work: Work, settlement: Settlement) -> Answer:
         history = from_json(row.history)
         word = OUTCOME_WORDS[type(settlement.outcome)]
         if history and history[-1]["fence"] == ref.fence and history[-1]["outcome"] == word:
-            return Granted(to_job(row))
+            return Granted(partial(to_job, row))
     return Refused("fence")
 
 
@@ -267,4 +270,4 @@ def hold(work: Work, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Ap
         asked.requested_by = row.actor_id
         work.sql.run_for_each(statements.ADD_APPROVAL, [asked])
         work.note(EventType.APPROVAL_REQUESTED, row.workspace_id, row.plan_id, row.job_id, None, asked.facts())
-    return Granted(to_job(row))
+    return Granted(partial(to_job, row))

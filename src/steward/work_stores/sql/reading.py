@@ -15,6 +15,7 @@ from steward.work_stores.sql.rows import (
     JobRow,
     PlanRow,
     encode,
+    listed_job,
     load,
     read_event,
     shown_job,
@@ -81,7 +82,7 @@ def list_jobs(
         statement, values = statements.LIST_JOBS_BY_STATUS, {**values, "status": status}
     else:
         statement = statements.LIST_JOBS
-    jobs = [shown_job(load(JobRow, item)) for item in sql.all(statement, values)]
+    jobs = [listed_job(item) for item in sql.all(statement, values)]
     page, more = jobs[:limit], len(jobs) > limit
     return JobPage(
         jobs=tuple(page),

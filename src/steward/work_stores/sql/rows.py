@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
@@ -20,7 +21,7 @@ from steward.plan import PlanRecord, PlanStatus
 Row = TypeVar("Row", "JobRow", "PlanRow", "ApprovalRow")
 
 _log = structlog.get_logger("steward.store")
-_STATUSES: Final = {status.value: status for status in JobStatus}
+JOB_STATUSES: Final = {status.value: status for status in JobStatus}
 _EFFECTS: Final = {effect.value: effect for effect in Effect}
 _RETRY_MODES: Final = {mode.value: mode for mode in RetryMode}
 _EVENT_TYPES: Final = {kind.value: kind for kind in EventType}
@@ -129,7 +130,7 @@ def to_job(row: JobRow) -> Job:
         step_id=row.step_id,
         action_id=row.action_id,
         actor_id=row.actor_id,
-        status=_STATUSES[row.status],
+        status=JOB_STATUSES[row.status],
         held_for=None if row.held_for is None else HeldFor(row.held_for),
         definition_hash=row.definition_hash,
         digest=row.digest,
@@ -184,6 +185,12 @@ def shown_job(row: JobRow) -> Job:
         whole.labels = whole.result_labels = "{}"
         whole.error = encode(_UNREADABLE.as_dict())
         return to_job(whole)
+
+
+@lru_cache(maxsize=1_000)
+def listed_job(values: tuple[Any, ...]) -> Job:
+    """Return the record that a selected row holds, the same one as before if the row is: lists are looked at again and again."""
+    return shown_job(JobRow(*values))
 
 
 @dataclass(slots=True)

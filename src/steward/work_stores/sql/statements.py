@@ -158,7 +158,7 @@ BUMP_QUEUE = _bump.on_conflict_do_update(
 """Change a workspace's ready count and take numbers for its events; also makes the row."""
 
 READY_QUEUES = (
-    select(queues.c.workspace_id, queues.c.depth, queues.c.event_sequence, queues.c.capped)
+    select(queues.c.workspace_id, queues.c.depth, queues.c.event_sequence, queues.c.capped, mark_under_way())
     .where(literal_column("queues.depth > 0"))
     .order_by(queues.c.turn)
     .limit(_PAGE)

@@ -1,7 +1,7 @@
 """The SQL engine's two faces. Each verb is a plain function over one transaction; here they meet threads and time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,8 @@ from steward.database import Bell, Database, bell_for
 from steward.database.migrate import upgrade
 from steward.database.sql import Sql
 from steward.database.under_way import settled_position
-from steward.errors import StewardError, StoreUnavailable
-from steward.event import Event, EventSink, LogEnds
+from steward.errors import StewardError
+from steward.event import Event, EventSink, EventType, LogEnds
 from steward.identity import Principal
 from steward.ids import IdFactory
 from steward.job import HeldFor, Job, JobStatus
@@ -52,7 +52,6 @@ WORK: Final = "work"
 EVENTS: Final = "events"
 _GROUP: Final = 128
 """Most submissions in one transaction."""
-_NO_ANSWER: Final = "The store does not answer in time. Try again shortly."
 
 
 def _request_id() -> str | None:
@@ -71,6 +70,13 @@ class _Engine:
         default_factory=WeakValueDictionary
     )
     """Submissions that come at the same moment, by workspace and loop, as long as somebody waits for one."""
+    wanted: frozenset[str] = field(init=False)
+    """Types of events that a sink wants to be told of; the others, most of a drain's, are not even made."""
+
+    def __post_init__(self) -> None:
+        """Ask the sinks what they want."""
+        wanted = frozenset(str(kind) for sink in self.sinks for kind in getattr(sink, "wants", EventType))
+        object.__setattr__(self, "wanted", wanted)
 
     @property
     def now(self) -> int:
@@ -88,7 +94,7 @@ class _Engine:
             work.flush()
             return answer, work
 
-        how = {"tenant": tenant, "locks": True, "piped": True}
+        how = {"tenant": tenant, "locks": True, "piped": True, "patient": tenant is None}
         try:
             answer, _ = await self.database.write(run, self._announce, **how)
         except NoTurn as none:
@@ -111,22 +117,13 @@ class _Engine:
             raise answer
         return answer
 
-    async def in_time(self, doing: Awaitable[T]) -> T:
-        """Return what is read, unless the database lets a tenant wait for longer than a 503 may take.
-
-        A write is waited for: a large one may take its time, and nobody could tell whether it was done.
-        """
-        try:
-            async with asyncio.timeout(self.database.kind.patience_s):
-                return await doing
-        except TimeoutError as error:
-            raise StoreUnavailable(_NO_ANSWER) from error
-
     def _announce(self, outcome: tuple[Any, Work]) -> None:
         work = outcome[1]
-        for event in (row.to_event() for row in work.committed) if self.sinks else ():
-            for sink in self.sinks:
-                sink(event)
+        for row in work.committed:
+            if row.type in self.wanted:
+                event = row.to_event()
+                for sink in self.sinks:
+                    sink(event)
         if work.became_ready:
             self.bell.ring(WORK)
         for workspace_id in {event.workspace_id for event in work.committed}:
@@ -159,7 +156,7 @@ class SqlWorkStore:
         def run(connection: Connection) -> T:
             return query(Sql(connection), self._workspace, *args, **more)
 
-        return await self._engine.in_time(self._engine.database.read(run, tenant=self._workspace, piped=True))
+        return await self._engine.database.read(run, tenant=self._workspace, piped=True)
 
     async def draft(self, plan: PlanRecord) -> None:
         """Keep a plan that nobody has executed."""

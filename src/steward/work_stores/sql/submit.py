@@ -17,7 +17,7 @@ from steward.errors import (
 )
 from steward.event import EventType
 from steward.identity import Principal
-from steward.job import HeldFor, JobStatus, NewJob
+from steward.job import HeldFor, JobStatus, NewJob, dependents_among
 from steward.plan import PlanRecord, PlanStatus
 from steward.work_store import MAX_DRAFTS, IdempotencyClaim, Submission, Submitted
 from steward.work_stores.sql import statements
@@ -265,11 +265,7 @@ def _remember(
 
 
 def _put_jobs(work: Work, principal: Principal, submission: Submission) -> None:
-    ids = {job.step_id: job.job_id for job in submission.jobs}
-    needed_by: dict[str, list[str]] = {step_id: [] for step_id in ids}
-    for job in submission.jobs:
-        for step_id in job.depends_on:
-            needed_by[step_id].append(job.job_id)
+    needed_by = dependents_among(submission.jobs)
     for position, job in enumerate(submission.jobs):
         row = new_job_row(
             job,

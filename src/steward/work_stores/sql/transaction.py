@@ -18,8 +18,8 @@ from steward.errors import IllegalTransition
 from steward.event import EventType
 from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobError, JobStatus
 from steward.plan import PlanStatus
-from steward.work_stores.sql import statements
-from steward.work_stores.sql.rows import JOB_COLUMNS, EventRow, JobRow, PlanRow, encode, job_values, load
+from steward.work_stores.sql import statements, turn_statements
+from steward.work_stores.sql.rows import JOB_COLUMNS, JOB_STATUSES, EventRow, JobRow, PlanRow, encode, job_values, load
 from steward.work_stores.sql.turns import OpenPlan, Turns
 
 _ENDED: Final = {
@@ -141,10 +141,10 @@ class Work(Turns):
 
     def move(self, row: JobRow, status: JobStatus, event: EventType, *, actor: str | None = None, **facts: Any) -> None:
         """Bring a job to another state and note the event; refuse an edge that is not drawn."""
-        before = JobStatus(row.status)
+        before = JOB_STATUSES[row.status]
         if status not in TRANSITIONS[before]:
             raise IllegalTransition(f"A job that is {before} cannot become {status}.")
-        row.status = status.value
+        row.status = str(status)
         if before is JobStatus.RUNNING:
             row.worker_id = row.lease_until = row.claimed_at = row.dispatched_at = None
             row.cancel_requested = False
@@ -206,7 +206,7 @@ class Work(Turns):
         """Leave an event to be appended."""
         if actor is not None and self.request_id is not None:
             data = {"request_id": self.request_id, **data}
-        self._events.append(EventRow(workspace_id, 0, event.value, self.now, actor, plan_id, job_id, encode(data)))
+        self._events.append(EventRow(workspace_id, 0, str(event), self.now, actor, plan_id, job_id, encode(data)))
 
     def plan_ends_as(self, plan_id: str, status: PlanStatus) -> None:
         """Say how a plan will have ended if this transaction closes its last job (else its jobs tell)."""
@@ -216,14 +216,15 @@ class Work(Turns):
 
     def flush(self) -> None:
         """Write everything back. May be called more than once."""
-        self._put_plans()
-        self._count_open()
-        self._add_jobs()
-        self._save_jobs()
-        for plan_id in self._closed:
-            self._end_plan(plan_id)
-        self._closed = []
-        self._append_events()
+        with self.sql.as_one():
+            self._put_plans()
+            self._count_open()
+            self._add_jobs()
+            self._save_jobs()
+            for plan_id in self._closed:
+                self._end_plan(plan_id)
+            self._closed = []
+            self._append_events()
 
     def _put_plans(self) -> None:
         self.sql.run_for_each(statements.ADD_PLAN, self._new_plans)
@@ -298,7 +299,7 @@ class Work(Turns):
             [
                 {
                     "key": plan_id,
-                    "new_status": status.value,
+                    "new_status": str(status),
                     "finished": self.now if status in _ENDED else None,
                     "keep_body": status not in _ENDED or status is PlanStatus.FAILED,
                 }
@@ -329,7 +330,7 @@ class Work(Turns):
             if after is None:
                 after = self.sql.one(statements.BUMP_QUEUE, change)
             else:
-                self.sql.run(statements.BUMP_QUEUE, change)
+                self.sql.run(turn_statements.COUNT, change)
                 after.depth += delta
                 after.event_sequence += count
             following[workspace_id] = after.event_sequence - count

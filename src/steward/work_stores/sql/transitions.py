@@ -20,6 +20,7 @@ from steward.job import (
     Skipped,
     TryAgain,
     Unknown,
+    dependents_among,
     may_have_happened,
 )
 from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
@@ -117,6 +118,7 @@ def _expand(work: Work, row: JobRow, outcome: Expanded) -> None:
         raise Conflict(f"A plan has at most {MAX_JOBS_PER_PLAN} jobs.", code="too_many_jobs")
     if len({*steps, *(sibling.step_id for sibling in siblings)}) != len(steps) + len(siblings):
         raise Conflict("A child of an expanded step has the id of a step that exists.", code="step_exists")
+    needed_by = dependents_among(outcome.children)
     for offset, child in enumerate(outcome.children):
         child_row = new_job_row(
             child,
@@ -128,7 +130,7 @@ def _expand(work: Work, row: JobRow, outcome: Expanded) -> None:
             now=work.now,
             request_id=row.request_id,
         )
-        child_row.parent_step_id, child_row.dependents = row.step_id, encode([row.job_id])
+        child_row.parent_step_id, child_row.dependents = row.step_id, encode([*needed_by[child.step_id], row.job_id])
         work.add(child_row)
     row.expanded, row.depends_on, row.waiting_on = True, encode(steps), len(steps)
     row.attempts -= 1

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, func, literal_column, not_, select, update
 
 from steward.database.sql import among, upsert
 from steward.database.tables import queues
+from steward.database.under_way import mark_under_way
 
 LAST_TURN = select(func.max(queues.c.turn)).where(literal_column("queues.depth > 0"))
 """The newest turn among those in line."""
@@ -26,7 +27,7 @@ MORE_READY = (
 """Whether any other workspace has ready jobs, in whoever's hands it is."""
 
 LOCK_QUEUES = (
-    select(queues.c.workspace_id, queues.c.depth, queues.c.event_sequence, queues.c.capped)
+    select(queues.c.workspace_id, queues.c.depth, queues.c.event_sequence, queues.c.capped, mark_under_way())
     .where(among(queues.c.workspace_id, "workspaces"))
     .order_by(queues.c.workspace_id)
     .with_for_update()
@@ -35,6 +36,13 @@ LOCK_QUEUES = (
 
 Until the transaction ends nobody else changes what it returns.
 """
+
+COUNT = (
+    update(queues)
+    .where(queues.c.workspace_id == bindparam("w"))
+    .values(depth=queues.c.depth + bindparam("depth"), event_sequence=queues.c.event_sequence + bindparam("events"))
+)
+"""Change the ready count of a workspace in which it is one's turn, and take numbers for its events."""
 
 LOCK_FREE_QUEUES = LOCK_QUEUES.with_for_update(skip_locked=True)
 """The same, without waiting: those that nobody else is at."""

@@ -35,17 +35,23 @@ for _ = 1, limit do -- one by one round the line; who still has some goes to its
   line[#line + 1] = workspace
 end
 
-local taken, keys, claimed, ready = {}, {}, { claim_id }, {}
+local taken, claimed, ready = {}, { claim_id }, {}
 local function take_job(workspace, id)
   local key = K.job:format(workspace, id)
   local job = read_job(key)
-  if not job or job[AT.status] ~= 'pending' then return false end
-  local of, action = home(workspace), job[AT.action_id]
-  local fence, attempts = whole((job[AT.fence] or 0) + 1), whole((job[AT.attempts] or 0) + 1)
-  local started = job[AT.started_at] or now_text
-  if job[AT.not_before] then later('HDEL', key, 'not_before') end
-  job[AT.fence], job[AT.attempts], job[AT.status], job[AT.started_at] = fence, attempts, 'running', started
-  job[AT.worker_id], job[AT.lease_until], job[AT.not_before] = worker, lease_until, false
+  if not job or job.status ~= 'pending' then return false end
+  local of, action, started = home(workspace), job.action, job.started_at or now_text
+  local fence, attempts = whole((job.fence or 0) + 1), whole((job.attempts or 0) + 1)
+  if job.not_before then
+    later('HDEL', key, 'not_before')
+    change(job, 'not_before')
+  end
+  change(job, 'fence', fence)
+  change(job, 'attempts', attempts)
+  change(job, 'status', 'running')
+  change(job, 'started_at', started)
+  change(job, 'worker_id', worker)
+  change(job, 'lease_until', lease_until)
   later('HSET', key, 'fence', fence, 'attempts', attempts, 'status', 'running', 'worker_id', worker,
     'claimed_at', now_text, 'lease_until', lease_until, 'started_at', started)
   lease(workspace, id, lease_until)
@@ -54,7 +60,7 @@ local function take_job(workspace, id)
   local of_action = group(group(ready, workspace), action)
   of_action[#of_action + 1] = id
   tell_of(job, 'job.started')
-  taken[#taken + 1], keys[#keys + 1] = job, key
+  taken[#taken + 1] = job
   claimed[#claimed + 1] = workspace .. ' ' .. id
   return true
 end
@@ -78,10 +84,10 @@ end
 
 local function inputs_of(job) -- step, sealed result and labels of each step that it needs
   local list, steps = {}, {}
-  if not job[AT.needs] then return list end
-  for step in (job[AT.depends_on] or ''):gmatch('%S+') do steps[#steps + 1] = step end
-  for id in job[AT.needs]:gmatch('%S+') do
-    local result = redis.call('HMGET', K.job:format(job[AT.workspace_id], id), 'result_sealed', 'result_labels')
+  if not job.needs then return list end
+  for step in (job.depends_on or ''):gmatch('%S+') do steps[#steps + 1] = step end
+  for id in job.needs:gmatch('%S+') do
+    local result = redis.call('HMGET', K.job:format(job.workspace_id, id), 'result_sealed', 'result_labels')
     local n = #list
     list[n + 1], list[n + 2], list[n + 3] = steps[n / 3 + 1], result[1] or '', result[2] or ''
   end
@@ -90,7 +96,7 @@ end
 
 local answer = { '' }
 for i, job in ipairs(taken) do
-  local params, inputs = job[AT.params_sealed] or '', inputs_of(job)
+  local params, inputs = job.params_sealed or '', inputs_of(job)
   answer[i + 1] = { record(job), params, inputs }
 end
 if #taken > 0 then

@@ -3,7 +3,7 @@
 
 local position = tonumber(take())
 local newest = tonumber(redis.call('HGET', K.installation, 'position') or '0')
-if position > newest then later('hash', K.installation, 'HSET', K.installation, 'position', position) end
+if position > newest then later('hash', K.installation, 'HSET', K.installation, 'position', whole(position)) end
 for _ = 1, tonumber(take()) do
   local home, sequence = K.workspace:format(take()), tonumber(take())
   if sequence > tonumber(redis.call('HGET', home, 'event_sequence') or '0') then

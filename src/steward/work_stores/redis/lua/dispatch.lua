@@ -12,13 +12,15 @@ for i = 1, tonumber(take()) do
   local key = K.job:format(workspace, id)
   local job = not seen[key] and read_job(key)
   seen[key] = true
-  if not job or job[AT.fence] ~= fence or job[AT.status] ~= 'running' then return KNOWN end
-  if tonumber(job[AT.lease_until]) <= now then return KNOWN end
-  if not job[AT.dispatched_at] then
-    if job[AT.cancel_requested] then return KNOWN end
-    local first = job[AT.first_dispatched_at]
-    if not first or job[AT.retry] ~= 'keyed' then first = now_text end
-    job[AT.dispatched_at], job[AT.lease_until], job[AT.first_dispatched_at] = now_text, lease_until, first
+  if not job or job.fence ~= fence or job.status ~= 'running' then return KNOWN end
+  if tonumber(job.lease_until) <= now then return KNOWN end
+  if not job.dispatched_at then
+    if job.cancel_requested then return KNOWN end
+    local first = job.first_dispatched_at
+    if not first or job.retry ~= 'keyed' then first = now_text end
+    change(job, 'dispatched_at', now_text)
+    change(job, 'lease_until', lease_until)
+    change(job, 'first_dispatched_at', first)
     later('HSET', key, 'dispatched_at', now_text, 'lease_until', lease_until, 'first_dispatched_at', first)
     lease(workspace, id, lease_until)
     tell_of(job, 'job.dispatched')

@@ -25,7 +25,7 @@ for i = 1, count do
   exists[fields.step_id] = true
   fields.position, fields.plan_id, fields.actor_id = job.position + i, job.plan_id, job.actor_id
   fields.workspace_id, fields.request_id = workspace, job.request_id
-  fields.parent_step_id, fields.dependents = job.step_id, id
+  fields.parent_step_id, fields.dependents = job.step_id, append(fields.dependents or '', id)
   create('job', K.job:format(workspace, fields.job_id), fields)
   steps[i], ids[i] = fields.step_id, fields.job_id
 end

@@ -5,9 +5,14 @@ local workspace = take()
 local running, ready = K.running:format(workspace), K.ready_actions:format(workspace)
 local pending, scheduled = K.jobs_in:format(workspace, 'pending'), K.scheduled:format(workspace)
 
+local function state_of(id) -- of a job: its action and its status
+  local job = redis.call('HMGET', K.job:format(workspace, id), 'action_id', 'status', 'spec')
+  return specify({ action_id = job[1] or nil }, job[3] or nil).action_id, job[2]
+end
+
 local counts = {}
 for _, id in ipairs(redis.call('ZRANGE', K.jobs_in:format(workspace, 'running'), 0, -1)) do
-  local action = redis.call('HGET', K.job:format(workspace, id), 'action_id')
+  local action = state_of(id)
   if action then counts[action] = (counts[action] or 0) + 1 end
 end
 local counted = redis.call('HGETALL', running)
@@ -28,8 +33,8 @@ for _ = 1, tonumber(take()) do
   local action = take()
   local key, any = K.ready:format(workspace, action), nil
   for _, id in ipairs(redis.call('ZRANGE', key, 0, -1)) do
-    local job = redis.call('HMGET', K.job:format(workspace, id), 'status', 'action_id')
-    if job[1] ~= 'pending' or job[2] ~= action then keep('ready', key, id, nil) else any = 0 end
+    local own, status = state_of(id)
+    if status ~= 'pending' or own ~= action then keep('ready', key, id, nil) else any = 0 end
   end
   named[action] = true
   keep('ready_actions', ready, action, any)

@@ -6,18 +6,29 @@
 if take() == '1' or old_copies() then return KNOWN end
 local answers, seen, order, of_plan = {}, {}, {}, {}
 
+local OVER = { 'worker_id', 'lease_until', 'claimed_at', 'dispatched_at', 'spent', 'error', 'params_sealed', 'not_before' }
+
 local function ended(job, key, result, sealed, labels) -- the changes of its record
-  local history = '[{"number":' .. job[AT.attempts] .. ',"fence":' .. job[AT.fence] .. ',"worker_id":'
-    .. cjson.encode(job[AT.worker_id] or '') .. ',"outcome":"completed","started_at":' .. (job[AT.claimed_at] or now_text)
-    .. ',"finished_at":' .. now_text .. ',"dispatched_at":' .. (job[AT.dispatched_at] or 'null') .. ',"error":null}]'
+  local history = '[{"number":' .. job.attempts .. ',"fence":' .. job.fence .. ',"worker_id":'
+    .. cjson.encode(job.worker_id or '') .. ',"outcome":"completed","started_at":' .. (job.claimed_at or now_text)
+    .. ',"finished_at":' .. now_text .. ',"dispatched_at":' .. (job.dispatched_at or 'null') .. ',"error":null}]'
   local set = { 'HSET', key, 'status', 'completed', 'finished_at', now_text, 'history', history, 'result', result }
   if sealed ~= '' then set[#set + 1], set[#set + 2] = 'result_sealed', sealed end
   if labels ~= '' then set[#set + 1], set[#set + 2] = 'result_labels', labels end
   commands[#commands + 1] = set
-  later('HDEL', key, 'worker_id', 'lease_until', 'claimed_at', 'dispatched_at', 'spent', 'error', 'params_sealed', 'not_before')
-  for _, name in ipairs({ 'worker_id', 'lease_until', 'dispatched_at', 'error' }) do job[AT[name]] = false end
-  job[AT.status], job[AT.finished_at], job[AT.history] = 'completed', now_text, history
-  job[AT.result], job[AT.result_labels] = result, labels
+  local gone = { 'HDEL', key }
+  for _, name in ipairs(OVER) do
+    if job[name] then
+      gone[#gone + 1] = name
+      change(job, name)
+    end
+  end
+  commands[#commands + 1] = gone
+  change(job, 'status', 'completed')
+  change(job, 'finished_at', now_text)
+  change(job, 'history', history)
+  change(job, 'result', result)
+  change(job, 'result_labels', labels)
 end
 
 for i = 1, tonumber(take()) do
@@ -26,22 +37,22 @@ for i = 1, tonumber(take()) do
   argument = argument + 4 -- error, when again, whether in doubt, why: of other ends
   local key = K.job:format(workspace, id)
   local job = word == 'completed' and not seen[key] and read_job(key)
-  if not job or job[AT.fence] ~= fence or job[AT.status] ~= 'running' then return KNOWN end
-  if job[AT.cancel_requested] or job[AT.dependents] or job[AT.history] or job[AT.expanded] then return KNOWN end
-  if job[AT.held_for] or job[AT.not_before] or home(workspace).capped then return KNOWN end
+  if not job or job.fence ~= fence or job.status ~= 'running' then return KNOWN end
+  if job.cancel_requested or job.dependents or job.history or job.expanded then return KNOWN end
+  if job.held_for or job.not_before or home(workspace).capped then return KNOWN end
   seen[key] = true
-  local plan_key = K.plan:format(workspace, job[AT.plan_id])
+  local plan_key = K.plan:format(workspace, job.plan)
   if not of_plan[plan_key] then
     order[#order + 1] = plan_key
-    of_plan[plan_key] = { workspace = workspace, id = job[AT.plan_id], ended = 0 }
+    of_plan[plan_key] = { workspace = workspace, id = job.plan, ended = 0 }
   end
   of_plan[plan_key].ended = of_plan[plan_key].ended + 1
-  local duration = job[AT.started_at] and ',"duration_ms":' .. whole(now - job[AT.started_at]) or ''
+  local duration = job.started_at and ',"duration_ms":' .. whole(now - job.started_at) or ''
   ended(job, key, result, sealed, labels)
   lease(workspace, id)
   move_to(home(workspace), 'completed', id, 'running')
-  count_running(home(workspace), job[AT.action_id], -1)
-  tell_of(job, 'job.completed', duration .. ',"latency_ms":' .. whole(now - job[AT.enqueued_at]))
+  count_running(home(workspace), job.action, -1)
+  tell_of(job, 'job.completed', duration .. ',"latency_ms":' .. whole(now - job.enqueued_at))
   answers[i] = record(job)
 end
 

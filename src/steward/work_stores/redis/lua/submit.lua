@@ -36,8 +36,8 @@ local function add(groups, name, id) -- to the members that a sorted set is abou
 end
 for i = 1, tonumber(take()) do
   local first, last, id = skip_fields()
-  local action, status = ARGV[first + 3], ARGV[first + 5]
-  if status == 'scheduled' then return { 'known' } end
+  local status, action = ARGV[first + 3], ARGV[first + 4] == 'spec' and ARGV[first + 5]:match('^1 %S+ %S+ (%S+) ')
+  if status == 'scheduled' or not action then return { 'known' } end
   ids[i], job_fields[i] = id, { K.job:format(workspace, id), first, last }
   keys[#keys + 1] = job_fields[i][1]
   all[#all + 1], all[#all + 2] = 0, id
@@ -46,23 +46,29 @@ for i = 1, tonumber(take()) do
 end
 if redis.call('EXISTS', unpack(keys)) > 0 then return { 'known' } end
 
--- Reads: what is counted, and that every key is of its type.
+-- Reads: what is counted, and that every key is of its type; the workspace's log shows that itself, since it is written first.
 local home, ring, ready = K.workspace:format(workspace), K.ring, K.ready_actions:format(workspace)
 local number = tonumber(redis.call('HGET', home, 'event_sequence') or '0') + 1
-local position = tonumber(redis.call('HGET', K.installation, 'position') or '0') + 1
+local position = last_position() + 1
 local jobs, plans, running = K.jobs:format(workspace), K.plans:format(workspace), K.plans_in:format(workspace, 'running')
-for _, key in ipairs({ jobs, plans, running, ready }) do redis.call('ZCARD', key) end
-for _, key in ipairs({ K.events:format(workspace), K.all_events }) do redis.call('XLEN', key) end
+for _, key in ipairs({ jobs, plans, running }) do redis.call('ZCARD', key) end
+redis.call('XLEN', K.all_events)
 redis.call('HLEN', K.home)
-redis.call('LLEN', ring)
 local waits_for = {}
-for action in pairs(by_action) do waits_for[action] = redis.call('ZCARD', K.ready:format(workspace, action)) end
-for status in pairs(by_status) do redis.call('ZCARD', K.jobs_in:format(workspace, status)) end
+for action in pairs(by_action) do
+  waits_for[action] = redis.call('ZCARD', K.ready:format(workspace, action))
+  if waits_for[action] == 0 then redis.call('ZCARD', ready) end
+end
+for status in pairs(by_status) do
+  if status ~= 'pending' then redis.call('ZCARD', K.jobs_in:format(workspace, status)) end
+end
 local before, more = redis.call('ZCARD', K.jobs_in:format(workspace, 'pending')), by_status.pending
+if before == 0 then redis.call('LLEN', ring) end
 
 -- Writes.
 local event = { type = 'plan.submitted', actor = actor, plan_id = plan_id, job_id = '', data = said }
 local number_text, position_text = whole(number), whole(position)
+append_event(workspace, number_text, position_text, event)
 redis.call('HSET', plan_key, 'events', number_text, unpack(ARGV, plan_first, plan_last))
 redis.call('HSET', K.home, plan_id, workspace)
 redis.call('ZADD', plans, 0, plan_id)
@@ -78,7 +84,6 @@ end
 if more and before == 0 then redis.call('RPUSH', ring, workspace) end
 redis.call('HSET', home, 'event_sequence', number_text)
 redis.call('HSET', K.installation, 'position', position_text)
-append_event(workspace, number_text, position_text, event)
+if more then ring_bell(K.work_bell) end -- before the events', so that whoever does both begins with the work
 append_run(workspace, number_text, position_text, 1)
-if more then ring_bell(K.work_bell) end
 return { plan_id, 'running', table.concat(ids, ' '), '0', '', before + (more and #more / 2 or 0) }

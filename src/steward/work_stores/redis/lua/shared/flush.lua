@@ -269,13 +269,14 @@ local function number_events() -- in the workspace's log and over all; each plan
       later('hash', key, 'HSET', key, 'events', append(look('HGET', key, 'events') or '', more))
     end
   end
-  local position = tonumber(look('HGET', K.installation, 'position') or '0')
+  local position = last_position()
+  read[K.installation] = true
   for _, run in ipairs(runs) do
     run.position, position = position, position + #run
     later('hash', run.home, 'HSET', run.home, 'event_sequence', run.last)
     expect(K.events:format(run.workspace), 'stream')
   end
-  later('hash', K.installation, 'HSET', K.installation, 'position', position)
+  later('hash', K.installation, 'HSET', K.installation, 'position', whole(position))
   expect(K.all_events, 'stream')
   return runs
 end

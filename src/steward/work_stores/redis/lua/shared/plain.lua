@@ -1,12 +1,10 @@
--- plain: for verbs that are written out. Many jobs, each read once as one list of values, and written by workspace and plan.
+-- plain: for verbs that are written out. Many jobs, each read once and whole, and written by workspace and plan.
 --
 -- A verb first reads whatever it will write, which shows each key's type, and declines what is not plain; `write_plain` is
--- the first that writes. A value that is not there is false.
+-- the first that writes. A job is a table of its fields, and under `FLAT` as it was read, with what changes added at the
+-- end: so it is answered, since whoever reads names and values in turn keeps the last.
 
-local EVERY = { unpack(JOB_FIELDS) }
-for _, name in ipairs({ 'claimed_at', 'dependents', 'needs', 'params_sealed', 'spent' }) do EVERY[#EVERY + 1] = name end
-local AT = {} -- where a field stands among the values
-for place, name in ipairs(EVERY) do AT[name] = place end
+local FLAT = 1
 local KNOWN = { 'known' } -- what is answered where somebody else has to do it
 
 local homes, home_of = {}, {} -- workspaces with what changes in each
@@ -20,10 +18,29 @@ local function old_copies() -- whether each job has a copy that is to be written
   return (schema[1] and schema[1] ~= 'new-only') or schema[2]
 end
 
-local function read_job(key) -- nil: nothing that a written-out verb can deal with
-  local job = redis.call('HMGET', key, unpack(EVERY))
-  local id = job[AT.job_id]
-  if id and #id == 28 and id:find('^job_%w+$') then return job end
+local function read_job(key) -- nil: nothing that a written-out verb can deal with, such as a job without a spec
+  local flat = redis.call('HGETALL', key)
+  local job, sealed, last = { flat }, nil, #flat - 1
+  for i = 1, last, 2 do
+    local name = flat[i]
+    job[name] = flat[i + 1]
+    if name == 'params_sealed' then sealed = i end
+  end
+  local id, spec = job.job_id, job.spec
+  if not spec or not id or #id ~= 28 or not id:find('^job_%w+$') then return end
+  if sealed then -- they are not part of what is answered of a record
+    flat[sealed], flat[sealed + 1] = flat[last], flat[last + 1]
+    flat[last], flat[last + 1] = nil, nil
+  end
+  job.plan, job.step, job.action, job.retry, job.enqueued_at =
+    spec:match('^1 (%S+) (%S+) (%S+) %S+ %S+ (%S+) %S+ %S+ (%S+) ')
+  return job.plan and job
+end
+
+local function change(job, name, value) -- nil: it goes
+  local flat = job[FLAT]
+  local n = #flat
+  job[name], flat[n + 1], flat[n + 2] = value, name, value or ''
 end
 
 local function home(workspace)
@@ -62,12 +79,12 @@ local function tell(workspace, plan_id, job_id, event, data) -- an event, whose 
 end
 
 local function said(job, more) -- what an event says of a job, as JSON
-  return '{"step_id":' .. cjson.encode(job[AT.step_id] or '') .. ',"action_id":' .. cjson.encode(job[AT.action_id] or '')
-    .. ',"status":"' .. job[AT.status] .. '","attempt":' .. (job[AT.attempts] or '0') .. more .. '}'
+  return '{"step_id":' .. cjson.encode(job.step) .. ',"action_id":' .. cjson.encode(job.action)
+    .. ',"status":"' .. job.status .. '","attempt":' .. (job.attempts or '0') .. more .. '}'
 end
 
 local function tell_of(job, event, more)
-  tell(job[AT.workspace_id], job[AT.plan_id], job[AT.job_id], event, said(job, more or ''))
+  tell(job.workspace_id, job.plan, job.job_id, event, said(job, more or ''))
 end
 
 local function group(groups, name) -- a list in a table of lists
@@ -107,7 +124,7 @@ local function in_pieces(command, key, list)
 end
 
 local function check_plain() -- read what the derived structures are, so that none is of another type
-  position = tonumber(redis.call('HGET', K.installation, 'position') or '0')
+  position = last_position()
   redis.call('XLEN', K.all_events)
   redis.call('ZCARD', K.leases)
   for _, of in ipairs(homes) do
@@ -154,7 +171,6 @@ local function write_plain()
   if #told_events > 0 then redis.call('HSET', K.installation, 'position', whole(position)) end
 end
 
-local function record(job) -- the values that are answered of a record
-  for place = #JOB_FIELDS + 1, #EVERY do job[place] = nil end
-  return job
+local function record(job) -- what is answered of it
+  return { '', job[FLAT] }
 end

@@ -19,18 +19,28 @@ local function remember(kind, key, fields)
   return row
 end
 
+local SPEC = '^1' .. (' (%S+)'):rep(#SPEC_FIELDS - 2) .. ' ' -- and then the bytes of two SHA-256
+
+local function specify(fields, spec) -- what a job's spec says, but for what has a field of its own
+  local values = { (spec or ''):match(SPEC) }
+  if not values[1] then return fields end
+  values[#SPEC_FIELDS - 1], values[#SPEC_FIELDS] = spec:sub(-64, -33), spec:sub(-32)
+  for i, name in ipairs(SPEC_FIELDS) do fields[name] = fields[name] or values[i] end
+  return fields
+end
+
 local function load(kind, key) -- the row, or nil
   if rows[key] then return rows[key] end
   local flat = redis.call('HGETALL', key)
   if #flat == 0 then return nil end
   local fields = {}
   for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
-  return remember(kind, key, fields)
+  return remember(kind, key, specify(fields, fields.spec))
 end
 
 local function create(kind, key, fields) -- a row that is not there yet
   if rows[key] or redis.call('EXISTS', key) == 1 then refuse('Conflict', 'Something with this id exists.') end
-  local row = remember(kind, key, {})
+  local row = remember(kind, key, specify({}, fields.spec))
   for name, value in pairs(fields) do row[name] = value end
   return row
 end

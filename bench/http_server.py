@@ -1,0 +1,69 @@
+"""The API as a process of its own, with two routes beside it that do nothing: what everything around a handler costs.
+
+They stand in the same app, behind the same middleware, doors and credential. ``/bench/bytes`` returns what was left there,
+``/bench/nothing`` takes a body and returns nothing.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvloop
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import Response
+
+from installation import installation
+from steward.plan import MAX_STEPS
+from steward.web.app import create_app
+from steward.web.dependencies import Executor, Previewer
+from steward.web.secured_route import SecuredRoute
+from steward.web.server import Server
+
+_PLANS = 2
+_CONCURRENCY = 16
+router = APIRouter(prefix="/bench", route_class=SecuredRoute)
+
+
+@router.get("/bytes")
+async def given_back(principal: Previewer, request: Request) -> Response:  # noqa: ARG001 - it asks for the credential
+    """Return what was left here."""
+    return Response(request.app.state.left, media_type="application/json")
+
+
+@router.post("/bytes")
+async def left(principal: Executor, request: Request, body: dict[str, Any]) -> Response:  # noqa: ARG001
+    """Keep the body."""
+    request.app.state.left = await request.body()
+    return Response(status_code=204)
+
+
+@router.post("/nothing")
+async def nothing(principal: Executor, body: dict[str, Any]) -> Response:  # noqa: ARG001
+    """Do nothing."""
+    return Response(b"{}", status_code=202, media_type="application/json")
+
+
+async def _serve(folder: Path, elsewhere: dict[str, str]) -> None:
+    """Have some finished jobs, then serve until told to stop."""
+    limits = "execute=1000000/second,workspace_execute=1000000/second"  # counted as ever, and never too many
+    async with installation(folder, STEWARD_RATE_LIMITS=limits, **elsewhere) as here:
+        async with here.worker(_CONCURRENCY):
+            plans = [await here.submit([f"done {number}" for number in range(MAX_STEPS)]) for _ in range(_PLANS)]
+            await here.ended(*(plan.plan_id for plan in plans))
+        api: FastAPI = create_app(here.app)
+        api.include_router(router)
+        server = Server(api, host="127.0.0.1", port=0)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.handle_exit, signal.SIGTERM, None)
+        serving = asyncio.create_task(server.serve())
+        await server.listening.wait()
+        print(json.dumps({"port": server.port, "token": here.token}), flush=True)
+        await serving
+
+
+if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
+    uvloop.run(_serve(Path(sys.argv[1]), json.loads(sys.argv[2])))

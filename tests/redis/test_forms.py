@@ -1,0 +1,81 @@
+"""What a job is from its beginning stands in one field; a job that was kept otherwise is the same job to everybody."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from steward.job import JobStatus
+from steward.plan import PlanStatus
+from steward.work_store import MIN_RETENTION_S
+from steward.work_stores.redis import RedisWorkEngine
+from steward.work_stores.redis.keys import key
+from steward.work_stores.redis.records import SPEC_FIELDS
+from tests.conftest import FakeClock
+from tests.contracts.builders import World, done, failure, request_claim
+
+pytestmark = pytest.mark.anyio
+
+
+def _as_before(raw: Any, job_id: str) -> None:
+    """Keep a job as it was kept before there was a spec: a field for each fact."""
+    name = key("job", "alpha", job_id)
+    form, *words = raw.hget(name, "spec").split(b" ", len(SPEC_FIELDS) - 1)
+    assert form == b"1"
+    digests = words.pop()
+    raw.hset(name, mapping=dict(zip(SPEC_FIELDS, [*words, digests[:32], digests[32:]], strict=True)))
+    raw.hdel(name, "spec")
+
+
+async def test_a_job_from_before_is_read_as_it_was(world: World, raw: Any) -> None:
+    """By its id, in lists and in its plan, it says what it said."""
+    submitted = await world.submit(world.job("s1"), world.job("s2", "s1"), claims=[request_claim("r")])
+    before = [await world.alpha.get_job(job_id) for job_id in submitted.job_ids]
+    for job_id in submitted.job_ids:
+        _as_before(raw, job_id)
+    assert [await world.alpha.get_job(job_id) for job_id in submitted.job_ids] == before
+    assert list(await world.alpha.plan_jobs(submitted.plan_id)) == before
+    assert list(reversed((await world.alpha.list_jobs(limit=10)).jobs)) == before
+
+
+@pytest.mark.parametrize("keep", [_as_before, lambda *_: None], ids=["as before", "with a spec"])
+async def test_a_job_runs_through_however_it_is_kept(
+    engine: RedisWorkEngine, world: World, raw: Any, clock: FakeClock, keep: Callable[[Any, str], None]
+) -> None:
+    """It is claimed, fails, is retried and done, every index says so meanwhile, and with its plan it goes without a trace."""
+    submitted = await world.submit(world.job("s1"), world.job("s2"))
+    for job_id in submitted.job_ids:
+        keep(raw, job_id)
+    first, second = await world.claim()
+    for lease in (first, second):
+        await world.dispatch(lease)
+    await world.settle(first, done())
+    await world.settle(second, failure())
+    assert (await engine.mend(put_right=False)).differences == {}
+    await world.alpha.retry_job(second.job.job_id)
+    (again,) = await world.claim()
+    assert (again.job.job_id, again.job.attempts) == (second.job.job_id, 2)
+    await world.dispatch(again)
+    await world.settle(again, done())
+    assert await world.statuses(submitted) == [JobStatus.COMPLETED] * 2
+    assert (await world.plan_of(submitted.plan_id)).status is PlanStatus.COMPLETED
+    assert (await engine.mend(put_right=False)).differences == {}
+    clock.advance(MIN_RETENTION_S + 1)
+    assert await engine.dispatcher.purge(MIN_RETENTION_S) == 1
+    assert not raw.exists(*(key("job", "alpha", job_id) for job_id in submitted.job_ids))
+
+
+async def test_a_field_of_its_own_outweighs_the_spec(world: World, raw: Any) -> None:
+    """So a fact that has to change later is simply written."""
+    (job_id,) = (await world.submit()).job_ids
+    raw.hset(key("job", "alpha", job_id), "actor_id", "key_somebody_else")
+    job = await world.alpha.get_job(job_id)
+    assert job is not None
+    assert job.actor_id == "key_somebody_else"
+
+
+async def test_words_that_a_spec_cannot_hold_have_fields(world: World, raw: Any) -> None:
+    """A job whose digest is none of ours is kept in fields, and runs like any other."""
+    submitted = await world.submit(world.job("s1", digest="no digest"))
+    assert not raw.hexists(key("job", "alpha", submitted.job_ids[0]), "spec")
+    assert (await world.run(submitted.job_ids[0])).digest == "no digest"
