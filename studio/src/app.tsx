@@ -1,6 +1,6 @@
 // The shell: who is signed in, where one can go, and which screen is shown.
 import { LocationProvider, Route, Router, useLocation } from "preact-iso";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { forgetActions } from "./api/actions";
 import { asProblem, onSignedOut, type Problem } from "./api/client";
 import type { Session } from "./api/types";
@@ -113,8 +113,13 @@ function Shell({ session, onLeave }: { session: Session; onLeave(): void }) {
 
 function Navigation({ screens }: { screens: readonly Screen[] }) {
   const { path } = useLocation();
+  const bar = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const here = bar.current?.querySelector<HTMLElement>("[aria-current]");
+    if (here) bar.current!.scrollLeft = here.offsetLeft - bar.current!.clientWidth / 2; // on a phone not all of them fit
+  }, [path]);
   return (
-    <nav aria-label="Screens">
+    <nav ref={bar} aria-label="Screens">
       {screens.map((screen) => {
         const here = screen.path === "/" ? path === "/" : path.startsWith(screen.path);
         return (

@@ -1,6 +1,6 @@
 // What would be decided of one call: an admin sees it for every role, everybody else for themselves. Nothing runs.
 import { useState } from "preact/hooks";
-import { fieldsOf, paramsFrom } from "../actions/schema";
+import { type Field, fieldsOf, paramsFrom } from "../actions/schema";
 import { api, data } from "../api/client";
 import { useDoing } from "../api/hooks";
 import type { ActionDescription, Decision } from "../api/types";
@@ -40,6 +40,7 @@ export function Verdicts({ action }: { action: ActionDescription }) {
   const [answer, setAnswer] = useState<Answer | null>(null);
   const doing = useDoing();
   const fields = fieldsOf(action.input_schema);
+  const others = fields.filter((field) => !field.needed);
   const decide = (event: Event): void => {
     event.preventDefault();
     const params = paramsFrom(fields, written);
@@ -54,22 +55,15 @@ export function Verdicts({ action }: { action: ActionDescription }) {
       <p class="quiet">
         It depends on the values. {isAdmin ? "Nothing is kept and nothing runs." : "Nothing runs; a draft of it stands among your requests."}
       </p>
-      <div class="form-grid">
-        {fields.map((field) => (
-          <div key={field.name} class="field">
-            <label for={`try-${field.name}`}>
-              {field.name} {field.needed && <span class="quiet small">needed</span>}
-            </label>
-            <textarea
-              id={`try-${field.name}`}
-              rows={1}
-              placeholder={field.isText ? "" : "JSON"}
-              value={written[field.name] ?? ""}
-              onInput={(event) => setWritten({ ...written, [field.name]: event.currentTarget.value })}
-            />
-          </div>
-        ))}
-      </div>
+      <Fields fields={fields.filter((field) => field.needed)} written={written} onWrite={setWritten} />
+      {others.length > 0 && (
+        <details>
+          <summary>
+            {fields.length > others.length ? "Further values" : "Values"} ({others.length})
+          </summary>
+          <Fields fields={others} written={written} onWrite={setWritten} />
+        </details>
+      )}
       <div>
         <button type="submit" disabled={doing.busy}>
           Which rule decides?
@@ -78,6 +72,31 @@ export function Verdicts({ action }: { action: ActionDescription }) {
       <Refused problem={doing.problem} />
       {answer && <Answered answer={answer} />}
     </form>
+  );
+}
+
+interface FieldsProps {
+  fields: readonly Field[];
+  written: Readonly<Record<string, string>>;
+  onWrite(written: Readonly<Record<string, string>>): void;
+}
+
+function Fields({ fields, written, onWrite }: FieldsProps) {
+  return (
+    <div class="form-grid">
+      {fields.map(({ name, isText }) => (
+        <div key={name} class="field">
+          <label for={`try-${name}`}>{name}</label>
+          <textarea
+            id={`try-${name}`}
+            rows={1}
+            placeholder={isText ? "" : "JSON"}
+            value={written[name] ?? ""}
+            onInput={(event) => onWrite({ ...written, [name]: event.currentTarget.value })}
+          />
+        </div>
+      ))}
+    </div>
   );
 }
 
