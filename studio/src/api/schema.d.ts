@@ -1472,6 +1472,12 @@ export interface components {
             signs: boolean;
         };
         /**
+         * AuditKind
+         * @description What kind of thing happened. Facts about work carry their event's own type, such as ``job.completed``.
+         * @enum {string}
+         */
+        AuditKind: "login.failed" | "request.denied" | "policy.decided" | "effect.ahead" | "workspace.created" | "workspace.changed" | "member.admitted" | "member.changed" | "member.removed" | "key.created" | "key.changed" | "key.replaced" | "key.revoked" | "policy.changed" | "policy.removed" | "policies.signed" | "session.opened" | "audit.exported" | "schema.advanced" | "schema.went_back" | "schema.backfilled" | "schema.verified" | "schema.retired" | "view.erased" | "audit.cursor_distrusted";
+        /**
          * AuditPage
          * @description A page of records, newest first.
          */
@@ -1787,6 +1793,12 @@ export interface components {
              */
             ended: true;
         };
+        /**
+         * EventType
+         * @description What happened. The part before the dot is what it happened to.
+         * @enum {string}
+         */
+        EventType: "plan.drafted" | "plan.submitted" | "plan.completed" | "plan.failed" | "plan.cancelled" | "plan.rejected" | "plan.expired" | "plan.resumed" | "approval.requested" | "approval.decided" | "approval.expired" | "job.started" | "job.dispatched" | "job.completed" | "job.failed" | "job.retry_scheduled" | "job.unknown" | "job.held" | "job.released" | "job.skipped" | "job.cancelled" | "job.cancel_requested" | "job.expanded" | "job.retried" | "job.resolved";
         /**
          * Evidence
          * @description The evidence of one plan: keep it as a file; ``steward audit verify --file`` checks it without a server.
@@ -9483,7 +9495,7 @@ export interface operations {
                 /** @description `next_cursor` of the page before. */
                 cursor?: string | null;
                 /** @description Only records of this kind. */
-                kind?: string | null;
+                kind?: components["schemas"]["AuditKind"] | components["schemas"]["EventType"] | null;
                 /** @description Only what this key or member did. */
                 actor?: string | null;
                 /** @description Only records about this plan. */
