@@ -14,18 +14,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpx2
 import structlog
 import uvloop
 from figure import Figure, median
 from listing import fill
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from run import show
-from samples import CLOCK, IDS, SOMEBODY
+from samples import CLOCK, SOMEBODY
 
 from steward.authenticators.api_key import mint_key
 from steward.bootstrap import open_application
@@ -94,34 +95,72 @@ def _address(path: Path) -> str:
     raise TimeoutError("steward up did not start: run it by hand to see why.")
 
 
-def _longest(page: Page) -> float:
-    """Return the longest task since the last time that this was asked; nothing over 50 ms: 0."""
-    return page.evaluate("Math.max(0, ...window.tasks.splice(0))")
+@dataclass
+class Tasks:
+    """What the page did while something was measured."""
+
+    clock_ms: float = 0.0
+    """The longest task, by the clock, as the browser counts long ones: it waits with every other program of the machine."""
+    cpu_ms: float = 0.0
+    """The longest task, in the processor time of the page's own thread."""
+
+    def figures(self, what: str) -> Iterator[Figure]:
+        """Yield both."""
+        yield Figure(f"longest task {what}", self.cpu_ms, "ms", "the bound", MOST_MS)
+        yield Figure("  by the clock, if over 50 ms", self.clock_ms, "ms", "the bound", MOST_MS)
+
+
+@contextmanager
+def _watched(page: Page) -> Iterator[Tasks]:
+    """Yield what is known of the page's tasks once the block has ended."""
+    tasks, browser = Tasks(), cast("Browser", page.context.browser)
+    page.evaluate("window.tasks?.splice(0)")
+    browser.start_tracing(page=page, categories=["disabled-by-default-devtools.timeline"])
+    try:
+        yield tasks
+    finally:
+        events = json.loads(browser.stop_tracing())["traceEvents"]
+    mains = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    spent = [
+        event.get("tdur", 0) for event in events if event["name"] == "RunTask" and (event["pid"], event["tid"]) in mains
+    ]
+    tasks.cpu_ms = max(spent, default=0) / 1000
+    tasks.clock_ms = page.evaluate("Math.max(0, ...window.tasks.splice(0))")
 
 
 def _jobs(page: Page, url: str, *, among: int, pages: int) -> Iterator[Figure]:
     """Open Jobs and go down, page after page."""
-    began = time.perf_counter()
-    page.goto(f"{url}/studio/jobs")
-    page.get_by_text("50 jobs loaded").wait_for()
-    yield Figure(f"Jobs opens among {among:,}", (time.perf_counter() - began) * 1000, "ms")
-    yield Figure("longest task while it opens", _longest(page), "ms", "the bound", MOST_MS)
-    times = []
-    for number in range(1, pages + 1):
-        page.keyboard.press("End")
+    with _watched(page) as tasks:
         began = time.perf_counter()
-        page.get_by_role("button", name="Load more").click()
-        page.get_by_text(f"{50 + 100 * number:,} jobs loaded").wait_for()
-        times.append((time.perf_counter() - began) * 1000)
+        page.goto(f"{url}/studio/jobs")
+        page.get_by_text("50 jobs loaded").wait_for()
+        opened_ms = (time.perf_counter() - began) * 1000
+    yield Figure(f"Jobs opens among {among:,}", opened_ms, "ms")
+    yield from tasks.figures("while it opens")
+    times = []
+    with _watched(page) as tasks:
+        for number in range(1, pages + 1):
+            page.keyboard.press("End")
+            began = time.perf_counter()
+            page.get_by_role("button", name="Load more").click()
+            page.get_by_text(f"{50 + 100 * number:,} jobs loaded").wait_for()
+            times.append((time.perf_counter() - began) * 1000)
     yield Figure(f"a page more, {pages} times", median(times), "ms")
-    for _ in range(40):
-        page.mouse.wheel(0, -5_000)
-        page.wait_for_timeout(16)
-    yield Figure(f"longest task on the way to {50 + 100 * pages:,} rows and back", _longest(page), "ms", "the bound", MOST_MS)
-    yield Figure("rows that exist at the end", page.locator(".job-row").count(), "")
-    page.get_by_label("Search").fill("nothing like this")
-    page.get_by_text("Nothing that is loaded matches.").wait_for()
-    yield Figure("longest task of a search in all of them", _longest(page), "ms", "the bound", MOST_MS)
+    yield from tasks.figures(f"on the way to {50 + 100 * pages:,} rows")
+    with _watched(page) as tasks:
+        for _ in range(60):
+            page.mouse.wheel(0, -10_000)
+            page.wait_for_timeout(16)
+    yield from tasks.figures("while they are scrolled")
+    yield Figure("rows that exist then", page.locator(".job-row").count(), "")
+    with _watched(page) as tasks:
+        page.get_by_label("Search").fill("nothing like this")
+        page.get_by_text("Nothing that is loaded matches.").wait_for()
+    yield from tasks.figures("while they are searched")
 
 
 def _run(page: Page, url: str, client: httpx2.Client, count: int) -> Iterator[Figure]:
@@ -141,18 +180,17 @@ def _run(page: Page, url: str, client: httpx2.Client, count: int) -> Iterator[Fi
     page.goto(f"{url}/studio/plans/{plan_id}")
     page.get_by_role("button", name="Run it").wait_for()
     page.evaluate(_SEE)
-    _longest(page)
-    client.post("/ai/execute", json={"plan_id": plan_id}).raise_for_status()
-    page.get_by_text("All of it is done").wait_for(state="attached")
+    with _watched(page) as tasks:
+        client.post("/ai/execute", json={"plan_id": plan_id}).raise_for_status()
+        page.get_by_text("All of it is done").wait_for(state="attached")
     seen: dict[str, int] = page.evaluate("window.seen")
-    page.wait_for_timeout(500)
     jobs = client.get(f"/ai/plans/{plan_id}").raise_for_status().json()["jobs"]
     ended = {job["job_id"]: job["finished_at"] for job in jobs}
     delays = [at - _milliseconds(ended[job_id]) for job_id, at in seen.items()]
     yield Figure("jobs of the run", len(jobs), "")
     yield Figure("from an end to the page, median", median(delays), "ms")
     yield Figure("from an end to the page, longest", max(delays), "ms")
-    yield Figure("longest task while it runs", _longest(page), "ms", "the bound", MOST_MS)
+    yield from tasks.figures("while it runs")
 
 
 def _milliseconds(moment: str) -> float:
@@ -182,7 +220,11 @@ def figures(folder: Path, *, quick: bool) -> list[Figure]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or "chromium"
     found = list(_weight())
     headers: dict[str, Any] = {"Authorization": f"Bearer {token}"}
-    with _served(environment) as url, sync_playwright() as playwright, httpx2.Client(base_url=url, headers=headers) as client:
+    with (
+        _served(environment) as url,
+        sync_playwright() as playwright,
+        httpx2.Client(base_url=url, headers=headers) as client,
+    ):
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1200, "height": 850}, locale="en-GB")
         page.set_default_timeout(60_000)
