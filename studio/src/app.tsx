@@ -1,6 +1,6 @@
 // The shell: who is signed in, where one can go, and which screen is shown.
 import { LocationProvider, Route, Router, useLocation } from "preact-iso";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { forgetActions } from "./api/actions";
 import { asProblem, onSignedOut, type Problem } from "./api/client";
 import type { Session } from "./api/types";
@@ -103,8 +103,10 @@ function Shell({ session, onLeave }: { session: Session; onLeave(): void }) {
 
 function Navigation({ screens }: { screens: readonly Screen[] }) {
   const { path } = useLocation();
+  const nav = useRef<HTMLElement>(null);
+  useEffect(() => nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [path]);
   return (
-    <nav aria-label="Screens">
+    <nav aria-label="Screens" ref={nav}>
       {screens.map((screen) => {
         const here = screen.path === "/" ? path === "/" : path.startsWith(screen.path);
         return (

@@ -51,10 +51,10 @@ class Eyes:
             context.close()
         assert not self.complaints
 
-    def picture(self, page: Page, name: str) -> None:
-        """Take a picture of the whole screen."""
+    def picture(self, page: Page, name: str, *, whole: bool = True) -> None:
+        """Take a picture of the whole page, or of what a window shows of it."""
         page.evaluate("scrollTo(0, 0)")
-        page.screenshot(path=self.pictures / f"studio-{name}.png", full_page=True)
+        page.screenshot(path=self.pictures / f"studio-{name}.png", full_page=whole)
 
 
 def barriers(page: Page, only: Sequence[str]) -> str:
