@@ -113,13 +113,10 @@ function Shell({ session, onLeave }: { session: Session; onLeave(): void }) {
 
 function Navigation({ screens }: { screens: readonly Screen[] }) {
   const { path } = useLocation();
-  const bar = useRef<HTMLElement>(null);
-  useEffect(() => {
-    const here = bar.current?.querySelector<HTMLElement>("[aria-current]");
-    if (here) bar.current!.scrollLeft = here.offsetLeft - bar.current!.clientWidth / 2; // on a phone not all of them fit
-  }, [path]);
+  const nav = useRef<HTMLElement>(null);
+  useEffect(() => nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [path]);
   return (
-    <nav ref={bar} aria-label="Screens">
+    <nav aria-label="Screens" ref={nav}>
       {screens.map((screen) => {
         const here = screen.path === "/" ? path === "/" : path.startsWith(screen.path);
         return (

@@ -46,6 +46,11 @@ export function count(amount: number, one: string, many = `${one}s`): string {
   return `${number.format(amount)} ${amount === 1 ? one : many}`;
 }
 
+/** Return a text, or its beginning where it is longer than a heading should be. */
+export function beginning(text: string, most = 120): string {
+  return text.length <= most ? text : `${text.slice(0, most).trimEnd()}…`;
+}
+
 /** A stretch of text, or one character that would hide or turn what stands around it. */
 export type Piece = { text: string } | { hidden: string };
 

@@ -141,7 +141,7 @@ def test_a_doubt_is_explained_and_settled(world: World, visit: Visit, eyes: Eyes
     page.get_by_role("button", name="Say what happened…").click()
     dialog = page.get_by_role("dialog")
     look_for_barriers(page)
-    eyes.picture(page, "settle")
+    eyes.picture(page, "settle", whole=False)
     dialog.get_by_label("It happened").check()
     dialog.get_by_label("How you know").fill("It is in the sent folder.")
     dialog.get_by_role("button", name="Settle it").click()
@@ -177,7 +177,7 @@ def test_many_jobs_are_filtered_loaded_and_tried_again(world: World, visit: Visi
     expect(page.get_by_text("123 jobs loaded")).to_be_visible()
     assert rows.count() < 60
     look_for_barriers(page)
-    eyes.picture(page, "jobs")
+    eyes.picture(page, "jobs", whole=False)
     page.get_by_role("link", name="Failed", exact=True).click()
     expect(rows).to_have_count(3)
     assert page.url.endswith("?status=failed")

@@ -56,7 +56,7 @@ const refusals: Middleware = {
   },
 };
 
-export const api = createClient<paths>({ baseUrl: location.origin, credentials: "same-origin" });
+export const api = createClient<paths>({ credentials: "same-origin" });
 api.use(refusals);
 
 /** Return the data of an answer; the middleware has thrown for any that is not good. */

@@ -13,30 +13,55 @@ export interface Loaded<T> {
   set(value: T): void;
 }
 
-/** Load something now and whenever `key` changes; an answer that comes too late is dropped. */
+interface Shown<T> {
+  key: string;
+  value: T | null;
+  problem: Problem | null;
+  loading: boolean;
+}
+
+/**
+ * Load something now and whenever `key` changes. Who asks again while an answer is on its way gets that one first and a newer
+ * one after it, so a screen moves on however fast things happen.
+ */
 export function useLoaded<T>(load: () => Promise<T>, key: string): Loaded<T> {
-  const [state, setState] = useState<{ key: string; value: T | null; problem: Problem | null; loading: boolean }>({
-    key,
-    value: null,
-    problem: null,
-    loading: true,
-  });
-  const [round, setRound] = useState(0);
-  const newest = useRef(0);
-  useEffect(() => {
-    const mine = (newest.current += 1);
-    const still = (): boolean => newest.current === mine;
-    setState((now) => ({ ...now, key, value: now.key === key ? now.value : null, loading: true }));
-    load().then(
-      (value) => still() && setState({ key, value, problem: null, loading: false }),
-      (error: unknown) => still() && setState((now) => ({ ...now, problem: asProblem(error), loading: false })),
-    );
-    return () => {
-      newest.current += 1;
+  const [state, setState] = useState<Shown<T>>({ key, value: null, problem: null, loading: true });
+  const latest = useRef(load);
+  latest.current = load;
+  const way = useRef<{ key: string; again: boolean } | null>(null);
+  const start = useCallback((wanted: string): void => {
+    if (way.current?.key === wanted) {
+      way.current.again = true;
+      return;
+    }
+    const mine = { key: wanted, again: false };
+    way.current = mine;
+    setState((now) => ({ key: wanted, value: now.key === wanted ? now.value : null, problem: now.key === wanted ? now.problem : null, loading: true }));
+    const end = (change: (now: Shown<T>) => Shown<T>): void => {
+      if (way.current !== mine) return; // an answer that comes too late is dropped
+      way.current = null;
+      setState(change);
+      if (mine.again) start(wanted);
     };
-  }, [key, round]);
-  const reload = useCallback(() => setRound((now) => now + 1), []);
-  const set = useCallback((value: T) => setState({ key, value, problem: null, loading: false }), [key]);
+    latest.current().then(
+      (value) => end(() => ({ key: wanted, value, problem: null, loading: false })),
+      (error: unknown) => end((now) => ({ ...now, problem: asProblem(error), loading: false })),
+    );
+  }, []);
+  useEffect(() => {
+    start(key);
+    return () => {
+      way.current = null;
+    };
+  }, [key]);
+  const reload = useCallback(() => start(key), [key]);
+  const set = useCallback(
+    (value: T) => {
+      way.current = null;
+      setState({ key, value, problem: null, loading: false });
+    },
+    [key],
+  );
   const current = state.key === key;
   return { value: current ? state.value : null, problem: current ? state.problem : null, loading: state.loading, reload, set };
 }

@@ -1,5 +1,6 @@
 // What happened, in order, in words.
 import { Text, Time } from "../ui/text";
+import { useState } from "preact/hooks";
 import type { Job, StreamedEvent } from "../api/types";
 
 const WORDS: Record<string, string> = {
@@ -30,15 +31,24 @@ const WORDS: Record<string, string> = {
   "job.resolved": "was settled by a person",
 };
 
+const NEWEST = 200;
+
 export function EventLog({ events, jobs }: { events: readonly StreamedEvent[]; jobs: readonly Job[] }) {
+  const [all, setAll] = useState(false);
+  const shown = all ? events : events.slice(-NEWEST);
   const steps = new Map(jobs.map((job) => [job.job_id, job.step]));
   return (
     <details class="event-log" open={events.length <= 30}>
       <summary>
         <h2>What happened</h2>
       </summary>
+      {shown.length < events.length && (
+        <button type="button" class="bare" onClick={() => setAll(true)}>
+          Show all {events.length}
+        </button>
+      )}
       <ol>
-        {events.map((event) => (
+        {shown.map((event) => (
           <li key={event.event_id} class={event.type.split(".")[1]}>
             <Time at={event.at} />
             <span>

@@ -30,11 +30,38 @@ export function Value({ value }: { value: Json }) {
   if (value === MASKED) return <span class="masked">kept secret</span>;
   if (typeof value === "string") return value === "" ? <span class="quiet">empty</span> : <Text>{value}</Text>;
   if (typeof value === "number" || typeof value === "boolean") return <span>{String(value)}</span>;
-  if (Array.isArray(value) && value.every((item) => typeof item === "string")) return <Texts items={value} />;
+  if (isTexts(value)) return <Texts items={value} />;
+  if (isObject(value) && isFlat(value)) return <Fields fields={value} />;
   return (
     <pre class="json" tabIndex={0}>
       <Text>{JSON.stringify(value, null, 2)}</Text>
     </pre>
+  );
+}
+
+const MOST_FIELDS = 12;
+const isTexts = (value: Json): value is string[] => Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === "string");
+
+/** Say whether an object reads better as a list of fields than as JSON. */
+function isFlat(fields: Record<string, Json>): boolean {
+  const values = Object.values(fields);
+  return values.length > 0 && values.length <= MOST_FIELDS && values.every((value) => typeof value !== "object" || value === null || isTexts(value));
+}
+
+function Fields({ fields }: { fields: Record<string, Json> }) {
+  return (
+    <dl class="pairs">
+      {Object.entries(fields).map(([name, value]) => (
+        <div key={name}>
+          <dt>
+            <Text>{name}</Text>
+          </dt>
+          <dd>
+            <Value value={value} />
+          </dd>
+        </div>
+      ))}
+    </dl>
   );
 }
 

@@ -9,8 +9,9 @@ import { DraftPlan } from "../plan/draft";
 import { EventLog } from "../plan/event-log";
 import { Why } from "../plan/job-actions";
 import { Steps } from "../plan/steps";
+import { beginning } from "../format";
 import { may, useSession } from "../session";
-import { PlanBadge } from "../ui/badge";
+import { ApprovalBadge, PlanBadge } from "../ui/badge";
 import { Loading, Notice, Refused } from "../ui/notice";
 import { announce, Page } from "../ui/page";
 import { StreamBadge } from "../ui/stream-state";
@@ -56,9 +57,15 @@ interface ShownProps {
 function Shown({ plan, events, aside, onChanged }: ShownProps) {
   const titles = useTitles();
   const jobs = useMemo(() => byStep(plan.jobs), [plan.jobs]);
+  const asked = plan.prompt || plan.intent || "Request";
   const draft = plan.status === "draft" || plan.status === "needs_input";
   return (
-    <Page title={plan.prompt || plan.intent || "Request"} aside={aside}>
+    <Page title={beginning(asked)} aside={aside}>
+      {beginning(asked) !== asked && (
+        <blockquote class="prompt">
+          <Text>{asked}</Text>
+        </blockquote>
+      )}
       <div class="run-head">
         <PlanBadge status={plan.status} />
         {plan.jobs.length > 0 && <Progress jobs={plan.jobs} />}
@@ -72,6 +79,11 @@ function Shown({ plan, events, aside, onChanged }: ShownProps) {
         .filter((approval) => approval.status === "pending")
         .map((approval) => (
           <WaitsFor key={approval.approval_id} approval={approval} />
+        ))}
+      {plan.approvals
+        .filter((approval) => approval.decided_by !== null)
+        .map((approval) => (
+          <Decided key={approval.approval_id} approval={approval} />
         ))}
       {draft ? (
         <DraftPlan plan={plan} onRevised={(made) => location.assign(`/?plan=${made.plan_id}`)} />
@@ -119,6 +131,25 @@ function WaitsFor({ approval }: { approval: Approval }) {
       </p>
       {may(session, "approvals:decide") && <a href={`/studio/approvals/${approval.approval_id}`}>Look and decide</a>}
     </Notice>
+  );
+}
+
+/** Who said yes or no, when, and with which words. */
+function Decided({ approval }: { approval: Approval }) {
+  return (
+    <p>
+      <ApprovalBadge status={approval.status} /> by <Text>{approval.decided_by ?? ""}</Text>
+      {approval.decided_at && (
+        <>
+          , <Time at={approval.decided_at} />
+        </>
+      )}
+      {approval.comment && (
+        <>
+          : “<Text>{approval.comment}</Text>”
+        </>
+      )}
+    </p>
   );
 }
 

@@ -1,6 +1,13 @@
 // The frame of a screen: its title, where the focus goes when it opens, and how it speaks to those who do not see it.
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { pieces } from "../format";
+import { Text } from "./text";
+
+/** Return a text without the characters that nobody would see. */
+function seen(text: string): string {
+  return pieces(text).map((piece) => ("text" in piece ? piece.text : "")).join("");
+}
 
 let shownAt: string | null = null;
 let takesFocus = false;
@@ -13,7 +20,7 @@ export function focusNextPage(): void {
 export function Page({ title, aside, children }: { title: string; aside?: ComponentChildren; children: ComponentChildren }) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
-    document.title = `${title} · Steward`;
+    document.title = `${seen(title)} · Steward`;
   }, [title]);
   useLayoutEffect(() => {
     const element = heading.current;
@@ -30,7 +37,7 @@ export function Page({ title, aside, children }: { title: string; aside?: Compon
     <div class="page">
       <header class="page-head">
         <h1 ref={heading} tabIndex={-1}>
-          {title}
+          <Text>{title}</Text>
         </h1>
         {aside}
       </header>
