@@ -47,13 +47,12 @@ _WATCH: Final = """
       .observe({type: "longtask", buffered: true});
 """
 _SEE: Final = """
-    window.seen = {};
+    window.seen = [];
     const look = () => {
-      for (const job of document.querySelectorAll(".step-job.completed .job-line a"))
-        window.seen[job.getAttribute("href").split("/").pop()] ??= Date.now();
+      const done = parseInt(document.querySelector(".progress span")?.textContent ?? "0");
+      if (done !== window.seen.at(-1)?.[0]) window.seen.push([done, Date.now()]);
     };
-    look();
-    new MutationObserver(look).observe(document.querySelector("main"), {subtree: true, childList: true, attributes: true});
+    new MutationObserver(look).observe(document.querySelector("main"), {subtree: true, childList: true, characterData: true});
 """
 
 
@@ -183,18 +182,14 @@ def _run(page: Page, url: str, client: httpx2.Client, count: int) -> Iterator[Fi
     with _watched(page) as tasks:
         client.post("/ai/execute", json={"plan_id": plan_id}).raise_for_status()
         page.get_by_text("All of it is done").wait_for(state="attached")
-    seen: dict[str, int] = page.evaluate("window.seen")
+    seen: list[list[int]] = page.evaluate("window.seen")
     jobs = client.get(f"/ai/plans/{plan_id}").raise_for_status().json()["jobs"]
-    ended = {job["job_id"]: job["finished_at"] for job in jobs}
-    delays = [at - _milliseconds(ended[job_id]) for job_id, at in seen.items()]
+    ended = sorted(datetime.fromisoformat(job["finished_at"]).timestamp() * 1000 for job in jobs)
+    delays = [next(at for done, at in seen if done > place) - end for place, end in enumerate(ended)]
     yield Figure("jobs of the run", len(jobs), "")
     yield Figure("from an end to the page, median", median(delays), "ms")
     yield Figure("from an end to the page, longest", max(delays), "ms")
     yield from tasks.figures("while it runs")
-
-
-def _milliseconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp() * 1000
 
 
 def _weight() -> Iterator[Figure]:

@@ -26,6 +26,7 @@ export type PolicyCheck = Schemas["PolicyCheck"];
 export type Policy = Schemas["Policy"];
 export type DefaultRule = Schemas["DefaultRule"];
 export type AuditRecord = Schemas["AuditRecord"];
+export type RecordKind = Schemas["AuditKind"] | Schemas["EventType"];
 export type AuditVerdict = Schemas["AuditVerdict"];
 export type Member = Schemas["Member"];
 export type Key = Schemas["Key"];

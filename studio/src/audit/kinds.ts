@@ -1,6 +1,7 @@
-// What kinds of records there are, in words. Pure.
+// What kinds of records a workspace has, in words. Pure.
+import type { RecordKind } from "../api/types";
 
-const GROUPS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+const GROUPS: Readonly<Record<string, Readonly<Partial<Record<RecordKind, string>>>>> = {
   Rules: {
     "policy.decided": "Policy decided",
     "policy.changed": "A policy was kept",
@@ -58,7 +59,7 @@ export const KINDS: readonly (readonly [group: string, kinds: readonly (readonly
   ([group, kinds]) => [group, Object.entries(kinds)],
 );
 
-const WORDS = new Map(KINDS.flatMap(([, kinds]) => kinds));
+const WORDS: ReadonlyMap<string, string> = new Map(KINDS.flatMap(([, kinds]) => kinds));
 
 /** Return what a kind of record says; a kind without words says its name. */
 export function kindWords(kind: string): string {

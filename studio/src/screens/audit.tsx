@@ -5,7 +5,7 @@ import { Evidence } from "../audit/evidence";
 import { KINDS, kindWords } from "../audit/kinds";
 import { api, data } from "../api/client";
 import { usePaged } from "../api/paged";
-import type { AuditRecord } from "../api/types";
+import type { AuditRecord, RecordKind } from "../api/types";
 import { Value } from "../plan/value";
 import { may, useSession } from "../session";
 import { Only } from "../ui/only";
@@ -17,7 +17,8 @@ import { Id, Text, Time } from "../ui/text";
 const PATH = "/studio/audit";
 
 interface Filter {
-  kind?: string;
+  /** Whatever stands in the address: the API refuses what is none. */
+  kind?: RecordKind;
   actor?: string;
   plan_id?: string;
 }
@@ -42,7 +43,7 @@ function addressOf(filter: Filter): string {
 function Records() {
   const { query } = useLocation();
   const filter: Filter = {};
-  for (const name of ["kind", "actor", "plan_id"] as const) if (query[name]) filter[name] = query[name];
+  for (const name of ["kind", "actor", "plan_id"] as const) if (query[name]) filter[name] = query[name] as RecordKind;
   const paged = usePaged(async (cursor) => {
     const page = await data(api.GET("/audit", { params: { query: { limit: 50, ...filter, ...(cursor ? { cursor } : {}) } } }));
     return { rows: page.records, cursor: page.next_cursor };
