@@ -86,7 +86,9 @@ function Fields({ fields, written, onWrite }: FieldsProps) {
     <div class="form-grid">
       {fields.map(({ name, isText }) => (
         <div key={name} class="field">
-          <label for={`try-${name}`}>{name}</label>
+          <label for={`try-${name}`}>
+            <Text>{name}</Text>
+          </label>
           <textarea
             id={`try-${name}`}
             rows={1}

@@ -104,7 +104,9 @@ function columns(roles: ActionDescription["roles"] | undefined): Column<Field>[]
       name: "Name",
       cell: (field) => (
         <>
-          <code class="strong">{field.name}</code>
+          <code class="strong">
+            <Text>{field.name}</Text>
+          </code>
           {field.needed && roles && <span class="quiet small block">must be given</span>}
         </>
       ),
