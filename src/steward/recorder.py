@@ -20,6 +20,8 @@ from steward.telemetry import Telemetry
 MAX_WAITING: Final = 10_000
 _BATCH: Final = 200
 _AGAIN_S: Final = 1.0
+_GATHER_S: Final = 0.02
+"""How long the first that is noted waits for others: one commit costs as much for many."""
 _log = structlog.get_logger("steward.audit")
 
 
@@ -91,6 +93,7 @@ class Recorder:
             self._writing.cancel()
 
     async def _write(self) -> None:
+        await asyncio.sleep(_GATHER_S)
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             if not await self._written(batch):
