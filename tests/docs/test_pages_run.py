@@ -83,7 +83,7 @@ def stage(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Iter
 def perform(stage: Stage, page: str) -> None:
     """Follow a page from its first block to its last."""
     for block in blocks_of(DOCS / page):
-        if block.not_run is None and block.language not in {"text", "mermaid"}:
+        if block.not_run is None and block.is_code:
             stage.perform(block)
 
 
