@@ -111,6 +111,15 @@ def test_the_first_approval(stage: Stage) -> None:
     assert (stage.home / "files/default/notice.txt").exists()
 
 
+def test_a_company(stage: Stage) -> None:
+    """The tutorial's workspace narrows itself, its plan is proved without a server, and nobody else sees it."""
+    stage.codes["steward policy check webhook.post"] = 3
+    perform(stage, "tutorial/company.md")
+    assert any("workspace/no_webhooks" in said for said in stage.said)
+    assert any("are as they were signed" in said for said in stage.said)
+    assert "There are no plans yet." in stage.said[-1]
+
+
 def test_observing(stage: Stage) -> None:
     """What is asked of a running server answers."""
     stage.up()
