@@ -61,7 +61,7 @@ soak: .venv/.ready ## the long proofs: 320 killed processes, every fault on ever
 	@.venv/bin/python -m chaos.load
 	@.venv/bin/python -m chaos.migration --rounds 20
 	@.venv/bin/pytest -q -n 2 --lane soak
-	@SOAK=1 .venv/bin/pytest -q -n 0 --timeout 3600 tests/security/test_approved_plans.py tests/worker/test_second_thoughts.py
+	@SOAK=1 .venv/bin/pytest -q -n 0 --timeout 3600 tests/security/test_approved_plans.py tests/worker/test_second_thoughts.py tests/worker/test_explain.py tests/worker/test_label_laundering.py
 	@FUZZ_SCALE=20 .venv/bin/pytest -q -n 0 --timeout 3600 tests/fuzz
 
 guard: .venv/.ready ## take away one protection at a time and see that the tests notice

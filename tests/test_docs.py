@@ -1,5 +1,6 @@
 """What the pages say must be so: links lead somewhere, commands and settings exist, generated pages are current."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -13,6 +14,7 @@ import typer
 
 from steward.approval import ApprovalStatus
 from steward.cli.app import app as cli
+from steward.errors import PlanExpired
 from steward.identity import Role
 from steward.settings import Settings
 
@@ -150,6 +152,12 @@ def test_every_decision_has_the_same_parts(page: Path) -> None:
     assert len(text.splitlines()) <= 60
 
 
+def test_every_decision_has_a_number_of_its_own() -> None:
+    """Nothing is decided twice under one number, and no number is left out."""
+    numbers = [page.read_text()[2:6] for page in DECISIONS]
+    assert numbers == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
+
+
 def test_the_licence_is_apache_2() -> None:
     """LICENSE holds the whole text of the Apache License 2.0."""
     text = (ROOT / "LICENSE").read_text()
@@ -179,3 +187,13 @@ def test_the_glossary_is_in_alphabetical_order() -> None:
     assert len(words) > 50
     assert [word for word, _ in words] == sorted((word for word, _ in words), key=str.lower)
     assert len(set(words)) == len(words)
+
+
+def test_the_problem_on_the_page_about_errors_is_one_of_ours() -> None:
+    """Its example is a document as the server would send it: code, status and title belong together."""
+    (example,) = re.findall(
+        r"^```json\n(.*?)^```$", (ROOT / "docs/reference/errors.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    problem = json.loads(example)
+    known = PlanExpired("")
+    assert (problem["code"], problem["status"], problem["title"]) == (known.code, known.status, known.title)

@@ -65,6 +65,20 @@ def test_a_waiting_job_names_the_step_it_needs() -> None:
     assert told["who"] == "step s2"
 
 
+def test_what_was_cancelled_because_of_a_failed_step_names_it() -> None:
+    """However far away it is; what a person cancelled names nobody, since nothing brings it back."""
+    steps = [
+        job(step_id="s1", status=S.FAILED),
+        job(step_id="s2", status=S.CANCELLED, depends_on=("s1",), reason="It needs step s1, which ended as failed."),
+    ]
+    along = job(
+        step_id="s3", status=S.CANCELLED, depends_on=("s2",), reason="It needs step s2, which ended as cancelled."
+    )
+    assert explain_job(along, steps, NOW)["who"] == "anyone who may execute: retry step s1"
+    by_hand = job(step_id="s3", status=S.CANCELLED, depends_on=("s2",), reason="It was cancelled.")
+    assert explain_job(by_hand, steps, NOW)["who"] is None
+
+
 def test_every_state_can_be_explained() -> None:
     """No state is without a sentence."""
     for status in S:

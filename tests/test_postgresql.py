@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, bindparam, insert, select, text, update
 
 from steward.action import RetryMode
 from steward.cli.postgresql_checks import examine_postgresql
@@ -32,6 +32,7 @@ from tests.worker.deeds import Deeds
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 _PUT = insert(workspaces)
+_ROW = {"name": "x", "created_at": 0, "settings": "{}", "policies_signed": None}
 
 
 @pytest.fixture
@@ -159,10 +160,7 @@ async def test_a_piped_write_that_fails_leaves_nothing(database: Database) -> No
         def run(connection: Connection) -> None:
             sql = Sql(connection)
             for name in names:
-                sql.run(
-                    _PUT,
-                    {"workspace_id": name, "name": "x", "created_at": 0, "settings": "{}", "policies_signed": None},
-                )
+                sql.run(_PUT, {**_ROW, "workspace_id": name})
 
         return run
 
@@ -171,6 +169,38 @@ async def test_a_piped_write_that_fails_leaves_nothing(database: Database) -> No
             await database.write(writes(*names), locks=True, piped=True)
     await database.write(writes("e", "f"), locks=True, piped=True)
     assert await made(database) == ["e", "f"]
+
+
+async def test_a_piped_write_that_is_given_up_leaves_nothing(database: Database) -> None:
+    """No server has refused anything: what was sent is undone all the same, and the connection serves the next."""
+
+    def give_up(connection: Connection) -> None:
+        Sql(connection).run(_PUT, {**_ROW, "workspace_id": "a"})
+        raise Conflict("Not this time.")
+
+    with pytest.raises(Conflict, match="Not this time"):
+        await database.write(give_up, locks=True, piped=True)
+    await database.write(lambda c: Sql(c).run(_PUT, {**_ROW, "workspace_id": "b"}), locks=True, piped=True)
+    assert await made(database) == ["b"]
+
+
+async def test_what_is_written_as_one_is_done_in_its_order(database: Database) -> None:
+    """A row that is made and then changed twice has both changes, and what is asked in between sees what was before it."""
+    more = update(workspaces).where(workspaces.c.workspace_id == bindparam("w"))
+    more = more.values(created_at=workspaces.c.created_at + bindparam("more"))
+    found = select(workspaces.c.created_at)
+
+    def run(connection: Connection) -> tuple[int | None, int | None]:
+        sql = Sql(connection)
+        with sql.as_one():
+            sql.run(_PUT, {**_ROW, "workspace_id": "a"})
+            sql.run(more, {"w": "a", "more": 1})
+            between = sql.scalar(found)
+            sql.run(more, {"w": "a", "more": 10})
+            sql.run(more, {"w": "a", "more": 100})
+        return between, sql.scalar(found)
+
+    assert await database.write(run, locks=True, piped=True) == (1, 111)
 
 
 @pytest.fixture

@@ -130,20 +130,6 @@ def test_the_readme_is_right_that_steward_asks_for_what_is_missing(tmp_path: Pat
         assert [file.read_text() for file in (tmp_path / "orders").iterdir()] == ["7 lemons\n"]
 
 
-@pytest.mark.slow
-def test_the_readme_makes_a_workspace_that_narrows_itself_and_proves_a_plan(tmp_path: Path) -> None:
-    """Its commands for a company run as they stand: webhooks are denied there, and the evidence is sound without a server."""
-    (_, activate), _, (_, up), *_ = blocks("Your first plan, with an action of your own")
-    (_, make), (_, prove) = blocks("For a company")
-    prove = prove.replace("steward isolation-audit --self\n", "")  # which a test of its own runs
-    check = "steward policy check webhook.post -p url=https://example.com -p 'payload={}'; test $? = 3"
-    with running(typed(activate, on_a_free_port(up.split(maxsplit=1)[1])), tmp_path):
-        code, shown = in_terminal(typed(activate, f"set -e\n{make}{prove}set +e; {check}"), tmp_path, answer="")
-    assert code == 0, shown
-    assert "workspace/no_webhooks" in shown
-    assert "are as they were signed" in shown
-
-
 def test_the_two_commands_of_the_readme_exist() -> None:
     """Every make target that the README names is one, with the meaning that the Makefile gives it."""
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -13,6 +13,38 @@ _BUDGETS: Final = ("tests/contracts/test_budgets.py",)
 
 LIMITS: Final = (
     Mutation(
+        name="money-is-not-reserved",
+        removes="what a question to the language model may cost is taken from the money too, before it is asked",
+        file="src/steward/language_models/sql_budget.py",
+        find="            for limit in self._limits if found is None else ():",
+        put="            for limit in self._limits[:1] if found is None else ():",
+        tests=("tests/language_models/test_budget.py",),
+    ),
+    Mutation(
+        name="money-that-is-spent-is-not-looked-at",
+        removes="a question waits that costs more than is left",
+        file="src/steward/language_models/sql_budget.py",
+        find="    too_many = used + limit.measure(most) - limit.most",
+        put="    too_many = limit.measure(most) - limit.most",
+        tests=("tests/language_models/test_budget.py",),
+    ),
+    Mutation(
+        name="a-cap-is-no-reason",
+        removes="a job that a cap keeps is told the rule",
+        file="src/steward/explain.py",
+        find="    if status is JobStatus.PENDING and (rule := room.capped(job.action_id)) is not None:",
+        put="    if status is JobStatus.RUNNING and (rule := room.capped(job.action_id)) is not None:",
+        tests=("tests/worker/test_explain.py",),
+    ),
+    Mutation(
+        name="nobody-brings-it-back",
+        removes="a step that a failed one took along names it",
+        file="src/steward/explain.py",
+        find="    failed = _failed_need(job, plan_jobs) if taken_along else None",
+        put="    failed = None",
+        tests=("tests/worker/test_explain.py",),
+    ),
+    Mutation(
         name="sessions-without-limit",
         removes="sessions are opened so often and no more",
         file="src/steward/web/sessions.py",

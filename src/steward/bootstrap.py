@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 
 from prometheus_client import CollectorRegistry
@@ -25,9 +26,9 @@ from steward.directory import Directory
 from steward.doors import Doors
 from steward.errors import ConfigurationError
 from steward.ids import IdFactory
-from steward.language_model import LanguageModel, TokenBudget
+from steward.language_model import LanguageModel, ModelBudget
 from steward.language_models.any_provider import AnyProviderModel, ModelAddress, TokenCount
-from steward.language_models.sql_budget import NoBudget, SqlTokenBudget
+from steward.language_models.sql_budget import NoBudget, Price, SqlModelBudget, money_per_day, tokens_per_minute
 from steward.maintenance import Duty
 from steward.maintenance.archiver import Archiver, archiver
 from steward.maintenance.door_keeper import door_keeper
@@ -110,8 +111,11 @@ class Application:
 
 def build_model(settings: Settings, database: Database, clock: Clock, telemetry: Telemetry) -> LanguageModel | None:
     """Return the language model that AI_MODEL names, if any; its libraries are not loaded yet."""
-    limit = settings.ai_max_tokens_per_min
-    budget = NoBudget() if limit is None else SqlTokenBudget(database, clock, limit)
+    limits = [] if settings.ai_max_tokens_per_min is None else [tokens_per_minute(settings.ai_max_tokens_per_min)]
+    if settings.ai_max_cost_per_day is not None:
+        price = Price(settings.ai_price_read or Decimal(0), settings.ai_price_written or Decimal(0))
+        limits.append(money_per_day(settings.ai_max_cost_per_day, price))
+    budget = SqlModelBudget(database, clock, limits) if limits else NoBudget()
     return _model(settings, budget, telemetry.tokens_used)
 
 
@@ -120,7 +124,7 @@ def unasked_model(settings: Settings) -> LanguageModel | None:
     return _model(settings, NoBudget(), lambda _read, _written: None)
 
 
-def _model(settings: Settings, budget: TokenBudget, count: TokenCount) -> LanguageModel | None:
+def _model(settings: Settings, budget: ModelBudget, count: TokenCount) -> LanguageModel | None:
     if settings.ai_model is None:
         return None
     provider, model = settings.ai_model

@@ -34,7 +34,7 @@ def _in_order(value: Any) -> Any:
     if kind is list:
         return [item if type(item) in _ATOMS else _in_order(item) for item in value]
     if kind is dict and _TEXT.issuperset(map(type, value)) and "".join(value).isascii():
-        return {key: item if type(item) in _ATOMS else _in_order(item) for key, item in sorted(value.items())}
+        return {key: item if type(item := value[key]) in _ATOMS else _in_order(item) for key in sorted(value)}
     raise ValueError
 
 

@@ -93,7 +93,22 @@ def explain_job(
     elif job.reason:
         text = job.reason
     change = job.lease_until if status is JobStatus.RUNNING else None
-    return _explanation(status, code, text, since=since, change=change, who=_WHO.get(status))
+    taken_along = status is JobStatus.CANCELLED and (job.reason or "").startswith("It needs step ")
+    failed = _failed_need(job, plan_jobs) if taken_along else None
+    who = _WHO.get(status) if failed is None else f"anyone who may execute: retry step {failed}"
+    return _explanation(status, code, text, since=since, change=change, who=who)
+
+
+def _failed_need(job: Job, plan_jobs: Sequence[Job]) -> str | None:
+    """Return the failed step whose retry would revive a cancelled job; None: it was not cancelled for one."""
+    by_step, line = {other.step_id: other for other in plan_jobs}, list(job.depends_on)
+    for step_id in line:  # which grows
+        needed = by_step.get(step_id)
+        if needed is not None and needed.status is JobStatus.FAILED:
+            return step_id
+        if needed is not None and needed.status is JobStatus.CANCELLED:
+            line += [one for one in needed.depends_on if one not in line]
+    return None
 
 
 def _held(job: Job, approvals: Sequence[Approval], since: datetime) -> dict[str, Any]:
@@ -113,7 +128,11 @@ def _scheduled(job: Job, now: datetime, since: datetime) -> dict[str, Any]:
     if job.error is not None and job.error.code == UNDO_WINDOW:
         code, text, who = job.error.code, job.error.detail, "the clock; anyone who may execute can cancel it before"
     if job.error is not None and job.error.code == "budget_exceeded":
-        code, text, who = job.error.code, job.error.detail, "the clock, or an admin of the workspace: raise the budget"
+        code, text, who = (
+            job.error.code,
+            job.error.detail,
+            "the clock; a budget that an admin raises counts from then on",
+        )
     change = max(job.not_before, now) if job.not_before else None
     return _explanation(job.status, code, text, since=since, change=change, who=who)
 

@@ -58,7 +58,9 @@ class Expression:
 
 def is_reference(value: Any) -> bool:
     """Say whether ``value`` is an expression object (it has a key starting with ``$``) rather than a literal."""
-    return isinstance(value, Mapping) and any(isinstance(key, str) and key.startswith("$") for key in value)
+    if isinstance(value, str) or not isinstance(value, Mapping):  # most are texts, which is told much sooner
+        return False
+    return any(isinstance(key, str) and key.startswith("$") for key in value)
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -200,6 +202,8 @@ def _escaped(key: str) -> str:
 
 
 def _walk(parameter: str, pointer: str, value: Any) -> Iterator[Expression]:
+    if isinstance(value, str):
+        return
     if is_reference(value):
         yield _read(parameter, pointer, value)
     elif isinstance(value, Mapping):

@@ -65,13 +65,26 @@ class LanguageModel(Protocol):
         ...
 
 
-class TokenBudget(Protocol):
-    """What every workspace may have a model read and write. Reservations are one row, however many processes ask."""
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """How much a model reads and writes."""
 
-    async def reserve(self, workspace_id: str, tokens: int) -> str:
-        """Take ``tokens`` and return the reservation's id; raise ``RateLimited`` if there are not as many left."""
+    read: int = 0
+    written: int = 0
+
+    @property
+    def total(self) -> int:
+        """Both together."""
+        return self.read + self.written
+
+
+class ModelBudget(Protocol):
+    """What every workspace may have a model read and write, and spend on it, however many processes ask."""
+
+    async def reserve(self, workspace_id: str, most: Tokens) -> str:
+        """Take the most that a question may cost and return the reservation's id; raise ``RateLimited`` if less is left."""
         ...
 
-    async def settle(self, reservation: str, tokens: int) -> None:
+    async def settle(self, reservation: str, used: Tokens) -> None:
         """Replace a reservation by what was used in truth."""
         ...

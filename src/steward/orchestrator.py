@@ -215,7 +215,7 @@ class Orchestrator:
         body = {
             "prompt": plan.prompt,
             "context": dict(context),
-            "steps": [step.model_dump() for step in plan.steps] if runnable else [],
+            "steps": plan.steps if runnable else [],  # as they are: what seals them writes them as JSON
         }
         return PlanRecord(
             plan_id=plan_id,

@@ -58,7 +58,7 @@ def _deeper_than(value: Any, levels: int) -> bool:
     """Say whether ``value`` is nested deeper than ``levels``, looking no deeper than that."""
     if is_reference(value):
         value = value.get(VARS)
-    if not isinstance(value, (Mapping, list)):
+    if isinstance(value, str) or not isinstance(value, (list, Mapping)):
         return False
     items = value.values() if isinstance(value, Mapping) else value
     return levels == 0 or any(_deeper_than(item, levels - 1) for item in items)

@@ -254,6 +254,13 @@ class PlanCheck:
             sources[step.id] = one.source
         return CheckedPlan(tuple(checked), policy.version)
 
+    def _definition(self, step: PlannedAction, at: str) -> ActionDefinition:
+        if (action := self._catalogue.get(step.action_id)) is None:
+            raise UnknownAction(
+                f"There is no action '{step.action_id}'.", errors=[FieldProblem(f"{at}/action_id", "unknown action")]
+            )
+        return action.definition
+
     def _step(  # noqa: PLR0917 - it carries where it is
         self,
         policy: Policy,
@@ -263,24 +270,14 @@ class PlanCheck:
         at: str,
         authored_after: tuple[str, ...],
     ) -> CheckedStep:
-        action = self._catalogue.get(step.action_id)
-        if action is None:
-            raise UnknownAction(
-                f"There is no action '{step.action_id}'.", errors=[FieldProblem(f"{at}/action_id", "unknown action")]
-            )
-        definition = action.definition
+        definition = self._definition(step, at)
         params = with_defaults(definition, step.params)
         told = {"step": step.id, "authored_after": inputs.constants is Label.UNTRUSTED}
         listed = None if step.for_each is None else _listed(inputs, step.for_each, f"{at}/for_each")
         around = _around(step)
         control = inputs.origins({name: value for name, value in around.items() if is_reference(value)}, at)
         if listed is not None:
-            if "for_each" in control:  # what is in its elements does not decide how often it runs
-                control["for_each"]["label"] = join((listed.label, listed.chosen))
-            words = control.get("for_each", {"from": "the plan"})["from"]
-            inputs = replace(
-                inputs, item=Source(f"each of {words}", listed.element.tainted(listed.label, listed.chosen))
-            )
+            inputs = _for_one_of(listed, inputs, control)
         place = f"{at}/params"
         origins = inputs.origins(params, place)
         shapes = _shapes(definition, params, inputs, place)
@@ -322,6 +319,14 @@ class PlanCheck:
             control=control,
             authored_after=authored_after,
         )
+
+
+def _for_one_of(listed: Shape, inputs: Inputs, control: Mapping[str, dict[str, Any]]) -> Inputs:
+    """Return what a step can refer to that runs once for each of a list; correct what decides how often it runs."""
+    if "for_each" in control:  # what is in its elements does not
+        control["for_each"]["label"] = join((listed.label, listed.chosen))
+    words = control.get("for_each", {"from": "the plan"})["from"]
+    return replace(inputs, item=Source(f"each of {words}", listed.element.tainted(listed.label, listed.chosen)))
 
 
 def covers_all_but_content(definition: ActionDefinition, hidden: Collection[str]) -> bool:

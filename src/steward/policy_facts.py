@@ -98,6 +98,8 @@ class _Destinations:
 
 
 def _awaits(value: Any) -> bool:
+    if isinstance(value, str):
+        return False
     if is_reference(value):
         return True
     items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
@@ -106,7 +108,9 @@ def _awaits(value: Any) -> bool:
 
 def _leaves(value: Any, *, resolved: bool) -> Iterator[Any]:
     """Yield every text, number and name of a field inside ``value``; what is not known yet yields nothing."""
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
         if resolved or not is_reference(value):
             for key, item in value.items():
                 yield key

@@ -9,12 +9,14 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from jsonschema_rs import Draft202012Validator
 from pydantic_core import from_json
 
 from steward.action import ActionDefinition
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator
 
 _JUDGED_OTHERWISE: Final = (b'"patternProperties"', b'"multipleOf"', b'"$dynamicRef"', b'"$id"', b'"$vocabulary"')
 """Keywords, as they stand in a canonical schema, that leave it to ``jsonschema``."""
@@ -33,8 +35,10 @@ class _Pattern:
 
 
 @lru_cache(maxsize=512)
-def _compiled(schema: bytes) -> Draft202012Validator | None:
+def _compiled(schema: bytes) -> "Draft202012Validator | None":
     """Return the compiled schema; None: it cannot be judged here."""
+    from jsonschema_rs import Draft202012Validator  # noqa: PLC0415 - only on the first use of a schema
+
     if any(word in schema for word in _JUDGED_OTHERWISE):
         return None
     with suppress(Exception):  # whatever it cannot read, the other one may

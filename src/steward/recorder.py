@@ -1,11 +1,13 @@
 """Records what no event tells of: decisions, denials, failed logins. It never holds anybody up, unless the audit is required.
 
-What is noted is written in the background, what waits together in one commit. While it cannot be written it waits, up to
+What is noted is written in the background: the first entry at once, and those that come in the moment after it in one commit,
+so that a crowd of requests that come one by one does not cost a commit more for each. While it cannot be written it waits, up to
 ``MAX_WAITING`` entries; that, and whatever is lost beyond, is counted and shown by ``/readyz``. Where the audit is required,
 ``insist`` writes at once, and whoever insists does nothing without it.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -20,6 +22,8 @@ from steward.telemetry import Telemetry
 MAX_WAITING: Final = 10_000
 _BATCH: Final = 200
 _AGAIN_S: Final = 1.0
+_BREATH_S: Final = 0.05
+"""How long entries are left to gather behind a commit."""
 _log = structlog.get_logger("steward.audit")
 
 
@@ -33,6 +37,7 @@ class Recorder:
         self.required = required
         self._waiting: deque[AuditEntry] = deque()
         self._writing: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
         self._troubled: set[str] = set()
 
     @property
@@ -76,8 +81,10 @@ class Recorder:
 
     async def written(self) -> None:
         """Return when nothing waits any more."""
+        self._hurry.set()
         while self._writing is not None and not self._writing.done():
             await asyncio.wait({self._writing})
+        self._hurry.clear()
 
     async def aclose(self, timeout_s: float = 2.0) -> None:
         """Write what waits, if that is possible soon; what is left is counted as lost."""
@@ -96,6 +103,9 @@ class Recorder:
             if not await self._written(batch):
                 self._waiting.extendleft(reversed(batch))
                 await asyncio.sleep(_AGAIN_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_BREATH_S):
+                    await self._hurry.wait()
 
     async def _written(self, batch: Sequence[AuditEntry]) -> bool:
         try:

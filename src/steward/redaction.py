@@ -152,11 +152,9 @@ def _mask_assignments(text: str) -> str:
     return "".join([*parts, text[done:]])
 
 
-_PREFIXES: Final = (
-    *("stw_", "github_pat_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "glpat-"),
-    *("AKIA", "ASIA", "AIza", "whsec_", "xox", "k_live_", "k_test_"),
-)
-"""What ``_PREFIXED`` cannot do without. Looking for a few letters first is many times as fast as looking for a pattern."""
+def _may_hold_a_key(text: str) -> bool:
+    """Say whether ``_PREFIXED`` may find something. Looking for a few letters is many times as fast as looking for a pattern."""
+    return "_" in text or "-" in text or "AKIA" in text or "ASIA" in text or "AIza" in text
 
 
 def _mask_once(text: str) -> str:
@@ -164,7 +162,7 @@ def _mask_once(text: str) -> str:
         text = _PEM.sub(REDACTED, text)
     if "eyJ" in text:
         text = _JWT.sub(rf"\1{REDACTED}", text)
-    if any(prefix in text for prefix in _PREFIXES):
+    if _may_hold_a_key(text):
         text = _PREFIXED.sub(REDACTED, text)
     if "sk-" in text:
         text = _SK.sub(_mask_sk, text)

@@ -8,6 +8,7 @@ repeats the value, which may be a secret. Variables that only the command line r
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
@@ -176,6 +177,20 @@ class Settings(BaseSettings):
         ge=1000,
         le=1_000_000_000,
     )
+    ai_max_cost_per_day: Decimal | None = _setting(
+        "AI_MAX_COST_PER_DAY",
+        None,
+        "The most dollars that each workspace may spend on the model within 24 hours, in all processes together, reserved in the "
+        "same way. Needs AI_PRICE_READ and AI_PRICE_WRITTEN. Unset: no limit.",
+        gt=0,
+        le=1_000_000,
+    )
+    ai_price_read: Decimal | None = _setting(
+        "AI_PRICE_READ", None, "What a million tokens cost that the model reads, in dollars.", ge=0, le=100_000
+    )
+    ai_price_written: Decimal | None = _setting(
+        "AI_PRICE_WRITTEN", None, "What a million tokens cost that the model writes, in dollars.", ge=0, le=100_000
+    )
     ai_timeout_s: int = _setting(
         "AI_TIMEOUT_S", 60, "Seconds within which the model has to answer, all tries together.", ge=1, le=300
     )
@@ -289,6 +304,11 @@ class Settings(BaseSettings):
         if self.ai_model is not None and not self.ai_key and not (self.ai_model[0] == "openai" and self.ai_base_url):
             raise ConfigurationError(
                 f"{self.ai_model[0].upper()}_API_KEY is not set: give the key for the model that AI_MODEL names."
+            )
+        if self.ai_max_cost_per_day is not None and None in {self.ai_price_read, self.ai_price_written}:
+            missing = "AI_PRICE_READ" if self.ai_price_read is None else "AI_PRICE_WRITTEN"
+            raise ConfigurationError(
+                f"{missing} is not set: AI_MAX_COST_PER_DAY needs to know what a million tokens cost."
             )
         if not self.database_url:
             known["database_url"] = f"sqlite:///{self.home / DATABASE_FILE}"

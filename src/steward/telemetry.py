@@ -97,9 +97,8 @@ class Telemetry:
         self._registry = registry
         self._workspace = _WorkspaceLabel(attached=workspace_label, allowlist=allowlist)
         self._reasons: set[str] = set()
-        self._reached = cache(
-            self._series_reached
-        )  # the library's own way to a series is slow, and their number is bounded
+        # the library's own way to a series is slow, and their number is bounded
+        self._reached = cache(self._series_reached)
         self._executed = cache(self._series_executed)
         self._make_work_metrics()
         self._make_request_metrics()

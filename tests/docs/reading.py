@@ -1,13 +1,14 @@
 """Reads the fenced blocks of a page, and what the page says about each: the file it is saved as, or why it is not run."""
 
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
-_FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE: Final = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _NOT_RUN: Final = re.compile(r"^\*Not run by the tests: (.+\.)\*$", re.MULTILINE)
 _FILE: Final = re.compile(r"`([\w-]+\.(?:json|cedar|py))`")
 
@@ -26,6 +27,11 @@ class Block:
     not_run: str | None
     """Why it is not run, in the page's own words, if the paragraph above says so."""
 
+    @property
+    def is_code(self) -> bool:
+        """Whether it is something to type, save or send, and not what a program shows or a drawing."""
+        return self.language not in {"text", "mermaid"}
+
 
 def blocks_of(page: Path) -> list[Block]:
     """Return the blocks of a page, in order."""
@@ -39,8 +45,8 @@ def blocks_of(page: Path) -> list[Block]:
             Block(
                 page=str(page.relative_to(ROOT)),
                 number=number,
-                language=fence[1],
-                text=fence[2],
+                language=fence[2],
+                text=textwrap.dedent(fence[3]),
                 file=files[-1] if files else None,
                 not_run=reason[1] if reason else None,
             )

@@ -15,7 +15,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+from fastapi import APIRouter
+
 import steward.actions
+from steward.plan import PlannedAction
+from steward.web.answers import JobDetail
+from steward.web.openapi import answers
 from tests.cli.conftest import LIMIT_S, STEWARD, Ended, Process, Shell, environment
 from tests.docs.reading import Block, commands_in
 
@@ -26,6 +31,14 @@ _READY: Final = {"up": "Steward is up", "serve": "Serving at ", "worker": "Worki
 _ASKING: Final = ("steward run ", "steward approvals approve ")
 _IN_A_SHELL: Final = re.compile(r"\$\(|[|<>;]|\$[A-Z_]")
 ASKING: Final = '{"rules": ["ask_before_write"]}'
+NAMES: Final = {
+    **vars(steward.actions),
+    "Annotated": Annotated,
+    "router": APIRouter(),
+    "answers": answers,
+    "JobDetail": JobDetail,
+}
+"""What stands around an excerpt of Python."""
 ODD_ACTIONS: Final = str(Path(__file__).parents[1] / "cli")
 
 
@@ -60,6 +73,7 @@ class Stage:
         """End what was started."""
         for process in self.processes:
             process.close()
+        self.processes.clear()
 
     def up(self, **more: str) -> None:
         """Start ``steward up`` with a few odd actions, and give away where it is as a page does."""
@@ -77,11 +91,17 @@ class Stage:
         if block.language == "sh":
             for command in commands_in(block):
                 self.type(command)
-        elif block.language == "python" and block.file is None:
-            exec(compile(block.text, block.page, "exec"), {**vars(steward.actions), "Annotated": Annotated})
-        else:
-            assert block.file is not None, f"{block.page}: nobody says what becomes of block {block.number}"
+        elif block.file is not None:
             (self.folder / block.file).write_text(block.text)
+        elif block.language == "python":
+            exec(compile(block.text, block.page, "exec"), {**NAMES})
+        elif block.language == "cedar":
+            (self.folder / "shown.cedar").write_text(block.text)
+            self.type("steward policy put shown shown.cedar")
+        else:
+            assert block.language == "json", f"{block.page}: nobody says what becomes of block {block.number}"
+            for step in json.loads(block.text):
+                PlannedAction.model_validate(step)
 
     def type(self, command: str) -> None:
         """Run one command and hold its exit code against what the page says."""
@@ -184,6 +204,8 @@ class Stage:
             assert time.monotonic() < deadline
 
     def _serve(self, kind: str, given: dict[str, str]) -> None:
+        if kind == "up":  # one at a time has this home
+            self.close()
         env = {**self.env, **given}
         process = Process.start(env, kind, *(() if kind == "worker" else ("--port", "0")))
         self.processes.append(process)

@@ -49,7 +49,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.send_response(204)
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
         """Say nothing."""
 
 
@@ -83,7 +83,7 @@ def stage(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Iter
 def perform(stage: Stage, page: str) -> None:
     """Follow a page from its first block to its last."""
     for block in blocks_of(DOCS / page):
-        if block.not_run is None and block.language not in {"text", "mermaid"}:
+        if block.not_run is None and block.is_code:
             stage.perform(block)
 
 
@@ -109,6 +109,15 @@ def test_the_first_approval(stage: Stage) -> None:
     (decided,) = (stage.shell.json("approvals", "list", "--status", "approved"))["approvals"]
     assert decided["decided_by"].startswith("key_")
     assert (stage.home / "files/default/notice.txt").exists()
+
+
+def test_a_company(stage: Stage) -> None:
+    """The tutorial's workspace narrows itself, its plan is proved without a server, and nobody else sees it."""
+    stage.codes["steward policy check webhook.post"] = 3
+    perform(stage, "tutorial/company.md")
+    assert any("workspace/no_webhooks" in said for said in stage.said)
+    assert any("are as they were signed" in said for said in stage.said)
+    assert "There are no plans yet." in stage.said[-1]
 
 
 def test_observing(stage: Stage) -> None:

@@ -1,6 +1,8 @@
 """``make demo`` as a newcomer runs it: it shows what it says, and leaves nothing behind, however it ends."""
 
+import html
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.slow
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "terminal.svg"
 DEMO = Path(__file__).parents[2] / "demo" / "run.py"
 LIMIT_S = 90
 
@@ -56,6 +59,14 @@ def test_the_demo_shows_three_requests_and_cleans_up(tmp_path: Path) -> None:
         assert words in shown
     assert "Traceback" not in shown + ended.stderr
     assert left_behind(tmp_path) == []
+    part = (shown + ended.stderr).split("── 1.")[1].split("── 3.")[0]
+    pictured = " ".join(html.unescape(text) for text in re.findall(r">([^<]+)</text>", PICTURE.read_text()))
+    assert words_of(part) - words_of(pictured) == set(), "run 'python docs/picture.py'"
+
+
+def words_of(text: str) -> set[str]:
+    """Return the words of a text, without what is another one in every run: ids, ports, durations."""
+    return set(re.findall(r"[A-Za-z_]{4,}", re.sub(r"\b\w*\d\w*\b", "", text)))
 
 
 @pytest.mark.timeout(LIMIT_S + 10)

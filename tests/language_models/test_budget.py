@@ -1,15 +1,18 @@
 """The token budget: reserved before a question leaves, settled after it, never overshot by any number of askers."""
 
 import asyncio
+import sys
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
-from steward.database.tables import model_tokens
+from steward.database.tables import model_costs, model_tokens
 from steward.errors import FarEndFailed, RateLimited
-from steward.language_model import Question
-from steward.language_models.sql_budget import SqlTokenBudget
+from steward.language_model import Question, Tokens
+from steward.language_models.sql_budget import Price, SqlModelBudget, money_per_day, tokens_per_minute
 from tests.conftest import FakeClock
 from tests.installation import Installation
 from tests.language_models.provider import house_with, model_of, plan, provider, step
@@ -19,15 +22,30 @@ FETCH = step("http.get", {"url": "https://example.com"})
 LIMIT = 40_000
 
 
+@dataclass
+class TokensOnly:
+    """A budget for those who read and write nothing, but say how much."""
+
+    whole: SqlModelBudget
+
+    async def reserve(self, workspace_id: str, tokens: int) -> str:
+        """Reserve so many."""
+        return await self.whole.reserve(workspace_id, Tokens(tokens))
+
+    async def settle(self, reservation: str, tokens: int) -> None:
+        """Settle so many."""
+        await self.whole.settle(reservation, Tokens(0, tokens))
+
+
 async def counted(house: Installation) -> int:
     """Return the tokens that count now, reserved or used."""
-    total = select(func.coalesce(func.sum(model_tokens.c.tokens), 0))
+    total = select(func.coalesce(func.sum(model_tokens.c.amount), 0))
     return await house.app.database.read(lambda connection: int(connection.execute(total).scalar_one()))
 
 
-def budget(house: Installation, limit: int = LIMIT) -> SqlTokenBudget:
+def budget(house: Installation, limit: int = LIMIT) -> "TokensOnly":
     """Return the budget of an installation, as one more process has it."""
-    return SqlTokenBudget(house.app.database, house.clock, limit)
+    return TokensOnly(SqlModelBudget(house.app.database, house.clock, [tokens_per_minute(limit)]))
 
 
 async def test_64_at_once_never_overshoot(tmp_path: Path, clock: FakeClock) -> None:
@@ -124,3 +142,118 @@ async def test_a_reservation_is_given_back_only_for_sure(
             except FarEndFailed:
                 assert usage is None
             assert (await counted(house) == 0) is released
+
+
+PRICE = Price(Decimal("1.25"), Decimal(10))
+"""Dollars for a million tokens, as a provider has it on its page."""
+
+
+async def spent(house: Installation) -> int:
+    """Return the millionths of dollars that count now, reserved or spent."""
+    total = select(func.coalesce(func.sum(model_costs.c.amount), 0))
+    return await house.app.database.read(lambda connection: int(connection.execute(total).scalar_one()))
+
+
+def money(house: Installation, dollars: str) -> SqlModelBudget:
+    """Return a budget of so many dollars, beside more tokens than matter, as one more process has it."""
+    limits = [tokens_per_minute(10**9), money_per_day(Decimal(dollars), PRICE)]
+    return SqlModelBudget(house.app.database, house.clock, limits)
+
+
+def test_a_price_is_rounded_up_and_never_down() -> None:
+    """In millionths of a dollar: what a million tokens cost in dollars is what one costs in those."""
+    assert PRICE.of(Tokens(1_000_000, 0)) == 1_250_000
+    assert PRICE.of(Tokens(0, 1_000_000)) == 10_000_000
+    assert PRICE.of(Tokens(1, 0)) == 2
+    assert PRICE.of(Tokens()) == 0
+
+
+async def test_money_is_reserved_and_settled_like_tokens(tmp_path: Path, clock: FakeClock) -> None:
+    """What was spent comes back after a day, not before; a refused question takes nothing of either budget."""
+    async with provider() as far, house_with(far, tmp_path, clock) as house:
+        ours = money(house, "0.02")
+        first = await ours.reserve("acme", Tokens(0, 2_000))  # two cents
+        with pytest.raises(RateLimited) as caught:
+            await ours.reserve("acme", Tokens(1, 0))
+        assert caught.value.stable_code == "money_budget_exceeded"
+        assert caught.value.retry_after_s == 24 * 3600
+        assert (await spent(house), await counted(house)) == (20_000, 2_000)
+        await ours.reserve("other", Tokens(0, 2_000))
+        await ours.settle(first, Tokens(800, 500))
+        assert await spent(house) == 6_000 + 20_000
+        await ours.reserve("acme", Tokens(0, 1_400))
+        clock.advance(24 * 3600)
+        await ours.reserve("acme", Tokens(0, 2_000))
+        with pytest.raises(RateLimited, match="AI_MAX_COST_PER_DAY"):
+            await ours.reserve("acme", Tokens(0, 2_001))
+
+
+async def test_64_at_once_never_spend_more_than_there_is(tmp_path: Path, clock: FakeClock) -> None:
+    """Two processes' worth of budgets on one database, asked by 64 at once: what is reserved and what is spent stays below."""
+    async with provider() as far, house_with(far, tmp_path, clock) as house:
+        budgets = [money(house, "0.10"), money(house, "0.10")]
+        asked = [budgets[n % 2].reserve("acme", Tokens(1_000, 1_000)) for n in range(64)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        taken = [one for one in answers if isinstance(one, str)]
+        assert all(isinstance(one, RateLimited) for one in answers if not isinstance(one, str))
+        assert (len(taken), await spent(house)) == (8, 8 * 11_250)
+        await asyncio.gather(*(budgets[0].settle(one, Tokens(900, 10)) for one in taken))
+        assert await spent(house) == 8 * 1_225
+
+
+_ASKER = """
+import asyncio, sys
+from decimal import Decimal
+from steward.clock import SystemClock
+from steward.database import Database
+from steward.errors import RateLimited
+from steward.language_model import Tokens
+from steward.language_models.sql_budget import Price, SqlModelBudget, money_per_day
+
+async def main():
+    database = Database(sys.argv[1])
+    ours = SqlModelBudget(database, SystemClock(), [money_per_day(Decimal("0.10"), Price(Decimal("1.25"), Decimal(10)))])
+    print("ready", flush=True)
+    sys.stdin.readline()
+    asked = (ours.reserve("acme", Tokens(1_000, 1_000)) for _ in range(16))
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(one, (str, RateLimited)) for one in answers), answers
+    print(sum(isinstance(one, str) for one in answers))
+    await database.aclose()
+
+asyncio.run(main())
+"""
+
+
+async def test_processes_that_ask_at_once_never_spend_more_than_there_is(tmp_path: Path) -> None:
+    """Three processes on one database, let go at the same moment: together they reserve what there is, and no more."""
+    async with provider() as far, house_with(far, tmp_path) as house:
+        url, pipe = house.app.settings.database_url, asyncio.subprocess.PIPE
+        askers = [
+            await asyncio.create_subprocess_exec(sys.executable, "-c", _ASKER, url, stdin=pipe, stdout=pipe)
+            for _ in range(3)
+        ]
+        for asker in askers:
+            assert asker.stdout is not None
+            assert await asker.stdout.readline() == b"ready\n"
+        told = await asyncio.gather(*(asker.communicate(b"go\n") for asker in askers))
+        assert sum(int(out) for out, _ in told) == 8
+        assert await spent(house) == 8 * 11_250
+
+
+async def test_planning_beyond_the_money_is_429_and_asks_nobody(tmp_path: Path, clock: FakeClock) -> None:
+    """The provider hears nothing of it; with more money it is asked, and what it cost is counted."""
+    prices = {"AI_PRICE_READ": "1.25", "AI_PRICE_WRITTEN": "10"}
+    async with (
+        provider(plan(FETCH)) as far,
+        house_with(far, tmp_path / "poor", clock, AI_MAX_COST_PER_DAY="0.01", **prices) as house,
+    ):
+        with pytest.raises(RateLimited) as caught:
+            await house.plan("Fetch the opening hours")
+        assert (caught.value.stable_code, far.site.requests) == ("money_budget_exceeded", [])
+    async with (
+        provider(plan(FETCH)) as far,
+        house_with(far, tmp_path / "rich", clock, AI_MAX_COST_PER_DAY="1", **prices) as house,
+    ):
+        await house.plan("Fetch the opening hours")
+        assert await spent(house) == 450  # 120 read, 30 written

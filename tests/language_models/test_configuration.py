@@ -67,3 +67,11 @@ def test_the_libraries_are_loaded_with_the_first_question() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("given", ["AI_PRICE_READ", "AI_PRICE_WRITTEN"])
+def test_a_limit_in_money_needs_prices(tmp_path: Path, given: str) -> None:
+    """What a token costs is not guessed: the start is refused and names what lacks."""
+    with pytest.raises(ConfigurationError, match="AI_PRICE_") as caught:
+        load(tmp_path, AI_MAX_COST_PER_DAY="5", **{given: "1.25"})
+    assert given not in str(caught.value)

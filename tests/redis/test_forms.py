@@ -9,8 +9,8 @@ from steward.job import JobStatus
 from steward.plan import PlanStatus
 from steward.work_store import MIN_RETENTION_S
 from steward.work_stores.redis import RedisWorkEngine
+from steward.work_stores.redis.job_records import SPEC_FIELDS
 from steward.work_stores.redis.keys import key
-from steward.work_stores.redis.records import SPEC_FIELDS
 from tests.conftest import FakeClock
 from tests.contracts.builders import World, done, failure, request_claim
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from pydantic_core import from_json
 
 from steward.actions import Content, Destination, action
 from steward.approval import Approval, Verdict
-from steward.errors import ApprovalMismatch, IllegalTransition, NotFound
+from steward.errors import ApprovalMismatch, IllegalTransition, Invalid, NotFound
 from steward.event import EventType
 from steward.identity import Role
 from steward.job import JobStatus
@@ -213,3 +214,61 @@ async def test_equal_looking_plans_are_not_the_same(house: Installation) -> None
         await digest(a="é", b=True),
     ]
     assert len({same, *others}) == 5
+
+
+LOOK_ALIKES = [
+    *("paypal", "p\u0430ypal", "pay\u200dpal", "paypal\u200b", "\u202epaypal", "\uff50aypal", "PayPal", "paypa\u217c"),
+    *("\u00e9", "e\u0301", "\ufb01", "fi", "a b", "a\u00a0b", "1", "\uff11", "\u0661", "-1", "\u22121", "K", "\u212a"),
+]
+"""Texts of which some cannot be told apart by looking, or are equal in some form of Unicode."""
+
+
+async def test_texts_that_look_alike_are_other_plans(house: Installation) -> None:
+    """Nothing is folded or normalised on the way: what was approved is these very characters."""
+    who = await house.member()
+    for place in (
+        lambda text: {"value": text},
+        lambda text: {"value": {text: 1}},
+        lambda text: {"value": [{"a": [text]}]},
+    ):
+        digests = [
+            (await house.app.orchestrator.preview(who, "compute", place(text), "req-1"))["digest"]
+            for text in LOOK_ALIKES
+        ]
+        assert len(set(digests)) == len(LOOK_ALIKES)
+
+
+@pytest.mark.parametrize(
+    ("forms", "number"),
+    [
+        (
+            [
+                '{"n":1,"m":{"b":[1],"a":0}}',
+                '{"m":{"a":-0.0,"b":[1e0]},"n":1.0}',
+                '{"n":10e-1,"m":{"b":[1.00],"a":0e5}}',
+            ],
+            1,
+        ),
+        (['{"n":100}', '{"n":1e2}', '{"n":100.0}', '{ "n" : 1E+2 }', '{"n":7,"n":100}'], 1),
+        (['{"n":0.1}', '{"n":0.10000000000000001}'], 1),
+        (['{"n":0.1}', '{"n":0.10000000000000002}', '{"n":"0.1"}', '{"n":[0.1]}'], 4),
+        (['{"n":9007199254740991}', '{"n":9007199254740990}', '{"n":"9007199254740991"}'], 3),
+        (['{"n":null}', "{}", '{"n":""}', '{"n":0}', '{"n":false}', '{"n":[]}', '{"n":{}}'], 7),
+    ],
+)
+async def test_a_number_is_its_value_however_it_was_written(house: Installation, forms: list[str], number: int) -> None:
+    """Forms of one number, and orders of keys, are one plan; what is another value or type is another."""
+    who = await house.member()
+    documents = [
+        await house.app.orchestrator.preview(who, "compute", {"value": from_json(text)}, "req-1") for text in forms
+    ]
+    assert len({document["digest"] for document in documents}) == number
+
+
+@pytest.mark.parametrize("text", ["9007199254740992", "1e400", "-9007199254740993", "NaN"])
+async def test_a_number_that_cannot_be_kept_is_no_plan(house: Installation, text: str) -> None:
+    """Two that differ could have one digest otherwise."""
+    with pytest.raises(Invalid):
+        await house.app.orchestrator.preview(
+            await house.member(), "compute", {"value": from_json(text, allow_inf_nan=True)}, "req-1"
+        )

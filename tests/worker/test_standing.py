@@ -73,3 +73,29 @@ async def test_an_answer_that_was_waited_for_is_told_to_nobody_else(house: Insta
     late = asyncio.create_task(ask(standings, who))
     assert await early == [who]
     assert await late == [None]
+
+
+async def test_a_crowd_that_has_to_wait_costs_one_look_up_too(house: Installation) -> None:
+    """Those who begin while the first one's question is under way wait for its answer."""
+    who, directory = await house.member(), Counted(house)
+    standings = Standings(directory, house.app.policies)
+    directory.gate.clear()
+    crowd = asyncio.create_task(ask(standings, *[who] * 20))
+    await directory.waits.wait()
+    directory.gate.set()
+    assert await crowd == [who] * 20
+    assert directory.asked == 1
+
+
+async def test_who_waits_for_one_that_gives_up_asks_for_itself(house: Installation) -> None:
+    """No attempt hangs, or ends, because another one was stopped."""
+    who, directory = await house.member(), Counted(house)
+    standings = Standings(directory, house.app.policies)
+    directory.gate.clear()
+    first = asyncio.create_task(standings.of("acme", who.actor_id))
+    others = asyncio.create_task(ask(standings, who, who))
+    await directory.waits.wait()
+    first.cancel()
+    directory.gate.set()
+    assert await others == [who, who]
+    assert first.cancelled()

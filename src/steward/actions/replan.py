@@ -43,6 +43,7 @@ class PlanReplan(BuiltinAction):
         retry=RetryMode.NONE,
         roles={"inputs": ParameterRole.CONTENT, "goal": ParameterRole.CONTENT},
         reversibility="no effect",
+        groups=frozenset({"model"}),
         timeout_s=330.0,  # longer than a question to a language model may take, which has its own limit
         sentences=("plan further steps from {goal:text}",),
     )

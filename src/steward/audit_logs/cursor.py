@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Connection, bindparam, cast, func, select
 
 from steward.audit import AuditEntry, AuditKind
 from steward.database.public_keys import is_vouched, trusted_keys, vouch
-from steward.database.sql import upsert
+from steward.database.sql import Sql, upsert
 from steward.database.tables import audit_cursors, audit_records
 from steward.vault import Vault
 from steward.workspace import SYSTEM_WORKSPACE
@@ -32,7 +32,7 @@ _MOVE: Final = _moved.on_conflict_do_update(
 
 def position(connection: Connection, vault: Vault) -> int:
     """Return how far events have been archived."""
-    stated = connection.execute(_STATED).one_or_none()
+    stated = Sql(connection).first(_STATED)
     if stated is not None and _is_own(stated, vault.public_keys):
         return stated.position
     if is_doubtful(connection, trusted_keys(connection, vault)):
@@ -43,7 +43,7 @@ def position(connection: Connection, vault: Vault) -> int:
 
 def is_doubtful(connection: Connection, trusted: Mapping[str, str]) -> bool:
     """Say whether what is stated was not stated by this installation; nothing is right where nothing was archived yet."""
-    stated = connection.execute(_STATED).one_or_none()
+    stated = Sql(connection).first(_STATED)
     if stated is None:
         return connection.execute(_SHOWN).scalar() is not None
     return not _is_own(stated, trusted)
@@ -51,7 +51,7 @@ def is_doubtful(connection: Connection, trusted: Mapping[str, str]) -> bool:
 
 def move(connection: Connection, vault: Vault, upto: int) -> None:
     """State and sign how far events have been archived."""
-    connection.execute(_MOVE, {"upto": upto, "voucher": vouch(vault, _statement(upto))})
+    Sql(connection).run(_MOVE, {"upto": upto, "voucher": vouch(vault, _statement(upto))})
 
 
 def distrusted(at: datetime, stated: object, shown: int) -> AuditEntry:

@@ -7,10 +7,12 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from steward.chain import Checkpoint
 from steward.clock import from_milliseconds, milliseconds
+from steward.database.sql import Sql
 from steward.database.tables import audit_checkpoints, audit_heads
 from steward.vault import Vault
 
 UNSEALED: Final = select(audit_heads).where(audit_heads.c.sequence > audit_heads.c.sealed)
+_ADD_CHECKPOINTS: Final = insert(audit_checkpoints)
 _SEALED: Final = (
     update(audit_heads)
     .where(audit_heads.c.workspace_id == bindparam("w"))
@@ -20,13 +22,10 @@ _SEALED: Final = (
 
 def seal(connection: Connection, vault: Vault, now_ms: int) -> list[Checkpoint]:
     """Add a checkpoint to every chain that has grown since its last; return them."""
-    made = [_checkpoint(head, vault, now_ms, "reached", head.checkpoints + 1) for head in connection.execute(UNSEALED)]
-    if made:
-        connection.execute(insert(audit_checkpoints), [row_of(checkpoint) for checkpoint in made])
-        connection.execute(
-            _SEALED,
-            [{"w": item.workspace_id, "upto": item.sequence, "count": item.number} for item in made],
-        )
+    sql = Sql(connection)
+    made = [_checkpoint(head, vault, now_ms, "reached", head.checkpoints + 1) for head in sql.all(UNSEALED)]
+    sql.run_many(_ADD_CHECKPOINTS, map(row_of, made))
+    sql.run_many(_SEALED, [{"w": item.workspace_id, "upto": item.sequence, "count": item.number} for item in made])
     return made
 
 

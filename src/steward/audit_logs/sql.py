@@ -21,6 +21,7 @@ from steward.clock import Clock, milliseconds
 from steward.database.audit_chain import append
 from steward.database.engine import Database
 from steward.database.public_keys import keep_keys, trusted_keys
+from steward.database.sql import Sql
 from steward.database.tables import audit_records, audit_views
 from steward.vault import Vault
 
@@ -89,7 +90,7 @@ class SqlAuditLog:
         """Sign what others appended in transactions of their own, and mend a cursor that somebody else moved."""
 
         def is_due(connection: Connection) -> bool:
-            return connection.execute(UNSEALED).first() is not None or self._is_doubtful(connection)
+            return Sql(connection).first(UNSEALED) is not None or self._is_doubtful(connection)
 
         def run(connection: Connection) -> list[Checkpoint]:
             if self._is_doubtful(connection):

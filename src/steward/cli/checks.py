@@ -155,9 +155,8 @@ def schema(connection: Any) -> Finding:
     if revision == HEAD:
         return Finding("schema", "ok", f"It is this version's ({HEAD}).")
     if revision is None or revision < HEAD:
-        return Finding(
-            "schema", "warn", f"It is at {revision}, this version needs {HEAD}.", "The next start brings it up."
-        )
+        found = "There is none yet" if revision is None else f"It is at {revision}"
+        return Finding("schema", "warn", f"{found}, this version needs {HEAD}.", "The next start brings it up.")
     return Finding("schema", "fail", f"It is of a newer Steward ({revision}).", "Run the newer version.")
 
 

@@ -119,11 +119,12 @@ def show_plan(client: "Client", document: Mapping[str, Any], *, to_stderr: bool 
 
     console = err() if to_stderr else out()
     console.print(plain(document["intent"], "bold"))
-    if document["steps"]:
+    steps = [one for step in document["steps"] for one in (step, *step.get("planned", ()))]
+    if steps:
         catalogue = [] if whole else client.get("/actions")["actions"]
         roles = {action["id"]: action["roles"] for action in catalogue}
-        console.print(steps_table(document["steps"], roles))
-    for step in document["steps"]:
+        console.print(steps_table(steps, roles))
+    for step in steps:
         decision = step["decision"]
         if decision["effect"] != "allow":
             console.print(plain(step["id"], "bold"), word(decision["effect"]), plain(decision["reason"]))
@@ -133,10 +134,13 @@ def show_plan(client: "Client", document: Mapping[str, Any], *, to_stderr: bool 
 
 def _planned(client: "Client", sentence: str, answers: Mapping[str, str], time_zone: str | None) -> dict[str, Any]:
     """Return a plan without open questions, asking the person for what it lacks, or the last one with them."""
+    from steward.cli.render import err
+
     context: dict[str, Any] = {"answers": dict(answers)} if answers else {}
     if zone := time_zone or _local_zone():
         context["time_zone"] = zone
-    document = client.post("/ai/plan", {"prompt": sentence, **({"context": context} if context else {})})
+    with err().status("Planning…"):  # a language model takes its time
+        document = client.post("/ai/plan", {"prompt": sentence, **({"context": context} if context else {})})
     for _ in range(_ROUNDS):
         if not document["questions"] or not on_a_terminal():
             break

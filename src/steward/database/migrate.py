@@ -15,7 +15,7 @@ from steward.database.row_security import gaps, secure
 from steward.database.tables import metadata
 from steward.errors import ConfigurationError
 
-HEAD: Final = "0007"
+HEAD: Final = "0008"
 _version: Final = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 """Alembic's own table, as Alembic makes it."""
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"

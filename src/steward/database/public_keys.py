@@ -9,6 +9,7 @@ the archiver has come, and which policies a workspace has.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
@@ -25,6 +26,10 @@ _PUT: Final = _put.on_conflict_do_update(
     index_elements=["key_id"],
     set_={"endorsed_by": _put.excluded.endorsed_by, "endorsement": _put.excluded.endorsement},
 )
+
+
+_is_known_to_be_signed: Final = lru_cache(maxsize=64)(is_signed)
+"""Remembered, for it depends on nothing else, and the archiver asks three times about one cursor."""
 
 
 def _statement(public_key: str) -> bytes:
@@ -86,4 +91,4 @@ def vouch(vault: Vault, statement: Mapping[str, Any]) -> str:
 def is_vouched(statement: Mapping[str, Any], voucher: object, trusted: Mapping[str, str]) -> bool:
     """Say whether a trusted key signed a statement; what is malformed is no signature."""
     key_id, _, signature = voucher.partition(".") if isinstance(voucher, str) else ("", "", "")
-    return key_id in trusted and is_signed(canonical_json(dict(statement)), signature, trusted[key_id])
+    return key_id in trusted and _is_known_to_be_signed(canonical_json(dict(statement)), signature, trusted[key_id])

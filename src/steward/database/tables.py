@@ -339,9 +339,8 @@ audit_heads = Table(
     # Where the next record goes on from.
     Column("sequence", BigInteger, nullable=False),
     Column("hash", String(64), nullable=False),
-    # Up to where the chain is signed, and by how many checkpoints.
-    Column("sealed", BigInteger, nullable=False),
-    Column("checkpoints", BigInteger, nullable=False),
+    Column("sealed", BigInteger, nullable=False),  # up to where the chain is signed
+    Column("checkpoints", BigInteger, nullable=False),  # and by how many of them
     Index("ix_audit_heads_unsealed", "workspace_id", **_where(text("sequence > sealed"))),
 )
 
@@ -368,17 +367,15 @@ audit_keys = Table(
     Column("key_id", String(16), primary_key=True),
     Column("public_key", String(64), nullable=False),
     Column("created_at", _Time, nullable=False),
-    # The key that vouches for it, and that one's signature.
-    Column("endorsed_by", String(16)),
-    Column("endorsement", String(128)),
+    Column("endorsed_by", String(16)),  # the key that vouches for it
+    Column("endorsement", String(128)),  # and that one's signature
 )
 
 audit_cursors = Table(
     "audit_cursors",
     metadata,
-    # How far the archiver has read what happened elsewhere.
     Column("name", String(32), primary_key=True),
-    Column("position", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),  # how far the archiver has read what happened elsewhere
     Column("voucher", Text),
 )
 
@@ -388,6 +385,16 @@ model_tokens = Table(
     Column("reservation", _Id, primary_key=True),
     Column("workspace_id", _Workspace, nullable=False),
     Column("at", _Time, nullable=False),
-    Column("tokens", BigInteger, nullable=False),
+    Column("tokens", BigInteger, key="amount", nullable=False),
     Index("ix_model_tokens_at", "at"),
+)
+
+model_costs = Table(
+    "model_costs",
+    metadata,
+    Column("reservation", _Id, primary_key=True),
+    Column("workspace_id", _Workspace, nullable=False),
+    Column("at", _Time, nullable=False),
+    Column("micros", BigInteger, key="amount", nullable=False),  # millionths of a dollar
+    Index("ix_model_costs_at", "at"),
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from steward.errors import ConfigurationError, FarEndFailed, FarEndTimedOut, StewardError
-from steward.language_model import TRIES, LanguageModel, ModelAnswer, Question, TokenBudget, Unfit, anything
+from steward.language_model import TRIES, LanguageModel, ModelAnswer, ModelBudget, Question, Unfit, anything
 
 if TYPE_CHECKING:
     import httpx2
@@ -50,7 +50,7 @@ class AnyProviderModel(LanguageModel):
         self,
         address: ModelAddress,
         *,
-        budget: TokenBudget,
+        budget: ModelBudget,
         max_output_tokens: int,
         timeout_s: float,
         count: TokenCount,

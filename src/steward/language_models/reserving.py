@@ -10,7 +10,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_core import to_json
 
-from steward.language_model import TokenBudget
+from steward.language_model import ModelBudget, Tokens
 
 _AROUND: Final = 500
 """Tokens that a provider may put around what it is sent."""
@@ -24,7 +24,7 @@ class Reserving(WrapperModel):
     answers with an error has made no tokens; of any other failure nobody knows, and the reservation stands.
     """
 
-    def __init__(self, wrapped: Model, budget: TokenBudget, workspace_id: str, max_output_tokens: int) -> None:
+    def __init__(self, wrapped: Model, budget: ModelBudget, workspace_id: str, max_output_tokens: int) -> None:
         """Take what the requests of one question cost from ``workspace_id``."""
         super().__init__(wrapped)
         self._budget = budget
@@ -40,16 +40,16 @@ class Reserving(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Return the answer; raise ``RateLimited`` if the budget does not allow the request."""
-        most = _most_tokens(messages, model_request_parameters) + self._max_output_tokens
+        most = Tokens(_most_tokens(messages, model_request_parameters), self._max_output_tokens)
         reservation = await self._budget.reserve(self._workspace_id, most)
         try:
             answer = await self._answer(messages, model_settings, model_request_parameters)
         except ModelHTTPError:
-            await self._budget.settle(reservation, 0)
+            await self._budget.settle(reservation, Tokens())
             raise
         tokens_in, tokens_out = max(answer.usage.input_tokens, 0), max(answer.usage.output_tokens, 0)
         if tokens_in + tokens_out:  # a server that does not count is believed to have used it all
-            await self._budget.settle(reservation, tokens_in + tokens_out)
+            await self._budget.settle(reservation, Tokens(tokens_in, tokens_out))
         self.tokens_in += tokens_in
         self.tokens_out += tokens_out
         return answer

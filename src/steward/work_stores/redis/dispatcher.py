@@ -17,8 +17,9 @@ from steward.plan import PlanRecord
 from steward.spending import NO_SPENDING, Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement, Swept
 from steward.work_stores.redis.durability import Durability
+from steward.work_stores.redis.job_records import modes, to_job
 from steward.work_stores.redis.keys import key
-from steward.work_stores.redis.records import Values, approval_fields, modes, streamed_event, to_job, to_plan
+from steward.work_stores.redis.records import Values, approval_fields, streamed_event, to_plan
 from steward.work_stores.redis.store import RedisWorkStore, Shared
 from steward.work_stores.redis.submissions import (
     caps_arguments,

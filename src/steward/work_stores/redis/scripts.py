@@ -18,9 +18,10 @@ from steward.approval import ApprovalStatus
 from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobStatus
 from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
 from steward.work_store import MAX_DRAFTS
+from steward.work_stores.redis.job_records import JOB_FIELDS, SPEC_FIELDS
 from steward.work_stores.redis.keys import KEYS
 from steward.work_stores.redis.legacy.words import FROM_OLD, TO_OLD
-from steward.work_stores.redis.records import APPROVAL_FIELDS, JOB_FIELDS, PLAN_FIELDS, SPEC_FIELDS
+from steward.work_stores.redis.records import APPROVAL_FIELDS, PLAN_FIELDS
 
 _FOLDER: Final = Path(__file__).parent / "lua"
 _FORMATTED: Final = re.compile(r"\bK\.(\w+):format\(([^()]*)\)")

@@ -18,18 +18,11 @@ from steward.plan import PlanRecord, PlanStatus
 from steward.redaction import redact_text
 from steward.work_pages import ApprovalPage, EventPage, JobPage, PlanPage
 from steward.work_store import IdempotencyClaim, Listener, Submission, Submitted
+from steward.work_stores.redis.job_records import to_job
 from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.legacy.migrating import Migrator
 from steward.work_stores.redis.legacy.routes import Routes
-from steward.work_stores.redis.records import (
-    APPROVAL_FIELDS,
-    PLAN_FIELDS,
-    encode,
-    streamed_event,
-    to_approval,
-    to_job,
-    to_plan,
-)
+from steward.work_stores.redis.records import APPROVAL_FIELDS, PLAN_FIELDS, encode, streamed_event, to_approval, to_plan
 from steward.work_stores.redis.server import Server
 from steward.work_stores.redis.submissions import draft_arguments, name_arguments, submit_arguments, submitted
 

@@ -29,7 +29,8 @@ from steward.job import Outcome as AnyOutcome
 from steward.plan import PlanRecord, PlanStatus
 from steward.spending import Spending
 from steward.work_store import IdempotencyClaim, Submission, Submitted
-from steward.work_stores.redis.records import Fields, approval_fields, encode, job_fields, plan_fields, with_spec
+from steward.work_stores.redis.job_records import job_fields, with_spec
+from steward.work_stores.redis.records import Fields, approval_fields, encode, plan_fields
 
 _POSITIONS_PER_STEP = 1_000
 """Room for the children of an expanded step between it and the next."""

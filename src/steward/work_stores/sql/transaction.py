@@ -19,7 +19,16 @@ from steward.event import EventType
 from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobError, JobStatus
 from steward.plan import PlanStatus
 from steward.work_stores.sql import statements, turn_statements
-from steward.work_stores.sql.rows import JOB_COLUMNS, JOB_STATUSES, EventRow, JobRow, PlanRow, encode, job_values, load
+from steward.work_stores.sql.rows import (
+    CHANGING,
+    JOB_STATUSES,
+    EventRow,
+    JobRow,
+    PlanRow,
+    changing_values,
+    encode,
+    load,
+)
 from steward.work_stores.sql.turns import OpenPlan, Turns
 
 _ENDED: Final = {
@@ -75,7 +84,7 @@ class Work(Turns):
             row = self._jobs.get(item.job_id)
             if row is None:
                 row = self._jobs[item.job_id] = load(JobRow, item)
-                self._saved[item.job_id] = item
+                self._saved[item.job_id] = changing_values(item)
             rows.append(row)
         return rows
 
@@ -235,7 +244,7 @@ class Work(Turns):
     def _add_jobs(self) -> None:
         if self._new:
             self.sql.run_for_each(statements.ADD_JOBS, self._new)
-            self._saved.update((row.job_id, job_values(row)) for row in self._new)
+            self._saved.update((row.job_id, changing_values(row)) for row in self._new)
             self._new = []
 
     def _save_jobs(self) -> None:
@@ -243,8 +252,8 @@ class Work(Turns):
             return
         alike: defaultdict[tuple[str, ...], list[JobRow]] = defaultdict(list)
         for job_id, row in self._dirty.items():
-            values = job_values(row)
-            alike[tuple(compress(JOB_COLUMNS, map(ne, values, self._saved[job_id])))].append(row)
+            values = changing_values(row)
+            alike[tuple(compress(CHANGING, map(ne, values, self._saved[job_id])))].append(row)
             self._saved[job_id] = values
         for changed, rows in alike.items():
             if changed:

@@ -15,6 +15,7 @@ from steward.event import EventType
 from steward.ids import IdFactory
 from steward.job import JobError, JobStatus
 from steward.key_schema import Adopt, BackfillProgress, QueuedJob
+from steward.work_stores.redis.job_records import job_fields, shown_job
 from steward.work_stores.redis.legacy.pace import Pace, checked_pace
 from steward.work_stores.redis.legacy.records import (
     OldRecord,
@@ -30,7 +31,7 @@ from steward.work_stores.redis.legacy.records import (
 )
 from steward.work_stores.redis.legacy.walking import Bookmark, Old, stretches
 from steward.work_stores.redis.legacy.words import TO_OLD
-from steward.work_stores.redis.records import Fields, encode, job_fields, shown_job
+from steward.work_stores.redis.records import Fields, encode
 from steward.work_stores.redis.server import Server
 from steward.work_stores.redis.submissions import flat
 

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from steward.job import Job
 from steward.key_schema import Phase, ReadPath, is_job_id
+from steward.work_stores.redis.job_records import JOB_FIELDS, shown_job
 from steward.work_stores.redis.keys import KEYS, key
 from steward.work_stores.redis.legacy.migrating import Migrator
 from steward.work_stores.redis.legacy.records import Unreadable, as_job, fields_of, seen_through, shown_old
 from steward.work_stores.redis.legacy.statistics import phase_of
 from steward.work_stores.redis.legacy.walking import Old, records_of
-from steward.work_stores.redis.records import JOB_FIELDS, shown_job
 from steward.work_stores.redis.server import Server
 
 _ONLY_NEW: Final = Phase.NEW_ONLY.value.encode()

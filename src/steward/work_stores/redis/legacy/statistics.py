@@ -26,12 +26,13 @@ class Statistics:
         self.sink = sink
         self.phase = Phase.NEW_ONLY
         self._counts: Counter[str] = Counter()
+        self._calls: Counter[tuple[Phase, int]] = Counter()
         self._written = time.monotonic()
 
     def call(self, began: float, *, failed: bool) -> None:
         """Take note of one call to Redis that began at this time, and of whether it failed."""
         took_ms = (time.monotonic() - began) * 1000
-        self._counts[f"{self.phase} calls {bisect.bisect_left(_EDGES_MS, took_ms)}"] += 1
+        self._calls[self.phase, bisect.bisect_left(_EDGES_MS, took_ms)] += 1
         if failed:
             self._counts[f"{self.phase} failed"] += 1
 
@@ -51,6 +52,8 @@ class Statistics:
     def take(self) -> list[tuple[Any, ...]]:
         """Return commands that add what was counted, and begin anew."""
         counts, self._counts = self._counts, Counter()
+        calls, self._calls = self._calls, Counter()
+        counts.update({f"{phase} calls {place}": number for (phase, place), number in calls.items()})
         self._written = time.monotonic()
         return [("HINCRBY", key("schema_calls"), name, number) for name, number in counts.items()]
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from steward.key_schema import Difference, Verified
+from steward.work_stores.redis.job_records import shown_job
 from steward.work_stores.redis.legacy.migrating import compared
 from steward.work_stores.redis.legacy.pace import Pace
 from steward.work_stores.redis.legacy.records import Unreadable, differences, fields_of, read_old
 from steward.work_stores.redis.legacy.walking import Current, Old, stretches
-from steward.work_stores.redis.records import shown_job
 from steward.work_stores.redis.server import Server
 
 EXAMPLES: Final = 20

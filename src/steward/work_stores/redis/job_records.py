@@ -1,0 +1,232 @@
+"""A job as a hash: what is written of a new one, and how what a script answers of one is read.
+
+What a job is from its beginning stays together in one field, ``spec``: a hash of a few fields is smaller, and sooner read, than
+one of many. A job that was written before there was one, or whose words do not allow it, has a field for each; a field
+of its own outweighs what the spec says.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+from pydantic_core import from_json, to_json
+
+from steward.action import Effect, RetryMode
+from steward.clock import from_milliseconds, milliseconds
+from steward.digest import HEX_DIGEST
+from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, NewJob
+from steward.work_stores.redis.records import Fields, Values, encode, present
+
+JOB_FIELDS: Final = (
+    *("job_id", "workspace_id", "plan_id", "step_id", "action_id", "actor_id", "status", "held_for"),
+    *("definition_hash", "digest", "depends_on", "effect", "retry", "fence", "attempts", "max_attempts"),
+    *("attempt_budget", "key_valid_ms", "worker_id", "lease_until", "first_dispatched_at", "dispatched_at"),
+    *("cancel_requested", "not_before", "enqueued_at", "started_at", "finished_at", "result", "error", "reason"),
+    *("labels", "result_labels", "authored_after", "parent_step_id", "expanded", "history", "request_id", "spec"),
+)
+"""What is answered of a job, in this order. Parameters and sealed results travel in a lease only."""
+SPEC_FIELDS: Final = (
+    *("plan_id", "step_id", "action_id", "actor_id", "effect", "retry", "attempt_budget", "key_valid_ms"),
+    *("enqueued_at", "position", "request_id", "definition_hash", "digest"),
+)
+"""What a spec says, in this order, behind the number of its form: words, and then the bytes of two SHA-256."""
+_UNREADABLE: Final = JobError("unreadable_record", "Part of this job's record cannot be read; the rest is shown.")
+_JOB_NAMES: Final = tuple(name.encode() for name in JOB_FIELDS)
+_SPEC_NAMES: Final = tuple(name.encode() for name in SPEC_FIELDS)
+_JOB_TEXTS: Final = (
+    *(b"job_id", b"workspace_id", b"plan_id", b"step_id", b"action_id", b"actor_id", b"worker_id", b"reason"),
+    *(b"parent_step_id", b"request_id"),
+)
+_JOB_JSON: Final = (b"error", b"history", b"labels", b"result", b"result_labels")
+_STATUSES: Final[Mapping[bytes | None, JobStatus]] = {one.value.encode(): one for one in JobStatus}
+_EFFECTS: Final[Mapping[bytes | None, Effect]] = {one.value.encode(): one for one in Effect}
+_RETRY_MODES: Final[Mapping[bytes | None, RetryMode]] = {one.value.encode(): one for one in RetryMode}
+_SHA_256_BYTES: Final = 32
+_SPEC_FORM: Final = "1"
+_SPEC_WORDS, _SPEC_DIGESTS = SPEC_FIELDS[:-2], SPEC_FIELDS[-2:]
+_IN_SPEC: Final = frozenset(SPEC_FIELDS)
+_IN_TURN: Final = 2
+"""How long an answer is that has names and values in turn: they are one list, behind an empty value."""
+_log = structlog.get_logger("steward.store")
+
+
+def _packed(digest: str) -> str | bytes:
+    """Return a SHA-256 as the bytes that it is, which is half of its digits."""
+    return bytes.fromhex(digest) if HEX_DIGEST.fullmatch(digest) else digest
+
+
+def job_fields(job: NewJob, *, status: JobStatus, now: int) -> Fields:
+    """Return the fields of a new job that it brings itself; whoever puts it in place adds where it belongs."""
+    return present(
+        {
+            "job_id": job.job_id,
+            "action_id": job.action_id,
+            "status": status.value,
+            "step_id": job.step_id,
+            "definition_hash": _packed(job.definition_hash),
+            "digest": _packed(job.digest),
+            "params_sealed": job.params_sealed,
+            "depends_on": " ".join(job.depends_on),
+            "waiting_on": len(job.depends_on) or None,
+            "effect": job.effect.value,
+            "retry": job.retry.value,
+            "attempt_budget": job.max_attempts,
+            "key_valid_ms": round(job.key_valid_s * 1000),
+            "not_before": None if job.not_before is None else milliseconds(job.not_before),
+            "enqueued_at": now,
+            "labels": encode(job.labels) if job.labels else None,
+            "authored_after": " ".join(job.authored_after),
+            "parent_step_id": job.parent_step_id,
+        }
+    )
+
+
+def with_spec(fields: Fields) -> Fields:
+    """Return the fields of a new job with those in one that can be: all but what the spec says."""
+    said = [str(fields.get(name, "")) for name in _SPEC_WORDS]
+    digests = [digest for name in _SPEC_DIGESTS if isinstance(digest := fields.get(name), bytes)]
+    words = f"{_SPEC_FORM} {' '.join(said)} "
+    if len(words.split()) != 1 + len(_SPEC_WORDS) or len(digests) < len(_SPEC_DIGESTS):
+        return fields
+    spec = words.encode() + b"".join(digests)
+    first = {
+        "job_id": fields["job_id"],
+        "status": fields["status"],
+        "spec": spec,
+    }  # a script finds these by their places
+    return first | {name: value for name, value in fields.items() if name not in _IN_SPEC and name not in first}
+
+
+def _unpacked(digest: bytes | None) -> str:
+    """Return a SHA-256 in digits again."""
+    digest = digest or b""
+    return digest.hex() if len(digest) == _SHA_256_BYTES else digest.decode()
+
+
+def _attempt(item: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        number=item["number"],
+        fence=item["fence"],
+        worker_id=item["worker_id"],
+        started_at=from_milliseconds(item["started_at"]),
+        dispatched_at=None if item["dispatched_at"] is None else from_milliseconds(item["dispatched_at"]),
+        finished_at=from_milliseconds(item["finished_at"]),
+        outcome=item["outcome"],
+        error=None if item["error"] is None else JobError(**item["error"]),
+    )
+
+
+def _fields_of(values: Values) -> dict[bytes, bytes | None]:
+    """Return a job's fields by name, whichever way a script answered them: as names and values in turn, or as values alone."""
+    field = _own_fields_of(values)
+    if spec := field.get(b"spec"):
+        own, field = field, _specified(spec)
+        field.update(own if len(values) == _IN_TURN else {name: value for name, value in own.items() if value})
+    return field
+
+
+def _own_fields_of(values: Values) -> dict[bytes, bytes | None]:
+    if len(values) == _IN_TURN:
+        _, pairs = values
+        return dict(zip(pairs[::2], pairs[1::2], strict=True))
+    return dict(zip(_JOB_NAMES, values, strict=True))
+
+
+def _specified(spec: bytes) -> dict[bytes, bytes | None]:
+    """Return the fields that a spec stands for."""
+    form, *words = spec.split(b" ", len(SPEC_FIELDS) - 1)
+    if form != _SPEC_FORM.encode() or len(words) != len(SPEC_FIELDS) - 1:
+        raise ValueError("This is no spec of a job.")
+    digests = words.pop()
+    words += (digests[:_SHA_256_BYTES], digests[_SHA_256_BYTES:])
+    return dict(zip(_SPEC_NAMES, words, strict=True))
+
+
+def modes(values: Values) -> tuple[Effect, RetryMode]:
+    """Return what kind of effect a job has and how it may be repeated, of a record as a script answered it."""
+    field = _fields_of(values)
+    return _EFFECTS[field[b"effect"]], _RETRY_MODES[field[b"retry"]]
+
+
+def to_job(values: Values) -> Job:
+    """Return the record of a job as a script answered it. A busy worker reads three for each job, so it takes short ways."""
+    get = _fields_of(values).get
+    text = {name: (get(name) or b"").decode() for name in _JOB_TEXTS}
+    error, history, labels, result, result_labels = map(get, _JOB_JSON)
+    job_id = text[b"job_id"]
+    return Job(
+        job_id=job_id,
+        workspace_id=text[b"workspace_id"],
+        plan_id=text[b"plan_id"],
+        step_id=text[b"step_id"],
+        action_id=text[b"action_id"],
+        actor_id=text[b"actor_id"],
+        status=_STATUSES[get(b"status")],
+        held_for=HeldFor(held_for.decode()) if (held_for := get(b"held_for")) else None,
+        definition_hash=_unpacked(get(b"definition_hash")),
+        digest=_unpacked(get(b"digest")),
+        depends_on=_words(get(b"depends_on")),
+        effect=_EFFECTS[get(b"effect")],
+        retry=_RETRY_MODES[get(b"retry")],
+        effect_key=job_id,
+        fence=int(get(b"fence") or 0),
+        attempts=int(get(b"attempts") or 0),
+        max_attempts=int(get(b"max_attempts") or 0) or int(get(b"attempt_budget") or 0),
+        key_valid_s=int(get(b"key_valid_ms") or 0) / 1000,
+        worker_id=text[b"worker_id"] or None,
+        lease_until=_time(get(b"lease_until")),
+        first_dispatched_at=_time(get(b"first_dispatched_at")),
+        dispatched_at=_time(get(b"dispatched_at")),
+        cancel_requested=bool(get(b"cancel_requested")),
+        not_before=_time(get(b"not_before")),
+        enqueued_at=_time(get(b"enqueued_at")) or from_milliseconds(0),
+        started_at=_time(get(b"started_at")),
+        finished_at=_time(get(b"finished_at")),
+        result=from_json(result) if result else None,
+        error=JobError(**from_json(error)) if error else None,
+        reason=text[b"reason"] or None,
+        labels=from_json(labels) if labels else {},
+        result_labels=from_json(result_labels) if result_labels else {},
+        authored_after=_words(get(b"authored_after")),
+        parent_step_id=text[b"parent_step_id"] or None,
+        expanded=bool(get(b"expanded")),
+        history=tuple(map(_attempt, from_json(history))) if history else (),
+        request_id=text[b"request_id"],
+    )
+
+
+def _time(value: bytes | None) -> Any:
+    return from_milliseconds(int(value)) if value else None
+
+
+def _words(value: bytes | None) -> tuple[str, ...]:
+    return tuple(value.decode().split()) if value else ()
+
+
+def shown_job(values: Values) -> Job:
+    """Return the record of a job for a reader; one that is damaged is shown degraded and never hides the others."""
+    try:
+        return to_job(values)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        whole = _readable_fields(values)
+        _log.warning("A job's record is damaged.", action="unreadable_record", job_id=str(whole.get(b"job_id")))
+        kept = (b"job_id", b"workspace_id", b"plan_id", b"step_id", b"action_id", b"actor_id", b"request_id")
+        safe: dict[bytes, bytes | None] = {name: _readable(whole.get(name)) for name in kept}
+        safe[b"status"] = status if (status := whole.get(b"status")) in _STATUSES else JobStatus.UNKNOWN.value.encode()
+        safe[b"effect"], safe[b"retry"] = Effect.WRITE.value.encode(), RetryMode.NONE.value.encode()
+        enqueued_at = whole.get(b"enqueued_at") or b""
+        safe[b"enqueued_at"] = enqueued_at if enqueued_at.isdigit() else None
+        safe[b"error"] = to_json(_UNREADABLE.as_dict())
+        return to_job([safe.get(name) for name in _JOB_NAMES])
+
+
+def _readable_fields(values: Values) -> dict[bytes, bytes | None]:
+    """Return the fields of a damaged record, without those of its spec if that is what is damaged."""
+    try:
+        return _fields_of(values)
+    except ValueError:
+        return _own_fields_of(values)
+
+
+def _readable(value: bytes | None) -> bytes:
+    return (value or b"").decode("utf-8", "replace").encode()
