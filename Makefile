@@ -2,7 +2,7 @@
 #   make demo    a sentence becomes an e-mail in a mailbox
 #   make test    everything is proven
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check docs bench safety guard soak format clean
+.PHONY: help demo test quick check studio docs bench safety guard soak format clean
 PYTHON ?= python3
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
@@ -19,20 +19,24 @@ help: ## show this list
 	@$(UV) sync --quiet --frozen --python $(PYTHON)
 	@touch $@
 
-demo: .venv/.ready ## run four real requests end to end and show what happened
+demo: .venv/.ready studio ## run four real requests end to end and show what happened
 	@.venv/bin/python demo/run.py
 
 quick: .venv/.ready ## the fast tests: no processes, servers or whole API (under a minute)
 	@.venv/bin/pytest -q -n 2 --lane fast
 
-test: .venv/.ready ## every check and every test, real servers included; ends with the time of each lane
+test: .venv/.ready studio ## every check and every test, real servers included; ends with the time of each lane
 	@began=$$(date +%s); $(MAKE) --no-print-directory check && CHECK_SECONDS=$$(($$(date +%s) - began)) .venv/bin/pytest -q -n 2
 
-check: .venv/.ready ## lint, format, types, import direction
+check: .venv/.ready ## lint, format, types, import direction, of the web page too
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/pyrefly check
 	@.venv/bin/lint-imports
+	@.venv/bin/python studio/build.py --check
+
+studio: .venv/.ready ## build the web page, if something of it has changed; brings its own node where there is none
+	@.venv/bin/python studio/build.py
 
 docs: .venv/.ready ## make the documentation's site in _site; a broken link, or a page that nothing leads to, fails
 	@.venv/bin/sphinx-build -q -W --keep-going -n -d _site/.pages docs _site
@@ -68,4 +72,4 @@ format: .venv/.ready ## put the code into its usual shape
 	@.venv/bin/ruff format .
 
 clean: ## remove everything that make put here
-	@rm -rf .venv .uv .safety dist _site .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .uv .safety .node dist _site studio/node_modules studio/build src/steward/studio .pytest_cache .ruff_cache .hypothesis

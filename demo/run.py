@@ -264,7 +264,7 @@ def demo() -> None:
         f"All as it should be, in {time.monotonic() - began:.0f} s; everything is stopped and removed again.",
         "",
         "Go on with:",
-        "  .venv/bin/steward up                               your own, in ./.steward",
+        "  .venv/bin/steward up                               your own, in ./.steward; open the address that it prints",
         "  .venv/bin/steward run \"write 'hello' to hi.txt\"    in a second terminal",
         "  .venv/bin/steward actions list                     what it can do, and what a setting would enable",
         "  .venv/bin/steward --help",

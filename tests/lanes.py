@@ -24,6 +24,7 @@ _FOLDERS: Final = {
     "migration": "servers",
     "language_models": "servers",
     "fuzz": "fuzz",
+    "studio": "servers",
 }
 _ENGINES: Final = ("[postgresql", "[redis")
 """In the id of a test that is run on every kind of engine: it needs a server."""

@@ -26,7 +26,7 @@ _CODE_GROUP: Final = 6
 
 
 class Opened(NamedTuple):
-    """A session that has just been opened."""
+    """A session, and until when it lasts."""
 
     handle: str
     principal: Principal
@@ -66,10 +66,14 @@ class Sessions:
 
     async def authenticate(self, handle: str) -> Principal:
         """Return the principal of a session; raise ``Unauthenticated`` if it is unknown, expired, ended or its key is."""
+        return (await self.look(handle)).principal
+
+    async def look(self, handle: str) -> Opened:
+        """Return a session as it stands; raise ``Unauthenticated`` as ``authenticate`` does."""
         ticket = await self._directory.get_ticket(TicketKind.SESSION, _hash(handle))
         if ticket is None:
             raise Unauthenticated
-        return await self._keys.holder(ticket.key_id)
+        return Opened(handle, await self._keys.holder(ticket.key_id), ticket.expires_at)
 
     async def end(self, handle: str) -> None:
         """End a session; one that has ended is no error."""

@@ -116,8 +116,11 @@ def _greet(address: "Address", home: Path, code: str | None, *, show_key: bool, 
     say(Text("Steward is up", style="bold green"), f"at {address.url} (data in {home}). Ctrl-C stops it.")
     if made_operator:
         say(f"The key of this installation's first operator is in {home / OPERATOR_FILE}.")
+    say("")
+    say("In a browser:")
+    say(f"  {address.url}/" if code is None else f"  {address.url}/#code={code}")
     if code is not None:
-        say(f"Code for a browser, once within five minutes: {code}")
+        say(f"  Code for a browser, once within five minutes: {code}")
     say("")
     say("In another terminal:")
     say(f'  steward run "{first}"')

@@ -48,7 +48,8 @@ class Attack:
         door = self.report.door(DoorKind.ROUTE, operation.name, operation.tenancy)
         match operation.tenancy:
             case "public":
-                answer = await self._send(operation, Request(operation), None)
+                anything = dict.fromkeys(operation.path_names(), "none")
+                answer = await self._send(operation, Request(operation, in_path=anything), None)
                 door.attacks += answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
             case "installation":
                 door.attacks += await self._refused(operation)

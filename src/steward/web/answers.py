@@ -12,6 +12,7 @@ from steward.approval import ApprovalStatus
 from steward.identity import Role
 from steward.job import HeldFor, JobStatus
 from steward.plan import PlanStatus
+from steward.provenance import Label
 
 
 class Answer(BaseModel):
@@ -78,6 +79,21 @@ class Decision(Answer):
     """``ask`` only, in a plan: before anything starts, once the step's values are known, or both."""
 
 
+class Origin(Answer):
+    """Where a value comes from, and how far that is trusted."""
+
+    model_config = ConfigDict(extra="allow")
+
+    source: Annotated[str, Field(alias="from")]
+    label: Label
+
+
+class Control(Origin):
+    """What decides whether or how often a step runs."""
+
+    value: Any
+
+
 class Step(Answer):
     """One step of a plan. ``params`` are redacted."""
 
@@ -91,9 +107,18 @@ class Step(Answer):
     """What each parameter decides: ``destination``, ``amount``, ``object``, ``content``, ``time`` or ``secret``."""
     depends_on: list[str]
     decision: Decision
-    inputs: dict[str, Any] = Field(default_factory=dict)
+    inputs: dict[str, Origin] = Field(default_factory=dict)
+    """By parameter; what is not in it is written in the plan itself."""
+    link_guard: list[str] = Field(default_factory=list)
+    """Parameters in which links are made harmless before they are sent to others."""
+    when: Control | None = None
+    for_each: Control | None = None
     effect: Literal["read", "write"]
     retry: Literal["keyed", "probe", "none"]
+    reversibility: str
+    """``no effect``, ``reversible`` or ``irreversible``, and more words where there is more to say."""
+    acting_as: str | None
+    """The account at the provider that the step acts with."""
 
 
 class PlanMeta(Answer):

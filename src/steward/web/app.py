@@ -25,6 +25,7 @@ from steward.web import (
     problems,
     schema,
     sessions,
+    studio,
     usage,
     workspaces,
 )
@@ -74,6 +75,7 @@ def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
         mcp,
         health,
         docs_page,
+        studio,
     ):
         api.include_router(room.router)
     # the one added last stands outermost

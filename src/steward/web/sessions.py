@@ -1,5 +1,8 @@
 """The session of this server's own pages: a key or a one-time code goes in, a cookie comes out."""
 
+from datetime import datetime
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -37,17 +40,35 @@ async def open_session(request: Request, services: Services, body: SessionBody |
     principal = await _asks(request, services, body)
     count_request(request, RateRule.SESSION, principal)
     opened = await services.sessions.open(principal)
-    answer = json_answer(
-        {
-            "workspace_id": principal.workspace_id,
-            "actor_id": principal.actor_id,
-            "roles": sorted(principal.roles),
-            "scopes": sorted(principal.scopes),
-            "expires_at": time_view(opened.expires_at),
-        }
-    )
+    answer = json_answer(_document(principal, opened.expires_at))
     session_cookie.place(answer, request, opened.handle, SESSION)
     return answer
+
+
+def _document(principal: Principal, expires_at: datetime) -> dict[str, Any]:
+    return {
+        "workspace_id": principal.workspace_id,
+        "actor_id": principal.actor_id,
+        "roles": sorted(principal.roles),
+        "scopes": sorted(principal.scopes),
+        "expires_at": time_view(expires_at),
+    }
+
+
+@router.get(
+    "",
+    operation_id="session_show",
+    summary="Say whose session it is",
+    responses=documented(answers.Session, tenancy="workspace"),
+)
+async def show_session(request: Request, services: Services) -> Response:
+    """Who the cookie stands for, what that lets it do, and until when."""
+    handle = session_cookie.session_handle(request)
+    if handle is None:
+        raise Unauthenticated("There is no session.")
+    session_cookie.require_same_origin(request)
+    opened = await services.sessions.look(handle)
+    return json_answer(_document(opened.principal, opened.expires_at))
 
 
 async def _asks(request: Request, services: Application, body: SessionBody | None) -> Principal:

@@ -1,0 +1,53 @@
+// What a request still lacks, asked and answered in the place where the plan will be.
+import { useState } from "preact/hooks";
+import { api, data } from "../api/client";
+import { useDoing } from "../api/hooks";
+import type { Plan } from "../api/types";
+import { Notice, Refused } from "../ui/notice";
+import { Text } from "../ui/text";
+
+export function Questions({ plan, onRevised }: { plan: Plan; onRevised(plan: Plan): void }) {
+  const [answers, setAnswers] = useState<Record<string, string>>({});
+  const doing = useDoing();
+  const asked = plan.questions.filter((question) => question.param !== "prompt");
+  if (!asked.length)
+    return (
+      <Notice tone="wait">
+        {plan.questions.map((question) => (
+          <p key={question.text}>
+            <Text>{question.text}</Text>
+          </p>
+        ))}
+        <p>Say it in other words above, and make the plan again.</p>
+      </Notice>
+    );
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    const body = { answers };
+    void doing.run(async () =>
+      onRevised(await data(api.POST("/ai/plans/{plan_id}/revise", { params: { path: { plan_id: plan.plan_id } }, body }))),
+    );
+  };
+  return (
+    <form class="questions" onSubmit={submit}>
+      <h2>Before there is a plan</h2>
+      {asked.map(({ param, text }) => (
+        <div key={param} class="field">
+          <label for={`answer-${param}`}>
+            <Text>{text}</Text>
+          </label>
+          <input
+            id={`answer-${param}`}
+            required
+            value={answers[param] ?? ""}
+            onInput={(event) => setAnswers((now) => ({ ...now, [param]: event.currentTarget.value }))}
+          />
+        </div>
+      ))}
+      <button type="submit" class="main" disabled={doing.busy}>
+        Answer
+      </button>
+      <Refused problem={doing.problem} />
+    </form>
+  );
+}

@@ -1,0 +1,117 @@
+// Ask: a sentence becomes a plan, in the same place where it is read, answered, changed and run.
+import { useLocation } from "preact-iso";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { api, data } from "../api/client";
+import { useDoing, useLoaded } from "../api/hooks";
+import type { Plan } from "../api/types";
+import { DraftPlan } from "../plan/draft";
+import { unsaved } from "../session";
+import { Refused } from "../ui/notice";
+import { announce, Page } from "../ui/page";
+import { RecentRequests } from "./requests";
+
+const EXAMPLES = [
+  'send an email to office@example.com with subject "Lift" saying "The lift is repaired."',
+  "fetch https://example.com and then email it to team@example.com with subject 'News'",
+  "write 'Milk, bread and coffee' to shopping.txt",
+];
+
+export function AskScreen() {
+  const { query, route } = useLocation();
+  const planId = query["plan"] ?? null;
+  const kept = useLoaded(async () => (planId ? await data(api.GET("/ai/plans/{plan_id}", { params: { path: { plan_id: planId } } })) : null), planId ?? "");
+  const [plan, setPlan] = useState<Plan | null>(null);
+  const [sentence, setSentence] = useState(unsaved.sentence);
+  const doing = useDoing();
+  const result = useRef<HTMLElement>(null);
+
+  useEffect(() => {
+    if (kept.value && kept.value.plan_id !== plan?.plan_id) {
+      setPlan(kept.value);
+      setSentence(kept.value.prompt);
+    }
+    if (!planId) setPlan(null);
+  }, [kept.value, planId]);
+
+  const write = (text: string): void => {
+    unsaved.sentence = text;
+    setSentence(text);
+  };
+  const show = (made: Plan): void => {
+    setPlan(made);
+    unsaved.sentence = "";
+    route(`/?plan=${made.plan_id}`, plan !== null);
+    announce(made.status === "needs_input" ? "There is a question." : `The plan has ${made.steps.length} steps. Nothing has run yet.`);
+    requestAnimationFrame(() => result.current?.focus());
+  };
+  const ask = (text: string): void => {
+    void doing.run(async () => {
+      const context = { time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone };
+      show(await data(api.POST("/ai/plan", { body: { prompt: text, context } })));
+    });
+  };
+  return (
+    <Page title="What do you want done?">
+      <form
+        class="ask-form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          ask(sentence);
+        }}
+      >
+        <label for="sentence" class="unseen">
+          Your request
+        </label>
+        <textarea
+          id="sentence"
+          data-main-field
+          rows={3}
+          maxLength={4000}
+          required
+          placeholder="Say it in a sentence. You see the plan before anything runs."
+          value={sentence}
+          onInput={(event) => write(event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.currentTarget.form?.requestSubmit();
+          }}
+        />
+        <div class="row">
+          <button type="submit" class="main" disabled={doing.busy}>
+            {doing.busy ? "Planning…" : plan ? "Make the plan again" : "Make a plan"}
+          </button>
+          <span class="quiet small">
+            <kbd>Ctrl</kbd> <kbd>Enter</kbd> · nothing runs yet
+          </span>
+        </div>
+        <Refused problem={doing.problem ?? kept.problem} />
+      </form>
+      {plan ? (
+        <section ref={result} tabIndex={-1} class="plan-place" aria-label="The plan">
+          <DraftPlan key={plan.plan_id} plan={plan} onRevised={show} />
+        </section>
+      ) : (
+        <>
+          <section aria-labelledby="examples">
+            <h2 id="examples">For example</h2>
+            <ul class="examples">
+              {EXAMPLES.map((example) => (
+                <li key={example}>
+                  <button
+                    type="button"
+                    onClick={() => {
+                      write(example);
+                      ask(example);
+                    }}
+                  >
+                    {example}
+                  </button>
+                </li>
+              ))}
+            </ul>
+          </section>
+          <RecentRequests />
+        </>
+      )}
+    </Page>
+  );
+}
