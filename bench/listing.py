@@ -44,7 +44,7 @@ def _ended_job() -> JobRow:
     return row
 
 
-async def _fill(database: Database, count: int) -> str:
+async def fill(database: Database, count: int) -> str:
     """Put ``count`` copies of an ended job into the workspace; return the one in the middle."""
     await database.write(lambda connection: Sql(connection).run_for_each(statements.ADD_JOBS, [_ended_job()]))
     for start in range(0, count, _CHUNK):
@@ -71,7 +71,7 @@ async def measure(folder: Path, few: int, many: int) -> list[Figure]:
             database = Database(f"sqlite:///{folder / f'{size}.db'}")
             stack.push_async_callback(database.aclose)
             upgrade(database)
-            middle[size] = await _fill(database, size)
+            middle[size] = await fill(database, size)
             stores[size] = SqlWorkEngine(database, Doorbell(None), CLOCK).open(SOMEBODY)
         for number in range(_ROUNDS):
             for size in (few, many) if number % 4 in {1, 2} else (many, few):

@@ -22,3 +22,10 @@ async def wait(name: Annotated[str, Content]) -> dict[str, float]:  # noqa: ARG0
     """Take five milliseconds, as a far end nearby does."""
     await asyncio.sleep(0.005)
     return {"at": time.perf_counter()}
+
+
+@action("bench.pause", effect="write", retry="keyed", sentences=["pause about {name:text}"])
+async def pause(name: Annotated[str, Content]) -> dict[str, float]:  # noqa: ARG001 - what it would be about
+    """Take a tenth of a second, so that somebody can watch."""
+    await asyncio.sleep(0.1)
+    return {"at": time.perf_counter()}

@@ -5,15 +5,20 @@ import { forgetActions } from "./api/actions";
 import { asProblem, onSignedOut, type Problem } from "./api/client";
 import type { Session } from "./api/types";
 import { SCREENS, type Screen } from "./screens";
+import { ActionScreen } from "./screens/action";
+import { ActionsScreen } from "./screens/actions";
 import { ApprovalScreen } from "./screens/approval";
 import { ApprovalsScreen } from "./screens/approvals";
 import { AskScreen } from "./screens/ask";
+import { AuditScreen } from "./screens/audit";
 import { JobScreen } from "./screens/job";
 import { JobsScreen } from "./screens/jobs";
 import { MissingScreen } from "./screens/missing";
+import { PolicyScreen } from "./screens/policy";
 import { RequestsScreen } from "./screens/requests";
 import { RunScreen } from "./screens/run";
 import { SignInScreen } from "./screens/sign-in";
+import { WorkspaceScreen } from "./screens/workspace";
 import { currentSession, may, SessionContext, signOut } from "./session";
 import { Menu } from "./ui/menu";
 import { Loading, Refused } from "./ui/notice";
@@ -53,7 +58,7 @@ export function App() {
 }
 
 function Shell({ session, onLeave }: { session: Session; onLeave(): void }) {
-  const screens = SCREENS.filter((screen) => may(session, screen.scope));
+  const screens = SCREENS.filter((screen) => screen.scope === null || may(session, screen.scope));
   const [keys, showKeys] = useState(false);
   return (
     <>
@@ -92,6 +97,11 @@ function Shell({ session, onLeave }: { session: Session; onLeave(): void }) {
           <Route path="/studio/approvals/:id" component={ApprovalScreen} />
           <Route path="/studio/jobs" component={JobsScreen} />
           <Route path="/studio/jobs/:id" component={JobScreen} />
+          <Route path="/studio/actions" component={ActionsScreen} />
+          <Route path="/studio/actions/:id" component={ActionScreen} />
+          <Route path="/studio/policy" component={PolicyScreen} />
+          <Route path="/studio/audit" component={AuditScreen} />
+          <Route path="/studio/workspace" component={WorkspaceScreen} />
           <Route default component={MissingScreen} />
         </Router>
       </main>

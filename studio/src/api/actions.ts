@@ -12,13 +12,19 @@ async function load(): Promise<Map<string, ActionDescription>> {
   return new Map(actions.map((action) => [action.id, action]));
 }
 
-/** Return how to say what an action does; its id where the catalogue has no words for it. */
-export function useTitles(): Titles {
-  const [known, setKnown] = useState<Map<string, ActionDescription>>(new Map());
+/** Return the catalogue by id; empty until it is there. */
+export function useCatalogue(): ReadonlyMap<string, ActionDescription> {
+  const [known, setKnown] = useState<ReadonlyMap<string, ActionDescription>>(new Map());
   useEffect(() => {
     loading ??= load();
     loading.then(setKnown, () => (loading = null));
   }, []);
+  return known;
+}
+
+/** Return how to say what an action does; its id where the catalogue has no words for it. */
+export function useTitles(): Titles {
+  const known = useCatalogue();
   return (actionId) => known.get(actionId)?.title ?? actionId;
 }
 

@@ -6,6 +6,7 @@ import { api, data } from "../api/client";
 import { useDoing, useEvents, useLoaded } from "../api/hooks";
 import type { Job, JobStatus, StreamedEvent } from "../api/types";
 import { count } from "../format";
+import { PulseFigures } from "../jobs/pulse-figures";
 import { RetryMany } from "../jobs/retry-many";
 import { extended, matching, refreshed, type Rows, told } from "../jobs/rows";
 import { JOB_STATUSES, JobBadge, jobWords } from "../ui/badge";
@@ -26,11 +27,18 @@ export function JobsScreen() {
   const status = JOB_STATUSES.find((one) => one === query["status"]) ?? null;
   const planId = query["plan_id"] ?? null;
   const list = useRef<Listener | null>(null);
-  const stream = useEvents(null, { onEvents: (events) => list.current?.(events), onGap: () => list.current?.([]) }, 500);
+  const pulse = useRef<Listener | null>(null);
+  const [depth, setDepth] = useState<number | null>(null);
+  const tell: Listener = (events) => {
+    list.current?.(events);
+    pulse.current?.(events);
+  };
+  const stream = useEvents(null, { onEvents: tell, onGap: () => tell([]) }, 500);
   return (
     <Page title="Jobs" aside={<StreamBadge state={stream} />}>
+      <PulseFigures depth={depth} listener={pulse} />
       <Filters path="/studio/jobs" name="status" chosen={status} choices={JOB_STATUSES.map((one) => [one, jobWords(one)])} />
-      <List key={`${status} ${planId}`} status={status} planId={planId} listener={list} />
+      <List key={`${status} ${planId}`} status={status} planId={planId} listener={list} onDepth={setDepth} />
     </Page>
   );
 }
@@ -42,9 +50,11 @@ interface ListProps {
   planId: string | null;
   /** Where the list puts what is to be called with events. */
   listener: { current: Listener | null };
+  /** Called with how many jobs are ready to run. */
+  onDepth(depth: number): void;
 }
 
-function List({ status, planId, listener }: ListProps) {
+function List({ status, planId, listener, onDepth }: ListProps) {
   const filter = { ...(status ? { status } : {}), ...(planId ? { plan_id: planId } : {}) };
   const first = useLoaded(() => page({ limit: 50, ...filter }), "jobs");
   const [rows, setRows] = useState<Rows | null>(null);
@@ -53,7 +63,9 @@ function List({ status, planId, listener }: ListProps) {
   const doing = useDoing();
   const titles = useTitles();
   useEffect(() => {
-    if (first.value) setRows((now) => refreshed(now, first.value!));
+    if (!first.value) return;
+    setRows((now) => refreshed(now, first.value!));
+    onDepth(first.value.queue_depth);
   }, [first.value]);
   listener.current = (events) => {
     setRows((now) => now && told(now, events));
