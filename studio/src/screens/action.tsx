@@ -19,7 +19,7 @@ export function ActionScreen() {
   const id = useRoute().params["id"] ?? "";
   if (may(useSession(), "actions:preview")) return <Loader key={id} id={id} />;
   return (
-    <Page title="Action">
+    <Page wide title="Action">
       <Only scope="actions:preview" what="The actions" />
     </Page>
   );
@@ -31,7 +31,7 @@ function Loader({ id }: { id: string }) {
   if (action) return <Shown action={action} />;
   if (catalogue.value) return <MissingScreen />;
   return (
-    <Page title="Action">{catalogue.problem ? <Refused problem={catalogue.problem} retry={catalogue.reload} /> : <Loading what="the action" />}</Page>
+    <Page wide title="Action">{catalogue.problem ? <Refused problem={catalogue.problem} retry={catalogue.reload} /> : <Loading what="the action" />}</Page>
   );
 }
 
@@ -39,7 +39,7 @@ function Shown({ action }: { action: ActionDescription }) {
   const roles = Object.values(action.roles);
   const risky = ["destination", "amount", "secret"].filter((role) => roles.includes(role));
   return (
-    <Page title={action.title} aside={<code class="quiet">{action.id}</code>}>
+    <Page wide title={action.title} aside={<code class="quiet">{action.id}</code>}>
       <p>
         <Text>{action.description}</Text>
       </p>

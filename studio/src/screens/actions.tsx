@@ -23,7 +23,7 @@ const KINDS = [
 
 export function ActionsScreen() {
   return (
-    <Page title="Actions">
+    <Page wide title="Actions">
       <Only scope="actions:preview" what="The actions">
         <Catalogue />
       </Only>

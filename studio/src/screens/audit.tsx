@@ -25,7 +25,7 @@ interface Filter {
 
 export function AuditScreen() {
   return (
-    <Page title="Audit">
+    <Page wide title="Audit">
       <Only scope="audit:read" what="The audit">
         <Chain />
         <Records />

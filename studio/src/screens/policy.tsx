@@ -15,7 +15,7 @@ import { Text, Time } from "../ui/text";
 
 export function PolicyScreen() {
   return (
-    <Page title="Policy">
+    <Page wide title="Policy">
       <Only scope="admin" what="The policies">
         <Try />
         <Own />

@@ -17,7 +17,7 @@ import { Id, Text, Time } from "../ui/text";
 export function WorkspaceScreen() {
   const session = useSession();
   return (
-    <Page title="Workspace" aside={<code class="quiet">{session.workspace_id}</code>}>
+    <Page wide title="Workspace" aside={<code class="quiet">{session.workspace_id}</code>}>
       <You />
       <section class="part" aria-labelledby="use">
         <h2 id="use">Use</h2>

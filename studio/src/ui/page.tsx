@@ -17,7 +17,15 @@ export function focusNextPage(): void {
   takesFocus = true;
 }
 
-export function Page({ title, aside, children }: { title: string; aside?: ComponentChildren; children: ComponentChildren }) {
+interface Props {
+  title: string;
+  aside?: ComponentChildren;
+  /** With the room that a table takes. */
+  wide?: boolean;
+  children: ComponentChildren;
+}
+
+export function Page({ title, aside, wide = false, children }: Props) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = `${seen(title)} · Steward`;
@@ -34,7 +42,7 @@ export function Page({ title, aside, children }: { title: string; aside?: Compon
     };
   }, []);
   return (
-    <div class="page">
+    <div class={wide ? "page wide" : "page"}>
       <header class="page-head">
         <h1 ref={heading} tabIndex={-1}>
           <Text>{title}</Text>
