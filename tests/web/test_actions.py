@@ -25,6 +25,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "file.write": {"path": "a.txt", "text": "x"},
     "file.read": {"path": "a.txt"},
     "compute": {"value": 1},
+    "plan.replan": {"goal": "Answer it."},
     "llm.extract": {"inputs": ["Ann"], "instruction": "Who?", "schema": "text"},
     "llm.generate": {"instruction": "Greet."},
 }
@@ -133,6 +134,9 @@ OUTCOMES: dict[str, int] = {
     "expression_failed": 200,
     "not_found": 200,
     "token_budget_exceeded": 200,
+    "money_budget_exceeded": 200,
+    "needs_input": 200,
+    "not_in_a_plan": 200,
     "model_failed": 502,
     "model_answer_unusable": 502,
     "model_timed_out": 504,

@@ -5,6 +5,7 @@ what those before it in line have committed. One that says nothing about its loc
 in all processes. A tenant's transaction runs as the role ``steward_app``, for which row-level security is in force.
 """
 
+import time
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, Final
@@ -14,7 +15,8 @@ import sqlalchemy
 import structlog
 from psycopg import sql
 from sqlalchemy import URL, Connection, Engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from steward.database.kind import Kind, Lost, Whose
 from steward.database.row_security import ROLE, WORKSPACE_SETTING
@@ -81,11 +83,12 @@ class Postgres(Kind):
 
     def __init__(self, url: str, *, readers: int) -> None:
         """Connect at the first use."""
+        self._broke: dict[Engine, float] = {}
+        """When a connection of each was last found broken, on the monotonic clock."""
         self.write_engine = self._engine(url, _WRITERS, _WRITE)
         self.read_engine = self._engine(url, readers, _READ)
 
-    @staticmethod
-    def _engine(url: str, size: int, transactions: bytes) -> Engine:
+    def _engine(self, url: str, size: int, transactions: bytes) -> Engine:
         engine = sqlalchemy.create_engine(
             driver_url(url),
             pool_size=size,
@@ -98,10 +101,16 @@ class Postgres(Kind):
         )
 
         @event.listens_for(engine, "connect")
-        def _connect(connection: psycopg.Connection[Any], _: object) -> None:
+        def _connect(connection: psycopg.Connection[Any], entry: ConnectionPoolEntry) -> None:
+            entry.info["since"] = time.monotonic()
             connection.prepared_max = CACHED_STATEMENTS
             connection.execute(_ON_CONNECT)
             connection.execute(transactions)
+
+        @event.listens_for(engine, "checkout")
+        def _checkout(_: object, entry: ConnectionPoolEntry, __: object) -> None:
+            if entry.info["since"] < self._broke.get(engine, 0):
+                raise DisconnectionError  # the pool closes it and makes another
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
@@ -150,10 +159,10 @@ class Postgres(Kind):
         return (cause is not None and cause.sqlstate in _GIVEN_UP) or _is_broken(connection)
 
     def discard(self, engine: Engine, connection: Connection) -> None:
-        """Let go of a broken connection, and of the others in the pool, which met the same end."""
+        """Let go of a broken connection, and of all others as old when next they are asked for: they met the same end."""
         if _is_broken(connection):
+            self._broke[engine] = time.monotonic()
             connection.invalidate()
-            engine.dispose()
 
     def what_now(self, error: Exception, *, ending: bool) -> Exception:
         """Return ``Lost``, unless the connection broke while the server was told to commit."""

@@ -30,6 +30,9 @@ _NOT_THE_FAR_END: Final = frozenset(
         *("permission_revoked", "policy_denied", "invalid_params", "unknown_action", "seal_broken", "budget_exceeded"),
         *("audit_unavailable", "not_configured", "address_refused", "attachment_refused", "expression_failed"),
         "token_budget_exceeded",
+        "money_budget_exceeded",
+        "needs_input",
+        "not_in_a_plan",
         # in the workspace's own folder
         *("path_refused", "file_changed", "file_not_found", "file_too_large", "file_system_failed"),
         # in what a model was given to read
