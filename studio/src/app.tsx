@@ -19,7 +19,7 @@ import { RequestsScreen } from "./screens/requests";
 import { RunScreen } from "./screens/run";
 import { SignInScreen } from "./screens/sign-in";
 import { WorkspaceScreen } from "./screens/workspace";
-import { currentSession, may, SessionContext, signOut } from "./session";
+import { currentSession, may, SessionContext, signOut, useSession } from "./session";
 import { Menu } from "./ui/menu";
 import { Loading, Refused } from "./ui/notice";
 import { LiveRegion } from "./ui/page";
@@ -90,7 +90,7 @@ function Shell({ session, onLeave }: { session: Session; onLeave(): void }) {
       </header>
       <main id="main" tabIndex={-1}>
         <Router>
-          <Route path="/" component={AskScreen} />
+          <Route path="/" component={Home} />
           <Route path="/studio/plans" component={RequestsScreen} />
           <Route path="/studio/plans/:id" component={RunScreen} />
           <Route path="/studio/approvals" component={ApprovalsScreen} />
@@ -109,6 +109,18 @@ function Shell({ session, onLeave }: { session: Session; onLeave(): void }) {
       <LiveRegion />
     </>
   );
+}
+
+/** What `/` shows: Ask, or to a role that asks for nothing the first screen that is its own. */
+function Home() {
+  const session = useSession();
+  const { route } = useLocation();
+  const first = SCREENS.find((screen) => screen.scope === null || may(session, screen.scope));
+  const elsewhere = first !== undefined && first.path !== "/" ? first.path : null;
+  useEffect(() => {
+    if (elsewhere !== null) route(elsewhere, true);
+  }, [elsewhere]);
+  return elsewhere === null ? <AskScreen /> : null;
 }
 
 function Navigation({ screens }: { screens: readonly Screen[] }) {

@@ -94,8 +94,11 @@ def test_an_admin_reads_all_of_it(world: World, visit: Visit, eyes: Eyes) -> Non
 
 
 def test_an_auditor_finds_a_record_and_takes_its_evidence(world: World, visit: Visit, eyes: Eyes) -> None:
-    """Filters stand in the address, pages follow one another, the chain is checked, and the file can be verified elsewhere."""
-    page = visit(world.key("tables", "auditor", "uma")["key"], path="/studio/audit")
+    """The first page is the one that the role is for; filters stand in the address, pages follow one another, the chain is
+    checked, and the file can be verified elsewhere.
+    """
+    page = visit(world.key("tables", "auditor", "uma")["key"], path="/")
+    expect(page).to_have_url(re.compile("/studio/audit$"))
     expect(page.get_by_text("50 records loaded")).to_be_visible()
     page.get_by_role("button", name="Load more").click()
     expect(page.get_by_text(re.compile("(100 records loaded|[0-9]+ records in all)"))).to_be_visible()
