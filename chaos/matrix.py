@@ -34,6 +34,8 @@ NO_DEATH: Final = "none"
 _WORKERS: Final = 3
 _AT_ONCE: Final = 2 * _WORKERS
 """How many plans of one cell are under way at most: on a slow machine a death would come behind a long queue."""
+_PATIENCE: Final = 150
+"""How many plans a process may survive that is to die of one: by then nothing passes the place of its trap."""
 _NOT_YET_S: Final = 0.4
 """How long a plan has to find the process that is to die of it before the next one is submitted, in seconds."""
 
@@ -145,7 +147,10 @@ class Run:
         trap = self.house.trap(cell.point, cell.kind)
         death = asyncio.create_task(ended(self.house.start(self.house.spec(role, trap=trap))))
         asked: list[asyncio.Task[Promise]] = []
+        process = self.house.processes[-1]
         while not death.done():
+            if len(asked) > _PATIENCE:
+                process.kill()
             if len([True for task in asked if await self._under_way(task)]) < _AT_ONCE:
                 asked.append(asyncio.create_task(self.house.promise(cell.kind)))
             await asyncio.wait({death}, timeout=_NOT_YET_S)

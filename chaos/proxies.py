@@ -38,7 +38,7 @@ from steward.work_store import (
     Submitted,
     WorkStore,
 )
-from steward.work_stores.redis import RedisWorkEngine
+from steward.work_stores.redis import RedisWorkEngine, line
 from steward.work_stores.redis.scripts import script
 
 
@@ -91,7 +91,9 @@ class InCommand:
         self._awaited: tuple[str, str] | None = None
         self._verbs = {script(name).sha.encode() for name in ("submit", "settle", "settle_fully", "expand")}
         self._send: Any = AbstractConnection.send_packed_command
+        self._write: Any = line._Wire.write  # noqa: SLF001 - what is shared goes out here, and nowhere else
         AbstractConnection.send_packed_command = self._sending()  # type: ignore[method-assign]
+        line._Wire.write = self._writing()  # noqa: SLF001
 
     def await_job(self, plan_id: str, job_id: str) -> None:
         """Spring when a script is sent that submits, settles or expands this job."""
@@ -101,12 +103,28 @@ class InCommand:
         async def send(connection: Any, command: Any, check_health: bool = True) -> None:
             parts = [command] if isinstance(command, (bytes, str)) else list(command)
             whole = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
-            if self._awaited and self._awaited[1].encode() in whole and any(sha in whole for sha in self._verbs):
+            if awaited := self._is_in(whole):
                 await self._send(connection, whole[: len(whole) // 2], check_health)
-                self._trap.spring(*self._awaited)
+                self._trap.spring(*awaited)
             await self._send(connection, parts, check_health)
 
         return send
+
+    def _writing(self) -> Any:
+        def write(wire: Any, whole: bytes) -> None:
+            if awaited := self._is_in(whole):
+                socket = wire._transport.get_extra_info("socket")  # noqa: SLF001 - the loop would write later
+                os.write(socket.fileno(), whole[: len(whole) // 2])
+                self._trap.spring(*awaited)
+            self._write(wire, whole)
+
+        return write
+
+    def _is_in(self, whole: bytes) -> tuple[str, str] | None:
+        """Return the plan and job that are waited for, if this is the command that concerns them."""
+        if self._awaited and self._awaited[1].encode() in whole and any(sha in whole for sha in self._verbs):
+            return self._awaited
+        return None
 
 
 def _in_the_middle(app: Application, trap: Trap) -> AtCommit | InCommand:

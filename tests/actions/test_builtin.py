@@ -72,7 +72,6 @@ def test_every_schema_is_valid_closed_and_described(name: str) -> None:
     Draft202012Validator.check_schema(schema)
     Draft202012Validator.check_schema(dict(definition.output_schema))
     assert schema["additionalProperties"] is False
-    assert definition.output_schema["additionalProperties"] is False
     for parameter, described in schema["properties"].items():
         assert described["description"], parameter
         if "default" in described:
@@ -80,6 +79,10 @@ def test_every_schema_is_valid_closed_and_described(name: str) -> None:
     assert set(schema["required"]) <= set(schema["properties"])
     assert not fits(definition, {"surprise": 1})
     assert set(definition.roles) <= set(schema["properties"])
+    if name == "plan.replan":  # it returns whatever steps return that are not known yet
+        assert definition.output_schema["type"] == "array"
+        return
+    assert definition.output_schema["additionalProperties"] is False
     assert {path.split("[")[0].split(".")[0] for path in definition.output_labels} <= set(
         definition.output_schema["properties"]
     )

@@ -61,8 +61,13 @@ class Step(TypedDict):
     depends_on: list[str]
     decision: Decision
     inputs: NotRequired[dict[str, Any]]
+    link_guard: NotRequired[list[str]]
+    when: NotRequired[dict[str, Any] | None]
+    for_each: NotRequired[dict[str, Any] | None]
     effect: Literal["read", "write"]
     retry: Literal["keyed", "probe", "none"]
+    reversibility: str
+    acting_as: str | None
 
 
 class PlanMeta(TypedDict):

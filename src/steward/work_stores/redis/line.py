@@ -80,9 +80,9 @@ class Line:
     async def hang_up(self) -> None:
         """Give the connection up."""
         wire, self._wire = self._wire, None
+        self._tell(Disconnected("The connection was given up."))  # before anybody can ask on another one
         if wire is not None:
             await wire.close()
-        self._tell(Disconnected("The connection was given up."))
 
     async def _ask(self, packed: bytes) -> Any:
         if self._wire is None or self._wire.lost:
