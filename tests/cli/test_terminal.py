@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -34,6 +35,14 @@ class Terminal:
         """Return when ``text`` has been shown."""
         while text not in self.shown:
             self.shown += os.read(self.ours, 4096).decode(errors="replace")
+
+    def wait_until_it_waits(self) -> None:
+        """Return when it sleeps: a signal in the instant between a prompt and the reading behind it wakes nobody."""
+        while self._state() != "S":
+            pass
+
+    def _state(self) -> str:
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
     def interrupt(self) -> None:
         """Do what Ctrl-C does."""
@@ -101,6 +110,7 @@ def test_ctrl_c_at_a_question_is_quiet(up: Machine, sentence: str, question: str
     with terminal(up.env, "run", sentence) as screen:
         screen.wait_for(question)
         screen.wait_for(": ")
+        screen.wait_until_it_waits()
         screen.interrupt()
         assert screen.ended() == 130
     assert "Nothing was run." in screen.shown
