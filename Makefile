@@ -26,7 +26,7 @@ quick: .venv/.ready ## the fast tests: no processes, servers or whole API (under
 	@.venv/bin/pytest -q -n 2 --lane fast
 
 test: .venv/.ready studio ## every check and every test, real servers included; ends with the time of each lane
-	@began=$$(date +%s); $(MAKE) --no-print-directory check && CHECK_SECONDS=$$(($$(date +%s) - began)) .venv/bin/pytest -q -n 2
+	@began=$$(date +%s); $(MAKE) --no-print-directory check && CHECK_SECONDS=$$(($$(date +%s) - began)) .venv/bin/pytest -q -n 4
 
 check: .venv/.ready ## lint, format, types, import direction, of the web page too
 	@.venv/bin/ruff check .

@@ -50,8 +50,8 @@ class AtCommit:
         self._trap = trap
         self._awaited: tuple[str, str] | None = None
         event.listen(Engine, "commit", self._committing)
-        self._execute: Any = psycopg.Connection.execute
-        psycopg.Connection.execute = self._piping()  # type: ignore[method-assign]
+        self._leave: Any = psycopg.Pipeline.__exit__
+        psycopg.Pipeline.__exit__ = self._leaving()  # type: ignore[method-assign]
 
     def await_job(self, plan_id: str, job_id: str) -> None:
         """Spring when this job, no longer running, is about to be committed."""
@@ -65,18 +65,18 @@ class AtCommit:
         if connection.execute(written, {"job_id": job_id}).first() is not None:
             self._trap.spring(plan_id, job_id)
 
-    def _piping(self) -> Any:
-        """Return what PostgreSQL's driver executes with: there a COMMIT is one more statement of a pipeline."""
+    def _leaving(self) -> Any:
+        """Return what ends a pipeline of PostgreSQL's driver: there that is the commit."""
 
-        def execute(connection: Any, query: Any, *args: Any, **more: Any) -> Any:
-            if query == "COMMIT" and self._awaited is not None:
+        def leave(pipeline: Any, kind: Any, *error: Any) -> None:
+            if kind is None and self._awaited is not None:
                 plan_id, job_id = self._awaited
                 written = "SELECT 1 FROM jobs WHERE job_id = %s AND status <> 'running'"
-                if self._execute(connection, written, [job_id]).fetchone() is not None:
+                if pipeline._conn.execute(written, [job_id]).fetchone() is not None:  # noqa: SLF001 - no public name
                     self._trap.spring(plan_id, job_id)
-            return self._execute(connection, query, *args, **more)
+            self._leave(pipeline, kind, *error)
 
-        return execute
+        return leave
 
 
 class InCommand:
