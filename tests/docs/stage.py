@@ -28,6 +28,7 @@ ID: Final = re.compile(r"\b(job|plan|appr|key)_01kb2w8v9c0000000000000a\b")
 _SERVER: Final = re.compile(r"((?:[A-Z_]+=\S+ +)*)steward (up|serve|worker)\b(.*)")
 _EXPORT: Final = re.compile(r"export ([A-Z_]+)=(.*)")
 _READY: Final = {"up": "Steward is up", "serve": "Serving at ", "worker": "Working on "}
+_OF_A_SHELL: Final = "-completion"
 _ASKING: Final = ("steward run ", "steward approvals approve ")
 _IN_A_SHELL: Final = re.compile(r"\$\(|[|<>;]|\$[A-Z_]")
 ASKING: Final = '{"rules": ["ask_before_write"]}'
@@ -118,6 +119,8 @@ class Stage:
         command = ID.sub(lambda found: known.setdefault(found[1], self.supply(found[1], command)), command)
         if command.startswith(_ASKING) and "--yes" not in command:
             command += " --yes"  # who reads the page answers
+        if _OF_A_SHELL in command:
+            command += "; :"  # it asks which shell it was typed in, and a last command takes the shell's place
         simple = command.startswith("steward ") and not _IN_A_SHELL.search(re.sub(r"'[^']*'", "", command))
         ended = self.shell.steward(*shlex.split(command, comments=True)[1:]) if simple else self._in_a_shell(command)
         self.said.append(ended.out + ended.err)

@@ -8,7 +8,9 @@ from tests.studio.world import POLICY, World
 
 
 def test_a_sentence_becomes_an_approved_and_delivered_plan(world: World, visit: Visit, eyes: Eyes) -> None:
-    """Ann asks, Bob approves, the mail arrives once, and Ann finds the job a screen later; nobody types an address or an id."""
+    """Ann asks, Bob approves, the mail arrives once, Ann finds the job a screen later, and an auditor all of it; nobody types
+    an address or an id.
+    """
     world.admin("office").put("/policies/look_first", json={"text": POLICY}).raise_for_status()
     ann = visit(world.key("office", "developer", "ann")["key"])
     look_for_barriers(ann)
@@ -61,6 +63,12 @@ def test_a_sentence_becomes_an_approved_and_delivered_plan(world: World, visit: 
     expect(ann.get_by_role("link", name="The lift is repaired.")).to_contain_text("Completed")
     look_for_barriers(ann)
     eyes.picture(ann, "requests")
+
+    uma = visit(world.key("office", "auditor", "uma")["key"])
+    for kind, words in (("approval.decided", "A person decided"), ("job.completed", "A step was done")):
+        uma.get_by_label("What happened").select_option(kind)
+        uma.get_by_role("button", name="Show", exact=True).click()
+        expect(uma.get_by_role("row").filter(has_text=words)).to_have_count(1)
 
 
 def test_a_person_may_not_approve_what_they_asked_for(world: World, visit: Visit) -> None:
