@@ -114,6 +114,14 @@ async def test_a_claim(world: World, cutter: Cutter) -> None:
     assert len(await world.claim(3, caps={"alpha": {"*": Cap(per_minute=4)}})) == 1
 
 
+async def test_a_plain_claim(world: World, cutter: Cutter) -> None:
+    """The short form takes what there is; sent again it gives way to the long one, which gives the same leases."""
+    await world.submit(*[world.job(f"s{n}") for n in range(5)])
+    leases = await _twice(world, cutter, world.claim(3))
+    assert (len(leases), {lease.job.fence for lease in leases}) == (3, {1})
+    assert await world.alpha.queue_depth() == 2
+
+
 async def test_a_dispatch_with_what_it_spends(world: World, cutter: Cutter) -> None:
     """Granted, and spent once."""
     submitted = await world.submit(world.job("s1"), world.job("s2"))
