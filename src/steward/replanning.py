@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from steward.action import ActionContext, ActionDefinition, ActionFailed, ProbeAnswer
+from steward.action import ActionContext, ActionDefinition, ActionFailed, CannotTell, ProbeAnswer
 from steward.dataflow import Source
 from steward.errors import FarEndFailed, FarEndTimedOut, FieldProblem, Invalid, RateLimited, StewardError
 from steward.identity import Principal
@@ -56,9 +56,9 @@ class Replanning:
             )
         return Expanded(self._children(checked))
 
-    async def probe(self, params: Mapping[str, Any], context: ActionContext) -> ProbeAnswer:
-        """Never asked: planning has no effect."""
-        raise NotImplementedError
+    async def probe(self, params: Mapping[str, Any], context: ActionContext) -> ProbeAnswer:  # noqa: ARG002 - the contract's
+        """Return that nobody can tell; it is never asked, as planning has no effect."""
+        return CannotTell("Planning has no effect that could be asked about.")
 
     async def _proposal(self, goal: str, values: Sequence[Any]) -> Proposal:
         definitions = [one for one in self.rooms.catalogue.definitions() if one.id != REPLAN]
