@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -73,6 +73,8 @@ class Trap:
     triggers: Path
     """Folder in which the far ends look for whom to kill."""
     signal: int = signal.SIGKILL
+    first: Callable[[], None] | None = None
+    """Done before the signal is sent."""
 
     def meant_for(self, point: Point, action_id: str, attempt: int) -> bool:
         """Say whether this is the moment."""
@@ -80,6 +82,8 @@ class Trap:
 
     def spring(self, plan_id: str, job_id: str) -> None:
         """Leave the mark and send the signal to the process itself; after SIGKILL it does not return."""
+        if self.first is not None:
+            self.first()
         leave(self.mark, self._mark(plan_id, job_id))
         os.kill(os.getpid(), self.signal)
 

@@ -4,10 +4,15 @@ Each calls what it stands for and looks at the trap before and after; everything
 dispatcher's shell also turns the result of ``chaos.fan`` into an expansion, which no built-in step makes yet.
 """
 
+import asyncio
 import json
 import os
+import signal
+import threading
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +26,8 @@ from steward.action import Action, ActionContext, ActionDefinition, Effect, Prob
 from steward.actions import ActionCatalogue
 from steward.bootstrap import Application
 from steward.caps import NO_CAPS, Caps
+from steward.database import Database
+from steward.errors import StoreUnavailable
 from steward.identity import Principal
 from steward.job import Completed, Expanded, Job, NewJob
 from steward.orchestrator import Orchestrator
@@ -317,6 +324,8 @@ class TrappedEngine:
 
 def with_trap(app: Application, trap: Trap | None, notes: Path | None) -> Application:
     """Return ``app`` with shells round what can die; without a trap they only expand and take notes."""
+    if trap is not None and trap.signal == signal.SIGSTOP:
+        trap = replace(trap, first=partial(finish_writing, app.database))
     engine = TrappedEngine(app, trap, notes)
     catalogue = ActionCatalogue()
     for definition in app.catalogue.definitions():
@@ -334,3 +343,18 @@ def with_trap(app: Application, trap: Trap | None, notes: Path | None) -> Applic
         recorder=app.recorder,
     )
     return replace(app, engine=engine, catalogue=catalogue, orchestrator=orchestrator)
+
+
+def finish_writing(database: Database) -> None:
+    """Return once everything is written that this process has begun to write, a heartbeat say, and it holds no lock.
+
+    Paused in the middle of that, it would keep SQLite's one lock, and everybody else would wait for it to wake up.
+    """
+
+    async def _write_nothing() -> None:
+        with suppress(StoreUnavailable):  # then it holds nothing either
+            await database.write(lambda _: None)
+
+    writing = threading.Thread(target=asyncio.run, args=(_write_nothing(),))  # the loop of this thread stands still
+    writing.start()
+    writing.join()
