@@ -191,7 +191,7 @@ def build_telemetry(settings: Settings) -> Telemetry:
 
 def _open_database(settings: Settings, at_the_end: AsyncExitStack) -> tuple[Database, Bell]:
     """Return the database at this version's schema, and its bell; both are closed at the end."""
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.make_home()
     database = Database(settings.database_url)
     bell = bell_for(database, settings.home)
     at_the_end.callback(bell.close)

@@ -328,6 +328,13 @@ class Settings(BaseSettings):
             )
         return self.model_copy(update=known)
 
+    def make_home(self) -> None:
+        """Make the folder of STEWARD_HOME unless it is there; raise ``ConfigurationError`` if it cannot be."""
+        try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"STEWARD_HOME cannot be made or used as a folder: {error.strerror}.") from error
+
     @property
     def ai_key(self) -> str | None:
         """The key for the provider that AI_MODEL names."""

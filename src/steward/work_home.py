@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from steward.audit_log import AuditLog
 from steward.clock import Clock
-from steward.errors import ConfigurationError, StewardError
+from steward.errors import ConfigurationError, StewardError, StoreUnavailable
 from steward.event import EventSink, LogEnds
 from steward.ids import IdFactory
 from steward.key_schema import Adopt, ReadSink
@@ -74,7 +74,10 @@ class WorkHome:
                 "REDIS_URL is set, but there is work in the database that is under way, or that a repeated request would name: "
                 "unset REDIS_URL until it has ended and AI_JOB_RETENTION_S has passed."
             )
-        engine = await at_the_end.enter_async_context(self._redis(url, self._settings.redis_effect_safety, sinks))
+        try:
+            engine = await at_the_end.enter_async_context(self._redis(url, self._settings.redis_effect_safety, sinks))
+        except StoreUnavailable as away:
+            raise StoreUnavailable(f"REDIS_URL: {away.detail}") from away
         ends = LogEnds(0)
         if not moves:
             await self._archive(in_database)

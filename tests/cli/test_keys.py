@@ -65,20 +65,20 @@ def test_a_duration_that_is_none_is_a_usage_error(machine: Shell, text: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("workspace", "role"),
+    ("workspace", "role", "ends"),
     [
-        ("acme", "operator"),
-        ("system", "admin"),
-        ("nowhere", "admin"),
-        ("Acme", "admin"),
-        ("acme\n", "admin"),
-        ("", "admin"),
+        ("acme", "operator", 2),
+        ("system", "admin", 2),
+        ("nowhere", "admin", 1),
+        ("Acme", "admin", 2),
+        ("acme\n", "admin", 2),
+        ("", "admin", 2),
     ],
 )
-def test_a_key_that_should_not_exist_is_not_made(machine: Shell, workspace: str, role: str) -> None:
-    """One sentence, exit 1, no traceback, nothing kept."""
+def test_a_key_that_should_not_exist_is_not_made(machine: Shell, workspace: str, role: str, ends: int) -> None:
+    """One sentence, exit 2 for what cannot be and 1 for what is not there, no traceback, nothing kept."""
     code, out, err = machine.steward("keys", "create", "--workspace", workspace, "--role", role)
-    assert (code, out) == (1, "")
+    assert (code, out) == (ends, "")
     assert err.startswith("✗ ")
     assert "Traceback" not in err
     assert machine.json("keys", "list") == {"keys": []}
@@ -100,10 +100,10 @@ def test_a_key_is_revoked_for_good(machine: Shell) -> None:
 
 
 def test_workspaces_are_made_once_and_listed(machine: Shell) -> None:
-    """A taken, reserved or malformed id is one sentence and exit 1."""
-    for workspace in ("acme", "system", "Acme", "a" * 33, "acme\n"):
+    """A taken id is one sentence and exit 1; a reserved or malformed one is wrong usage, here as over HTTP."""
+    for workspace, expected in (("acme", 1), ("system", 2), ("Acme", 2), ("a" * 33, 2), ("acme\n", 2)):
         code, _, err = machine.steward("workspaces", "create", workspace)
-        assert code == 1
+        assert code == expected
         assert err.startswith("✗ ")
     listed = machine.json("workspaces", "list")["workspaces"]
     assert [(item["workspace_id"], item["name"]) for item in listed] == [("acme", "Acme Ltd")]
@@ -137,3 +137,23 @@ def test_a_wrong_setting_is_one_sentence(machine: Shell, monkeypatch: pytest.Mon
     assert code == 2
     assert "DATABASE_URL" in err
     assert "hunter2" not in err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "ends"),
+    [
+        ("DATABASE_URL", "sqlite:////nowhere/at/all.db", 1),
+        ("DATABASE_URL", "postgresql://steward:hunter2@127.0.0.1:1/steward", 1),
+        ("STEWARD_HOME", "/dev/null", 2),
+        ("STEWARD_HOME", "/dev/null/home", 2),
+    ],
+)
+def test_what_leads_nowhere_is_named(
+    machine: Shell, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, ends: int
+) -> None:
+    """A place that has the right form, and where nothing can be kept, is told of by the variable that names it."""
+    monkeypatch.setenv(variable, value)
+    code, out, err = machine.steward("keys", "list")
+    assert (code, out) == (ends, "")
+    assert variable in err.splitlines()[0]
+    assert value not in err

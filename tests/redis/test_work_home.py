@@ -11,7 +11,7 @@ import pytest
 
 from steward.action import RetryMode
 from steward.audit import AuditRecord
-from steward.errors import ConfigurationError
+from steward.errors import ConfigurationError, StoreUnavailable
 from steward.job import JobStatus
 from steward.maintenance.archiver import Archiver
 from steward.settings import Settings
@@ -216,3 +216,10 @@ async def test_what_happens_after_a_power_cut_is_archived(tmp_path: Path, clock:
             assert len({record.entry.source for record in records}) == len(records)
     finally:
         server.stop()
+
+
+async def test_a_redis_that_is_not_there_is_named_by_its_setting(tmp_path: Path, clock: FakeClock) -> None:
+    """Whoever starts it has to know which setting leads nowhere."""
+    with pytest.raises(StoreUnavailable, match=r"^REDIS_URL: "):
+        async with installation(tmp_path, clock=clock, env={"REDIS_URL": "redis://127.0.0.1:1/0"}):
+            pass

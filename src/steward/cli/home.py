@@ -50,7 +50,6 @@ def read_address(home: Path) -> Address | None:
 @contextmanager
 def only_one(home: Path) -> Iterator[None]:
     """Hold the home of a ``steward up``; refuse when another one holds it, saying where that one listens."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (home / LOCK_FILE).open("w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -41,7 +41,7 @@ async def _run(settings: "Settings", work: "Callable[[SqlDirectory, Clock], Awai
     from steward.database.migrate import upgrade
     from steward.directories.sql import SqlDirectory
 
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.make_home()
     clock = SystemClock()
     database = Database(settings.database_url)
     try:

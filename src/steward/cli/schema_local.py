@@ -62,7 +62,7 @@ async def _run(settings: "Settings", work: "Callable[[SchemaDesk, Telemetry], Aw
     assert settings.redis_url is not None
     clock, telemetry = SystemClock(), build_telemetry(settings)
     async with AsyncExitStack() as at_the_end:
-        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.make_home()
         database = Database(settings.database_url)
         at_the_end.push_async_callback(database.aclose)
         upgrade(database)

@@ -38,6 +38,7 @@ async def _up(host: str, port: int, concurrency: int) -> None:
     from steward.settings import Settings
 
     settings = Settings.load(allow_generated_secret=True)
+    settings.make_home()
     with only_one(settings.home), listening_socket(host, port) as listening:
         async with open_application(settings) as application:
             made_operator = await _first_operator(application, settings.home)

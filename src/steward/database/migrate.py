@@ -13,11 +13,15 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, tex
 from steward.database.engine import Database
 from steward.database.row_security import gaps, secure
 from steward.database.tables import metadata
-from steward.errors import ConfigurationError
+from steward.errors import ConfigurationError, StoreUnavailable
 
 HEAD: Final = "0008"
 _version: Final = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 """Alembic's own table, as Alembic makes it."""
+_AWAY: Final = (
+    "The database cannot be opened or reached: see that it is there and lets this account in, and that DATABASE_URL "
+    "(STEWARD_HOME, where that is unset) says where it is."
+)
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
@@ -31,10 +35,14 @@ def current_revision(connection: Connection) -> str | None:
 def upgrade(database: Database) -> None:
     """Apply every missing migration; raise ``ConfigurationError`` if the database is of a newer Steward than this one.
 
-    Where there is none it only reads, so that a process can start while another one writes.
+    Where there is none it only reads, so that a process can start while another one writes. A database that is not to be had
+    is ``StoreUnavailable``, with a word on which setting names it.
     """
-    if not database.read_sync(_is_ready):
-        database.run_sync(_upgrade)
+    try:
+        if not database.read_sync(_is_ready):
+            database.run_sync(_upgrade)
+    except StoreUnavailable as away:
+        raise StoreUnavailable(_AWAY) from away
 
 
 def _is_ready(connection: Connection) -> bool:
