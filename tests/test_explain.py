@@ -85,16 +85,17 @@ def test_every_state_can_be_explained() -> None:
         assert explain_job(job(status=status), [], NOW)["reason"]["text"].endswith(".")
 
 
-def plan(status: PlanStatus, effect: str = "allow") -> PlanRecord:
-    """Return a plan of one step with this decision."""
-    decision = {"effect": effect, "reason": "It is on the denylist.", "rule": "action_denylist"}
+def plan(status: PlanStatus, effect: str = "allow", rule: str = "action_denylist", **document: Any) -> PlanRecord:
+    """Return a plan of one step with this decision; ``document`` says otherwise."""
+    decision = {"effect": effect, "reason": "It is on the denylist.", "rule": rule}
+    steps = [{"id": "s1", "action_id": "deeds.do", "decision": decision}]
     return PlanRecord(
         plan_id="plan_1",
         workspace_id="acme",
         actor_id="key_1",
         status=status,
         digest="0" * 64,
-        document={"steps": [{"id": "s1", "action_id": "deeds.do", "decision": decision}]},
+        document={"steps": steps, "meta": {}, "explanation": "Asked for as one action."} | document,
         body_sealed=None,
         created_at=EARLIER,
         expires_at=LATER,
@@ -117,6 +118,21 @@ def test_a_denied_step_comes_first() -> None:
     assert told["reason"]["code"] == "policy_denied"
     assert told["reason"]["text"] == "Step s1 (deeds.do) is denied: It is on the denylist."
     assert told["who"] == "an operator"
+
+
+def test_who_can_help_with_a_denial_is_whoever_made_the_rule() -> None:
+    """A workspace's own policy is its admins' to change."""
+    assert explain_plan(plan(P.DRAFT, "deny", "workspace/no_posts"), [], NOW)["who"] == "an admin of the workspace"
+
+
+def test_what_policy_kept_out_of_a_plan_is_no_missing_answer() -> None:
+    """A plan without a step, because what was asked for may not be done, was refused; nobody is told to answer."""
+    denied = {"action_id": "deeds.do", "effect": "deny", "reason": "Not here.", "rule": "workspace/no_posts"}
+    told = explain_plan(
+        plan(P.NEEDS_INPUT, steps=[], meta={"denied": [denied]}, explanation="It may not be done."), [], NOW
+    )
+    assert told["reason"] == {"code": "policy_denied", "text": "It may not be done."}
+    assert told["who"] == "an admin of the workspace"
 
 
 def test_a_running_plan_names_the_step_that_holds_it_up() -> None:

@@ -105,6 +105,18 @@ async def test_w138_w143_w145_plans_use_only_what_the_caller_may_run(
             assert document["steps"] == []
 
 
+async def test_a_plan_that_policy_left_without_steps_is_refused_as_denied(tmp_path: Path, clock: FakeClock) -> None:
+    """Executing it is answered as for a plan with a denied step: by policy, and nothing is submitted."""
+    async with installation(tmp_path, clock=clock, env={"ACTION_DENYLIST": "deeds.note"}) as house:
+        house.add(note([]))
+        document = await house.plan("note hello")
+        assert document["status"] == "needs_input"
+        with pytest.raises(PolicyDenied) as refused:
+            await house.execute(document["plan_id"])
+        assert refused.value.detail == document["explanation"]
+        assert await nothing_submitted(house)
+
+
 async def test_w138_a_viewer_can_plan(house: Installation) -> None:
     """Planning and showing are previews; executing is judged elsewhere, by scope."""
     document = await house.plan("note hello", await house.member(role=Role.VIEWER))

@@ -13,6 +13,7 @@ from steward.approval import Approval, ApprovalStatus
 from steward.caps import ENDLESS, Room
 from steward.job import HeldFor, Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
+from steward.policy import OWN_RULES
 from steward.second_thoughts import UNDO_WINDOW
 from steward.views import time_view
 
@@ -165,14 +166,11 @@ _PLAN_SENTENCES: Final[Mapping[PlanStatus, tuple[str, str, str | None]]] = {
 def explain_plan(
     plan: PlanRecord, jobs: Sequence[Job], now: datetime, approvals: Sequence[Approval] = (), *, room: Room = ENDLESS
 ) -> dict[str, Any]:
-    """Return the same shape for a plan; a denied step comes first, then the step that holds it up."""
-    denied = [step for step in plan.document["steps"] if step["decision"]["effect"] == "deny"]
-    if denied and plan.status is PlanStatus.DRAFT:
-        decision = denied[0]["decision"]
-        text = f"Step {denied[0]['id']} ({denied[0]['action_id']}) is denied: {decision['reason']}"
-        return _explanation(
-            plan.status, "policy_denied", text, since=plan.created_at, change=plan.expires_at, who="an operator"
-        )
+    """Return the same shape for a plan; what policy denies comes first, then the step that holds it up."""
+    if (refused := _refused(plan)) is not None:
+        text, rule = refused
+        who = "an admin of the workspace" if rule.startswith(OWN_RULES) else "an operator"
+        return _explanation(plan.status, "policy_denied", text, since=plan.created_at, change=plan.expires_at, who=who)
     if plan.status in {PlanStatus.RUNNING, PlanStatus.FAILED}:
         blocking = next((job for job in jobs if job.status is _worst(jobs)), None)
         if blocking is not None:
@@ -185,6 +183,18 @@ def explain_plan(
     code, text, who = _PLAN_SENTENCES.get(plan.status, (str(plan.status), "It is under way.", None))
     change = plan.expires_at if plan.status in {PlanStatus.DRAFT, PlanStatus.NEEDS_INPUT} else None
     return _explanation(plan.status, code, text, since=plan.finished_at or plan.created_at, change=change, who=who)
+
+
+def _refused(plan: PlanRecord) -> tuple[str, str] | None:
+    """Return why policy keeps a plan from being executed and by which rule: a step of it, or what it was asked for."""
+    denied = [step for step in plan.document["steps"] if step["decision"]["effect"] == "deny"]
+    if denied and plan.status is PlanStatus.DRAFT:
+        decision = denied[0]["decision"]
+        return f"Step {denied[0]['id']} ({denied[0]['action_id']}) is denied: {decision['reason']}", decision["rule"]
+    not_offered = plan.document["meta"].get("denied")
+    if not_offered and plan.status is PlanStatus.NEEDS_INPUT:
+        return plan.document["explanation"], not_offered[0]["rule"]
+    return None
 
 
 _BY_WEIGHT: Final = (

@@ -33,7 +33,7 @@ from steward.policy import Policies, decision_document
 from steward.recorded import plan_decided
 from steward.recorder import Recorder
 from steward.redaction import mask_text, redact_text
-from steward.submission import Claims, RequestedAction, build_submission
+from steward.submission import Claims, RequestedAction, build_submission, refuse_refused
 from steward.vault import Vault
 from steward.views import approval_view, job_view, time_view
 from steward.work_store import DRAFT_S, IdempotencyClaim, PlanPage, Submission, Submitted, WorkEngine
@@ -261,6 +261,7 @@ class Orchestrator:
             return await store.submit(Submission(plan=record, jobs=(), idempotency=claims))
         if record.status is PlanStatus.EXPIRED:
             raise PlanExpired
+        refuse_refused(record)
         if record.status is not PlanStatus.DRAFT:
             raise IllegalTransition(f"A plan that is {record.status} cannot be executed.")
         plan = proposed(

@@ -103,6 +103,8 @@ class Policy(Protocol):
         ...
 
 
+OWN_RULES: Final = "workspace/"
+"""What the names of a workspace's own rules begin with."""
 RULE_SETS: Final = ("default", "strict", "relaxed")
 """Sets of rules about where values come from: the first holds unless a workspace names another among its rules."""
 

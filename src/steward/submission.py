@@ -10,7 +10,7 @@ from steward.errors import FieldProblem, Invalid, PolicyDenied
 from steward.identity import Role
 from steward.ids import IdFactory
 from steward.job import NewJob
-from steward.plan import PlannedAction, PlanRecord
+from steward.plan import PlannedAction, PlanRecord, PlanStatus
 from steward.plan_check import CheckedPlan, CheckedStep
 from steward.policy import Deny, decision_document
 from steward.vault import Vault
@@ -90,6 +90,12 @@ def refuse_denied(checked: CheckedPlan) -> None:
         facts={"step": step.id, "rule": decision.rule},
         errors=[FieldProblem(f"/steps/{checked.steps.index(refused)}", why.reason) for refused, why in denied],
     )
+
+
+def refuse_refused(record: PlanRecord) -> None:
+    """Raise ``PolicyDenied`` for a plan that has no steps because policy denies what the sentence asks for."""
+    if record.status is PlanStatus.NEEDS_INPUT and (denied := record.document["meta"].get("denied")):
+        raise PolicyDenied(record.document["explanation"], facts={"rule": denied[0]["rule"]})
 
 
 def build_submission(

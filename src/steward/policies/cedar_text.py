@@ -17,6 +17,7 @@ from cedarpy import PolicySet, Schema, pst, validate_policies
 from steward.errors import FieldProblem, Invalid
 from steward.ids import is_word
 from steward.policies.cedar_rules import APPROVER_ROLES, Rule, in_order
+from steward.policy import OWN_RULES
 
 MAX_TEXTS: Final = 20
 """Policies of one workspace."""
@@ -163,7 +164,7 @@ def _rule(workspace_id: str, name: str, number: int, policy: pst.Template) -> Ru
         f"This workspace's policy '{name}' does not let it run {'unattended' if Rule.of('', policy).asks else 'here'}."
     )
     return Rule.of(
-        f"workspace/{name}" + (f"/{own}" if own else ""),
+        f"{OWN_RULES}{name}" + (f"/{own}" if own else ""),
         bound,
         reason,
         "An admin of the workspace can change the policy.",
