@@ -76,9 +76,9 @@ def test_a_duration_that_is_none_is_a_usage_error(machine: Shell, text: str) -> 
     ],
 )
 def test_a_key_that_should_not_exist_is_not_made(machine: Shell, workspace: str, role: str) -> None:
-    """One sentence, exit 1, no traceback, nothing kept."""
+    """One sentence, no traceback, nothing kept; exit 2, and 1 where only what is named is not there."""
     code, out, err = machine.steward("keys", "create", "--workspace", workspace, "--role", role)
-    assert (code, out) == (1, "")
+    assert (code, out) == (1 if workspace == "nowhere" else 2, "")
     assert err.startswith("✗ ")
     assert "Traceback" not in err
     assert machine.json("keys", "list") == {"keys": []}
@@ -100,10 +100,10 @@ def test_a_key_is_revoked_for_good(machine: Shell) -> None:
 
 
 def test_workspaces_are_made_once_and_listed(machine: Shell) -> None:
-    """A taken, reserved or malformed id is one sentence and exit 1."""
-    for workspace in ("acme", "system", "Acme", "a" * 33, "acme\n"):
+    """A taken, reserved or malformed id is one sentence; exit 1 for one that is there, 2 for one that can never be."""
+    for workspace, exit_code in (("acme", 1), ("system", 1), ("Acme", 2), ("a" * 33, 2), ("acme\n", 2)):
         code, _, err = machine.steward("workspaces", "create", workspace)
-        assert code == 1
+        assert code == exit_code
         assert err.startswith("✗ ")
     listed = machine.json("workspaces", "list")["workspaces"]
     assert [(item["workspace_id"], item["name"]) for item in listed] == [("acme", "Acme Ltd")]

@@ -24,7 +24,7 @@ from steward.cli import (
     workspaces,
 )
 from steward.cli.exits import CommandFailed, ExitCode
-from steward.errors import ConfigurationError, PolicyDenied, StewardError
+from steward.errors import BadRequest, ConfigurationError, Invalid, PolicyDenied, StewardError
 
 _EPILOG: Final = (
     'Start with [bold]steward up[/] in one terminal and [bold]steward run "…"[/] in another.\n\n'
@@ -95,7 +95,7 @@ def run() -> None:
 def _code_of(error: StewardError) -> ExitCode:
     if isinstance(error, PolicyDenied):
         return ExitCode.REFUSED
-    return ExitCode.USAGE if isinstance(error, ConfigurationError) else ExitCode.FAILED
+    return ExitCode.USAGE if isinstance(error, (ConfigurationError, BadRequest, Invalid)) else ExitCode.FAILED
 
 
 def _say(sentence: str, advice: str) -> None:
