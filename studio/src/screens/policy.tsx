@@ -12,6 +12,7 @@ import { Only } from "../ui/only";
 import { Page } from "../ui/page";
 import { type Column, Name, Table } from "../ui/table";
 import { Text, Time } from "../ui/text";
+import { Who } from "../ui/who";
 
 export function PolicyScreen() {
   return (
@@ -87,7 +88,7 @@ function OwnPolicy({ policy }: { policy: Policy }) {
         <Text>{policy.text.trim()}</Text>
       </pre>
       <p class="quiet small">
-        Kept <Time at={policy.changed_at} form="relative" /> by <Text>{policy.changed_by}</Text>
+        Kept <Time at={policy.changed_at} form="relative" /> by <Who id={policy.changed_by} />
       </p>
     </article>
   );
