@@ -6,20 +6,11 @@ import { api, data } from "../api/client";
 import { useDoing, useLoaded } from "../api/hooks";
 import type { Plan } from "../api/types";
 import { DraftPlan } from "../plan/draft";
+import { examples } from "../plan/examples";
 import { unsaved } from "../session";
 import { Refused } from "../ui/notice";
 import { announce, Page } from "../ui/page";
 import { RecentRequests } from "./requests";
-
-/** Sentences, each with the actions that it takes; those are shown that can be done here. */
-const EXAMPLES: readonly (readonly [sentence: string, ...actions: string[]])[] = [
-  ['send an email to office@example.com with subject "Lift" saying "The lift is repaired."', "email.send"],
-  ["fetch https://example.com and then email it to team@example.com with subject 'News'", "http.get", "email.send"],
-  ["write 'Milk, bread and coffee' to shopping.txt", "file.write"],
-  ["fetch https://example.com and then write it to news.txt", "http.get", "file.write"],
-  ["list the files", "file.list"],
-];
-const FEW = 3;
 
 export function AskScreen() {
   const { query, route } = useLocation();
@@ -114,13 +105,13 @@ export function AskScreen() {
 
 function Examples({ onChosen }: { onChosen(example: string): void }) {
   const catalogue = useCatalogue();
-  const shown = EXAMPLES.filter(([, ...actions]) => actions.every((id) => catalogue.get(id)?.enabled)).slice(0, FEW);
+  const shown = examples((id) => catalogue.get(id)?.enabled ?? false);
   if (!shown.length) return null;
   return (
     <section aria-labelledby="examples">
       <h2 id="examples">For example</h2>
       <ul class="examples">
-        {shown.map(([example]) => (
+        {shown.map((example) => (
           <li key={example}>
             <button type="button" onClick={() => onChosen(example)}>
               {example}

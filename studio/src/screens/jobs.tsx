@@ -110,15 +110,17 @@ function List({ status, planId, listener, onDepth }: ListProps) {
           {!search && <a href="/">Ask for something</a>}
         </Empty>
       )}
-      <div class={executes && shown.some((job) => job.status === "failed") ? "choosing" : ""}>
-        <Windowed
-          items={shown}
-          rowPx={ROW_PX}
-          label="Jobs"
-          keyOf={(job) => job.job_id}
-          render={(job) => <Row job={job} titles={titles} chosen={chosen.has(job.job_id)} onChoose={executes ? choose : null} />}
-        />
-      </div>
+      {shown.length > 0 && (
+        <div class={executes && shown.some((job) => job.status === "failed") ? "choosing" : ""}>
+          <Windowed
+            items={shown}
+            rowPx={ROW_PX}
+            label="Jobs"
+            keyOf={(job) => job.job_id}
+            render={(job) => <Row job={job} titles={titles} chosen={chosen.has(job.job_id)} onChoose={executes ? choose : null} />}
+          />
+        </div>
+      )}
       {rows && (
         <p class="row">
           {rows.cursor && (

@@ -60,7 +60,13 @@ function Own() {
       <p class="quiet">They can only forbid what the rules below would allow, or have a person asked.</p>
       <Refused problem={policies.problem} retry={policies.reload} />
       {!policies.value && policies.loading && <Loading what="policies" />}
-      {policies.value && !policies.value.policies.length && <p class="card quiet">The workspace has no rules of its own.</p>}
+      {policies.value && !policies.value.policies.length && (
+        <p class="card quiet">
+          <span>
+            The workspace has no rules of its own. An admin adds one with <code>steward policy put</code>.
+          </span>
+        </p>
+      )}
       {policies.value?.policies.map((policy) => (
         <OwnPolicy key={policy.name} policy={policy} />
       ))}

@@ -89,7 +89,13 @@ function Use({ workspace }: { workspace: string }) {
       </p>
       {caps.length > 0 && <Table label="Limits" columns={CAPS} rows={caps} keyOf={(cap) => `${cap.pattern} ${cap.kind}`} />}
       {budgets.length > 0 && <Table label="Budgets" columns={BUDGETS} rows={budgets} keyOf={({ budget }) => budget} />}
-      {!caps.length && !budgets.length && <p class="card quiet">The workspace has set itself no limits and no budgets.</p>}
+      {!caps.length && !budgets.length && (
+        <p class="card quiet">
+          <span>
+            The workspace has set itself no limits and no budgets. An admin sets them with <code>steward workspaces settings</code>.
+          </span>
+        </p>
+      )}
     </>
   );
 }
