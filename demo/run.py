@@ -190,13 +190,17 @@ def requests(env: dict[str, str], page_port: int) -> None:
     )
     heading("3. Refused by policy, before anything runs")
     command(env, "run", "--yes", "list the files", expect=REFUSED)
-    say("Why: this demo starts Steward with ACTION_DENYLIST=file.list; nothing was planned and nothing was run.")
+    say(
+        "Why: this demo starts Steward with ACTION_DENYLIST=file.list; nothing was",
+        "planned and nothing was run.",
+    )
     heading("4. Refused at the last moment, when the real address is known")
     command(env, "run", "--yes", "fetch http://169.254.169.254/latest/meta-data", expect=FAILED)
     say(
-        "Why: that address is not on the internet. On a cloud machine it hands out the machine's own keys, so Steward",
-        "refuses private addresses after looking the name up; nothing was sent. HTTP_ALLOW_HOSTS makes exceptions,",
-        "as this demo does for its own page.",
+        "Why: that address is not on the internet. On a cloud machine it hands out the",
+        "machine's own keys, so Steward refuses private addresses after looking the name",
+        "up; nothing was sent. HTTP_ALLOW_HOSTS makes exceptions, as this demo does for",
+        "its own page.",
     )
 
 

@@ -2,6 +2,7 @@
 import { LocationProvider, Route, Router, useLocation } from "preact-iso";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { forgetActions } from "./api/actions";
+import { forgetNames } from "./api/names";
 import { asProblem, onSignedOut, type Problem } from "./api/client";
 import type { Session } from "./api/types";
 import { SCREENS, type Screen } from "./screens";
@@ -41,7 +42,10 @@ export function App() {
   };
   useEffect(ask, []);
   useEffect(() => onSignedOut(() => setState((now) => (now.is === "in" ? { is: "out", why: EXPIRED } : now))), []);
-  useEffect(forgetActions, [state.is]);
+  useEffect(() => {
+    forgetActions();
+    forgetNames();
+  }, [state.is]);
   if (state.is === "asking") return <Loading what="Studio" />;
   if (state.is === "failed") return <Refused problem={state.problem} retry={ask} />;
   if (state.is === "out") return <SignInScreen why={state.why} onSignedIn={(session) => setState({ is: "in", session })} />;

@@ -28,7 +28,7 @@ export function shortTime(iso: string, now: Date = new Date()): string {
 export function relativeTime(iso: string, now: Date = new Date()): string {
   const seconds = Math.round((new Date(iso).getTime() - now.getTime()) / 1000);
   const [unit, length] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
-  return relative.format(Math.trunc(seconds / length), unit);
+  return relative.format(Math.round(seconds / length), unit);
 }
 
 /** Return a length of time: "12 ms", "3.4 s", "2 min 5 s". */

@@ -102,14 +102,21 @@ def test_what_goes_on_is_shown_while_it_goes_on(up: Machine) -> None:
     (up.home / "gong").write_text("dong")
 
 
+def test_what_may_not_be_done_is_no_question(up: Machine) -> None:
+    """Nobody is asked for an answer that would change nothing: it ends, says which setting is missing, and breaks no word."""
+    with terminal(up.env, "run", "send an email to office@example.com saying Hello") as screen:
+        assert screen.ended() == 1
+    assert "Set SMTP_URL" in screen.shown
+    assert max(len(line) for line in re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", screen.shown).splitlines()) <= 80
+
+
 @pytest.mark.parametrize(
-    ("sentence", "question"), [("write 'x' to never-at-all.txt", "Run it?"), ("write 'hello there'", "path")]
+    ("sentence", "question"), [("write 'x' to never-at-all.txt", "Run it? [y/N]: "), ("write 'hello there'", "\n> ")]
 )
 def test_ctrl_c_at_a_question_is_quiet(up: Machine, sentence: str, question: str) -> None:
     """Whoever is asked and wants out gets out: 130, a sentence that nothing was run, no traceback."""
     with terminal(up.env, "run", sentence) as screen:
         screen.wait_for(question)
-        screen.wait_for(": ")
         screen.wait_until_it_waits()
         screen.interrupt()
         assert screen.ended() == 130

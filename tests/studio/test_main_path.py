@@ -21,7 +21,7 @@ def test_a_sentence_becomes_an_approved_and_delivered_plan(world: World, visit: 
         "Asks a person",
         "Mail is looked at by somebody else first.",
         "team@example.com",
-        "Your words",
+        "From the request",
         "cannot be undone",
     ):
         expect(step.get_by_text(words).first).to_be_visible()

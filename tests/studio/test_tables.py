@@ -67,6 +67,7 @@ def test_an_admin_reads_all_of_it(world: World, visit: Visit, eyes: Eyes) -> Non
     go(page, "Policy")
     own = page.get_by_role("article", name="fridays")
     expect(own.get_by_text(REASON, exact=True)).to_be_visible()
+    expect(own).to_contain_text("by the admin")  # what a key without an owner is called
     expect(own.get_by_role("region", name="Text of fridays")).to_contain_text("forbid (principal")
     expect(page.get_by_role("row", name="untrusted_secret")).to_contain_text("On")
     page.get_by_label("Action").select_option("email.send")
@@ -86,6 +87,7 @@ def test_an_admin_reads_all_of_it(world: World, visit: Visit, eyes: Eyes) -> Non
         "0 of 500"
     )
     expect(page.get_by_role("row", name="ida at the desk")).to_contain_text("admin")
+    expect(page.get_by_role("region", name="You")).to_contain_text("Ida")
     expect(page.get_by_role("row", name="zed")).to_contain_text("<img src=x onerror='window.hit = 1'>")
     assert "stw_" not in page.content()
     look_for_barriers(page)

@@ -102,6 +102,8 @@ def test_a_value_is_changed_and_checked_again(world: World, visit: Visit) -> Non
     page = visit(key)
     ask(page, "write 'first thought' to note.txt")
     before = page.get_by_text("Your yes is to exactly this plan").inner_text()
+    page.get_by_text("As curl").click()
+    expect(page.get_by_text("Bearer $STEWARD_API_KEY")).to_contain_text("first thought")
     page.get_by_role("button", name="Change a value").click()
     look_for_barriers(page)
     page.get_by_role("listitem", name="Write a file").get_by_label("text").fill("second thought")
@@ -136,6 +138,9 @@ def test_a_doubt_is_explained_and_settled(world: World, visit: Visit, eyes: Eyes
     ask(page, "doubt everything")
     page.get_by_role("button", name="Run it").click()
     expect(page.get_by_text("Outcome unknown")).to_be_visible()
+    expect(page.get_by_text("Nobody knows whether 1 step happened.")).to_be_visible()
+    page.get_by_role("link", name="s1 Doubt").click()
+    expect(page.get_by_role("listitem", name="Doubt")).to_be_in_viewport()
     page.get_by_role("button", name="Explain s1").click()
     expect(page.get_by_text("somebody has to look and resolve it")).to_be_visible()
     page.get_by_role("button", name="Say what happened…").click()
@@ -147,6 +152,15 @@ def test_a_doubt_is_explained_and_settled(world: World, visit: Visit, eyes: Eyes
     dialog.get_by_role("button", name="Settle it").click()
     expect(dialog).not_to_be_visible()
     expect(page.get_by_text("All of it is done")).to_be_visible()
+
+
+def test_what_is_not_there_leads_back(world: World, visit: Visit) -> None:
+    """Trying again would not bring it, so there is a way to what is there instead."""
+    page = visit(world.key("lost", "admin", "rex")["key"])
+    for kind, name in (("plans", "Requests"), ("jobs", "Jobs"), ("approvals", "Approvals")):
+        page.goto(f"{world.url}/studio/{kind}/{kind[:4]}_nothing")
+        page.get_by_role("alert").get_by_role("link").click()
+        expect(page.get_by_role("heading", name=name, level=1)).to_be_focused()
 
 
 def test_what_has_not_started_is_cancelled(world: World, visit: Visit) -> None:
@@ -162,9 +176,8 @@ def test_what_has_not_started_is_cancelled(world: World, visit: Visit) -> None:
 def test_many_jobs_are_filtered_loaded_and_tried_again(world: World, visit: Visit, eyes: Eyes) -> None:
     """Filters stand in the address, more is loaded on demand, few rows exist at a time, and failed ones are retried together."""
     with world.client(world.key("many", "developer", "quinn")["key"]) as client:
-        for _ in range(3):
-            good = [{"action_id": "compute", "params": {"value": number}} for number in range(40)]
-            client.post("/ai/execute", json={"actions": good}).raise_for_status()
+        good = [{"action_id": "compute", "params": {"value": number}} for number in range(40)]
+        oldest, *_ = [client.post("/ai/execute", json={"actions": good}).raise_for_status().json() for _ in range(3)]
         bad = [{"action_id": "sample.refuse", "params": {"text": "mended"}} for _ in range(3)]
         client.post("/ai/execute", json={"actions": bad}).raise_for_status()
         with client.stream("GET", "/ai/events", headers={"Last-Event-ID": "evt_0000000000000000"}) as stream:
@@ -173,8 +186,12 @@ def test_many_jobs_are_filtered_loaded_and_tried_again(world: World, visit: Visi
     page = visit(world.key("many", "admin", "rosa")["key"], path="/studio/jobs")
     rows = page.get_by_role("list", name="Jobs").get_by_role("listitem")
     expect(page.get_by_text("50 jobs loaded")).to_be_visible()
-    page.get_by_role("button", name="Load more").click()
+    page.get_by_label("Search").fill(oldest["plan_id"])
+    expect(page.get_by_text("Nothing that is loaded matches.")).to_be_visible()
+    page.get_by_role("button", name="Search older jobs").click()
     expect(page.get_by_text("123 jobs loaded")).to_be_visible()
+    expect(rows.first).to_have_attribute("aria-setsize", "40")
+    page.get_by_label("Search").fill("")
     assert rows.count() < 60
     look_for_barriers(page)
     eyes.picture(page, "jobs", whole=False)

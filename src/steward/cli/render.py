@@ -61,9 +61,13 @@ def word(value: str) -> Text:
     return plain(value, STYLES.get(value, ""))
 
 
-def say(*parts: object) -> None:
-    """Print a line for the person on standard error."""
-    err().print(Text(" ").join(part if isinstance(part, Text) else plain(part) for part in parts), soft_wrap=True)
+def say(*parts: object, prose: bool = False) -> None:
+    """Print a line for the person on standard error.
+
+    It stays one line, because commands in it are copied; ``prose`` is broken between words where a terminal shows it.
+    """
+    line = Text(" ").join(part if isinstance(part, Text) else plain(part) for part in parts)
+    err().print(line, soft_wrap=not (prose and err().is_terminal))
 
 
 def say_there_is_more(page: Mapping[str, Any]) -> None:
@@ -74,7 +78,7 @@ def say_there_is_more(page: Mapping[str, Any]) -> None:
 
 def complain(sentence: str, advice: str) -> None:
     """Print what is wrong and what to do next on standard error."""
-    say(Text("✗", style="red"), sentence)
+    say(Text("✗", style="red"), sentence, prose=True)
     if advice:
         say(" ", plain(advice))
 

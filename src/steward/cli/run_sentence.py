@@ -142,8 +142,8 @@ def _planned(client: "Client", sentence: str, answers: Mapping[str, str], time_z
     with err().status("Planning…"):  # a language model takes its time
         document = client.post("/ai/plan", {"prompt": sentence, **({"context": context} if context else {})})
     for _ in range(_ROUNDS):
-        if not document["questions"] or not on_a_terminal():
-            break
+        if document["meta"]["denied"] or not document["questions"] or not on_a_terminal():
+            break  # no answer changes what policy says
         given = {question["param"]: _ask(question["text"]) for question in document["questions"]}
         document = client.post(f"/ai/plans/{document['plan_id']}/revise", {"answers": given})
     return document
@@ -179,10 +179,11 @@ def _lacking(denied: Sequence[Mapping[str, Any]]) -> CommandFailed | None:
 
 
 def _ask(question: str) -> str:
-    from steward.cli.render import plain
+    from steward.cli.render import say
 
+    say(question, prose=True)
     with out_by_ctrl_c("Nothing was run."):
-        return typer.prompt(plain(question).plain, err=True)
+        return typer.prompt(">", prompt_suffix=" ", err=True)
 
 
 def _answers(given: Sequence[str] | None) -> dict[str, str]:

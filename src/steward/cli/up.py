@@ -19,7 +19,7 @@ DEFAULT_WORKSPACE: Final = "default"
 
 @about("installation")
 def up(*, host: Host = "127.0.0.1", port: Port = 8440, concurrency: Concurrency = 16) -> None:
-    """Start the API and a worker on this machine.
+    """Start Studio, the API and a worker on this machine.
 
     On the first start it makes a workspace, a key for this machine's commands, the first operator's key and a secret key,
     all in STEWARD_HOME.

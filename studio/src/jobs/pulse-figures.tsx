@@ -45,7 +45,7 @@ export function PulseFigures({ depth, listener }: Props) {
     <div class="pulse">
       <figure class="card">
         <figcaption>
-          <span class="figure">{good.toLocaleString()}</span> done
+          <span class="figure">{shown.some((one) => one.known) ? good.toLocaleString() : "–"}</span> done
           {bad > 0 && <span class="job-error">, {bad.toLocaleString()} failed or unknown</span>}
           <span class="quiet small block">{all ? "in the last ten minutes" : "of the last ten minutes, as far as it is loaded"}</span>
         </figcaption>

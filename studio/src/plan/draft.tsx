@@ -10,6 +10,7 @@ import { may, useSession } from "../session";
 import { Notice, Refused } from "../ui/notice";
 import { announce } from "../ui/page";
 import { Id, Text, Time } from "../ui/text";
+import { AsCurl } from "./as-curl";
 import { canEdit, type Edits, revised } from "./edit";
 import { Questions } from "./questions";
 import { Steps } from "./steps";
@@ -62,6 +63,7 @@ export function DraftPlan({ plan, onRevised }: { plan: Plan; onRevised(plan: Pla
           )}
           .
         </p>
+        {plan.prompt && <AsCurl prompt={plan.prompt} />}
       </footer>
     </>
   );

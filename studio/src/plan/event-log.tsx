@@ -1,7 +1,8 @@
 // What happened, in order, in words.
-import { Text, Time } from "../ui/text";
 import { useState } from "preact/hooks";
 import type { Job, StreamedEvent } from "../api/types";
+import { Time } from "../ui/text";
+import { Who } from "../ui/who";
 
 const WORDS: Record<string, string> = {
   "plan.drafted": "The plan was made",
@@ -36,6 +37,7 @@ const NEWEST = 200;
 export function EventLog({ events, jobs }: { events: readonly StreamedEvent[]; jobs: readonly Job[] }) {
   const [all, setAll] = useState(false);
   const shown = all ? events : events.slice(-NEWEST);
+  if (!events.length) return null;
   const steps = new Map(jobs.map((job) => [job.job_id, job.step]));
   return (
     <details class="event-log" open={events.length <= 30}>
@@ -56,7 +58,7 @@ export function EventLog({ events, jobs }: { events: readonly StreamedEvent[]; j
               {event.actor_id && (
                 <span class="quiet small">
                   {" "}
-                  by <Text>{event.actor_id}</Text>
+                  by <Who id={event.actor_id} />
                 </span>
               )}
             </span>

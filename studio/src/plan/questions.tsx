@@ -10,6 +10,7 @@ export function Questions({ plan, onRevised }: { plan: Plan; onRevised(plan: Pla
   const [answers, setAnswers] = useState<Record<string, string>>({});
   const doing = useDoing();
   const asked = plan.questions.filter((question) => question.param !== "prompt");
+  const denied = (plan.meta["denied"] as unknown[] | undefined)?.length; // other words would not help
   if (!asked.length)
     return (
       <Notice tone="wait">
@@ -18,7 +19,7 @@ export function Questions({ plan, onRevised }: { plan: Plan; onRevised(plan: Pla
             <Text>{question.text}</Text>
           </p>
         ))}
-        <p>Say it in other words above, and make the plan again.</p>
+        {!denied && <p>Say it in other words above, and make the plan again.</p>}
       </Notice>
     );
   const submit = (event: Event): void => {

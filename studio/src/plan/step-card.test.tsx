@@ -34,7 +34,7 @@ test("a card says what, to whom, as whom, who decides, where values come from, a
     "Asks a person",
     "Mail is looked at.",
     "Somebody with the role admin decides, but not whoever asked for it, before anything starts",
-    "office@example.com Your words",
+    "office@example.com From the request",
     "Weekly Set by the plan",
     "Untrusted from s1 (http.get)",
     "cannot be undone",

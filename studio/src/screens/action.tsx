@@ -96,7 +96,7 @@ function columns(roles: ActionDescription["roles"] | undefined): Column<Field>[]
     name: "Role",
     cell: ({ name }) => {
       const known = roles?.[name] ?? "";
-      return <span class={["destination", "amount", "secret"].includes(known) ? "strong" : ""}>{ROLES[known] ?? known}</span>;
+      return <span class={["destination", "amount", "secret"].includes(known) ? "strong unbroken" : "unbroken"}>{ROLES[known] ?? known}</span>;
     },
   };
   return [

@@ -10,6 +10,7 @@ import { ApprovalBadge } from "../ui/badge";
 import { Loading, Refused } from "../ui/notice";
 import { announce, Page } from "../ui/page";
 import { Id, Text, Time } from "../ui/text";
+import { Who } from "../ui/who";
 
 export function ApprovalScreen() {
   const id = useRoute().params["id"] ?? "";
@@ -26,7 +27,7 @@ function Loader({ id }: { id: string }) {
   if (!approval)
     return (
       <Page title="Approval">
-        {loaded.problem ? <Refused problem={loaded.problem} retry={loaded.reload} /> : <Loading what="the approval" />}
+        {loaded.problem ? <Refused problem={loaded.problem} retry={loaded.reload} instead={["/studio/approvals", "All approvals"]} /> : <Loading what="the approval" />}
       </Page>
     );
   return <Shown approval={approval} onDecided={loaded.set} />;
@@ -49,7 +50,7 @@ function Shown({ approval, onDecided }: { approval: ApprovalDetail; onDecided(ap
         <div>
           <dt>Asked by</dt>
           <dd>
-            <Text>{approval.requested_by}</Text>, <Time at={approval.created_at} />
+            <Who id={approval.requested_by} whole />, <Time at={approval.created_at} />
           </dd>
         </div>
         <div>
@@ -71,7 +72,7 @@ function Shown({ approval, onDecided }: { approval: ApprovalDetail; onDecided(ap
           <div>
             <dt>Decided by</dt>
             <dd>
-              <Text>{approval.decided_by}</Text>, <Time at={approval.decided_at} />
+              <Who id={approval.decided_by} whole />, <Time at={approval.decided_at} />
               {approval.comment && (
                 <>
                   : “<Text>{approval.comment}</Text>”

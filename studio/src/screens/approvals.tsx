@@ -10,6 +10,7 @@ import { Empty, Loading, Refused } from "../ui/notice";
 import { Page } from "../ui/page";
 import { StreamBadge } from "../ui/stream-state";
 import { Text, Time } from "../ui/text";
+import { Who } from "../ui/who";
 
 const page = (status: ApprovalStatus, cursor?: string) =>
   data(api.GET("/ai/approvals", { params: { query: { status, limit: 50, ...(cursor ? { cursor } : {}) } } }));
@@ -41,7 +42,7 @@ export function ApprovalsScreen() {
       {!first.value && first.loading && <Loading what="approvals" />}
       {first.value && !approvals.length && (
         <Empty title={status === "pending" ? "Nothing waits for you." : "Nothing here."}>
-          <p class="quiet">A new request appears here by itself.</p>
+          {status === "pending" && <p class="quiet">A new request appears here by itself.</p>}
         </Empty>
       )}
       <ul class="approvals">
@@ -74,7 +75,7 @@ function Row({ approval }: { approval: Approval }) {
             asked <Time at={approval.created_at} form="relative" />
           </span>
           <span>
-            by <Text>{approval.requested_by}</Text>
+            by <Who id={approval.requested_by} />
           </span>
           {approval.status === "pending" && (
             <span>

@@ -1,20 +1,16 @@
 // Ask: a sentence becomes a plan, in the same place where it is read, answered, changed and run.
 import { useLocation } from "preact-iso";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { useCatalogue } from "../api/actions";
 import { api, data } from "../api/client";
 import { useDoing, useLoaded } from "../api/hooks";
 import type { Plan } from "../api/types";
 import { DraftPlan } from "../plan/draft";
+import { examples } from "../plan/examples";
 import { unsaved } from "../session";
 import { Refused } from "../ui/notice";
 import { announce, Page } from "../ui/page";
 import { RecentRequests } from "./requests";
-
-const EXAMPLES = [
-  'send an email to office@example.com with subject "Lift" saying "The lift is repaired."',
-  "fetch https://example.com and then email it to team@example.com with subject 'News'",
-  "write 'Milk, bread and coffee' to shopping.txt",
-];
 
 export function AskScreen() {
   const { query, route } = useLocation();
@@ -80,7 +76,10 @@ export function AskScreen() {
             {doing.busy ? "Planning…" : plan ? "Make the plan again" : "Make a plan"}
           </button>
           <span class="quiet small">
-            <kbd>Ctrl</kbd> <kbd>Enter</kbd> · nothing runs yet
+            <span class="by-keys">
+              <kbd>Ctrl</kbd> <kbd>Enter</kbd> ·{" "}
+            </span>
+            nothing runs yet
           </span>
         </div>
         <Refused problem={doing.problem ?? kept.problem} />
@@ -91,27 +90,35 @@ export function AskScreen() {
         </section>
       ) : (
         <>
-          <section aria-labelledby="examples">
-            <h2 id="examples">For example</h2>
-            <ul class="examples">
-              {EXAMPLES.map((example) => (
-                <li key={example}>
-                  <button
-                    type="button"
-                    onClick={() => {
-                      write(example);
-                      ask(example);
-                    }}
-                  >
-                    {example}
-                  </button>
-                </li>
-              ))}
-            </ul>
-          </section>
+          <Examples
+            onChosen={(example) => {
+              write(example);
+              ask(example);
+            }}
+          />
           <RecentRequests />
         </>
       )}
     </Page>
+  );
+}
+
+function Examples({ onChosen }: { onChosen(example: string): void }) {
+  const catalogue = useCatalogue();
+  const shown = examples((id) => catalogue.get(id)?.enabled ?? false);
+  if (!shown.length) return null;
+  return (
+    <section aria-labelledby="examples">
+      <h2 id="examples">For example</h2>
+      <ul class="examples">
+        {shown.map((example) => (
+          <li key={example}>
+            <button type="button" onClick={() => onChosen(example)}>
+              {example}
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }

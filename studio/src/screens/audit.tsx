@@ -13,6 +13,7 @@ import { Page } from "../ui/page";
 import { PagedTable } from "../ui/paged-table";
 import { type Column, Pairs } from "../ui/table";
 import { Id, Text, Time } from "../ui/text";
+import { Who } from "../ui/who";
 
 const PATH = "/studio/audit";
 
@@ -134,7 +135,7 @@ const COLUMNS: readonly Column<AuditRecord>[] = [
       </>
     ),
   },
-  { name: "Who", cell: ({ actor_id }) => (actor_id ? <Who id={actor_id} /> : <span class="quiet">by itself</span>) },
+  { name: "Who", cell: ({ actor_id }) => (actor_id ? <WhoLink id={actor_id} /> : <span class="quiet">by itself</span>) },
   {
     name: "Result",
     cell: ({ result, rule }) => (
@@ -152,11 +153,10 @@ const COLUMNS: readonly Column<AuditRecord>[] = [
   },
 ];
 
-/** A key by its end, which tells it from others; a member by its whole name. */
-function Who({ id }: { id: string }) {
+function WhoLink({ id }: { id: string }) {
   return (
-    <a class="who-link" href={addressOf({ actor: id })} title={id}>
-      <Text>{id.startsWith("key_") ? `key …${id.slice(-6)}` : id}</Text>
+    <a class="who-link" href={addressOf({ actor: id })}>
+      <Who id={id} />
     </a>
   );
 }

@@ -10,6 +10,7 @@ import { JobBadge } from "../ui/badge";
 import { Loading, Refused } from "../ui/notice";
 import { Page } from "../ui/page";
 import { Id, Text, Time, Took } from "../ui/text";
+import { Who } from "../ui/who";
 
 export function JobScreen() {
   const id = useRoute().params["id"] ?? "";
@@ -20,7 +21,9 @@ function Loader({ id }: { id: string }) {
   const job = useLoaded(() => data(api.GET("/ai/jobs/{job_id}", { params: { path: { job_id: id } } })), id);
   if (!job.value)
     return (
-      <Page title="Job">{job.problem ? <Refused problem={job.problem} retry={job.reload} /> : <Loading what="the job" />}</Page>
+      <Page title="Job">
+        {job.problem ? <Refused problem={job.problem} retry={job.reload} instead={["/studio/jobs", "All jobs"]} /> : <Loading what="the job" />}
+      </Page>
     );
   return <Shown job={job.value} onChanged={job.reload} />;
 }
@@ -62,7 +65,7 @@ function Facts({ job }: { job: JobDetail }) {
       <div>
         <dt>On behalf of</dt>
         <dd>
-          <Text>{job.actor_id}</Text>
+          <Who id={job.actor_id} whole />
         </dd>
       </div>
       {times.map(

@@ -9,6 +9,7 @@ import { count } from "../format";
 import { PulseFigures } from "../jobs/pulse-figures";
 import { RetryMany } from "../jobs/retry-many";
 import { extended, matching, refreshed, type Rows, told } from "../jobs/rows";
+import { may, useSession } from "../session";
 import { JOB_STATUSES, JobBadge, jobWords } from "../ui/badge";
 import { Filters } from "../ui/filters";
 import { Empty, Loading, Refused } from "../ui/notice";
@@ -18,6 +19,8 @@ import { Text, Time, Took } from "../ui/text";
 import { Windowed } from "../ui/windowed";
 
 const ROW_PX = 68;
+/** How far one press looks for what is searched. */
+const MOST_PAGES = 20;
 const IDS = /^(job|plan)_[0-9a-z]+$/;
 
 const page = (query: { limit: number; status?: JobStatus; plan_id?: string; cursor?: string }) => data(api.GET("/ai/jobs", { params: { query } }));
@@ -62,6 +65,7 @@ function List({ status, planId, listener, onDepth }: ListProps) {
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const doing = useDoing();
   const titles = useTitles();
+  const executes = may(useSession(), "actions:execute");
   useEffect(() => {
     if (!first.value) return;
     setRows((now) => refreshed(now, first.value!));
@@ -73,8 +77,13 @@ function List({ status, planId, listener, onDepth }: ListProps) {
   };
   const more = (): void => {
     void doing.run(async () => {
-      const next = await page({ limit: 100, ...filter, cursor: rows!.cursor! });
-      setRows((now) => now && extended(now, next));
+      let cursor = rows!.cursor;
+      for (let pages = 0; cursor && pages < MOST_PAGES; pages += 1) {
+        const next = await page({ limit: 100, ...filter, cursor });
+        setRows((now) => now && extended(now, next));
+        if (matching(next.jobs, search).length) break; // without a search, all of them
+        cursor = next.next_cursor;
+      }
     });
   };
   const shown = rows ? matching(rows.jobs, search) : [];
@@ -98,21 +107,25 @@ function List({ status, planId, listener, onDepth }: ListProps) {
       {!rows && first.loading && <Loading what="jobs" />}
       {rows && !shown.length && (
         <Empty title={search ? "Nothing that is loaded matches." : "No jobs here."}>
-          <a href="/">Ask for something</a>
+          {!search && <a href="/">Ask for something</a>}
         </Empty>
       )}
-      <Windowed
-        items={shown}
-        rowPx={ROW_PX}
-        label="Jobs"
-        keyOf={(job) => job.job_id}
-        render={(job) => <Row job={job} titles={titles} chosen={chosen.has(job.job_id)} onChoose={choose} />}
-      />
+      {shown.length > 0 && (
+        <div class={executes && shown.some((job) => job.status === "failed") ? "choosing" : ""}>
+          <Windowed
+            items={shown}
+            rowPx={ROW_PX}
+            label="Jobs"
+            keyOf={(job) => job.job_id}
+            render={(job) => <Row job={job} titles={titles} chosen={chosen.has(job.job_id)} onChoose={executes ? choose : null} />}
+          />
+        </div>
+      )}
       {rows && (
         <p class="row">
           {rows.cursor && (
             <button type="button" disabled={doing.busy} onClick={more}>
-              {doing.busy ? "Loading…" : "Load more"}
+              {doing.busy ? (search ? "Searching…" : "Loading…") : search ? "Search older jobs" : "Load more"}
             </button>
           )}
           <span class="quiet small" role="status">
@@ -142,7 +155,7 @@ function Search({ text, onChange }: { text: string; onChange(text: string): void
         id="search"
         type="search"
         data-main-field
-        placeholder="Find in what is loaded, or go to a job or request by its id"
+        placeholder="Search what is loaded, or give an id"
         value={text}
         onInput={(event) => onChange(event.currentTarget.value)}
       />
@@ -154,19 +167,21 @@ interface RowProps {
   job: Job;
   titles: Titles;
   chosen: boolean;
-  onChoose(jobId: string, on: boolean): void;
+  /** Null: whoever looks may not try again. */
+  onChoose: ((jobId: string, on: boolean) => void) | null;
 }
 
 function Row({ job, titles, chosen, onChoose }: RowProps) {
   return (
     <div class={`job-row ${job.status}`}>
-      <input
-        type="checkbox"
-        aria-label={`Choose ${titles(job.action)}, ${job.step}`}
-        disabled={job.status !== "failed"}
-        checked={chosen}
-        onChange={(event) => onChoose(job.job_id, event.currentTarget.checked)}
-      />
+      {onChoose && job.status === "failed" && (
+        <input
+          type="checkbox"
+          aria-label={`Choose ${titles(job.action)}, ${job.step}`}
+          checked={chosen}
+          onChange={(event) => onChoose(job.job_id, event.currentTarget.checked)}
+        />
+      )}
       <a data-row href={`/studio/jobs/${job.job_id}`}>
         <span class="job-title">
           <Text>{titles(job.action)}</Text> <code class="quiet">{job.step}</code>

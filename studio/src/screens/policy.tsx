@@ -12,6 +12,7 @@ import { Only } from "../ui/only";
 import { Page } from "../ui/page";
 import { type Column, Name, Table } from "../ui/table";
 import { Text, Time } from "../ui/text";
+import { Who } from "../ui/who";
 
 export function PolicyScreen() {
   return (
@@ -59,7 +60,13 @@ function Own() {
       <p class="quiet">They can only forbid what the rules below would allow, or have a person asked.</p>
       <Refused problem={policies.problem} retry={policies.reload} />
       {!policies.value && policies.loading && <Loading what="policies" />}
-      {policies.value && !policies.value.policies.length && <p class="card quiet">The workspace has no rules of its own.</p>}
+      {policies.value && !policies.value.policies.length && (
+        <p class="card quiet">
+          <span>
+            The workspace has no rules of its own. An admin adds one with <code>steward policy put</code>.
+          </span>
+        </p>
+      )}
       {policies.value?.policies.map((policy) => (
         <OwnPolicy key={policy.name} policy={policy} />
       ))}
@@ -87,7 +94,7 @@ function OwnPolicy({ policy }: { policy: Policy }) {
         <Text>{policy.text.trim()}</Text>
       </pre>
       <p class="quiet small">
-        Kept <Time at={policy.changed_at} form="relative" /> by <Text>{policy.changed_by}</Text>
+        Kept <Time at={policy.changed_at} form="relative" /> by <Who id={policy.changed_by} />
       </p>
     </article>
   );

@@ -4,11 +4,12 @@ import { useMemo, useState } from "preact/hooks";
 import { useTitles } from "../api/actions";
 import { api, data } from "../api/client";
 import { useDoing, useEvents, useLoaded } from "../api/hooks";
-import type { Approval, Job, PlanDetail, StreamedEvent } from "../api/types";
+import type { Approval, Job, JobStatus, PlanDetail, StreamedEvent } from "../api/types";
 import { DraftPlan } from "../plan/draft";
 import { EventLog } from "../plan/event-log";
 import { Why } from "../plan/job-actions";
 import { Steps } from "../plan/steps";
+import { Trouble } from "../plan/trouble";
 import { beginning } from "../format";
 import { may, useSession } from "../session";
 import { ApprovalBadge, PlanBadge } from "../ui/badge";
@@ -16,6 +17,7 @@ import { Loading, Notice, Refused } from "../ui/notice";
 import { announce, Page } from "../ui/page";
 import { StreamBadge } from "../ui/stream-state";
 import { Text, Time } from "../ui/text";
+import { Who } from "../ui/who";
 
 export function RunScreen() {
   const id = useRoute().params["id"] ?? "";
@@ -41,7 +43,7 @@ function Run({ id }: { id: string }) {
   if (!plan.value)
     return (
       <Page title="Request">
-        {plan.problem ? <Refused problem={plan.problem} retry={plan.reload} /> : <Loading what="the plan" />}
+        {plan.problem ? <Refused problem={plan.problem} retry={plan.reload} instead={["/studio/plans", "All requests"]} /> : <Loading what="the plan" />}
       </Page>
     );
   return <Shown plan={plan.value} events={events} aside={<StreamBadge state={stream} />} onChanged={plan.reload} />;
@@ -89,6 +91,7 @@ function Shown({ plan, events, aside, onChanged }: ShownProps) {
         <DraftPlan plan={plan} onRevised={(made) => location.assign(`/?plan=${made.plan_id}`)} />
       ) : (
         <>
+          <Trouble plan={plan} titles={titles} />
           <PlanButtons plan={plan} onChanged={onChanged} />
           <h2 class="unseen">Steps</h2>
           <Steps steps={plan.steps} prompt={plan.prompt} titles={titles} jobs={jobs} />
@@ -110,10 +113,12 @@ function byStep(jobs: readonly Job[]): Map<string, Job[]> {
 }
 
 function Progress({ jobs }: { jobs: readonly Job[] }) {
-  const done = jobs.filter((job) => ["completed", "skipped", "cancelled", "failed"].includes(job.status)).length;
+  const amount = (status: JobStatus): number => jobs.filter((job) => job.status === status).length;
+  const done = amount("completed") + amount("skipped");
+  const others = (["failed", "unknown", "cancelled"] as const).filter(amount).map((status) => `, ${amount(status)} ${status}`);
   return (
     <label class="progress">
-      <progress max={jobs.length} value={done} /> <span>{`${done} of ${jobs.length} done`}</span>
+      <progress max={jobs.length} value={done + amount("failed") + amount("cancelled")} /> <span>{`${done} of ${jobs.length} done${others.join("")}`}</span>
     </label>
   );
 }
@@ -138,7 +143,7 @@ function WaitsFor({ approval }: { approval: Approval }) {
 function Decided({ approval }: { approval: Approval }) {
   return (
     <p>
-      <ApprovalBadge status={approval.status} /> by <Text>{approval.decided_by ?? ""}</Text>
+      <ApprovalBadge status={approval.status} /> by <Who id={approval.decided_by ?? ""} />
       {approval.decided_at && (
         <>
           , <Time at={approval.decided_at} />

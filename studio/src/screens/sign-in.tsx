@@ -51,7 +51,8 @@ export function SignInScreen({ why, onSignedIn }: { why: string | null; onSigned
           aria-describedby="credential-help"
         />
         <p id="credential-help" class="quiet small">
-          <code>steward up</code> prints a code when it starts; it opens one session within five minutes. A key begins with <code>stw_</code>.
+          <code>steward up</code> prints a code when it starts; it opens one session within five minutes. A key begins with <code>stw_</code>; an admin
+          makes it with <code>steward keys create</code>.
         </p>
         <button type="submit" class="main" disabled={doing.busy}>
           {doing.busy ? "Signing in…" : "Sign in"}

@@ -1,8 +1,9 @@
 // Workspace: how much of its limits is used, what was set, who is in it, and with which keys. Never a secret.
 import { api, data } from "../api/client";
 import { useEvents, useLoaded } from "../api/hooks";
+import { useNames } from "../api/names";
 import { usePaged } from "../api/paged";
-import type { BudgetUsage, CapUsage, Key, Member } from "../api/types";
+import type { BudgetUsage, CapUsage, Key, Member, Scope } from "../api/types";
 import { count, duration } from "../format";
 import { may, useSession } from "../session";
 import { Badge } from "../ui/badge";
@@ -45,13 +46,22 @@ function You() {
       <h2 id="you">You</h2>
       <Pairs
         pairs={[
-          ["Signed in as", <Text key="id">{session.actor_id}</Text>],
+          ["Signed in as", <Named key="id" id={session.actor_id} />],
           ["Role", session.roles.join(", ")],
-          ["You may", session.scopes.map((scope) => SCOPES[scope]).join(", ")],
+          ["You may", Object.entries(SCOPES).flatMap(([scope, words]) => (may(session, scope as Scope) ? [words] : [])).join(", ")],
           ["Until", <Time key="until" at={session.expires_at} form="relative" />],
         ]}
       />
     </section>
+  );
+}
+
+function Named({ id }: { id: string }) {
+  const name = useNames()(id);
+  return (
+    <>
+      {name && <Text>{name}</Text>} <Id>{id}</Id>
+    </>
   );
 }
 
@@ -79,7 +89,13 @@ function Use({ workspace }: { workspace: string }) {
       </p>
       {caps.length > 0 && <Table label="Limits" columns={CAPS} rows={caps} keyOf={(cap) => `${cap.pattern} ${cap.kind}`} />}
       {budgets.length > 0 && <Table label="Budgets" columns={BUDGETS} rows={budgets} keyOf={({ budget }) => budget} />}
-      {!caps.length && !budgets.length && <p class="card quiet">The workspace has set itself no limits and no budgets.</p>}
+      {!caps.length && !budgets.length && (
+        <p class="card quiet">
+          <span>
+            The workspace has set itself no limits and no budgets. An admin sets them with <code>steward workspaces settings</code>.
+          </span>
+        </p>
+      )}
     </>
   );
 }
@@ -203,7 +219,7 @@ function Keys() {
 }
 
 function stateOf({ state, replaced_by }: Key) {
-  if (state === "enabled") return <Badge tone="good">Good</Badge>;
+  if (state === "enabled") return <Badge tone="good">Enabled</Badge>;
   if (state === "expired") return <Badge tone="plain">Expired</Badge>;
   return <Badge tone="bad">{replaced_by ? "Replaced" : "Revoked"}</Badge>;
 }
@@ -221,7 +237,7 @@ const KEYS: readonly Column<Key>[] = [
     ),
   },
   { name: "Role", cell: ({ role }) => role },
-  { name: "Of", cell: ({ owner }) => (owner ? <Text>{owner}</Text> : <span class="quiet">nobody</span>) },
+  { name: "Owner", cell: ({ owner }) => (owner ? <Text>{owner}</Text> : <span class="quiet">nobody</span>) },
   { name: "State", cell: stateOf },
   { name: "Last used", cell: ({ last_used_at }) => seen(last_used_at) },
   { name: "Ends", cell: ({ expires_at }) => (expires_at ? <Time at={expires_at} form="relative" /> : <span class="quiet">never</span>) },

@@ -97,7 +97,7 @@ export function Literal({ value, prompt }: { value: unknown; prompt: string }) {
   const said = typeof value !== "object" && value !== "" && prompt.toLowerCase().includes(String(value).toLowerCase());
   return (
     <span class="provenance T" title={said ? "It stands in the request." : "The plan fills it in."}>
-      {said ? "Your words" : "Set by the plan"}
+      {said ? "From the request" : "Set by the plan"}
     </span>
   );
 }

@@ -11,7 +11,14 @@ export function Notice({ tone, children }: { tone: "bad" | "wait" | "good" | "pl
   );
 }
 
-export function Refused({ problem, retry }: { problem: Problem | null; retry?: () => void }) {
+interface RefusedProps {
+  problem: Problem | null;
+  retry?: () => void;
+  /** Where to go when it is not there: trying again would not bring it. */
+  instead?: readonly [href: string, words: string];
+}
+
+export function Refused({ problem, retry, instead }: RefusedProps) {
   if (!problem) return null;
   return (
     <Notice tone="bad">
@@ -28,11 +35,13 @@ export function Refused({ problem, retry }: { problem: Problem | null; retry?: (
           ))}
         </ul>
       )}
-      {retry && (
+      {problem.status === 404 && instead ? (
+        <a href={instead[0]}>{instead[1]}</a>
+      ) : retry ? (
         <button type="button" onClick={retry}>
           Try again
         </button>
-      )}
+      ) : null}
       {problem.requestId && (
         <p class="quiet small">
           For the log: <Id>{problem.requestId}</Id>
