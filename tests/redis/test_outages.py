@@ -73,9 +73,19 @@ async def test_w44_over_http_a_server_that_is_gone_is_503_and_never_an_empty_suc
         client = await house.client(role=Role.ADMIN)
         done = (await client.post("/ai/execute", json={"actions": [echo()]})).json()
         server.kill()
-        paths = ("/ai/jobs", "/ai/plans", "/ai/approvals", f"/ai/jobs/{job}", f"/ai/plans/{done['plan_id']}", "/ai/events")
+        paths = (
+            "/ai/jobs",
+            "/ai/plans",
+            "/ai/approvals",
+            f"/ai/jobs/{job}",
+            f"/ai/plans/{done['plan_id']}",
+            "/ai/events",
+        )
         asked = [client.get(path) for path in paths]
-        asked += [client.post("/ai/execute", json={"actions": [echo()]}), client.post("/ai/plan", json={"prompt": "echo x"})]
+        asked += [
+            client.post("/ai/execute", json={"actions": [echo()]}),
+            client.post("/ai/plan", json={"prompt": "echo x"}),
+        ]
         for answer in await asyncio.gather(*asked):
             problem = assert_problem(answer, 503, StoreUnavailable.code)
             assert int(answer.headers["retry-after"]) >= 1
@@ -106,7 +116,7 @@ async def test_listeners_are_woken_when_the_server_is_back(server: RedisServer, 
             assert await asyncio.gather(work.wait(10), events.wait(10)) == [True, True]
 
 
-async def test_opening_what_is_not_there(server: RedisServer, clock: FakeClock) -> None:
+async def test_w59_w119_opening_what_is_not_there(server: RedisServer, clock: FakeClock) -> None:
     """A server that is away is a 503, an address that is none a wrong setting."""
     url = server.url()
     server.kill()

@@ -19,7 +19,7 @@ from tests.web.house import House, assert_problem, echo, open_house
 pytestmark = pytest.mark.anyio
 
 
-async def test_refused_credentials_are_indistinguishable(tmp_path: Path, clock: FakeClock) -> None:
+async def test_w54_refused_credentials_are_indistinguishable(tmp_path: Path, clock: FakeClock) -> None:
     """None, malformed, unknown, wrong, expired and revoked: the same 401 but for the request id."""
     async with open_house(tmp_path, clock=clock) as house:
         good = await house.key()
