@@ -53,7 +53,7 @@ def test_any_altered_byte_is_noticed(vault: Vault) -> None:
             vault.unseal(bad, workspace_id="acme", purpose="p")
 
 
-def test_rotation_opens_with_old_keys_and_seals_with_the_first() -> None:
+def test_w96_rotation_opens_with_old_keys_and_seals_with_the_first() -> None:
     """``new,old`` reads everything; ``new`` alone reads what was sealed since."""
     both, new, old = Vault([NEW, OLD]), Vault([NEW]), Vault([OLD])
     before = old.seal("before", workspace_id="acme", purpose="p")

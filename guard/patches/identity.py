@@ -29,7 +29,7 @@ IDENTITY: Final = (
         file="src/steward/directories/sql/memory.py",
         find="        self._elapsed += passed if passed >= 0 else TTL_S\n",
         put="        self._elapsed += passed\n",
-        tests=(f"{_KEYS}::test_a_clock_that_goes_back_keeps_no_key_alive",),
+        tests=(f"{_KEYS}::test_w54_a_clock_that_goes_back_keeps_no_key_alive",),
     ),
     Mutation(
         name="rotation-raises",

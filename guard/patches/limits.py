@@ -50,7 +50,7 @@ LIMITS: Final = (
         file="src/steward/web/sessions.py",
         find="    count_request(request, RateRule.SESSION, principal)",
         put="    pass",
-        tests=("tests/web/test_rate_limits.py::test_sessions_are_opened_so_often_and_no_more",),
+        tests=("tests/web/test_rate_limits.py::test_w121_sessions_are_opened_so_often_and_no_more",),
     ),
     Mutation(
         name="caps-not-asked",

@@ -112,7 +112,7 @@ async def test_login_over_tls(
     assert len(mailbox.arrived) == 1
 
 
-async def test_a_wrong_password_fails_for_good_and_stays_secret(
+async def test_w97_a_wrong_password_fails_for_good_and_stays_secret(
     certified: Callable[..., ssl.SSLContext], trusting: ssl.SSLContext
 ) -> None:
     """A refused login is final, and neither the error nor the account shows the password."""

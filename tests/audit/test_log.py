@@ -175,6 +175,25 @@ async def test_w104_old_records_go_and_the_chain_stays_sound(
     assert (again.sound, again.records, again.head) == (True, 1, 21)
 
 
+async def test_w104_a_clock_that_jumps_leaves_the_chain_in_order(
+    log: SqlAuditLog, entry: MakeEntry, clock: FakeClock
+) -> None:
+    """Set ahead by a year and back again: records stand as they were made, the check is sound, and none is dropped early."""
+    for seconds in (365 * DAY_S, -365 * DAY_S, 0):
+        await log.append([entry(view={"at": seconds})])
+        clock.advance(seconds)
+    assert await sequences(log, 2) == [[3, 2], [1]]
+    assert (await log.verify("acme")).sound
+    assert await log.purge(30 * DAY_S) == 0
+    clock.advance(31 * DAY_S)
+    assert await log.purge(30 * DAY_S) == 1, "the second says that it is of next year, and nothing behind it goes"
+    left = await log.verify("acme")
+    assert (left.sound, left.begins, left.records) == (True, 2, 2)
+    clock.advance(365 * DAY_S)
+    assert await log.purge(30 * DAY_S) == 2
+    assert (await log.verify("acme")).sound
+
+
 async def test_w104_nobody_gets_rid_of_a_record_by_making_it_look_old(
     log: SqlAuditLog, database: Database, entry: MakeEntry, clock: FakeClock
 ) -> None:

@@ -1,13 +1,19 @@
 """Workspaces and keys from the command line, on this machine's database."""
 
+import asyncio
 import json
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from steward.identity import ROLE_SCOPES, Role
+from steward.web.dependencies import ADMIN_OR_OPERATOR, OPERATOR
 from tests.cli.conftest import Shell, environment
+from tests.web.house import SECRET, open_house
 
 
 @pytest.fixture
@@ -26,6 +32,51 @@ def test_a_key_is_printed_in_the_documented_shape(machine: Shell, role: Role) ->
     assert made["key"].startswith("stw_" + made["key_id"].removeprefix("key_") + "_")
     assert made["scopes"] == sorted(scope.value for scope in ROLE_SCOPES[role])
     assert (made["workspace_id"], made["role"], made["expires_at"]) == ("acme", role.value, None)
+
+
+RANKS = {Role.OPERATOR: (OPERATOR, ADMIN_OR_OPERATOR), Role.ADMIN: (ADMIN_OR_OPERATOR,)}
+"""What stands for a role where other routes name a scope."""
+
+
+async def _doors_of(home: Path, keys: Mapping[Role, Mapping[str, Any]]) -> dict[Role, set[tuple[str, str]]]:
+    """Return which operations let each key in; none of them may answer that it does not know the key, or break."""
+    ids = {name: f"{name.removesuffix('_id')}_{'0' * 24}" for name in ("plan_id", "job_id", "key_id")}
+    ids["approval_id"] = f"appr_{'0' * 24}"
+    doors = defaultdict[Role, set[tuple[str, str]]](set)
+    async with open_house(home, STEWARD_RATE_LIMITS="off") as house:
+        outsider = await house.client_with(None)
+        for path, item in (await outsider.get("/openapi.json")).json()["paths"].items():
+            for method, operation in item.items():
+                if not operation.get("security") or path == "/ai/events":  # that one would go on
+                    continue
+                needed = set(operation["security"][0]["bearer"])
+                for role, made in keys.items():
+                    client = await house.client_with(made["key"])
+                    body = {"json": {}} if "requestBody" in operation else {}
+                    answer = await client.request(method, path.format_map(defaultdict(lambda: "x", ids)), **body)
+                    may = needed <= {*made["scopes"], *RANKS.get(role, ())}
+                    refused = answer.status_code == 403 and answer.json()["code"] == "missing_scope"
+                    assert answer.status_code not in {401, 500}, (role, method, path)
+                    assert refused is not may, (role, method, path, answer.text)
+                    doors[role] |= {(method, path)} if may else set()
+    return doors
+
+
+def test_w3_w55_a_printed_key_opens_exactly_the_routes_of_its_scopes(tmp_path: Path, shell: Shell) -> None:
+    """Every role's key, made here and used over HTTP: no route knows a key and then breaks, and no other scope will do."""
+    home = tmp_path / "home"
+    shell.use(environment(home, STEWARD_SECRET_KEY=SECRET))
+    shell.steward("workspaces", "create", "acme")
+    keys = {
+        role: shell.json("keys", "create", "-w", "system" if role is Role.OPERATOR else "acme", "--role", role.value)
+        for role in Role
+    }
+    doors = asyncio.run(_doors_of(home, keys))
+    assert {("post", "/ai/execute"), ("get", "/ai/jobs")} <= doors[Role.DEVELOPER] <= doors[Role.ADMIN]
+    assert doors[Role.VIEWER] < doors[Role.DEVELOPER]
+    assert doors[Role.VIEWER] < doors[Role.APPROVER]
+    assert doors[Role.AUDITOR].isdisjoint(doors[Role.VIEWER])
+    assert doors[Role.OPERATOR].isdisjoint(doors[Role.DEVELOPER])
 
 
 def test_the_secret_is_shown_once_and_kept_nowhere(machine: Shell, tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def test_a_stream_goes_on_after_its_last_event() -> None:
     assert [headers.get("last-event-id") for _, headers, _ in server.seen] == [None, "evt_1", "evt_2"]
 
 
-def test_what_is_no_steward_is_said_to_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_w87_what_is_no_steward_is_said_to_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that is no JSON, an address that is none, and a missing key are told apart from refusals."""
     with far_end((502, {}, b"<html>"), (200, {}, b"<html>")) as (_, steward):
         for _ in range(2):

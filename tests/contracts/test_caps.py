@@ -156,6 +156,19 @@ async def test_no_more_start_in_a_minute_than_a_cap_allows(world: World) -> None
     assert claimed.next_at == min(world.at(20), world.at(LEASE_S))
 
 
+async def test_a_clock_that_is_set_back_lets_no_more_start(world: World) -> None:
+    """What started at a later time still counts, until a minute after that time."""
+    ids = await many(world, 2)
+    (first,) = await claim(world, send=Cap(per_minute=1))
+    await world.settle(first, done())
+    world.clock.advance(-3600)
+    for _ in range(2):
+        assert await claim(world, send=Cap(per_minute=1)) == ()
+        world.clock.advance(3659.999)
+    world.clock.advance(-3659.998)
+    assert [lease.job.job_id for lease in await claim(world, send=Cap(per_minute=1))] == [ids[1]]
+
+
 async def test_in_no_minute_start_more_than_allowed(world: World) -> None:
     """Claimed at odd times over five minutes, whatever sixty seconds one looks at; and the cap is used up to a second."""
     await many(world, 50)

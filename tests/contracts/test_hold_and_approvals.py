@@ -222,6 +222,23 @@ async def test_the_sweep_expires_approvals(world: World) -> None:
     assert EventType.APPROVAL_EXPIRED in [event.type for event in await world.log()]
 
 
+async def test_a_clock_that_is_set_back_revives_no_approval(world: World) -> None:
+    """What the sweep has let expire, or somebody has decided, while the clock was ahead stays so when it is right again."""
+    submitted, approval_id = await asking(world)
+    world.clock.advance(APPROVAL_S + 1)
+    await world.dispatcher.sweep()
+    later, decided = await asking(world)
+    await world.alpha.decide_approval(decided, DIGEST, Verdict.REJECT, None)
+    world.clock.advance(-APPROVAL_S - 1)
+    for old in (approval_id, decided):
+        with pytest.raises(IllegalTransition):
+            await world.alpha.decide_approval(old, DIGEST, Verdict.APPROVE, None)
+    await world.dispatcher.sweep()
+    assert await world.statuses(submitted) == await world.statuses(later) == [S.CANCELLED] * 3
+    assert await world.claim() == ()
+    assert (await world.alpha.list_approvals(limit=9)).approvals == ()
+
+
 async def test_the_inbox_lists_what_is_pending(world: World) -> None:
     """list_approvals gives the pending ones, newest first, and goes on after one of them."""
     ids = []

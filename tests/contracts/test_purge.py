@@ -32,7 +32,7 @@ async def test_an_ended_plan_goes_with_all_that_belongs_to_it(world: World, back
 
 
 @pytest.mark.parametrize("outcome", [done(), failure(), Skipped("no"), Cancelled("no")])
-async def test_retention_counts_from_the_end(world: World, outcome: Outcome) -> None:
+async def test_w21_retention_counts_from_the_end(world: World, outcome: Outcome) -> None:
     """However it ended: kept for the retention counted from the end, not from the start, and gone after it."""
     submitted = await world.submit()
     world.clock.advance(RETENTION_S)
@@ -45,7 +45,7 @@ async def test_retention_counts_from_the_end(world: World, outcome: Outcome) -> 
     assert await world.dispatcher.purge(RETENTION_S) == 0
 
 
-async def test_nothing_live_is_touched(world: World) -> None:
+async def test_w21_nothing_live_is_touched(world: World) -> None:
     """Waiting, held, scheduled, pending, running and unknown work outlives any retention."""
     parts = await world.submit(world.job("s1"), world.job("s2", "s1"))
     await world.submit(world.job(not_before=world.at(100 * RETENTION_S)))

@@ -111,7 +111,7 @@ async def test_more_than_there_ever_is_says_so(tmp_path: Path, clock: FakeClock)
     assert caught.value.retry_after_s == 60
 
 
-async def test_planning_beyond_the_budget_is_429_and_asks_nobody(tmp_path: Path, clock: FakeClock) -> None:
+async def test_w142_planning_beyond_the_budget_is_429_and_asks_nobody(tmp_path: Path, clock: FakeClock) -> None:
     """The provider hears nothing of it."""
     async with (
         provider(plan(FETCH)) as far,
@@ -241,7 +241,7 @@ async def test_processes_that_ask_at_once_never_spend_more_than_there_is(tmp_pat
         assert await spent(house) == 8 * 11_250
 
 
-async def test_planning_beyond_the_money_is_429_and_asks_nobody(tmp_path: Path, clock: FakeClock) -> None:
+async def test_w142_planning_beyond_the_money_is_429_and_asks_nobody(tmp_path: Path, clock: FakeClock) -> None:
     """The provider hears nothing of it; with more money it is asked, and what it cost is counted."""
     prices = {"AI_PRICE_READ": "1.25", "AI_PRICE_WRITTEN": "10"}
     async with (

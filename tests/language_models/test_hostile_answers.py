@@ -80,7 +80,9 @@ async def far() -> AsyncIterator[Provider]:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_it_comes_to_nothing(far: Provider, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_w142_w97_it_comes_to_nothing(
+    far: Provider, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """502, in words of ours; nothing is kept, nothing runs; after so many tries it is over; no secret in any log."""
     caplog.set_level(logging.DEBUG)
     far.says = [HOSTILE[name]]
@@ -145,19 +147,25 @@ async def test_absurd_counts_of_tokens_break_nothing(far: Provider, tmp_path: Pa
     assert 0 <= document["meta"]["tokens_in"] <= 10**12
 
 
-async def test_over_http_it_is_a_problem_document_and_counted(far: Provider, tmp_path: Path) -> None:
-    """502 with a code; the metrics tell how planning ended, how long it took, and what it cost."""
+async def test_w6_w10_w142_over_http_it_is_a_problem_document_and_counted(far: Provider, tmp_path: Path) -> None:
+    """502 with a code; the metrics tell how planning ended, how long it took, and what it cost.
+
+    What the model may plan with is what ``GET /actions`` shows as enabled, no more and no less.
+    """
     env = {"AI_MODEL": "openai:test-1", "AI_BASE_URL": f"http://127.0.0.1:{far.port}/v1", "OPENAI_API_KEY": KEY}
     far.says = [plan(FETCH), *(["no plan at all"] * TRIES)]
     async with open_house(tmp_path, **env) as house:
         client = await house.client()
         fine = await client.post("/ai/plan", json={"prompt": "Fetch the opening hours"})
+        catalogue = (await client.get("/actions")).json()["actions"]
+        offered = json.loads(far.asked[0]["messages"][0]["content"].split("\n\nactions: ")[1])
+        assert [told["id"] for told in offered] == [entry["id"] for entry in catalogue if entry["enabled"]]
         broken = await client.post("/ai/plan", json={"prompt": "Fetch the opening hours"})
         metrics = (await client.get("/metrics")).text
     assert fine.status_code == 200
     assert fine.json()["meta"]["planner"] == "language_model"
     assert broken.status_code == 502
-    assert broken.json()["code"] == "model_answer_unusable"
+    assert (broken.json()["code"], "no plan at all" in broken.text) == ("model_answer_unusable", False)
     for line in (
         'ai_planner_requests_total{status="ok"} 1.0',
         'ai_planner_requests_total{status="error"} 1.0',

@@ -66,7 +66,9 @@ async def test_conditions_lists_and_answers_are_part_of_it(tmp_path: Path) -> No
     assert {"when", "for_each"} <= set(document["steps"][1])
 
 
-async def test_the_model_sees_the_request_the_time_and_allowed_actions_only(tmp_path: Path, clock: FakeClock) -> None:
+async def test_w143_the_model_sees_the_request_the_time_and_allowed_actions_only(
+    tmp_path: Path, clock: FakeClock
+) -> None:
     """No action that is denied, disabled or refused to this actor; no account, no secret, no other workspace."""
     async with provider(plan(FETCH)) as far:
         env = {"ACTION_DENYLIST": "webhook.post", "WEBHOOK_SECRETS": "example.com=whsec_" + "A" * 32}

@@ -38,6 +38,10 @@ SPENT: Final = (
 )
 SETTLED: Final = (("ended",), ("jobs_in", "alpha", "completed"), ("plans_in", "alpha", "completed"), ("leases",))
 HELD: Final = (("undecided",), ("approvals_in", "alpha", "pending"), ("jobs_in", "alpha", "held"))
+ASKED: Final = (
+    *(("undecided",), ("approvals_in", "alpha", "pending"), ("jobs_in", "alpha", "held")),
+    ("plans_in", "alpha", "awaiting_approval"),
+)
 DRAFTED: Final = (("drafts",), ("plans_in", "alpha", "draft"), ("plans", "alpha"))
 
 
@@ -54,6 +58,7 @@ def _hold(world: World, leases: list[Lease]) -> Awaitable[Any]:
 
 VERBS: Final[dict[str, tuple[Callable[[World, list[Lease]], Awaitable[Any]], tuple[tuple[str, ...], ...]]]] = {
     "submit": (_submit, SUBMITTED),
+    "ask first": (lambda world, _: world.submit(world.job("s1"), world.job("s2", "s1"), approved=False), ASKED),
     "submit first": (lambda world, _: world.submit(who=BETA), FIRST),
     "claim": (lambda world, _: world.claim(1, "w", caps={"alpha": {"*": Cap(per_minute=9)}}), CLAIMED),
     "dispatch": (lambda world, leases: world.dispatcher.dispatch([leases[0].ref], {leases[0].ref: SPENDING}), SPENT),
@@ -69,7 +74,7 @@ CASES: Final = [(verb, *damaged) for verb, (_, keys) in VERBS.items() for damage
 
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)
-async def test_a_key_of_the_wrong_type_stops_a_verb_before_it_writes(
+async def test_w15_a_key_of_the_wrong_type_stops_a_verb_before_it_writes(
     world: World, raw: Any, case: tuple[str, ...]
 ) -> None:
     """Refused, and not a byte has changed; mended, the same verb works."""
@@ -92,7 +97,7 @@ async def test_a_key_of_the_wrong_type_stops_a_verb_before_it_writes(
     await call(world, leases)
 
 
-async def test_a_damaged_record_is_shown_as_far_as_it_can_be_read(world: World, raw: Any) -> None:
+async def test_w43_a_damaged_record_is_shown_as_far_as_it_can_be_read(world: World, raw: Any) -> None:
     """One job whose record cannot be read hides no other; it is listed with what it is, and says so."""
     submitted = await world.submit(world.job("s1"), world.job("s2"), world.job("s3"))
     one, two, three = submitted.job_ids

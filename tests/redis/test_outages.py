@@ -4,16 +4,19 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from steward.errors import ConfigurationError, StoreUnavailable
+from steward.identity import Role
 from steward.ids import IdFactory
 from steward.work_store import Granted
 from steward.work_stores.redis import open_redis_engine
 from tests.conftest import FakeClock
 from tests.contracts.builders import World
 from tests.redis_server import RedisServer
+from tests.web.house import assert_problem, echo, open_house
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -39,21 +42,59 @@ async def test_w144_what_was_answered_survives_a_kill(server: RedisServer, clock
         await world.run(submitted.job_ids[1])
 
 
-async def test_a_server_that_hangs_is_given_up_in_time(server: RedisServer, clock: FakeClock) -> None:
-    """Stopped in its tracks: each call ends within two seconds; when it goes on, so does the engine."""
+async def test_w126_a_server_that_hangs_is_given_up_in_time(server: RedisServer, clock: FakeClock) -> None:
+    """Stopped in its tracks: each call ends within two seconds and holds nobody else up; when it goes on, so does the engine."""
     async with open_redis_engine(server.url(), clock=clock, ids=IdFactory(clock)) as engine:
         world = World(engine, clock)
         await world.submit()
         os.kill(server.process.pid, signal.SIGSTOP)
         try:
             for call in (world.submit(), world.alpha.queue_depth(), engine.ping()):
-                began = time.monotonic()
+                began, turns = time.monotonic(), 0
+                asked = asyncio.ensure_future(call)
+                while not asked.done():
+                    await asyncio.sleep(0)
+                    turns += 1
                 with pytest.raises(StoreUnavailable):
-                    await call
+                    await asked
                 assert time.monotonic() - began < 2.2
+                assert turns > 1000, "the loop stood still"
         finally:
             os.kill(server.process.pid, signal.SIGCONT)
         assert not (await world.submit()).duplicate
+
+
+async def test_w44_over_http_a_server_that_is_gone_is_503_and_never_an_empty_success(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    """Every route that looks at work says so, with when to come back; readiness, too. Back again, nothing is missing."""
+    job = "job_" + "0" * 24
+    async with open_house(tmp_path, REDIS_URL=server.url()) as house:
+        client = await house.client(role=Role.ADMIN)
+        done = (await client.post("/ai/execute", json={"actions": [echo()]})).json()
+        server.kill()
+        paths = (
+            "/ai/jobs",
+            "/ai/plans",
+            "/ai/approvals",
+            f"/ai/jobs/{job}",
+            f"/ai/plans/{done['plan_id']}",
+            "/ai/events",
+        )
+        asked = [client.get(path) for path in paths]
+        asked += [
+            client.post("/ai/execute", json={"actions": [echo()]}),
+            client.post("/ai/plan", json={"prompt": "echo x"}),
+        ]
+        for answer in await asyncio.gather(*asked):
+            problem = assert_problem(answer, 503, StoreUnavailable.code)
+            assert int(answer.headers["retry-after"]) >= 1
+            assert str(server.port) not in problem["detail"]
+        document = assert_problem(await client.get("/readyz"), 503, "not_ready")
+        assert [check["name"] for check in document["checks"] if not check["ok"]] == ["store"]
+        assert (await client.get("/healthz")).status_code == 200
+        server.start()
+        assert [found["job_id"] for found in (await client.get("/ai/jobs")).json()["jobs"]] == done["job_ids"]
 
 
 async def test_listeners_are_woken_when_the_server_is_back(server: RedisServer, clock: FakeClock) -> None:
@@ -75,7 +116,7 @@ async def test_listeners_are_woken_when_the_server_is_back(server: RedisServer, 
             assert await asyncio.gather(work.wait(10), events.wait(10)) == [True, True]
 
 
-async def test_opening_what_is_not_there(server: RedisServer, clock: FakeClock) -> None:
+async def test_w59_w119_opening_what_is_not_there(server: RedisServer, clock: FakeClock) -> None:
     """A server that is away is a 503, an address that is none a wrong setting."""
     url = server.url()
     server.kill()

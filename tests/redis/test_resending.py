@@ -94,7 +94,7 @@ async def _twice(world: World, cutter: Cutter, call: Any) -> Any:
     return answer
 
 
-async def test_a_submission_and_a_draft(world: World, cutter: Cutter) -> None:
+async def test_w11_a_submission_and_a_draft(world: World, cutter: Cutter) -> None:
     """One plan, one set of jobs, one set of events; the ids are the ones that were sent."""
     draft = world.plan()
     await _twice(world, cutter, world.alpha.draft(draft))

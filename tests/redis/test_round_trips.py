@@ -1,6 +1,8 @@
-"""What is asked of the server in one go."""
+"""What is asked of the server in one go, and over how many connections."""
 
+import asyncio
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,9 @@ import pytest
 from steward.approval import Verdict
 from steward.job import JobStatus
 from steward.plan import MAX_STEPS
-from tests.contracts.builders import World, asking
+from tests.contracts.builders import ALPHA, BETA, World, asking
+from tests.redis_server import shared_server
+from tests.web.house import echo, open_house
 
 pytestmark = pytest.mark.anyio
 
@@ -16,11 +20,11 @@ _DIGEST = "c" * 64
 _END = "that was it"
 
 
-def _asked(watch: Any, database: int) -> list[str]:
-    """Return the commands that clients sent to a database until the end was called out, by name; scripts' own left out."""
+def _asked(watch: Any, database: int, *, inside: bool = False) -> list[str]:
+    """Return the commands on a database until the end was called out, by name; of scripts' own those that are ``inside``."""
     names: list[str] = []
     while (seen := watch.next_command())["command"] != f"ECHO {_END}":
-        if seen["client_type"] != "lua" and seen["db"] == database:
+        if (inside or seen["client_type"] != "lua") and seen["db"] == database:
             names.append(seen["command"].split(" ", 1)[0])
     return names
 
@@ -39,3 +43,41 @@ async def test_a_yes_to_a_long_plan_releases_it_in_one_round_trip(world: World, 
         asked = _asked(watch, database)
     assert asked == ["EVALSHA"]
     assert await world.statuses(submitted) == [JobStatus.PENDING] * MAX_STEPS
+
+
+async def test_w39_a_page_asks_the_same_of_the_server_however_much_work_others_have(
+    world: World, raw: Any, database: int
+) -> None:
+    """Command for command, those of the script included: no more for a thousand foreign jobs, and for more of one's own."""
+    for _ in range(2):
+        await world.submit(*[world.job(f"s{number}") for number in range(MAX_STEPS)])
+    await world.alpha.list_jobs(limit=1)  # so that the server knows the script
+    costs: list[list[str]] = []
+    for who in (BETA, ALPHA, ALPHA):
+        with closing(raw.client()) as other, raw.monitor() as watch:
+            page = await world.alpha.list_jobs(limit=MAX_STEPS)
+            assert (len(page.jobs), page.next_after is None) == (MAX_STEPS, False)
+            await world.alpha.list_jobs(limit=MAX_STEPS, status=JobStatus.PENDING)
+            other.echo(_END)
+            costs.append(_asked(watch, database, inside=True))
+        for _ in range(10):
+            await world.submit(*[world.job(f"s{number}") for number in range(MAX_STEPS)], who=who)
+    assert costs[0] == costs[1] == costs[2]
+    assert costs[0].count("EVALSHA") == 2
+    assert len(costs[0]) < 3 * MAX_STEPS
+
+
+async def test_w126_any_number_of_requests_share_a_few_connections(tmp_path: Path, database: int, raw: Any) -> None:
+    """Hundreds at once, reads and writes: one pool for the process, and not a connection for each request."""
+    env = {"REDIS_URL": shared_server().url(database), "REDIS_EFFECT_SAFETY": "fast"}
+    async with open_house(tmp_path, STEWARD_RATE_LIMITS="off", **env) as house:
+        client = await house.client()
+        asked = [client.get("/ai/jobs") for _ in range(150)]
+        asked += [client.post("/ai/execute", json={"actions": [echo()]}) for _ in range(50)]
+        answers = asyncio.gather(*asked)
+        most = 0
+        while not answers.done():
+            most = max(most, sum(int(one["db"]) == database for one in raw.client_list()))
+            await asyncio.sleep(0)
+        assert {answer.status_code for answer in await answers} == {200, 202}
+    assert 2 <= most <= 8

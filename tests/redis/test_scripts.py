@@ -23,7 +23,7 @@ def test_a_script_says_what_it_is(path: Path) -> None:
     assert len(lines) <= 400
 
 
-def test_keys_are_spelt_in_one_place() -> None:
+def test_w149_keys_are_spelt_in_one_place() -> None:
     """No script and no other module spells a key; and no key but a job's can be taken for a job's."""
     for path in (*FOLDER.rglob("*.lua"), *FOLDER.rglob("*.py")):
         if path.name != "keys.py":
@@ -43,7 +43,7 @@ def test_every_script_is_understood(raw: Any) -> None:
 
 
 @pytest.mark.anyio
-async def test_no_request_walks_over_keys(world: World, raw: Any) -> None:
+async def test_w39_no_request_walks_over_keys(world: World, raw: Any) -> None:
     """Over a whole history the server was never sent SCAN or KEYS."""
     raw.config_resetstat()
     await live(world)

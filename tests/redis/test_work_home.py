@@ -64,7 +64,9 @@ async def _archived(house: Installation) -> list[AuditRecord]:
     return [record for record in reversed(page.records) if (record.entry.source or "").startswith("work/")]
 
 
-async def test_an_installation_works_on_redis(tmp_path: Path, clock: FakeClock, env: dict[str, str], raw: Any) -> None:
+async def test_w91_an_installation_works_on_redis(
+    tmp_path: Path, clock: FakeClock, env: dict[str, str], raw: Any
+) -> None:
     """Steps run and references are resolved; a failed step's parameters and what is under way lie sealed, and no secret shows."""
     done: list[Any] = []
     async with installation(tmp_path, clock=clock, env=env) as house:
@@ -149,7 +151,7 @@ async def test_work_is_never_left_behind(
 
 
 @pytest.mark.slow
-async def test_a_redis_that_does_not_answer_is_not_taken_for_an_empty_one(
+async def test_w119_a_redis_that_does_not_answer_is_not_taken_for_an_empty_one(
     tmp_path: Path, clock: FakeClock, server: RedisServer
 ) -> None:
     """Without REDIS_URL the start is refused, and says which file gives up what is there; without that file it goes on."""

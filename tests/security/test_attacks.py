@@ -8,11 +8,13 @@ import pytest
 from joserfc import jwt
 
 from steward.directory import LOCAL_ACTOR
-from steward.errors import StoreUnavailable
+from steward.errors import AuditUnavailable, StoreUnavailable
 from steward.job import JobStatus
+from steward.maintenance.archiver import Archiver
 from steward.workspace import Budget, BudgetName, WorkspaceSettings
 from tests.conftest import FakeClock
 from tests.installation import installation, planned
+from tests.redis_server import shared_server
 from tests.security.issuer import AUDIENCE, Issuer, new_key
 from tests.security.test_jwt import ask, by_hand, by_hand_signed_by
 from tests.web.house import House, assert_problem, open_house
@@ -53,6 +55,47 @@ async def test_a_full_disk_loses_nothing_and_work_goes_on_when_there_is_room(tmp
         assert len(done) == len(accepted)
         await house.app.recorder.written()
         assert (await house.app.audit_log.verify("acme")).sound
+
+
+@pytest.mark.parametrize("mode", ["best_effort", "required"])
+async def test_w101_a_disk_that_is_full_for_the_audit_alone_loses_no_record(
+    tmp_path: Path, clock: FakeClock, mode: str
+) -> None:
+    """Work that lives elsewhere goes on, or waits where the audit is required; with room again each record is there once."""
+    done: list[Any] = []
+    redis = shared_server()
+    env = {"REDIS_URL": redis.url(redis.new_database()), "REDIS_EFFECT_SAFETY": "fast", "AUDIT_MODE": mode}
+    async with installation(tmp_path, clock=clock, env=env) as house:
+        house.add(note(done))
+        await house.member()
+        app, plans = house.app, list[str]()
+        archiver = Archiver(app.engine.dispatcher, app.audit_log, app.catalogue, app.recorder)
+
+        async def allow_pages(many: int) -> None:
+            await app.database.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {many}").close())
+
+        await allow_pages(1)  # no more than there are
+        with pytest.raises((StoreUnavailable, AuditUnavailable)):
+            while True:
+                plans.append((await house.submit(planned("deeds.note", text="x" * 500))).plan_id)
+                await archiver.turn()
+        assert not app.recorder.well
+        jobs = await house.run_until_settled(plans[-1])
+        waits = mode == "required"
+        assert [job.status for job in jobs] == [JobStatus.SCHEDULED if waits else JobStatus.COMPLETED]
+        assert len(done) == (0 if waits else len(plans))
+        await allow_pages(1_000_000)
+        clock.advance(60)
+        for plan_id in plans:
+            (job,) = await house.run_until_settled(plan_id)
+            assert job.status is JobStatus.COMPLETED
+        await archiver.turn()
+        await app.recorder.written()
+        assert app.recorder.well
+        assert (len(done), (await app.audit_log.verify("acme")).sound) == (len(plans), True)
+        for kind in ("policy.decided", "plan.submitted", "job.completed"):
+            found = (await app.audit_log.query("acme", limit=100, kind=kind)).records
+            assert sorted(str(record.entry.plan_id) for record in found) == sorted(plans), kind
 
 
 async def test_a_clock_that_is_set_back_spends_no_budget_twice(tmp_path: Path, clock: FakeClock) -> None:
@@ -105,7 +148,7 @@ async def test_two_keys_of_one_name_are_none(house: House, provider: Issuer) -> 
         assert_problem(await ask(house, provider.token(key=key)), 401, "unauthenticated")
 
 
-async def test_of_fifty_with_one_code_one_gets_a_session(tmp_path: Path, clock: FakeClock) -> None:
+async def test_w89_of_fifty_with_one_code_one_gets_a_session(tmp_path: Path, clock: FakeClock) -> None:
     """At the same moment; the others learn nothing but that it is worth nothing now."""
     async with open_house(tmp_path, clock=clock) as house:
         client, code = await browser(house), await code_for(house)

@@ -320,7 +320,7 @@ async def test_keys_may_come_from_a_file(tmp_path: Path, clock: FakeClock, provi
             pass
 
 
-async def test_a_shared_secret_signs_too(tmp_path: Path, clock: FakeClock, provider: Issuer) -> None:
+async def test_w56_a_shared_secret_signs_too(tmp_path: Path, clock: FakeClock, provider: Issuer) -> None:
     """With JWT_SECRET only HMAC is taken, and only with that secret."""
     more = {"JWT_ISSUER": ISSUER, "JWT_AUDIENCE": AUDIENCE, "JWT_SECRET": _SHARED}
     async with open_house(tmp_path, clock=clock, **more) as house:

@@ -19,7 +19,7 @@ from tests.web.house import House, assert_problem, echo, open_house
 pytestmark = pytest.mark.anyio
 
 
-async def test_refused_credentials_are_indistinguishable(tmp_path: Path, clock: FakeClock) -> None:
+async def test_w54_refused_credentials_are_indistinguishable(tmp_path: Path, clock: FakeClock) -> None:
     """None, malformed, unknown, wrong, expired and revoked: the same 401 but for the request id."""
     async with open_house(tmp_path, clock=clock) as house:
         good = await house.key()
@@ -196,9 +196,9 @@ async def test_w47_no_combination_of_parameters_shows_a_foreign_job(house: House
     assert_problem(twice, 400, "bad_request")
 
 
-async def test_w48_foreign_unknown_and_malformed_are_the_same_answer(house: House) -> None:
+async def test_w48_foreign_unknown_and_malformed_are_the_same_answer(anywhere: House) -> None:
     """Byte for byte but for the request id, on every route that takes an id."""
-    owner, stranger = await house.client("acme"), await house.client("beta")
+    owner, stranger = await anywhere.client("acme"), await anywhere.client("beta")
     done = (await owner.post("/ai/execute", json={"actions": [echo()]})).json()
     foreign = {"plan": done["plan_id"], "job": done["job_ids"][0]}
     ways: list[tuple[str, str, dict[str, Any]]] = [

@@ -15,6 +15,7 @@ from tests.web.house import SECRET, House, assert_problem, echo
 from tests.web.test_plans import ended, published
 
 pytestmark = pytest.mark.anyio
+VAULT = Vault([SECRET])
 
 
 async def submit(client: httpx2.AsyncClient, *actions: dict[str, Any]) -> dict[str, Any]:
@@ -38,14 +39,14 @@ async def walk(client: httpx2.AsyncClient, **query: Any) -> list[str]:
         assert page["count"], "a page that is not the last is never empty"
 
 
-async def test_w1_w42_the_listing_has_the_callers_jobs_and_every_field(house: House) -> None:
+async def test_w1_w42_the_listing_has_the_callers_jobs_and_every_field(anywhere: House) -> None:
     """Workspace, jobs, count, next cursor and queue depth, in the published shape; parameters never appear."""
-    client = await house.client()
+    client = await anywhere.client()
     done = await submit(client, echo("a private text"), echo())
     answer = await client.get("/ai/jobs")
     assert answer.status_code == 200
     page = answer.json()
-    (await published(house, "JobPage")).validate(page)
+    (await published(anywhere, "JobPage")).validate(page)
     assert set(page) == {"workspace_id", "jobs", "count", "next_cursor", "queue_depth"}
     assert (page["workspace_id"], page["count"], page["queue_depth"], page["next_cursor"]) == ("acme", 2, 2, None)
     assert [job["job_id"] for job in page["jobs"]] == done["job_ids"][::-1]
@@ -71,9 +72,9 @@ async def test_filters_by_status_and_plan(house: House) -> None:
     assert await walk(client, plan_id=f"plan_{'z' * 24}") == []
 
 
-async def test_w41_a_cursor_that_was_not_given_out_is_refused(house: House) -> None:
+async def test_w41_a_cursor_that_was_not_given_out_is_refused(anywhere: House) -> None:
     """Tampered, foreign, of another listing or other filters, negative, huge: always 400."""
-    client, other = await house.client("acme"), await house.client("beta")
+    client, other = await anywhere.client("acme"), await anywhere.client("beta")
     await submit(client, *(echo() for _ in range(3)))
     await submit(other, *(echo() for _ in range(3)))
     page = (await client.get("/ai/jobs", params={"limit": 1})).json()
@@ -107,7 +108,7 @@ async def test_w41_a_cursor_that_was_not_given_out_is_refused(house: House) -> N
 def test_w41_no_text_is_a_cursor_by_chance(text: str) -> None:
     """Whatever the text: ``InvalidCursor`` and no other error."""
     with pytest.raises(InvalidCursor):
-        position(Vault([SECRET]), "jobs", text, {}, workspace_id="acme")
+        position(VAULT, "jobs", text, {}, workspace_id="acme")
 
 
 def test_a_cursor_comes_back_as_it_was() -> None:

@@ -116,7 +116,7 @@ async def test_w124_a_body_that_does_not_arrive_is_given_up(tmp_path: Path) -> N
         assert "x-request-id: req_" in raw
 
 
-async def test_every_kind_of_answer_carries_the_headers(house: House) -> None:
+async def test_w110_every_kind_of_answer_carries_the_headers(house: House) -> None:
     """Success and failure, JSON and metrics, known and unknown paths."""
     client = await house.client()
     for path in ("/ai/jobs", "/actions", "/openapi.json", "/metrics", "/readyz", "/nowhere", "/docs", "/redoc"):

@@ -79,7 +79,7 @@ async def test_what_policy_asks_about_waits_and_no_tool_decides(tmp_path: Path, 
             assert (await call(client, "show_job", job_id=asked["job_id"]))[1]["job"]["status"] == "held"
 
 
-async def test_anothers_plan_is_unknown(house: House) -> None:
+async def test_w48_anothers_plan_is_unknown(house: House) -> None:
     """A plan of another workspace, of a colleague, and none at all are refused in the same words."""
     async with house.served() as (_, url):
         told = []
@@ -100,7 +100,7 @@ async def test_anothers_plan_is_unknown(house: House) -> None:
     assert told[0][1]["code"] == "not_found"
 
 
-async def test_the_door_is_the_same_as_over_http(house: House) -> None:
+async def test_w58_the_door_is_the_same_as_over_http(house: House) -> None:
     """No key, a revoked one, a session, another host and another origin are refused before any tool is."""
     client = await house.client()
     token = await house.key()
@@ -113,7 +113,7 @@ async def test_the_door_is_the_same_as_over_http(house: House) -> None:
     assert_problem(await client.post("/mcp", json=CALL, headers=local), 401, "unauthenticated")
 
 
-async def test_scopes_hide_and_refuse(house: House) -> None:
+async def test_w55_scopes_hide_and_refuse(house: House) -> None:
     """Who may only look sees no tool that acts, and is refused when calling one all the same."""
     async with house.served() as (_, url), speaking(url, await house.key(role=Role.VIEWER)) as client:
         assert {name for name in await tools_of(client) if "." in name or name == "execute"} == set()
@@ -135,7 +135,7 @@ async def test_scopes_hide_and_refuse(house: House) -> None:
         ("__class__", {}, "invalid"),
     ],
 )
-async def test_hostile_arguments_are_refused_with_a_code(
+async def test_w46_hostile_arguments_are_refused_with_a_code(
     house: House, tool: str, arguments: dict[str, Any], code: str
 ) -> None:
     """What does not fit is a tool's error with a stable code, and never an error that nobody foresaw."""
@@ -144,7 +144,7 @@ async def test_hostile_arguments_are_refused_with_a_code(
     assert (good, document["code"]) == (False, code), document
 
 
-async def test_the_same_limits_hold(tmp_path: Path, anyio_backend: str) -> None:
+async def test_w121_the_same_limits_hold(tmp_path: Path, anyio_backend: str) -> None:
     """Tools count as the routes do, and say when to come back."""
     async with open_house(tmp_path, STEWARD_RATE_LIMITS="plan=1/minute") as house, house.served() as (_, url):  # noqa: SIM117
         async with speaking(url, await house.key()) as client:
@@ -154,7 +154,7 @@ async def test_the_same_limits_hold(tmp_path: Path, anyio_backend: str) -> None:
     assert document["retry_after_s"] >= 1
 
 
-async def test_many_at_once_stay_apart(house: House) -> None:
+async def test_w47_many_at_once_stay_apart(house: House) -> None:
     """Exchanges of two workspaces at the same time see each their own."""
     async with house.served() as (_, url), house.worker():  # noqa: SIM117
         async with speaking(url, await house.key("acme")) as one, speaking(url, await house.key("globex")) as two:

@@ -41,15 +41,15 @@ async def test_w4_a_plan_is_valid_against_the_published_schema_and_can_be_execut
     assert [job["job_id"] for job in shown.json()["jobs"]] == done.json()["job_ids"]
 
 
-async def test_w5_plan_execute_worker_completed(house: House) -> None:
+async def test_w5_plan_execute_worker_completed(anywhere: House) -> None:
     """The whole way: the result of the worker is visible through the job, and the plan has ended."""
-    client = await house.client()
+    client = await anywhere.client()
     plan = (await client.post("/ai/plan", json={"prompt": 'echo "good morning"'})).json()
     done = (await client.post("/ai/execute", json={"plan_id": plan["plan_id"]})).json()
-    async with house.worker():
-        await ended(house, client, done["plan_id"])
+    async with anywhere.worker():
+        await ended(anywhere, client, done["plan_id"])
     job = (await client.get(f"/ai/jobs/{done['job_ids'][0]}")).json()
-    (await published(house, "JobDetail")).validate(job)
+    (await published(anywhere, "JobDetail")).validate(job)
     assert (job["status"], job["result"], job["error"]) == ("completed", {"text": "good morning"}, None)
     assert (await client.get(f"/ai/plans/{done['plan_id']}")).json()["status"] == "completed"
 
@@ -106,9 +106,9 @@ async def test_actions_are_executed_by_id_or_by_provider_and_action(house: House
     assert_problem(other, 422, "idempotency_key_reused")
 
 
-async def test_w2_w12_copies_of_one_request_make_one_job(house: House) -> None:
+async def test_w2_w12_copies_of_one_request_make_one_job(anywhere: House) -> None:
     """Fifty concurrent copies are all answered 202 with the same job, and there is one job."""
-    client = await house.client()
+    client = await anywhere.client()
     body = {"actions": [echo(client_request_id="mail-1")]}
     answers = await asyncio.gather(*(client.post("/ai/execute", json=body) for _ in range(50)))
     assert {answer.status_code for answer in answers} == {202}

@@ -123,7 +123,7 @@ async def test_the_handle_is_no_bearer_credential(house: House) -> None:
     assert token.rsplit("_", 1)[1] not in handle
 
 
-async def test_ending_a_session_ends_every_copy_of_it(house: House) -> None:
+async def test_w92_ending_a_session_ends_every_copy_of_it(house: House) -> None:
     """It is not only taken out of the browser; ended once, it is unknown."""
     client, _ = await logged_in(house)
     handle = client.cookies["steward_session"]

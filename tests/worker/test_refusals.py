@@ -187,7 +187,7 @@ async def test_a_result_that_cannot_be_opened_fails_the_step_that_needs_it(tmp_p
     assert (job.status, job.error and job.error.code, job.attempts) == (S.FAILED, "seal_broken", 1)
 
 
-async def test_key_rotation_keeps_what_is_queued_running(tmp_path: Path, clock: FakeClock) -> None:
+async def test_w96_key_rotation_keeps_what_is_queued_running(tmp_path: Path, clock: FakeClock) -> None:
     """Under ``new,old`` a job sealed and digested under ``old`` runs, and a draft made under it can be executed."""
     done: list[Any] = []
     async with installation(tmp_path, clock=clock) as before:

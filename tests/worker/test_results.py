@@ -111,7 +111,7 @@ async def test_w139_a_secret_never_lies_anywhere_in_clear(
     assert secret not in captured.out + captured.err
 
 
-async def test_parameters_and_results_are_sealed_in_the_database(tmp_path: Path, clock: FakeClock) -> None:
+async def test_w21_parameters_and_results_are_sealed_in_the_database(tmp_path: Path, clock: FakeClock) -> None:
     """W21: content is not secret, yet its stored executable copy is sealed, and gone when the plan has ended."""
     async with installation(tmp_path, clock=clock) as house:
         house.add(note([]))

@@ -139,7 +139,7 @@ async def test_w129_two_workspaces_share_fairly(house: Installation) -> None:
     assert abs(while_both_had_work.count("alpha") - while_both_had_work.count("beta")) <= 4
 
 
-async def test_concurrency_is_kept(house: Installation) -> None:
+async def test_w129_concurrency_is_kept(house: Installation) -> None:
     """Never more attempts at a time than asked for, and as many when there is work."""
     under_way, most = 0, 0
     full = asyncio.Event()
