@@ -7,7 +7,7 @@ effect, and only a granted lease goes on to have one.
 
 import asyncio
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,8 +33,10 @@ from steward.errors import FieldProblem, Invalid, StoreUnavailable
 from steward.functions import ExpressionFailed
 from steward.identity import Principal, Scope
 from steward.job import (
+    MAX_DIFFERENCES,
     Cancelled,
     Deferred,
+    Difference,
     Expanded,
     Failed,
     HandedBack,
@@ -227,8 +229,8 @@ class Attempt:
             what = "definition" if definition.definition_hash != self.job.definition_hash else "parameters"
             plan = await self.lease.store.get_plan(self.job.plan_id)
             changes = differences.from_plan(plan, self.job, definition, written)
-            return await self._hold(
-                HeldFor.DRIFT, f"The {what} of {definition.id} changed after this plan was checked.{changes}"
+            return await self._hold_drifted(
+                f"The {what} of {definition.id} changed after this plan was checked.", changes
             )
         return None
 
@@ -276,15 +278,17 @@ class Attempt:
         except Invalid as error:
             return Failed(JobError("invalid_params", f"With the values from earlier steps: {error.detail}"))
         if isinstance(needed, Changed):
-            return await self._hold(
-                HeldFor.DRIFT, f"Its values changed after this step was approved.{needed.differences}"
-            )
+            return await self._hold_drifted("Its values changed after this step was approved.", needed.differences)
         return None if needed is None else await self._hold(HeldFor.APPROVAL, step.reason, needed)
 
+    async def _hold_drifted(self, reason: str, changes: Sequence[Difference]) -> Held | LeaseLost | Cancelled:
+        said = f"{reason}{differences.said(changes)}"
+        return await self._hold(HeldFor.DRIFT, said, changes=changes[:MAX_DIFFERENCES])
+
     async def _hold(
-        self, held_for: HeldFor, reason: str, approval: Approval | None = None
+        self, held_for: HeldFor, reason: str, approval: Approval | None = None, changes: Sequence[Difference] = ()
     ) -> Held | LeaseLost | Cancelled:
-        answer = await self.rooms.dispatcher.hold(self.lease.ref, held_for, reason, approval)
+        answer = await self.rooms.dispatcher.hold(self.lease.ref, held_for, reason, approval, changes)
         if isinstance(answer, Refused):
             return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
         return Held()

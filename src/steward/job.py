@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from pydantic_core import from_json, to_json
+
 from steward.action import Effect, RetryMode
 
 LEASE_S: Final = 10.0
@@ -19,6 +21,8 @@ HEARTBEAT_S: Final = 3.0
 """How often a worker renews its leases, in seconds."""
 MAX_HISTORY: Final = 20
 """Finished attempts kept in a job's record; older ones are dropped, never the count."""
+MAX_DIFFERENCES: Final = 20
+"""Fields that are told of a job that drifted."""
 _BACKOFF_BASE_S: Final = 1.0
 _BACKOFF_CAP_S: Final = 300.0
 
@@ -91,6 +95,32 @@ class JobError:
         return {"code": self.code, "detail": self.detail, "retryable": self.retryable}
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is not as somebody checked or approved it: one field, as people see it. Redacted, and short."""
+
+    field: str
+    """Which one: ``payload.amount``, ``to[1]``, ``retry``."""
+    before: Any
+    """As it was looked at; null: it was not there."""
+    after: Any
+    """As it would run; null: it is not there."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return ``{field, before, after}``."""
+        return {"field": self.field, "before": self.before, "after": self.after}
+
+
+def differences_as_text(differences: Sequence[Difference]) -> str:
+    """Return differences as they are kept: one text, which no engine takes apart."""
+    return to_json([one.as_dict() for one in differences]).decode()
+
+
+def differences_in(text: str | None) -> tuple[Difference, ...]:
+    """Return differences that were kept as text."""
+    return tuple(Difference(**one) for one in from_json(text)) if text else ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One finished try of a job by one worker under one lease."""
@@ -104,6 +134,8 @@ class Attempt:
     outcome: str
     """``completed``, ``failed``, ``retry``, ``unknown``, ``skipped``, ``cancelled``, ``held``, ``lease_lost``, ``handed_back``, ``deferred``."""
     error: JobError | None = None
+    differences: tuple[Difference, ...] = ()
+    """Of one that was held for drift: what had changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +227,11 @@ class Job:
     history: tuple[Attempt, ...]
     """Finished attempts, oldest first, at most ``MAX_HISTORY``."""
     request_id: str
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """What keeps it from running, if it is held because it drifted: what had changed when it was to run."""
+        return self.history[-1].differences if self.held_for is HeldFor.DRIFT and self.history else ()
 
 
 # What an attempt ends with. Expected outcomes are values; ``Settlement`` carries one to the store.

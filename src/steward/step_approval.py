@@ -11,10 +11,10 @@ from typing import Any
 
 from steward.action import ActionDefinition, ParameterRole
 from steward.approval import Approval, ApprovalStatus, role_suffices
-from steward.differences import said
+from steward.differences import between
 from steward.digest import sha256_of
 from steward.ids import IdFactory
-from steward.job import Job
+from steward.job import Difference, Job
 from steward.plan import PlanRecord
 from steward.plan_check import covers_all_but_content, preview
 from steward.policy import Ask, decision_document
@@ -28,8 +28,8 @@ from steward.work_store import APPROVAL_S
 class Changed:
     """What was approved is not what would run: the values are others."""
 
-    differences: str
-    """Which, as a sentence to be put after another."""
+    differences: tuple[Difference, ...]
+    """Which, as far as people may see them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class StepNow:
         digests = self.digests(vault)
         given = [one for one in approvals if one.job_id == self.job.job_id and one.status is ApprovalStatus.APPROVED]
         if given and given[0].digest not in digests:
-            return Changed(said(given[0].detail["steps"][0]["params"], self._preview()))
+            return Changed(between(given[0].detail["steps"][0]["params"], self._preview()))
         return (
             None
             if given and given[0] in fresh and self._strict_enough(given[0])

@@ -1,5 +1,6 @@
 """The shapes in which work is shown: job and approval views. Pure; everything in them is already redacted."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -8,7 +9,7 @@ from pydantic_core import to_json
 
 from steward.approval import Approval
 from steward.clock import rfc3339
-from steward.job import Attempt, Job
+from steward.job import Attempt, HeldFor, Job
 from steward.plan import PlanRecord
 
 
@@ -37,6 +38,8 @@ def job_view(job: Job, *, detail: bool = False) -> dict[str, Any]:
         "started_at": time_view(job.started_at),
         "finished_at": time_view(job.finished_at),
     }
+    if job.held_for is HeldFor.DRIFT:
+        view["differences"] = [one.as_dict() for one in job.differences]
     if detail:
         view["depends_on"] = list(job.depends_on)
         view["actor_id"] = job.actor_id
@@ -110,13 +113,20 @@ def approval_view(approval: Approval) -> dict[str, Any]:
     }
 
 
-def approval_document(approval: Approval, plan: PlanRecord) -> dict[str, Any]:
+def approval_document(approval: Approval, plan: PlanRecord, jobs: Sequence[Job]) -> dict[str, Any]:
     """Return an approval with what is decided about: the plan's steps as shown, or the held step with its real values.
 
     A step's decision is the one that asked: that of whoever executed the plan, which may differ from the draft's.
+    ``jobs`` are the plan's: of those that the approval is about and that drifted since, it says what has changed.
     """
     asked = {step["id"]: step for step in approval.detail.get("steps", ())}
     steps = [{**step, **asked.get(step["id"], {})} for step in plan.document["steps"]]
     if approval.job_id is not None:
         steps = list(asked.values())
-    return {**approval_view(approval), "prompt": plan.document.get("prompt", ""), "steps": steps}
+    drifted = [job for job in jobs if job.differences and approval.job_id in {None, job.job_id}]
+    return {
+        **approval_view(approval),
+        "prompt": plan.document.get("prompt", ""),
+        "steps": steps,
+        "differences": [{"step": job.step_id, **one.as_dict()} for job in drifted for one in job.differences],
+    }

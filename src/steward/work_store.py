@@ -17,7 +17,7 @@ from steward.approval import Approval, ApprovalStatus, Verdict
 from steward.caps import NO_BUDGETS, NO_CAPS, Activity, Budgets, Caps
 from steward.event import Event
 from steward.identity import Principal
-from steward.job import HeldFor, Job, JobStatus, NewJob, Outcome
+from steward.job import Difference, HeldFor, Job, JobStatus, NewJob, Outcome
 from steward.plan import PlanRecord, PlanStatus
 from steward.spending import NO_SPENDING, Spending
 from steward.work_answers import Answer, Granted, Refused
@@ -325,8 +325,15 @@ class Dispatcher(Protocol):
         """
         ...
 
-    async def hold(self, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Approval | None) -> Answer:
-        """Take a running, undispatched job off the floor until a person decides. The attempt does not count.
+    async def hold(
+        self,
+        ref: LeaseRef,
+        held_for: HeldFor,
+        reason: str,
+        approval: Approval | None,
+        differences: Sequence[Difference] = (),
+    ) -> Answer:
+        """Take a running, undispatched job off the floor until a person decides. The attempt does not count, but keeps ``differences``.
 
         The approval is of this job and its ``requested_by`` the job's actor, whatever it says. Appends ``job.held`` (and ``approval.requested``).
         Refused: ``fence``, also once dispatched; ``cancelled`` when a cancel was asked for.

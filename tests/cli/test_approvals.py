@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import structlog
 
+from steward.client import Steward
 from steward.identity import Role
 from steward.policy import Ask
 from tests.asking import LOOK, Asking
 from tests.cli.conftest import Ended, Shell, environment
 from tests.cli.test_work import plan_in
+from tests.drifting import let_drift
 from tests.fuzz.service import Service, running_service
 
 pytestmark = pytest.mark.slow
@@ -116,6 +118,23 @@ def test_show_has_all_that_a_decision_needs(office: Office) -> None:
     document = json.loads(office.steward("approvals", "show", approval_id, "--json").out)
     assert document["status"] == "pending"
     office.steward("approvals", "reject", approval_id)
+
+
+def test_what_changed_after_a_yes_is_shown_by_field(office: Office, home: Path, service: Service) -> None:
+    """The job and the approval tell what was before and what is now, in a table of eighty columns."""
+    approval_id = office.asked("good morning, Ann")
+    plan_id = json.loads(office.steward("approvals", "show", approval_id, "--json").out)["plan_id"]
+    let_drift(home, plan_id, "Ann", "Bob")
+    assert office.steward("approvals", "approve", approval_id, "--yes").code == 0
+    with Steward(service.address, service.token) as watching:
+        held = next(one for one in watching.events(plan_id=plan_id) if one["data"].get("held_for") == "drift")
+    for arguments in (("approvals", "show", approval_id), ("jobs", "show", str(held["job_id"]))):
+        ended = office.steward(*arguments)
+        assert all(len(line) <= 80 for line in ended.out.splitlines())
+        rows = [line.split("  ") for line in ended.out.splitlines()]
+        (row,) = ([cell.strip() for cell in row if cell] for row in rows if row[0].endswith("text") and len(row) > 2)
+        assert row[-2:] == ['"good morning, Bob"', '"good morning, Ann"']
+    office.steward("plans", "cancel", plan_id)
 
 
 def test_the_inbox_and_a_no(office: Office) -> None:

@@ -8,7 +8,7 @@ from steward.errors import (
     NotFound,
 )
 from steward.event import EventType
-from steward.job import LEASE_S, Expanded, HeldFor, JobStatus
+from steward.job import LEASE_S, Difference, Expanded, HeldFor, JobStatus
 from steward.plan import PlanStatus
 from steward.work_store import APPROVAL_S, Granted, Refused
 from tests.contracts.builders import ALPHA, World, asking, held
@@ -83,15 +83,21 @@ async def test_a_step_that_nobody_decided_about_is_cancelled(world: World) -> No
 
 
 async def test_a_job_that_drifted_is_held_without_an_approval(world: World) -> None:
-    """Held for drift: no request is made, nobody gets it, and a person can cancel it."""
+    """Held for drift: it tells what changed, as it was told; no request is made, nobody gets it, and a person can cancel it."""
     submitted = await world.submit()
     lease = await world.start(submitted.job_ids[0])
-    answer = await world.dispatcher.hold(lease.ref, HeldFor.DRIFT, "The action is no longer what was approved.", None)
+    changed = (Difference("to[1]", "ann@example.com", None), Difference("payload", {"a": [], "b": {}}, 2**53 - 1))
+    why = "The action is no longer what was approved."
+    answer = await world.dispatcher.hold(lease.ref, HeldFor.DRIFT, why, None, changed)
     assert isinstance(answer, Granted)
     assert (answer.job.status, answer.job.held_for, answer.job.attempts) == (S.HELD, HeldFor.DRIFT, 0)
+    assert answer.job.differences == changed
+    (told,) = (await world.alpha.list_jobs(limit=9)).jobs
+    assert (told.reason, told.differences, told.history[-1].outcome) == (why, changed, "held")
     assert (await world.alpha.list_approvals(limit=9)).approvals == ()
     assert await world.claim() == ()
-    assert (await world.alpha.cancel_job(submitted.job_ids[0])).status is S.CANCELLED
+    cancelled = await world.alpha.cancel_job(submitted.job_ids[0])
+    assert (cancelled.status, cancelled.differences) == (S.CANCELLED, ())
 
 
 async def test_hold_refuses_what_it_must(world: World) -> None:

@@ -2,9 +2,10 @@
 
 from playwright.sync_api import Page, expect
 
+from tests.drifting import let_drift
 from tests.studio.conftest import Visit, ask, sign_in
 from tests.studio.looking import Eyes, look_for_barriers, sticks_out
-from tests.studio.world import World
+from tests.studio.world import POLICY, World
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 
@@ -207,3 +208,26 @@ def test_many_jobs_are_filtered_loaded_and_tried_again(world: World, visit: Visi
     expect(page.get_by_role("link", name="All", exact=True)).to_have_attribute("aria-current", "true")
     page.get_by_label("Search").fill("nothing like this")
     expect(page.get_by_text("Nothing that is loaded matches.")).to_be_visible()
+
+
+def test_what_changed_after_a_yes_stands_in_a_table(world: World, visit: Visit) -> None:
+    """A step that is no longer as it was approved: the job and the approval show each field as it was and as it is."""
+    world.admin("drifts").put("/policies/look_first", json={"text": POLICY}).raise_for_status()
+    page = visit(world.key("drifts", "admin", "pia")["key"])
+    ask(page, 'send an email to team@example.com with subject "Rent" saying "Pay 100."')
+    page.get_by_role("button", name="Send for approval").click()
+    expect(page.get_by_text("It waits for a person.")).to_be_visible()
+    approver = world.client(world.key("drifts", "approver", "rob")["key"])
+    (approval,) = approver.get("/ai/approvals").raise_for_status().json()["approvals"]
+    let_drift(world.folder / "home", approval["plan_id"], "Pay 100.", "Pay 900.")
+    path = f"/ai/approvals/{approval['approval_id']}"
+    approver.post(f"{path}/approve", json={"digest": approval["digest"]}).raise_for_status()
+    approver.close()
+    changed = page.get_by_role("table", name="What has changed")
+    expect(changed.get_by_role("row").last).to_contain_text("text")
+    expect(changed.get_by_role("cell")).to_have_text(["text", "Pay 900.", "Pay 100."])
+    look_for_barriers(page)
+    page.goto(f"{world.url}/studio/approvals/{approval['approval_id']}")
+    expect(page.get_by_role("heading", name="What has changed since")).to_be_visible()
+    expect(changed.get_by_role("cell")).to_have_text(["s1 text", "Pay 900.", "Pay 100."])
+    look_for_barriers(page)

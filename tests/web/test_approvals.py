@@ -13,6 +13,7 @@ from steward.work_store import APPROVAL_S
 from steward.workspace import WorkspaceSettings
 from tests.asking import LOOK, Asking
 from tests.conftest import FakeClock
+from tests.drifting import let_drift
 from tests.web import sample_actions
 from tests.web.house import House, assert_problem, open_house
 from tests.web.test_plans import ended, published
@@ -59,6 +60,16 @@ async def decide(client: httpx2.AsyncClient, approval: dict[str, Any], verb: str
     """Approve or reject what was shown."""
     body = {"digest": approval["digest"], **more}
     return await client.post(f"/ai/approvals/{approval['approval_id']}/{verb}", json=body)
+
+
+async def drifted(house: House, client: httpx2.AsyncClient, job_id: str) -> dict[str, Any]:
+    """Wait until a job is held for drift, and return it."""
+    principal = await house.app.authenticator.authenticate(client.headers["authorization"].removeprefix("Bearer "))
+    assert principal is not None
+    with house.app.engine.open(principal).listen() as listener:
+        while (job := (await client.get(f"/ai/jobs/{job_id}")).json())["held_for"] != "drift":
+            assert await listener.wait(10)
+    return job
 
 
 async def test_a_plan_that_asks_waits_and_says_for_whom(house: House) -> None:
@@ -270,6 +281,31 @@ async def test_a_rule_that_a_workspace_switched_on_asks(house: House, asking: As
     assert (await decide(approver, approval, "approve")).status_code == 200
     async with house.worker():
         assert await ended(house, developer, done["plan_id"]) == "completed"
+
+
+async def test_what_changed_after_a_yes_is_told_by_field(house: House, tmp_path: Path) -> None:
+    """The job and the approval list what was before and what is now, field by field, and nothing has run."""
+    developer, approver = await house.client(), await house.client(role=Role.APPROVER)
+    done = await asked(developer, count("Dear Ann"), count("de", depends_on=[0]))
+    let_drift(tmp_path, done["plan_id"], "Dear Ann", "Dear Bob")
+    approval = await shown(approver, done["approval_id"])
+    assert approval["differences"] == []
+    before = len(sample_actions.EXECUTIONS)
+    assert (await decide(approver, approval, "approve")).status_code == 200
+    async with house.worker():
+        job = await drifted(house, developer, done["job_ids"][0])
+    assert len(sample_actions.EXECUTIONS) == before
+    (await published(house, "JobDetail")).validate(job)
+    assert (job["held_for"], job["differences"]) == (
+        "drift",
+        [{"field": "text", "before": "Dear Bob", "after": "Dear Ann"}],
+    )
+    approval = await shown(approver, done["approval_id"])
+    (await published(house, "ApprovalDetail")).validate(approval)
+    assert approval["differences"] == [{"step": "s1", "field": "text", "before": "Dear Bob", "after": "Dear Ann"}]
+    plan = (await developer.get(f"/ai/plans/{done['plan_id']}")).json()
+    (await published(house, "PlanDetail")).validate(plan)
+    assert ["differences" in job for job in plan["jobs"]] == [True, False]
 
 
 async def test_a_step_held_in_the_run_is_shown_with_its_value(house: House, asking: Asking) -> None:

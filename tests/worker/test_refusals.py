@@ -7,15 +7,15 @@ from typing import Annotated, Any
 import pytest
 
 from steward.action import RetryMode
-from steward.actions import Content, action
+from steward.actions import Content, Destination, action
 from steward.authenticators.api_key import mint_key, mint_successor
 from steward.directory import LOCAL_ACTOR
 from steward.identity import Role, Scope
-from steward.job import HeldFor, JobStatus
+from steward.job import Difference, HeldFor, JobStatus
 from steward.orchestrator import RequestedAction
 from tests.conftest import FakeClock
 from tests.installation import OTHER_SECRET, SECRET, Installation, installation, planned
-from tests.worker.deeds import Deeds, note
+from tests.worker.deeds import Deeds, note, post
 
 pytestmark = pytest.mark.anyio
 S = JobStatus
@@ -149,6 +149,30 @@ async def test_a_changed_definition_holds_the_job_for_drift(tmp_path: Path, cloc
         'The definition of deeds.note changed after this plan was checked. retry was "keyed" and is "none".'
     )
     assert job.attempts == 0
+    assert job.differences == (Difference("retry", "keyed", "none"),)
+
+
+async def test_what_was_secret_stays_so_when_an_action_no_longer_says_it(tmp_path: Path, clock: FakeClock) -> None:
+    """A parameter that has another role now: the role is told, the value that was typed as a secret is not, wherever it stands."""
+    async with installation(tmp_path, clock=clock) as before:
+        before.add(post([]))
+        who = await before.member()
+        said = {"to": "office@example.com", "key": "correct-horse", "text": "It is correct-horse."}
+        submitted = await before.submit(planned("deeds.post", **said))
+    async with installation(tmp_path, clock=clock) as after:
+
+        @action("deeds.post", effect="write", retry="keyed")
+        async def changed(
+            to: Annotated[str, Destination], key: Annotated[str, Content], text: Annotated[str, Content] = ""
+        ) -> None:
+            """Post with a key that anybody may see."""
+
+        after.add(changed)
+        (job,) = await after.run_until_settled(submitted.plan_id, who)
+        assert (job.status, job.held_for) == (S.HELD, HeldFor.DRIFT)
+        assert Difference("roles.key", "secret", "content") in job.differences
+        assert not {"key", "text"} & {one.field for one in job.differences}
+        assert "correct-horse" not in f"{job.reason} {job.differences}"
 
 
 async def test_sealed_parameters_without_their_key_fail_the_job(tmp_path: Path, clock: FakeClock) -> None:

@@ -13,7 +13,7 @@ from steward.action import ActionFailed, RetryMode
 from steward.approval import Approval, ApprovalStatus, Verdict
 from steward.errors import AnotherPersonRequired
 from steward.identity import Role
-from steward.job import HeldFor, JobStatus
+from steward.job import Difference, HeldFor, JobStatus
 from steward.plan import PlanStatus
 from steward.policy import Ask, Deny
 from steward.redaction import REDACTED
@@ -166,6 +166,7 @@ async def test_a_value_that_changed_after_the_yes_is_held_for_drift(house: Insta
     held = (await house.run_until_settled(submitted.plan_id))[1]
     assert (held.status, held.held_for, done) == (S.HELD, HeldFor.DRIFT, [])
     assert held.reason == 'Its values changed after this step was approved. text was "HELP" and is "SEND MONEY".'
+    assert held.differences == (Difference("text", "HELP", "SEND MONEY"),)
     assert len(await approvals_of(house, submitted)) == 1
 
 

@@ -144,7 +144,7 @@ def _decide(client: "Client", approval: Mapping[str, Any], verb: str, comment: s
 
 
 def _show(client: "Client", approval: Mapping[str, Any], *, to_stderr: bool = False) -> None:
-    from steward.cli.render import err, out, plain, word
+    from steward.cli.render import differences_table, err, out, plain, word
     from steward.cli.run_sentence import show_plan
 
     console = err() if to_stderr else out()
@@ -159,6 +159,9 @@ def _show(client: "Client", approval: Mapping[str, Any], *, to_stderr: bool = Fa
         "comment": approval["comment"],
         "plan": approval["plan_id"],
     }
+    if approval["differences"]:
+        console.print(plain("It has changed since, so it is held and has not run:", "yellow"))
+        console.print(differences_table(approval["differences"]))
     for label, value in facts.items():
         if value:
             console.print(plain(f"{label}: ", "dim") + plain(value))

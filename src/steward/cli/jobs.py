@@ -144,7 +144,7 @@ def _act(job_id: str, verb: str, body: Mapping[str, Any] | None, *, as_json: boo
 
 
 def _print_job(job: Mapping[str, Any], *, as_json: bool) -> None:
-    from steward.cli.render import one_line, plain, print_json, show, word
+    from steward.cli.render import differences_table, one_line, plain, print_json, show, word
 
     if as_json:
         print_json(job)
@@ -156,6 +156,7 @@ def _print_job(job: Mapping[str, Any], *, as_json: bool) -> None:
         "enqueued": job["enqueued_at"],
         "started": job["started_at"],
         "finished": job["finished_at"],
+        "reason": job["reason"],
         "error": job["error"]["detail"] if job["error"] else None,
         "result": one_line(job["result"], 1000) if job["result"] is not None else None,
         "attempts": one_line(job["attempts"], 2000),
@@ -163,3 +164,5 @@ def _print_job(job: Mapping[str, Any], *, as_json: bool) -> None:
     for label, value in facts.items():
         if value not in (None, ""):
             show(plain(f"{label}: ", "dim") + plain(value))
+    if job.get("differences"):
+        show(differences_table(job["differences"]))

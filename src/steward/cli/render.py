@@ -157,6 +157,18 @@ def steps_table(steps: Sequence[Mapping[str, Any]], roles: Mapping[str, Mapping[
     return table
 
 
+def differences_table(differences: Sequence[Mapping[str, Any]]) -> Table:
+    """Return what has changed since somebody checked or approved it, a line for each field."""
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for column in ("Changed", "Before", "Now"):
+        table.add_column(column, ratio=1, overflow="fold")
+    for one in differences:
+        field = f"{one['step']}: {one['field']}" if "step" in one else one["field"]
+        before, now = (json.dumps(one[side], ensure_ascii=False) for side in ("before", "after"))
+        table.add_row(plain(field), plain(before), plain(now, "yellow"))
+    return table
+
+
 def _sources(step: Mapping[str, Any], name: str) -> list[Text]:
     """Return where each fed place in a parameter comes from, a line each; a warning where others can write it."""
     places = step.get("inputs", {})

@@ -105,6 +105,20 @@ class JobError(TypedDict):
     retryable: bool
 
 
+class Difference(TypedDict):
+    """One field that is not as it was checked or approved."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+class StepDifference(Difference):
+    """One field of a step that is not as it was approved."""
+
+    step: str
+
+
 class Job(TypedDict):
     """A job; ``result`` and ``error`` are redacted."""
 
@@ -116,6 +130,7 @@ class Job(TypedDict):
     status: JobStatus
     held_for: Literal["approval", "drift"] | None
     reason: str | None
+    differences: NotRequired[list[Difference]]
     result: Any
     error: JobError | None
     attempts: int
@@ -173,6 +188,7 @@ class ApprovalDetail(Approval):
 
     prompt: str
     steps: list[Step]
+    differences: list[StepDifference]
 
 
 class PlanDetail(Plan):

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from steward.approval import ApprovalStatus
 from steward.identity import Role
-from steward.job import HeldFor, JobStatus
+from steward.job import MAX_DIFFERENCES, HeldFor, JobStatus
 from steward.plan import PlanStatus
 from steward.provenance import Label
 
@@ -160,6 +160,16 @@ class JobError(Answer):
     retryable: bool
 
 
+class Difference(Answer):
+    """One field that is not as it was checked or approved. Redacted; what is long is cut."""
+
+    field: str
+    before: Any
+    """As it was looked at; null: it was not there."""
+    after: Any
+    """As it would run; null: it is not there."""
+
+
 class Job(Answer):
     """A job. Its parameters are never shown; ``result`` and ``error`` are redacted."""
 
@@ -174,6 +184,8 @@ class Job(Answer):
     held_for: HeldFor | None
     reason: str | None
     """Why it is held, skipped or cancelled."""
+    differences: list[Difference] = Field(default_factory=list, max_length=MAX_DIFFERENCES)
+    """Only of one that is held for drift: what has changed since it was checked or approved, or the first of it."""
     result: Any
     error: JobError | None
     attempts: Annotated[int, Field(ge=0)]

@@ -57,7 +57,8 @@ async def _shown(store: WorkStore, approval: Approval | None) -> Response:
     plan = None if approval is None else await store.get_plan(approval.plan_id)
     if approval is None or plan is None:
         raise NotFound
-    return json_answer(approval_document(approval, plan))
+    jobs = await store.plan_jobs(plan.plan_id)
+    return json_answer(approval_document(approval, plan, jobs))
 
 
 @router.get(

@@ -1368,6 +1368,11 @@ export interface components {
             prompt: string;
             /** Steps */
             steps: components["schemas"]["ApprovedStep"][];
+            /**
+             * Differences
+             * @description What has changed since, of steps that are held for drift because of it.
+             */
+            differences: components["schemas"]["StepDifference"][];
         } & {
             [key: string]: unknown;
         };
@@ -1783,6 +1788,24 @@ export interface components {
             request_id: string;
         };
         /**
+         * Difference
+         * @description One field that is not as it was checked or approved. Redacted; what is long is cut.
+         */
+        Difference: {
+            /** Field */
+            field: string;
+            /**
+             * Before
+             * @description As it was looked at; null: it was not there.
+             */
+            before: unknown;
+            /**
+             * After
+             * @description As it would run; null: it is not there.
+             */
+            after: unknown;
+        };
+        /**
          * Ended
          * @description A session that is no more.
          */
@@ -1958,6 +1981,11 @@ export interface components {
              * @description Why it is held, skipped or cancelled.
              */
             reason: string | null;
+            /**
+             * Differences
+             * @description Only of one that is held for drift: what has changed since it was checked or approved, or the first of it.
+             */
+            differences?: components["schemas"]["Difference"][];
             /** Result */
             result: unknown;
             error: components["schemas"]["JobError"] | null;
@@ -2031,6 +2059,11 @@ export interface components {
              * @description Why it is held, skipped or cancelled.
              */
             reason: string | null;
+            /**
+             * Differences
+             * @description Only of one that is held for drift: what has changed since it was checked or approved, or the first of it.
+             */
+            differences?: components["schemas"]["Difference"][];
             /** Result */
             result: unknown;
             error: components["schemas"]["JobError"] | null;
@@ -3263,6 +3296,26 @@ export interface components {
             acting_as: string | null;
         } & {
             [key: string]: unknown;
+        };
+        /**
+         * StepDifference
+         * @description One field of a step that is not as it was approved.
+         */
+        StepDifference: {
+            /** Field */
+            field: string;
+            /**
+             * Before
+             * @description As it was looked at; null: it was not there.
+             */
+            before: unknown;
+            /**
+             * After
+             * @description As it would run; null: it is not there.
+             */
+            after: unknown;
+            /** Step */
+            step: string;
         };
         /**
          * Submitted

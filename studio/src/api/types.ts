@@ -17,6 +17,7 @@ export type JobDetail = Schemas["JobDetail"];
 export type JobStatus = Schemas["JobStatus"];
 export type Approval = Schemas["Approval"];
 export type ApprovalDetail = Schemas["ApprovalDetail"];
+export type StepDifference = Schemas["StepDifference"];
 export type ApprovalStatus = Schemas["ApprovalStatus"];
 export type Explanation = Schemas["Explanation"];
 export type ActionDescription = Schemas["ActionDescription"];

@@ -2,6 +2,7 @@
 import type { Job, JobStatus } from "../api/types";
 import { JobBadge } from "../ui/badge";
 import { Text, Time, Took } from "../ui/text";
+import { Differences } from "./differences";
 import { JobActions } from "./job-actions";
 import { Value } from "./value";
 
@@ -62,9 +63,15 @@ function StepJob({ job }: { job: Job }) {
 
 /** Why it is held, skipped or cancelled; what went wrong; what came out. */
 export function JobWords({ job }: { job: Job }) {
+  const drifted = job.differences;
   return (
     <>
-      {job.reason && <Reason text={job.reason} drifted={job.held_for === "drift"} />}
+      {job.reason && (
+        <p>
+          <Text>{drifted?.length ? withoutThem(job.reason) : job.reason}</Text>
+        </p>
+      )}
+      {drifted?.length ? <Differences differences={drifted} /> : null}
       {job.error && (
         <p class="job-error">
           <Text>{job.error.detail}</Text> <code>{job.error.code}</code>
@@ -80,24 +87,9 @@ export function JobWords({ job }: { job: Job }) {
   );
 }
 
-/** A step that drifted says what changed, each difference between semicolons. */
-function Reason({ text, drifted }: { text: string; drifted: boolean }) {
-  const parts = drifted ? text.split("; ") : [text];
-  if (parts.length === 1)
-    return (
-      <p>
-        <Text>{text}</Text>
-      </p>
-    );
-  return (
-    <ul class="differences">
-      {parts.map((part) => (
-        <li key={part}>
-          <Text>{part}</Text>
-        </li>
-      ))}
-    </ul>
-  );
+/** Return the reason's first sentence: the others repeat the differences, for whoever sees no table. */
+function withoutThem(reason: string): string {
+  return reason.replace(/(?<=\.) .*$/s, "");
 }
 
 function isShort(result: unknown): boolean {

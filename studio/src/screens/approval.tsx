@@ -5,6 +5,7 @@ import { useTitles } from "../api/actions";
 import { api, data } from "../api/client";
 import { useDoing, useEvents, useLoaded } from "../api/hooks";
 import type { ApprovalDetail } from "../api/types";
+import { Differences } from "../plan/differences";
 import { Steps } from "../plan/steps";
 import { ApprovalBadge } from "../ui/badge";
 import { Loading, Refused } from "../ui/notice";
@@ -82,6 +83,13 @@ function Shown({ approval, onDecided }: { approval: ApprovalDetail; onDecided(ap
           </div>
         )}
       </dl>
+      {approval.differences.length > 0 && (
+        <section aria-labelledby="changed">
+          <h2 id="changed">What has changed since</h2>
+          <p>It is held because of that, and has not run. Cancel the plan and make it again to have it done.</p>
+          <Differences differences={approval.differences} />
+        </section>
+      )}
       <h2>What would happen</h2>
       <Steps steps={approval.steps} prompt={approval.prompt} titles={titles} />
       {approval.status === "pending" ? (

@@ -12,7 +12,7 @@ from steward.caps import NO_CAPS, Caps
 from steward.clock import from_milliseconds
 from steward.event import Event
 from steward.identity import Principal
-from steward.job import LEASE_S, Expanded, HeldFor, Job, after_lost_lease
+from steward.job import LEASE_S, Difference, Expanded, HeldFor, Job, after_lost_lease, differences_as_text
 from steward.plan import PlanRecord
 from steward.spending import NO_SPENDING, Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement, Swept
@@ -141,10 +141,18 @@ class RedisDispatcher:
         told = await self._plainly("settle", int(lost), len(settlements), *(part for one in each for part in one))
         return tuple(map(_answer, told))
 
-    async def hold(self, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Approval | None) -> Answer:
+    async def hold(
+        self,
+        ref: LeaseRef,
+        held_for: HeldFor,
+        reason: str,
+        approval: Approval | None,
+        differences: Sequence[Difference] = (),
+    ) -> Answer:
         """Put a claimed job aside."""
         asked = {} if approval is None else approval_fields(approval)
-        (told,) = await self._server.run("hold", *_name(ref), held_for.value, reason, *flat(asked))
+        kept = differences_as_text(differences) if differences else ""
+        (told,) = await self._server.run("hold", *_name(ref), held_for.value, reason, kept, *flat(asked))
         return _answer(told)
 
     async def sweep(self) -> Swept:

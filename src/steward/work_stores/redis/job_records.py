@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 from steward.action import Effect, RetryMode
 from steward.clock import from_milliseconds, milliseconds
 from steward.digest import HEX_DIGEST
-from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, NewJob
+from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, NewJob, differences_in
 from steward.work_stores.redis.records import Fields, Values, encode, present
 
 JOB_FIELDS: Final = (
@@ -113,6 +113,7 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
         finished_at=from_milliseconds(item["finished_at"]),
         outcome=item["outcome"],
         error=None if item["error"] is None else JobError(**item["error"]),
+        differences=differences_in(item.get("differences")),
     )
 
 

@@ -18,7 +18,7 @@ from steward.approval import Approval
 from steward.caps import Caps
 from steward.clock import from_milliseconds
 from steward.event import EventType
-from steward.job import LEASE_S, HeldFor, JobStatus
+from steward.job import LEASE_S, Difference, HeldFor, JobStatus
 from steward.spending import Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Refused, Settlement, WorkStore
 from steward.work_stores.sql import statements, turn_statements
@@ -252,7 +252,15 @@ def _settled_before(work: Work, settlement: Settlement) -> Answer:
     return Refused("fence")
 
 
-def hold(work: Work, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Approval | None) -> Answer:
+def hold(
+    work: Work,
+    ref: LeaseRef,
+    held_for: HeldFor,
+    reason: str,
+    *,
+    approval: Approval | None,
+    differences: Sequence[Difference],
+) -> Answer:
     """Put a claimed job aside until a person decides."""
     work.lock([ref.workspace_id])
     row = _leased(work, ref)
@@ -260,7 +268,7 @@ def hold(work: Work, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Ap
         return Refused("fence")
     if row.cancel_requested:
         return Refused("cancelled")
-    work.end_attempt(row, "held")
+    work.end_attempt(row, "held", differences=differences)
     row.attempts -= 1
     work.move(row, JobStatus.HELD, EventType.JOB_HELD, held_for=held_for)
     row.held_for, row.reason = held_for, reason

@@ -15,7 +15,7 @@ from steward.approval import Approval, ApprovalStatus
 from steward.clock import from_milliseconds, milliseconds, rfc3339
 from steward.event import Event, EventType, event_id
 from steward.identity import Role
-from steward.job import Attempt, HeldFor, Job, JobError, JobStatus
+from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, differences_in
 from steward.plan import PlanRecord, PlanStatus
 
 Row = TypeVar("Row", "JobRow", "PlanRow", "ApprovalRow")
@@ -128,6 +128,7 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
         finished_at=from_milliseconds(item["finished_at"]),
         outcome=item["outcome"],
         error=None if item["error"] is None else JobError(**item["error"]),
+        differences=differences_in(item.get("differences")),
     )
 
 

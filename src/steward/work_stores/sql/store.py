@@ -22,7 +22,7 @@ from steward.errors import StewardError
 from steward.event import Event, EventSink, EventType, LogEnds
 from steward.identity import Principal
 from steward.ids import IdFactory
-from steward.job import HeldFor, Job, JobStatus
+from steward.job import Difference, HeldFor, Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.spending import NO_SPENDING, Spending
 from steward.together import Together
@@ -282,9 +282,18 @@ class SqlDispatcher:
         """End attempts."""
         return await self._engine.change(lambda work: claim.settle(work, settlements))
 
-    async def hold(self, ref: LeaseRef, held_for: HeldFor, reason: str, approval: Approval | None) -> Answer:
+    async def hold(
+        self,
+        ref: LeaseRef,
+        held_for: HeldFor,
+        reason: str,
+        approval: Approval | None,
+        differences: Sequence[Difference] = (),
+    ) -> Answer:
         """Put a claimed job aside."""
-        return await self._engine.change(lambda work: claim.hold(work, ref, held_for, reason, approval))
+        return await self._engine.change(
+            lambda work: claim.hold(work, ref, held_for, reason, approval=approval, differences=differences)
+        )
 
     async def sweep(self) -> Swept:
         """Recover lost leases; expire approvals and drafts."""

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from steward.database.sql import Sql
 from steward.errors import IllegalTransition
 from steward.event import EventType
-from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobError, JobStatus
+from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, Difference, JobError, JobStatus, differences_as_text
 from steward.plan import PlanStatus
 from steward.work_stores.sql import statements, turn_statements
 from steward.work_stores.sql.rows import (
@@ -175,7 +175,9 @@ class Work(Turns):
         """Count jobs that a plan has got."""
         self._open[plan_id] += number
 
-    def end_attempt(self, row: JobRow, outcome: str, error: JobError | None = None) -> None:
+    def end_attempt(
+        self, row: JobRow, outcome: str, error: JobError | None = None, differences: Sequence[Difference] = ()
+    ) -> None:
         """Write the attempt under way into the job's history."""
         history = from_json(row.history)
         history.append(
@@ -188,6 +190,7 @@ class Work(Turns):
                 "finished_at": self.now,
                 "outcome": outcome,
                 "error": None if error is None else error.as_dict(),
+                **({"differences": differences_as_text(differences)} if differences else {}),
             }
         )
         row.history = encode(history[-MAX_HISTORY:])

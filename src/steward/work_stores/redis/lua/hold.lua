@@ -2,7 +2,7 @@
 -- uses: rows flush transitions asking
 
 local workspace, id, fence = take(), take(), take()
-local held_for, reason, asked = take(), take(), take_fields()
+local held_for, reason, differences, asked = take(), take(), take(), take_fields()
 local job = leased(workspace, id, fence)
 if not job then
   local before = settled_before(workspace, id, fence, 'held')
@@ -15,7 +15,7 @@ elseif job.cancel_requested ~= '' then
   return answered({ { 'cancelled' } })
 end
 
-end_attempt(job, 'held')
+end_attempt(job, 'held', nil, differences)
 give_up_attempt(job)
 move(job, 'held', 'job.held', nil, { held_for = held_for })
 job.held_for, job.reason = held_for, reason

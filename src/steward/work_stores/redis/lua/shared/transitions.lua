@@ -40,13 +40,14 @@ local function move(job, status, event, actor, facts) -- bring a job to another 
   note_job(event, job, actor, facts)
 end
 
-local function end_attempt(job, outcome, error_text) -- write the attempt under way into the job's history
+local function end_attempt(job, outcome, error_text, differences) -- write the attempt under way into the job's history
   local history = job.history == '' and {} or cjson.decode(job.history)
   history[#history + 1] = {
     number = tonumber(job.attempts), fence = tonumber(job.fence), worker_id = job.worker_id, outcome = outcome,
     started_at = tonumber(job.claimed_at) or now, finished_at = now,
     dispatched_at = tonumber(job.dispatched_at) or cjson.null,
     error = error_text and error_text ~= '' and cjson.decode(error_text) or cjson.null,
+    differences = differences ~= '' and differences or nil,
   }
   while #history > MAX_HISTORY do table.remove(history, 1) end
   job.history = cjson.encode(history)
