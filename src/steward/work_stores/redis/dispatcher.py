@@ -76,6 +76,11 @@ class RedisDispatcher:
     def _lease_end(self) -> int:
         return self._server.now + _LEASE_MS
 
+    @property
+    def parts(self) -> int:
+        """Three: while Redis writes about one third of the slots, the worker is busy with another."""
+        return 3
+
     async def claim(self, worker_id: str, *, limit: int, caps: Mapping[str, Caps] = NO_CAPS) -> Claimed:
         """Take ready jobs, fairly between workspaces and within their caps."""
         claim_id = self._shared.ids.new("claim")
