@@ -277,6 +277,11 @@ class WorkStore(Protocol):
 class Dispatcher(Protocol):
     """The installation's face: hands out work, takes it back, keeps house."""
 
+    @property
+    def parts(self) -> int:
+        """In how many parts a busy worker best fills its slots, so that it works on one while the store does on another."""
+        ...
+
     async def claim(self, worker_id: str, *, limit: int, caps: Mapping[str, Caps] = NO_CAPS) -> Claimed:
         """Take up to ``limit`` ready jobs, fairly between workspaces, oldest first within one.
 

@@ -44,6 +44,7 @@ class Worker:
         """Run at most ``concurrency`` attempts at a time."""
         self._rooms = rooms
         self._concurrency = concurrency
+        self._at_once = -(-concurrency // rooms.dispatcher.parts)
         self._worker_id = worker_id or new_worker_id()
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
         self._slot_freed = asyncio.Event()
@@ -80,12 +81,13 @@ class Worker:
                     self._slot_freed.clear()
                     await self._first_of(stopping, asyncio.create_task(self._slot_freed.wait()))
                     continue
-                claimed = await self._claim(free)
+                asked = min(free, self._at_once)
+                claimed = await self._claim(asked)
                 for lease in () if claimed is None else claimed.leases:
                     self._start(lease)
                 if claimed is None:
                     await self._first_of(stopping, asyncio.create_task(listener.wait(_STORE_DOWN_S)))
-                elif len(claimed.leases) < free:  # that was all: to ask again would only keep these attempts waiting
+                elif len(claimed.leases) < asked:  # that was all: to ask again would only keep these attempts waiting
                     await self._first_of(stopping, asyncio.create_task(listener.wait(self._sleep_s(claimed))))
         finally:
             stopping.cancel()

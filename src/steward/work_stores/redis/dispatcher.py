@@ -1,23 +1,23 @@
 """``Dispatcher`` over Redis: the installation's face. Claims and settlements go in one round trip, however many."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
-from steward.action import Effect, RetryMode
 from steward.approval import Approval
 from steward.caps import NO_CAPS, Caps
 from steward.clock import from_milliseconds
 from steward.event import Event
 from steward.identity import Principal
-from steward.job import LEASE_S, Difference, Expanded, HeldFor, Job, after_lost_lease, differences_as_text
+from steward.job import LEASE_S, Completed, Difference, Expanded, HeldFor, Job, after_lost_lease, differences_as_text
 from steward.plan import PlanRecord
 from steward.spending import NO_SPENDING, Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement, Swept
+from steward.work_stores.redis.claims import Claims, completed, dispatched, must_not_be_forgotten
 from steward.work_stores.redis.durability import Durability
-from steward.work_stores.redis.job_records import modes, to_job
+from steward.work_stores.redis.job_records import Record, job_of, record_of, to_job
 from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.records import Values, approval_fields, streamed_event, to_plan
 from steward.work_stores.redis.store import RedisWorkStore, Shared
@@ -33,14 +33,15 @@ from steward.work_stores.redis.submissions import (
 from steward.workspace import MAX_WINDOW_S
 
 _DECLINED: Final = [b"known"]
-_WITH_DETAIL: Final = 3
+_REFUSED: Final = (1, 3)
+"""How long an answer is that refuses: a reason, or one with words and a time."""
 _LEASE_MS: Final = round(timedelta(seconds=LEASE_S) / timedelta(milliseconds=1))
 _BATCH: Final = 200
 _PURGED_AT_ONCE: Final = 50
 _DAY_MS: Final = 24 * 3600 * 1000
 
 
-def _answer(values: Sequence[Any]) -> Answer:
+def _answer(values: Values) -> Answer:
     """Return a script's answer about one lease: a record, or why it is refused and perhaps until when."""
     match values:
         case [reason]:
@@ -49,14 +50,6 @@ def _answer(values: Sequence[Any]) -> Answer:
             return Refused(reason.decode(), detail.decode(), moment_of(retry_at))
         case _:
             return Granted(partial(to_job, values))
-
-
-def _doubtful(values: Values) -> bool:
-    """Say whether a script's answer is the record of an effect that must not be forgotten."""
-    if len(values) == 1 or len(values) == _WITH_DETAIL:
-        return False
-    effect, retry = modes(values)
-    return effect is Effect.WRITE and retry is not RetryMode.KEYED
 
 
 def _name(ref: LeaseRef) -> tuple[Any, ...]:
@@ -71,10 +64,16 @@ class RedisDispatcher:
         self._shared = shared
         self._server = shared.server
         self._durability = durability
+        self._claims = Claims()
 
     @property
     def _lease_end(self) -> int:
         return self._server.now + _LEASE_MS
+
+    @property
+    def parts(self) -> int:
+        """Three: while Redis writes about one third of the slots, the worker is busy with another."""
+        return 3
 
     async def claim(self, worker_id: str, *, limit: int, caps: Mapping[str, Caps] = NO_CAPS) -> Claimed:
         """Take ready jobs, fairly between workspaces and within their caps."""
@@ -88,17 +87,21 @@ class RedisDispatcher:
         told = await self._server.run(verb, *arguments)
         return await self._server.run(f"{verb}_fully", *arguments) if told == _DECLINED else told
 
-    def _lease(self, record: Sequence[Any], params_sealed: bytes, inputs: Sequence[bytes]) -> Lease:
-        job = to_job(record)
+    def _lease(self, values: Values, inputs: Sequence[bytes], params_sealed: bytes = b"") -> Lease:
+        record = record_of(values)
+        params_sealed = record.pop(b"params_sealed", None) or params_sealed
+        job = job_of(record)
         steps = [step.decode() for step in inputs[::3]]
         actor = Principal(job.actor_id, job.workspace_id, frozenset(), frozenset())
-        return Lease(
+        lease = Lease(
             job=job,
             params_sealed=params_sealed,
             inputs_sealed={step: sealed or None for step, sealed in zip(steps, inputs[1::3], strict=True)},
             input_labels={step: labels_of(labels) for step, labels in zip(steps, inputs[2::3], strict=True)},
             store=RedisWorkStore(self._shared, actor),
         )
+        self._claims.keep(lease.ref, record)
+        return lease
 
     async def dispatch(
         self, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending] = NO_SPENDING
@@ -106,14 +109,21 @@ class RedisDispatcher:
         """Record that effects may now happen, and reserve what they take; one that must not be forgotten waits for the disk."""
         each = ((*_name(ref), *spending_arguments(spends.get(ref))) for ref in refs)
         asked = (self._lease_end, len(refs), *(part for one in each for part in one))
-        return await self._dispatch("dispatch", asked) or await self._dispatch("dispatch_fully", asked) or ()
+        claims = self._claims.of(refs)
+        if claims is not None and not spends:
+            told = await self._server.run("dispatch", *asked)
+            if told != _DECLINED and self._must_wait(claims):
+                told = await self._durability.proven("dispatch", *asked)
+            if told != _DECLINED:
+                return tuple(map(dispatched, claims, told))
+        told = await self._server.run("dispatch_fully", *asked)
+        if self._must_wait(record_of(values) for values in told if len(values) not in _REFUSED):
+            told = await self._durability.proven("dispatch_fully", *asked)
+        return tuple(map(_answer, told))
 
-    async def _dispatch(self, script: str, asked: Sequence[Any]) -> tuple[Answer, ...] | None:
-        """Return what a script says, proven where it has to be; None if it declines."""
-        told = await self._server.run(script, *asked)
-        if told != _DECLINED and self._durability.waits and any(map(_doubtful, told)):
-            told = await self._durability.proven(script, *asked)
-        return None if told == _DECLINED else tuple(map(_answer, told))
+    def _must_wait(self, records: Iterable[Record]) -> bool:
+        """Say whether a record of effects has to be safe before they happen."""
+        return self._durability.waits and any(map(must_not_be_forgotten, records))
 
     async def renew(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
         """Extend leases."""
@@ -137,9 +147,16 @@ class RedisDispatcher:
         return _answer(told)
 
     async def _end(self, settlements: Sequence[Settlement], *, lost: bool = False) -> tuple[Answer, ...]:
+        refs = [one.ref for one in settlements]
         each = ((*_name(one.ref), *outcome_arguments(one.outcome)) for one in settlements)
-        told = await self._plainly("settle", int(lost), len(settlements), *(part for one in each for part in one))
-        return tuple(map(_answer, told))
+        asked = (int(lost), len(settlements), *(part for one in each for part in one))
+        claims = self._claims.of(refs)
+        if claims is not None and not lost and all(isinstance(one.outcome, Completed) for one in settlements):
+            told = await self._server.run("settle", *asked)
+            if told != _DECLINED:
+                self._claims.forget(refs)
+                return tuple(map(completed, claims, settlements, told))
+        return tuple(map(_answer, await self._server.run("settle_fully", *asked)))
 
     async def hold(
         self,

@@ -17,6 +17,8 @@ from steward.digest import HEX_DIGEST
 from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, NewJob, differences_in
 from steward.work_stores.redis.records import Fields, Values, encode, present
 
+Record = dict[bytes, bytes | None]
+"""A job's fields by name; one that is not there is None, empty or missing."""
 JOB_FIELDS: Final = (
     *("job_id", "workspace_id", "plan_id", "step_id", "action_id", "actor_id", "status", "held_for"),
     *("definition_hash", "digest", "depends_on", "effect", "retry", "fence", "attempts", "max_attempts"),
@@ -117,23 +119,23 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
     )
 
 
-def _fields_of(values: Values) -> dict[bytes, bytes | None]:
+def record_of(values: Values) -> Record:
     """Return a job's fields by name, whichever way a script answered them: as names and values in turn, or as values alone."""
-    field = _own_fields_of(values)
-    if spec := field.get(b"spec"):
-        own, field = field, _specified(spec)
-        field.update(own if len(values) == _IN_TURN else {name: value for name, value in own.items() if value})
-    return field
+    record = _own_fields_of(values)
+    if spec := record.get(b"spec"):
+        own, record = record, _specified(spec)
+        record.update(own if len(values) == _IN_TURN else {name: value for name, value in own.items() if value})
+    return record
 
 
-def _own_fields_of(values: Values) -> dict[bytes, bytes | None]:
+def _own_fields_of(values: Values) -> Record:
     if len(values) == _IN_TURN:
         _, pairs = values
         return dict(zip(pairs[::2], pairs[1::2], strict=True))
     return dict(zip(_JOB_NAMES, values, strict=True))
 
 
-def _specified(spec: bytes) -> dict[bytes, bytes | None]:
+def _specified(spec: bytes) -> Record:
     """Return the fields that a spec stands for."""
     form, *words = spec.split(b" ", len(SPEC_FIELDS) - 1)
     if form != _SPEC_FORM.encode() or len(words) != len(SPEC_FIELDS) - 1:
@@ -143,15 +145,19 @@ def _specified(spec: bytes) -> dict[bytes, bytes | None]:
     return dict(zip(_SPEC_NAMES, words, strict=True))
 
 
-def modes(values: Values) -> tuple[Effect, RetryMode]:
-    """Return what kind of effect a job has and how it may be repeated, of a record as a script answered it."""
-    field = _fields_of(values)
-    return _EFFECTS[field[b"effect"]], _RETRY_MODES[field[b"retry"]]
+def modes(record: Record) -> tuple[Effect, RetryMode]:
+    """Return what kind of effect a job has and how it may be repeated."""
+    return _EFFECTS[record[b"effect"]], _RETRY_MODES[record[b"retry"]]
 
 
 def to_job(values: Values) -> Job:
-    """Return the record of a job as a script answered it. A busy worker reads three for each job, so it takes short ways."""
-    get = _fields_of(values).get
+    """Return the job that a script answered."""
+    return job_of(record_of(values))
+
+
+def job_of(record: Record) -> Job:
+    """Return the job that a record is. A busy worker reads one for each, so it takes short ways."""
+    get = record.get
     text = {name: (get(name) or b"").decode() for name in _JOB_TEXTS}
     error, history, labels, result, result_labels = map(get, _JOB_JSON)
     job_id = text[b"job_id"]
@@ -212,19 +218,19 @@ def shown_job(values: Values) -> Job:
         whole = _readable_fields(values)
         _log.warning("A job's record is damaged.", action="unreadable_record", job_id=str(whole.get(b"job_id")))
         kept = (b"job_id", b"workspace_id", b"plan_id", b"step_id", b"action_id", b"actor_id", b"request_id")
-        safe: dict[bytes, bytes | None] = {name: _readable(whole.get(name)) for name in kept}
+        safe: Record = {name: _readable(whole.get(name)) for name in kept}
         safe[b"status"] = status if (status := whole.get(b"status")) in _STATUSES else JobStatus.UNKNOWN.value.encode()
         safe[b"effect"], safe[b"retry"] = Effect.WRITE.value.encode(), RetryMode.NONE.value.encode()
         enqueued_at = whole.get(b"enqueued_at") or b""
         safe[b"enqueued_at"] = enqueued_at if enqueued_at.isdigit() else None
         safe[b"error"] = to_json(_UNREADABLE.as_dict())
-        return to_job([safe.get(name) for name in _JOB_NAMES])
+        return job_of(safe)
 
 
-def _readable_fields(values: Values) -> dict[bytes, bytes | None]:
+def _readable_fields(values: Values) -> Record:
     """Return the fields of a damaged record, without those of its spec if that is what is damaged."""
     try:
-        return _fields_of(values)
+        return record_of(values)
     except ValueError:
         return _own_fields_of(values)
 

@@ -162,17 +162,19 @@ def submitted(answer: Sequence[Any]) -> Submitted:
     )
 
 
+def result_arguments(outcome: Completed) -> tuple[str, bytes, str]:
+    """Return a result as ``settle`` takes it: as it is shown, sealed, and its labels."""
+    labels = encode(outcome.result_labels) if outcome.result_labels else ""
+    return encode(outcome.result), outcome.result_sealed or b"", labels
+
+
 def outcome_arguments(outcome: AnyOutcome) -> tuple[Any, ...]:
     """Return an outcome other than an expansion as ``settle`` takes it."""
-    error = getattr(outcome, "error", None)
-    result: Any = ""
-    sealed: bytes = b""
-    labels = ""
     if isinstance(outcome, Completed):
-        result, sealed = encode(outcome.result), outcome.result_sealed or b""
-        labels = encode(outcome.result_labels) if outcome.result_labels else ""
+        return (_WORDS[Completed], *result_arguments(outcome), "", "", 0, "")
+    error = getattr(outcome, "error", None)
     return (
-        *(_WORDS[type(outcome)], result, sealed, labels),
+        *(_WORDS[type(outcome)], "", "", ""),
         "" if error is None else encode(error.as_dict()),
         milliseconds(outcome.not_before) if isinstance(outcome, (TryAgain, Deferred)) else "",
         int(isinstance(outcome, TryAgain) and outcome.doubtful),

@@ -1,7 +1,7 @@
 -- claim: take ready jobs, a fair share from each workspace that has some; 'known' where a cap, a schedule or an error matters.
 -- uses: plain
 --
--- `claim_fully` takes the same arguments and does the rest.
+-- `claim_fully` takes the same arguments and does the rest. A job's parameters are among its fields here.
 
 if old_copies() then return KNOWN end
 local worker, claim_id, limit, lease_until = take(), take(), tonumber(take()), take()
@@ -36,6 +36,12 @@ for _ = 1, limit do -- one by one round the line; who still has some goes to its
 end
 
 local taken, claimed, ready = {}, { claim_id }, {}
+local function change(job, name, value) -- nil: it goes. Whoever reads names and values in turn keeps the last
+  local flat = job[FLAT]
+  local n = #flat
+  job[name], flat[n + 1], flat[n + 2] = value, name, value or ''
+end
+
 local function take_job(workspace, id)
   local key = K.job:format(workspace, id)
   local job = read_job(key)
@@ -96,8 +102,7 @@ end
 
 local answer = { '' }
 for i, job in ipairs(taken) do
-  local params, inputs = job.params_sealed or '', inputs_of(job)
-  answer[i + 1] = { record(job), params, inputs }
+  answer[i + 1] = { { '', job[FLAT] }, inputs_of(job) }
 end
 if #taken > 0 then
   check_plain()

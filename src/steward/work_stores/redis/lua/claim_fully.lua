@@ -158,5 +158,5 @@ for _, upto in pairs(capped) do
   if upto ~= true then happens(upto) end
 end
 local answer = { next_at and whole(next_at) or '' }
-for _, job in ipairs(taken) do answer[#answer + 1] = { shown(job, JOB_FIELDS), job.params_sealed, inputs_of(job) } end
+for _, job in ipairs(taken) do answer[#answer + 1] = { shown(job, JOB_FIELDS), inputs_of(job), job.params_sealed } end
 return answer

@@ -1,7 +1,8 @@
 -- dispatch: record that effects may now happen, where nothing speaks against any of them and no budget counts; else 'known'.
 -- uses: plain
 --
--- `dispatch_fully` takes the same arguments and does the rest.
+-- What is answered of a job is what a dispatch changes of it: whoever asks knows the rest from its claim. `dispatch_fully` takes
+-- the same arguments, answers whole records, and does the rest.
 
 if old_copies() then return KNOWN end
 local lease_until = take()
@@ -18,14 +19,12 @@ for i = 1, tonumber(take()) do
     if job.cancel_requested then return KNOWN end
     local first = job.first_dispatched_at
     if not first or job.retry ~= 'keyed' then first = now_text end
-    change(job, 'dispatched_at', now_text)
-    change(job, 'lease_until', lease_until)
-    change(job, 'first_dispatched_at', first)
+    job.dispatched_at, job.lease_until, job.first_dispatched_at = now_text, lease_until, first
     later('HSET', key, 'dispatched_at', now_text, 'lease_until', lease_until, 'first_dispatched_at', first)
     lease(workspace, id, lease_until)
     tell_of(job, 'job.dispatched')
   end
-  answers[i] = record(job)
+  answers[i] = job.dispatched_at .. ' ' .. job.lease_until .. ' ' .. job.first_dispatched_at
 end
 check_plain()
 write_plain()

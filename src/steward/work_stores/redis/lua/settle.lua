@@ -1,7 +1,8 @@
 -- settle: end first attempts that completed, on whose jobs no other hangs; 'known' if one of them is not that plain.
 -- uses: plain
 --
--- `settle_fully` takes the same arguments and does the rest.
+-- What is answered of a job is what whoever asks cannot know from its claim and from what it says itself. `settle_fully` takes
+-- the same arguments, answers whole records, and does the rest.
 
 if take() == '1' or old_copies() then return KNOWN end
 local answers, seen, order, of_plan = {}, {}, {}, {}
@@ -18,17 +19,10 @@ local function ended(job, key, result, sealed, labels) -- the changes of its rec
   commands[#commands + 1] = set
   local gone = { 'HDEL', key }
   for _, name in ipairs(OVER) do
-    if job[name] then
-      gone[#gone + 1] = name
-      change(job, name)
-    end
+    if job[name] then gone[#gone + 1] = name end
   end
   commands[#commands + 1] = gone
-  change(job, 'status', 'completed')
-  change(job, 'finished_at', now_text)
-  change(job, 'history', history)
-  change(job, 'result', result)
-  change(job, 'result_labels', labels)
+  job.status, job.history = 'completed', history
 end
 
 for i = 1, tonumber(take()) do
@@ -53,7 +47,7 @@ for i = 1, tonumber(take()) do
   move_to(home(workspace), 'completed', id, 'running')
   count_running(home(workspace), job.action, -1)
   tell_of(job, 'job.completed', duration .. ',"latency_ms":' .. whole(now - job.enqueued_at))
-  answers[i] = record(job)
+  answers[i] = (job.first_dispatched_at or '') .. ' ' .. now_text .. ' ' .. job.history
 end
 
 local function close(plan, key, members) -- its last job has ended; results that nobody can need again are dropped

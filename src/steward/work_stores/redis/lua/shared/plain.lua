@@ -1,8 +1,7 @@
 -- plain: for verbs that are written out. Many jobs, each read once and whole, and written by workspace and plan.
 --
 -- A verb first reads whatever it will write, which shows each key's type, and declines what is not plain; `write_plain` is
--- the first that writes. A job is a table of its fields, and under `FLAT` as it was read, with what changes added at the
--- end: so it is answered, since whoever reads names and values in turn keeps the last.
+-- the first that writes. A job is a table of its fields, and under `FLAT` as it was read.
 
 local FLAT = 1
 local KNOWN = { 'known' } -- what is answered where somebody else has to do it
@@ -20,27 +19,13 @@ end
 
 local function read_job(key) -- nil: nothing that a written-out verb can deal with, such as a job without a spec
   local flat = redis.call('HGETALL', key)
-  local job, sealed, last = { flat }, nil, #flat - 1
-  for i = 1, last, 2 do
-    local name = flat[i]
-    job[name] = flat[i + 1]
-    if name == 'params_sealed' then sealed = i end
-  end
+  local job = { flat }
+  for i = 1, #flat, 2 do job[flat[i]] = flat[i + 1] end
   local id, spec = job.job_id, job.spec
   if not spec or not id or #id ~= 28 or not id:find('^job_%w+$') then return end
-  if sealed then -- they are not part of what is answered of a record
-    flat[sealed], flat[sealed + 1] = flat[last], flat[last + 1]
-    flat[last], flat[last + 1] = nil, nil
-  end
   job.plan, job.step, job.action, job.retry, job.enqueued_at =
     spec:match('^1 (%S+) (%S+) (%S+) %S+ %S+ (%S+) %S+ %S+ (%S+) ')
   return job.plan and job
-end
-
-local function change(job, name, value) -- nil: it goes
-  local flat = job[FLAT]
-  local n = #flat
-  job[name], flat[n + 1], flat[n + 2] = value, name, value or ''
 end
 
 local function home(workspace)
@@ -169,8 +154,4 @@ local function write_plain()
     end
   end
   if #told_events > 0 then redis.call('HSET', K.installation, 'position', whole(position)) end
-end
-
-local function record(job) -- what is answered of it
-  return { '', job[FLAT] }
 end
