@@ -10,40 +10,35 @@ Where the dialects differ, the difference has a name here: ``among``, ``unindexe
 ``insert``, which SQLite spells alike.
 """
 
-import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import chain, count
+from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
-from pydantic_core import to_json
 from sqlalchemy import (
     JSON,
-    BindParameter,
     ClauseElement,
     ColumnElement,
     Connection,
     Dialect,
     Insert,
-    LargeBinary,
     Text,
     Update,
     bindparam,
     cast,
-    column,
     func,
-    insert,
     literal_column,
     select,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.visitors import replacement_traverse
+
+from steward.database.many import WHAT_FIRST_RETURNED, Behind, about_all, behind, in_one
 
 __all__ = ["Compiled", "Sql", "among", "compiled", "has_member", "unindexed", "upsert"]
 
@@ -168,62 +163,6 @@ def compiled(statement: ClauseElement, dialect: Dialect) -> Compiled:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class AboutAll:
-    """One statement that does for all rows of a JSON list what another does for one."""
-
-    statement: ClauseElement
-    names: tuple[str, ...]
-    """Of the values of a row, as the other statement binds them."""
-    sealed: tuple[str, ...]
-    """Those that are bytes."""
-
-    def listed(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, str]:
-        """Return the value that goes in for these rows."""
-        found = [dict(zip(self.names, row, strict=True)) for row in rows]
-        for name in self.sealed:
-            for row in found:
-                if row[name] is not None:
-                    row[name] = f"\\x{row[name].hex()}"
-        return {"given_rows": to_json(found).decode()}
-
-
-@lru_cache(maxsize=256)
-def about_all(statement: ClauseElement, dialect: Dialect) -> AboutAll:
-    """Return a statement about one row, an insert or an update by key, as one about many, as PostgreSQL spells that.
-
-    In an update no key may come twice.
-    """
-    found = statement.compile(dialect=dialect)
-    assert isinstance(found, SQLCompiler)
-    types = {name: bind.type for name, bind in found.binds.items() if bind.required}
-    rows = func.json_to_recordset(cast(bindparam("given_rows", type_=Text), JSON))
-    columns = (column(name, kind) for name, kind in types.items())
-    given = rows.table_valued(*columns).render_derived(name="given", with_types=True)
-
-    def from_row(element: Any, **_: Any) -> Any:
-        return given.c[element.key] if isinstance(element, BindParameter) and element.required else None
-
-    if isinstance(statement, Insert):
-        whole: Any = insert(statement.table).from_select(list(types), select(*given.c), include_defaults=False)
-    else:
-        whole: Any = replacement_traverse(statement, {}, from_row)
-    sealed = tuple(name for name, kind in types.items() if isinstance(kind, LargeBinary))
-    return AboutAll(whole, tuple(found.positiontup or ()), sealed)
-
-
-@lru_cache(maxsize=1024)
-def _in_one(*texts: str) -> bytes:
-    """Return several statements as one, which does them all at once, and none sees what another does; values by number.
-
-    As PostgreSQL itself numbers them: so the driver has nothing to look for in a long text.
-    """
-    *parts, last = texts
-    named = ", ".join(f"part_{number} AS ({text})" for number, text in enumerate(parts))
-    whole, numbers = f"WITH {named} {last}" if parts else last, count(1)
-    return re.sub("%[s%]", lambda found: "%" if found[0] == "%%" else f"${next(numbers)}", whole).encode()
-
-
 class Sql:
     """A connection's driver, with the few ways to run a statement that a store needs."""
 
@@ -257,11 +196,11 @@ class Sql:
         if self._held:
             held, self._held = self._held, []
             values = tuple(chain.from_iterable(values for _, values in held))
-            self._send(_in_one(*(known.text for known, _ in held)), values)
+            self._send(in_one(*(known.text for known, _ in held)), values)
 
     def _tell(self, text: str, values: tuple[Any, ...]) -> Any:
         """Send a statement; return what it brings."""
-        return self._driver.execute(text, values) if self.one_writer else self._send(_in_one(text), values)
+        return self._driver.execute(text, values) if self.one_writer else self._send(in_one(text), values)
 
     def _send(self, text: bytes, values: tuple[Any, ...]) -> Any:
         from psycopg import RawCursor  # noqa: PLC0415 - only where it is the driver
@@ -295,6 +234,30 @@ class Sql:
             return lambda: found
         known, answer = self._ask(statement, values)
         return lambda: list(map(known.row, answer))
+
+    def ask_and_insert(
+        self,
+        first: ClauseElement,
+        values: Mapping[str, Any],
+        insertions: Iterable[tuple[Behind, Sequence[Any]]],
+    ) -> Callable[[], Any | None]:
+        """Run ``first``, and if it finds its row, insert rows behind it, as one statement; return what returns that row.
+
+        It may be called when the transaction is over.
+        """
+        known = compiled(first, self._dialect)
+        texts, bound = [known.text], [*known.bind(values)]
+        for insertion, objects in insertions:
+            if not objects:
+                continue
+            one = len(objects) == 1
+            whole = behind(insertion, self._dialect, one=one)
+            shape = compiled(insertion.statement, self._dialect)
+            rows = list(map(shape.bind if isinstance(objects[0], Mapping) else shape.bind_object, objects))
+            texts.append(compiled(whole.statement, self._dialect).text)
+            bound += rows[0] if one else whole.listed(rows).values()
+        answer = self._send(in_one(*texts, WHAT_FIRST_RETURNED), tuple(bound))
+        return lambda: next(map(known.row, answer), None)
 
     def one(self, statement: ClauseElement, values: Mapping[str, Any] = _NOTHING) -> Any:
         """Return the only row; there is one."""

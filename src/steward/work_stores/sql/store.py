@@ -1,31 +1,25 @@
 """The SQL engine's two faces. Each verb is a plain function over one transaction; here they meet threads and time."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
-from weakref import WeakValueDictionary
+from typing import Any, Literal, TypeVar
 
-import structlog
 from sqlalchemy import Connection
 
 from steward.approval import Approval, ApprovalStatus, Verdict
 from steward.caps import NO_BUDGETS, NO_CAPS, Activity, Budgets, Caps
-from steward.clock import Clock, milliseconds
+from steward.clock import Clock
 from steward.database import Bell, Database, bell_for
 from steward.database.migrate import upgrade
 from steward.database.sql import Sql
 from steward.database.under_way import settled_position
-from steward.errors import StewardError
-from steward.event import Event, EventSink, EventType, LogEnds
+from steward.event import Event, EventSink, LogEnds
 from steward.identity import Principal
 from steward.ids import IdFactory
 from steward.job import Difference, HeldFor, Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.spending import NO_SPENDING, Spending
-from steward.together import Together
 from steward.work_store import (
     Answer,
     ApprovalPage,
@@ -43,97 +37,16 @@ from steward.work_store import (
 )
 from steward.work_stores.sql import capped, claim, control, housekeeping, moving, reading, statements, submit
 from steward.work_stores.sql.rows import JobRow, read_event
-from steward.work_stores.sql.submit import Asked, submit_all
-from steward.work_stores.sql.transaction import Work
-from steward.work_stores.sql.turns import NoTurn, make_queues
+from steward.work_stores.sql.shared import EVENTS, WORK, Shared, request_id
+from steward.work_stores.sql.submit import Asked
 
 T = TypeVar("T")
-WORK: Final = "work"
-EVENTS: Final = "events"
-_GROUP: Final = 128
-"""Most submissions in one transaction."""
-
-
-def _request_id() -> str | None:
-    return structlog.contextvars.get_contextvars().get("request_id")
-
-
-@dataclass(frozen=True, slots=True)
-class _Engine:
-    """What both faces share."""
-
-    database: Database
-    bell: Bell
-    clock: Clock
-    sinks: tuple[EventSink, ...]
-    submits: WeakValueDictionary[Any, Together[Asked, Submitted | StewardError]] = field(
-        default_factory=WeakValueDictionary
-    )
-    """Submissions that come at the same moment, by workspace and loop, as long as somebody waits for one."""
-    wanted: frozenset[str] = field(init=False)
-    """Types of events that a sink wants to be told of; the others, most of a drain's, are not even made."""
-
-    def __post_init__(self) -> None:
-        """Ask the sinks what they want."""
-        wanted = frozenset(str(kind) for sink in self.sinks for kind in getattr(sink, "wants", EventType))
-        object.__setattr__(self, "wanted", wanted)
-
-    @property
-    def now(self) -> int:
-        return milliseconds(self.clock.now())
-
-    async def change(self, verb: Callable[[Work], T], *, tenant: str | None = None) -> T:
-        """Run a verb in one transaction, of one workspace if it is for a ``tenant``; once it is committed tell and ring."""
-        request_id = _request_id()
-
-        def run(connection: Connection) -> tuple[T, Work]:
-            work = Work(connection, self.now, request_id)
-            if tenant is not None:
-                work.lock([tenant], new=True)
-            answer = verb(work)
-            work.flush()
-            return answer, work
-
-        how = {"tenant": tenant, "locks": True, "piped": True, "patient": tenant is None}
-        try:
-            answer, _ = await self.database.write(run, self._announce, **how)
-        except NoTurn as none:
-            missing = none.workspaces
-            await self.database.write(lambda connection: make_queues(connection, missing), **how)
-            answer, _ = await self.database.write(run, self._announce, **how)
-        return answer
-
-    async def submit(self, asked: Asked) -> Submitted:
-        """Put a submission in place, with the others that are waiting for this workspace."""
-        workspace_id = asked.principal.workspace_id
-
-        async def ask(group: Sequence[Asked]) -> Sequence[Submitted | StewardError]:
-            return await self.change(lambda work: submit_all(work, group), tenant=workspace_id)
-
-        here = (workspace_id, asyncio.get_running_loop())
-        together = self.submits.setdefault(here, Together(ask, most=_GROUP))
-        answer = await together(asked)
-        if isinstance(answer, StewardError):
-            raise answer
-        return answer
-
-    def _announce(self, outcome: tuple[Any, Work]) -> None:
-        work = outcome[1]
-        for row in work.committed:
-            if row.type in self.wanted:
-                event = row.to_event()
-                for sink in self.sinks:
-                    sink(event)
-        if work.became_ready:
-            self.bell.ring(WORK)
-        for workspace_id in {event.workspace_id for event in work.committed}:
-            self.bell.ring(EVENTS, workspace_id)
 
 
 class SqlWorkStore:
     """``WorkStore`` over SQL; see the contract for what each verb promises."""
 
-    def __init__(self, engine: _Engine, principal: Principal) -> None:
+    def __init__(self, engine: Shared, principal: Principal) -> None:
         """Open for ``principal``."""
         self._engine = engine
         self._principal = principal
@@ -164,7 +77,7 @@ class SqlWorkStore:
 
     async def submit(self, submission: Submission) -> Submitted:
         """Put a submission in place, or return the original."""
-        return await self._engine.submit(Asked(self._principal, submission, _request_id()))
+        return await self._engine.submit(Asked(self._principal, submission, request_id()))
 
     async def find(self, claims: Sequence[IdempotencyClaim]) -> Submitted | None:
         """Return the original of a request by its claims alone."""
@@ -256,7 +169,7 @@ class SqlWorkStore:
 class SqlDispatcher:
     """``Dispatcher`` over SQL; see the contract for what each verb promises."""
 
-    def __init__(self, engine: _Engine) -> None:
+    def __init__(self, engine: Shared) -> None:
         """Serve the whole installation."""
         self._engine = engine
 
@@ -345,7 +258,7 @@ class SqlWorkEngine:
 
     def __init__(self, database: Database, bell: Bell, clock: Clock, sinks: Sequence[EventSink] = ()) -> None:
         """Use an open, migrated database."""
-        self._engine = _Engine(database, bell, clock, tuple(sinks))
+        self._engine = Shared(database, bell, clock, tuple(sinks))
         self._dispatcher = SqlDispatcher(self._engine)
 
     def open(self, principal: Principal) -> SqlWorkStore:

@@ -1,6 +1,6 @@
 """Drafts and submissions: the one operation that puts plan, jobs, idempotency, approval and events in place."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -59,6 +59,27 @@ class Asked:
     principal: Principal
     submission: Submission
     request_id: str | None
+
+
+def may_be_new(asked: Sequence[Asked]) -> bool:
+    """Say whether submissions could be put in place without a look at what is there: none is a draft's or waits for a person."""
+    alone = all(each.submission.jobs and each.submission.approval is None for each in asked)
+    return alone and len(list(_strangers(asked))) == 1
+
+
+def submit_new(work: Work, asked: Sequence[Asked]) -> Callable[[], list[Submitted] | None]:
+    """Put submissions of one workspace in place in one statement that nobody waits for.
+
+    What is returned tells, once that is committed, what they came to; None: something of them is known already, or the
+    workspace is, so nothing was done.
+    """
+    places = []
+    for each in asked:
+        work.request_id = each.request_id
+        places.append(_put(work, each.principal, each.submission, draft=False))
+    workspace_id = asked[0].principal.workspace_id
+    done = work.put_new(workspace_id)
+    return lambda: [replace(place, queue_depth=work.depths[workspace_id]) for place in places] if done() else None
 
 
 def submit_all(work: Work, asked: Sequence[Asked]) -> list[Submitted | StewardError]:

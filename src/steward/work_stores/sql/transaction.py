@@ -5,7 +5,7 @@ by plan) and leaves the events to be appended; ``flush`` writes it all. So no ve
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 from operator import ne
 from typing import Any, Final
@@ -237,6 +237,29 @@ class Work(Turns):
                 self._end_plan(plan_id)
             self._closed = []
             self._append_events()
+
+    def put_new(self, workspace_id: str) -> Callable[[], bool]:
+        """Write what was added to a workspace in one statement; return what says, once that is committed, whether it was.
+
+        Nothing is written if a plan or a name is known already, or the workspace has no row yet.
+        """
+        delta = self._depth.pop(workspace_id, 0)
+        written = self.insert_in_turn(
+            workspace_id, delta, plans=self._new_plans, names=self._names, jobs=self._new, events=self._events
+        )
+        events, self._events, self._new_plans, self._names, self._new = self._events, [], [], [], []
+
+        def done() -> bool:
+            after = written()
+            if after is None:
+                return False
+            for event in events:
+                event.sequence += after.event_sequence
+            self.committed, self.depths[workspace_id] = events, after.depth
+            self.became_ready = delta > 0
+            return True
+
+        return done
 
     def _put_plans(self) -> None:
         self.sql.run_for_each(statements.ADD_PLAN, self._new_plans)

@@ -3,11 +3,13 @@
 As in ``statements``: each by name, with its purpose, and named parameters. Where there is one writer nothing is locked.
 """
 
-from sqlalchemy import bindparam, func, literal_column, not_, select, update
+from sqlalchemy import bindparam, exists, func, literal_column, not_, select, update
 
+from steward.database.many import Behind
 from steward.database.sql import among, upsert
-from steward.database.tables import queues
+from steward.database.tables import idempotency, plans, queues
 from steward.database.under_way import mark_under_way
+from steward.work_stores.sql import statements
 
 LAST_TURN = select(func.max(queues.c.turn)).where(literal_column("queues.depth > 0"))
 """The newest turn among those in line."""
@@ -43,6 +45,27 @@ COUNT = (
     .values(depth=queues.c.depth + bindparam("depth"), event_sequence=queues.c.event_sequence + bindparam("events"))
 )
 """Change the ready count of a workspace in which it is one's turn, and take numbers for its events."""
+
+TAKE_TURN = COUNT.where(
+    not_(exists(select(plans.c.plan_id).where(among(plans.c.plan_id, "ids")))),
+    not_(exists(statements.CLAIMED.with_only_columns(idempotency.c.key))),
+).returning(queues.c.depth, queues.c.event_sequence, queues.c.capped, mark_under_way())
+"""The same, of a workspace in whose line one may have to wait; only if none of some plans and names is known yet.
+
+What was committed while it waited it cannot see: there the tables' keys refuse what was known.
+"""
+
+NEW_PLAN = Behind(statements.ADD_PLAN)
+"""Put new plans in place in that turn."""
+
+NEW_JOB = Behind(statements.ADD_JOBS)
+"""And jobs."""
+
+NEW_CLAIM = Behind(statements.ADD_CLAIM)
+"""And names."""
+
+NEW_EVENT = Behind(statements.ADD_EVENTS, counted="sequence", after="event_sequence")
+"""And events, numbered on from the number that the workspace has come to."""
 
 LOCK_FREE_QUEUES = LOCK_QUEUES.with_for_update(skip_locked=True)
 """The same, without waiting: those that nobody else is at."""

@@ -4,7 +4,7 @@ On PostgreSQL an answer that is waited for costs more than a statement. So a loc
 behind it, and what the locked row counts comes with it: nobody else can change that before the transaction ends.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from steward.database.sql import Sql
 from steward.work_stores.sql import statements, turn_statements
-from steward.work_stores.sql.rows import encode
+from steward.work_stores.sql.rows import EventRow, JobRow, PlanRow, encode
 
 
 class NoTurn(Exception):
@@ -98,6 +98,38 @@ class Turns:
                 raise NoTurn(missing)
             self.have_locked(found)
         return self._queues
+
+    def insert_in_turn(
+        self,
+        workspace_id: str,
+        delta: int,
+        *,
+        plans: Sequence[PlanRow],
+        names: Sequence[Mapping[str, Any]],
+        jobs: Sequence[JobRow],
+        events: Sequence[EventRow],
+    ) -> Callable[[], Any | None]:
+        """Wait for one's turn in a workspace, count its ready jobs and insert these rows; return what returns its row.
+
+        It may be called when the transaction is over. None: one of the plans or names is known already, or the workspace
+        has no row, and nothing was done. Events count back from the last one's number, which is in the row.
+        """
+        for number, event in enumerate(events, start=1 - len(events)):
+            event.sequence = number
+        values = {
+            "w": workspace_id,
+            "depth": delta,
+            "events": len(events),
+            "ids": encode([plan.plan_id for plan in plans]),
+            "keys": encode([name["key"] for name in names]),
+        }
+        rows = [
+            (turn_statements.NEW_PLAN, plans),
+            (turn_statements.NEW_CLAIM, names),
+            (turn_statements.NEW_JOB, jobs),
+            (turn_statements.NEW_EVENT, events),
+        ]
+        return self.sql.ask_and_insert(turn_statements.TAKE_TURN, values, rows)
 
     def may_change(self, row: Any) -> bool:
         """Say whether it is one's turn in the workspace that a row is of."""
