@@ -74,11 +74,14 @@ async def test_w101_a_disk_that_is_full_for_the_audit_alone_loses_no_record(
         async def allow_pages(many: int) -> None:
             await app.database.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {many}").close())
 
-        await allow_pages(1)  # no more than there are
-        with pytest.raises((StoreUnavailable, AuditUnavailable)):
+        async def submit_for_ever() -> None:
             while True:
                 plans.append((await house.submit(planned("deeds.note", text="x" * 500))).plan_id)
                 await archiver.turn()
+
+        await allow_pages(1)  # no more than there are
+        with pytest.raises((StoreUnavailable, AuditUnavailable)):
+            await submit_for_ever()
         assert not app.recorder.well
         jobs = await house.run_until_settled(plans[-1])
         waits = mode == "required"
