@@ -57,6 +57,7 @@ async def test_a_full_disk_loses_nothing_and_work_goes_on_when_there_is_room(tmp
         assert (await house.app.audit_log.verify("acme")).sound
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["best_effort", "required"])
 async def test_w101_a_disk_that_is_full_for_the_audit_alone_loses_no_record(
     tmp_path: Path, clock: FakeClock, mode: str
@@ -74,14 +75,14 @@ async def test_w101_a_disk_that_is_full_for_the_audit_alone_loses_no_record(
         async def allow_pages(many: int) -> None:
             await app.database.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {many}").close())
 
-        async def submit_for_ever() -> None:
+        async def fill() -> None:
             while True:
                 plans.append((await house.submit(planned("deeds.note", text="x" * 500))).plan_id)
                 await archiver.turn()
 
         await allow_pages(1)  # no more than there are
         with pytest.raises((StoreUnavailable, AuditUnavailable)):
-            await submit_for_ever()
+            await fill()
         assert not app.recorder.well
         jobs = await house.run_until_settled(plans[-1])
         waits = mode == "required"

@@ -16,6 +16,7 @@ from steward.directory import LOCAL_ACTOR
 from steward.identity import Role
 from tests.asking import Asking
 from tests.web.house import House, assert_problem, open_house
+from tests.web.test_health import metrics
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
@@ -43,8 +44,11 @@ async def tools_of(client: Client) -> set[str]:
     return {tool.name for tool in (await client.list_tools()).tools}
 
 
-async def test_from_a_plan_to_a_job(house: House) -> None:
-    """The protocol's own client plans, executes, and looks at plan and job; ids of actions, dots and all, are tools."""
+async def test_w10_from_a_plan_to_a_job(house: House) -> None:
+    """The protocol's own client plans, executes, and looks at plan and job; ids of actions, dots and all, are tools.
+
+    What it does counts in the metrics like what is asked for at the other doors.
+    """
     async with house.served() as (_, url), house.worker(), speaking(url, await house.key()) as client:
         assert {"plan", "show_plan", "execute", "list_jobs", "show_job", "explain", "sample.echo"} <= await tools_of(
             client
@@ -60,6 +64,10 @@ async def test_from_a_plan_to_a_job(house: House) -> None:
         assert (await call(client, "explain", job_id=ran["job_id"]))[0]
         assert ran["job_id"] in {job["job_id"] for job in (await call(client, "list_jobs"))[1]["jobs"]}
         assert (await call(client, "show_plan", plan_id=plan["plan_id"]))[1]["plan_id"] == plan["plan_id"]
+        counted = await metrics(await house.client_with(None))
+        assert counted["ai_planner_requests_total", "status=ok"] == counted["ai_planner_duration_seconds_count",] == 1
+        assert counted["ai_job_list_queries_total", "workspace_id=unscoped"] == 1
+        assert counted["ai_job_list_results_total", "workspace_id=unscoped"] == 2
 
 
 async def test_what_policy_asks_about_waits_and_no_tool_decides(tmp_path: Path, anyio_backend: str) -> None:
@@ -113,13 +121,19 @@ async def test_w58_the_door_is_the_same_as_over_http(house: House) -> None:
     assert_problem(await client.post("/mcp", json=CALL, headers=local), 401, "unauthenticated")
 
 
-async def test_w55_scopes_hide_and_refuse(house: House) -> None:
-    """Who may only look sees no tool that acts, and is refused when calling one all the same."""
+async def test_w55_w102_w109_scopes_hide_and_refuse(house: House) -> None:
+    """Who may only look sees no tool that acts, and is refused when calling one all the same: counted, and on record."""
     async with house.served() as (_, url), speaking(url, await house.key(role=Role.VIEWER)) as client:
         assert {name for name in await tools_of(client) if "." in name or name == "execute"} == set()
         for tool, arguments in (("execute", {"plan_id": "plan_x"}), ("sample.echo", {"text": "x"})):
             good, document = await call(client, tool, **arguments)
             assert (good, document["code"]) == (False, "missing_scope")
+    assert (await metrics(await house.client_with(None)))[
+        "security_decisions_total", "result=denied", "workspace_id=unscoped"
+    ] == 2
+    await house.app.recorder.written()
+    denied = (await house.app.audit_log.query("acme", limit=9, kind="request.denied")).records
+    assert [(one.entry.result, one.entry.facts["route"]) for one in denied] == [("missing_scope", "/mcp")] * 2
 
 
 @pytest.mark.parametrize(
@@ -146,12 +160,14 @@ async def test_w46_hostile_arguments_are_refused_with_a_code(
 
 async def test_w121_the_same_limits_hold(tmp_path: Path, anyio_backend: str) -> None:
     """Tools count as the routes do, and say when to come back."""
-    async with open_house(tmp_path, STEWARD_RATE_LIMITS="plan=1/minute") as house, house.served() as (_, url):  # noqa: SIM117
+    async with open_house(tmp_path, STEWARD_RATE_LIMITS="plan=1/minute") as house, house.served() as (_, url):
         async with speaking(url, await house.key()) as client:
             assert (await call(client, "plan", prompt="write 'a' to a.txt"))[0]
             good, document = await call(client, "plan", prompt="write 'a' to a.txt")
-    assert (good, document["code"]) == (False, "rate_limited")
-    assert document["retry_after_s"] >= 1
+        assert (good, document["code"]) == (False, "rate_limited")
+        assert document["retry_after_s"] >= 1
+        counted = await metrics(await house.client_with(None))
+    assert counted["http_rate_limited_total", "rule=plan"] == 1
 
 
 async def test_w47_many_at_once_stay_apart(house: House) -> None:

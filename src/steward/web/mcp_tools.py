@@ -1,6 +1,7 @@
 """The tools that one caller has, and what they do. A refusal is a tool's error with the same codes as over HTTP."""
 
 import importlib.metadata
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,7 +18,7 @@ from pydantic_core import to_json
 from steward import explain
 from steward.action import ActionDefinition
 from steward.bootstrap import Application
-from steward.errors import Forbidden, Invalid, MissingScope, NotFound, StewardError
+from steward.errors import Forbidden, Invalid, MissingScope, NotFound, RateLimited, StewardError
 from steward.identity import Principal
 from steward.identity import Scope as Permission
 from steward.job import JobStatus
@@ -27,7 +28,9 @@ from steward.usage import room_of
 from steward.views import job_view
 from steward.web.bodies import PlanningContext, Prompt
 from steward.web.dependencies import count_request, known_shape, request_id_of, work_of
+from steward.web.plans import PlanningCount
 from steward.web.problems import field_problems, refused
+from steward.web.request_facts import facts_of
 from steward.work_store import MAX_PAGE
 
 WAIT_MS: Final = 20_000
@@ -138,7 +141,10 @@ class Tools:
         if isinstance(error, NotFound):
             error = NotFound()
         if isinstance(error, Forbidden):
+            facts_of(self.request.scope).decision = "denied"
             self.services.doors.refused(refused(self.request, error))
+        if isinstance(error, RateLimited):
+            self.services.telemetry.rate_limited(str(error.facts.get("rule")))
         document = {**error.facts, "code": error.stable_code, "status": int(error.status), "detail": error.detail}
         if error.errors:
             document["errors"] = [item.as_dict() for item in error.errors]
@@ -186,9 +192,10 @@ class Tools:
     async def plan(self, wanted: _Plan) -> dict[str, Any]:
         """Return a sentence as a checked plan."""
         context = wanted.context.model_dump(exclude_none=True) if wanted.context else None
-        return await self.services.orchestrator.plan(
-            self.principal, wanted.prompt, context, request_id_of(self.request)
-        )
+        with PlanningCount(self.services.telemetry):
+            return await self.services.orchestrator.plan(
+                self.principal, wanted.prompt, context, request_id_of(self.request)
+            )
 
     async def show_plan(self, wanted: _OfPlan) -> dict[str, Any]:
         """Return a plan with its decisions, approvals and jobs."""
@@ -217,10 +224,12 @@ class Tools:
 
     async def list_jobs(self, wanted: _Jobs) -> dict[str, Any]:
         """Return the newest jobs."""
+        began = time.perf_counter()
         plan_id = None if wanted.plan_id is None else known_shape(wanted.plan_id, "plan")
         page = await work_of(self.services, self.principal).list_jobs(
             limit=wanted.limit, after=None, status=None, plan_id=plan_id
         )
+        self.services.telemetry.job_list_query(self.principal.workspace_id, len(page.jobs), time.perf_counter() - began)
         return {"jobs": [job_view(job) for job in page.jobs]}
 
     async def show_job(self, wanted: _OfJob) -> dict[str, Any]:

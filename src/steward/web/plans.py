@@ -37,17 +37,20 @@ from steward.work_store import Submitted
 router = APIRouter(prefix="/ai", tags=["plans"], route_class=SecuredRoute)
 
 
-class _PlanningCount:
+class PlanningCount:
     """Counts one request to the planner, however it ends."""
 
     def __init__(self, telemetry: Telemetry) -> None:
+        """Tell ``telemetry``."""
         self._telemetry = telemetry
 
     def __enter__(self) -> Self:
+        """Begin."""
         self._began = time.perf_counter()
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Count how it ended."""
         refused = isinstance(error, StewardError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
         status = "ok" if error is None else "refused" if refused else "error"
         self._telemetry.planner_request(status, time.perf_counter() - self._began)
@@ -63,7 +66,7 @@ class _PlanningCount:
 async def create_plan(principal: Previewer, services: Services, request_id: RequestId, body: PlanBody) -> Response:
     """Nothing runs. A request that lacks something comes back with questions and no runnable step."""
     context = body.context.model_dump(exclude_none=True) if body.context else None
-    with _PlanningCount(services.telemetry):
+    with PlanningCount(services.telemetry):
         document = await services.orchestrator.plan(principal, body.prompt, context, request_id)
     return json_answer(document)
 
@@ -79,7 +82,7 @@ async def revise_plan(
     principal: Previewer, services: Services, request_id: RequestId, plan_id: PlanId, body: ReviseBody
 ) -> Response:
     """Answer a plan's questions, or give other steps. The old plan stays as it was."""
-    with _PlanningCount(services.telemetry):
+    with PlanningCount(services.telemetry):
         document = await services.orchestrator.revise(
             principal, plan_id, answers=body.answers, steps=body.steps, request_id=request_id
         )
