@@ -33,6 +33,10 @@ _NARROW = """
 Some places say more precisely what is wrong. They keep the status of the error they narrow.
 
 """
+_ROUTER = """
+A path that does not take a method is answered with 405 and the code `method_not_allowed`; the header `Allow` names the methods that it
+takes.
+"""
 _JOBS = """
 ## Codes in a job's `error`
 
@@ -87,6 +91,7 @@ def make() -> str:
         + table(("Code", "Status", "Title", "Meaning"), _error_rows(errors.StewardError))
         + _NARROW
         + table(("Code", "Narrows", "Status"), rows)
+        + _ROUTER
         + _JOBS
         + ", ".join(f"`{code}`" for code in sorted(jobs))
         + ".\n"

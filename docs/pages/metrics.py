@@ -14,8 +14,8 @@ the start, before anything was counted. Each process counts what it did itself, 
 processes. How to collect and watch them is in [Observe it](../how-to/observe.md).
 
 The label `workspace_id` is `{UNSCOPED}` unless `METRICS_WORKSPACE_LABEL` is `on`. Then it is the workspace, or `{OTHER}` for one outside
-`METRICS_WORKSPACE_ALLOWLIST`, and for the next one after {MAX_WORKSPACE_LABELS} workspaces where there is no such list. `provider` and
-`action` are the two halves of an action's id. A histogram has the usual three series: `_bucket` (with the label `le`), `_sum` and
+`METRICS_WORKSPACE_ALLOWLIST`, and for the next one after {MAX_WORKSPACE_LABELS} workspaces where there is no such list. `action` is
+the action's id, and `provider` what stands before its last dot. A histogram has the usual three series: `_bucket` (with the label `le`), `_sum` and
 `_count`.
 
 """

@@ -150,3 +150,24 @@ async def test_w126_a_waiting_store_does_not_block_the_event_loop(house: House) 
         assert not writing.done()
         other.execute("ROLLBACK")
     assert (await writing).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "sent", ["FOO /ai/jobs HTTP/1.1", "\x16\x03\x01", "GET /ai/jobs HTTP/1.1\r\nContent-Length: x"]
+)
+async def test_what_is_no_http_is_refused_in_the_one_shape(tmp_path: Path, sent: str) -> None:
+    """A method or a line that nobody can read has no route; its answer is a problem with its id and headers all the same."""
+    async with open_house(tmp_path) as house, house.served() as (_, address):
+        host, port = address.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"{sent}\r\nHost: {host}\r\n\r\n".encode())
+        async with asyncio.timeout(5):
+            raw = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        head, _, body = raw.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines[1:])
+        assert lines[0] == "HTTP/1.1 400 Bad Request"
+        assert headers["connection"] == "close"
+        assert_problem(httpx2.Response(400, headers=headers, content=body), 400, "malformed_request")

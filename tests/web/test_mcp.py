@@ -115,8 +115,12 @@ async def test_w58_the_door_is_the_same_as_over_http(house: House) -> None:
     assert_problem(await (await house.client_with(None)).post("/mcp", json=CALL), 401, "unauthenticated")
     local = {"Host": "127.0.0.1", "Authorization": f"Bearer {token}"}
     assert (await client.post("/mcp", json=CALL, headers=local)).status_code == 200
-    assert (await client.post("/mcp", json=CALL, headers={**local, "Host": "evil.example"})).status_code == 421
-    assert (await client.post("/mcp", json=CALL, headers={**local, "Origin": "http://evil.example"})).status_code == 403
+    elsewhere = await client.post("/mcp", json=CALL, headers={**local, "Host": "evil.example"})
+    assert_problem(elsewhere, 421, "misdirected_request")
+    foreign = await client.post("/mcp", json=CALL, headers={**local, "Origin": "http://evil.example"})
+    assert_problem(foreign, 403, "cross_origin")
+    odd = await client.post("/mcp", json=CALL, headers={**local, "Content-Type": "application/vnd.x+json"})
+    assert_problem(odd, 422, "not_json")
     await house.app.directory.revoke_key(f"key_{token.split('_')[1]}", by=LOCAL_ACTOR)
     assert_problem(await client.post("/mcp", json=CALL, headers=local), 401, "unauthenticated")
 

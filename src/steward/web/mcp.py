@@ -4,6 +4,7 @@ One exchange is one request: nothing is kept between two, so any process answers
 asks about waits for a person. The protocol's library is loaded by the first request, so that a start does not wait for it.
 """
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Request
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from steward.errors import Unauthenticated
+from steward.errors import Forbidden, Invalid, StewardError, Unauthenticated
 from steward.web.dependencies import Previewer, Services, bearer_token
 from steward.web.openapi import answers as documented
 from steward.web.secured_route import SecuredRoute
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 router = APIRouter(tags=["mcp"], route_class=SecuredRoute)
+
+
+class Misdirected(StewardError):
+    """The request is for another host; MCP_ALLOW_HOSTS lists the names of this one beside its own."""
+
+    code = "misdirected_request"
+    status = 421
+    title = "Misdirected request"
 
 
 class Exchange(BaseModel):
@@ -69,6 +78,17 @@ class _Answer(Response):
             await self._manager.handle_request(scope, again, send)
 
 
+def _in_our_words(status: int) -> StewardError:
+    """Return as a problem what the library refuses in plain text: another host, another origin, another media type."""
+    match status:
+        case HTTPStatus.MISDIRECTED_REQUEST:
+            return Misdirected()
+        case HTTPStatus.FORBIDDEN:
+            return Forbidden("A page of another server may not speak to this one.", code="cross_origin")
+        case _:
+            return Invalid("Send the body with 'Content-Type: application/json'.", code="not_json")
+
+
 @router.post(
     "/mcp",
     operation_id="mcp",
@@ -83,7 +103,7 @@ async def exchange(request: Request, principal: Previewer, services: Services, _
     if bearer_token(request) is None:  # a browser's session is no credential for a machine
         raise Unauthenticated
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager  # noqa: PLC0415 - see above
-    from mcp.server.transport_security import TransportSecuritySettings  # noqa: PLC0415
+    from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings  # noqa: PLC0415
 
     from steward.web.mcp_tools import Tools  # noqa: PLC0415
 
@@ -93,6 +113,9 @@ async def exchange(request: Request, principal: Previewer, services: Services, _
         allowed_hosts=hosts,
         allowed_origins=[f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts],
     )
+    refused = await TransportSecurityMiddleware(security).validate_request(request, is_post=True)
+    if refused is not None:
+        raise _in_our_words(refused.status_code)
     server = Tools(request, principal, services).server()
     manager = StreamableHTTPSessionManager(
         server,

@@ -13,6 +13,8 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from steward.web.wire import Wire
+
 GRACE_S: Final = 10
 
 
@@ -28,6 +30,7 @@ class Server(uvicorn.Server):
                 api,
                 host=host,
                 port=port,
+                http=Wire,
                 access_log=False,
                 log_config=None,
                 server_header=False,
