@@ -64,6 +64,21 @@ def test_destinations_are_never_cut_and_content_is() -> None:
     assert all(len(line) <= 80 for line in shown.splitlines())
 
 
+def test_where_it_goes_stands_first_when_a_plan_is_shown_whole() -> None:
+    """Without the catalogue, which would have content cut, the order is what the step itself says of its parameters."""
+    step = {
+        "id": "s1",
+        "action_id": "file.write",
+        "params": {"text": "t" * 500, "path": "notice.txt"},
+        "roles": {"text": "content", "path": "destination"},
+        "effect": "write",
+        "decision": {"effect": "ask"},
+    }
+    shown = printed(steps_table([step], {}))
+    assert shown.index("path: ") < shown.index("text: ")
+    assert shown.count("t" * 30) >= 10
+
+
 def test_what_is_copied_is_not_broken_over_lines(capsys: pytest.CaptureFixture[str], console_of_80: None) -> None:
     """An id and a word of state stand whole on one line beside a text, which wraps; a table fits 80 columns nevertheless."""
     ids = ["key_" + "0" * 24, "plan_" + "1" * 24]

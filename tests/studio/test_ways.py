@@ -129,6 +129,7 @@ def test_nobody_can_run_what_policy_denies(world: World, visit: Visit, eyes: Eye
     expect(step).to_contain_text("Denied")
     expect(step).to_contain_text("Nothing is written on Fridays.")
     expect(page.get_by_role("button", name="Run it")).to_have_count(0)
+    expect(page.get_by_text("Your yes")).to_have_count(0)
     look_for_barriers(page)
     eyes.picture(page, "denied")
 

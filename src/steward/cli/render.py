@@ -139,7 +139,8 @@ def steps_table(steps: Sequence[Mapping[str, Any]], roles: Mapping[str, Mapping[
     table.add_column("Decision", no_wrap=True)
     for step in steps:
         of_action = roles.get(step["action_id"], {})
-        params = sorted(step["params"].items(), key=lambda item, of=of_action: of.get(item[0]) == "content")
+        ranks = of_action or step.get("roles", {})
+        params = sorted(step["params"].items(), key=lambda item, of=ranks: of.get(item[0]) == "content")
         given = Text("\n").join(
             [
                 *(

@@ -54,20 +54,24 @@ export function DraftPlan({ plan, onRevised }: { plan: Plan; onRevised(plan: Pla
           <RunButtons plan={plan} onEdit={canEdit(plan.steps) ? () => setEdits({}) : null} />
         )}
         <Refused problem={doing.problem} />
-        <p class="quiet small">
-          Your yes is to exactly this plan: <Id>{plan.digest.slice(0, 12)}</Id>
-          {plan.expires_at && (
-            <>
-              , until <Time at={plan.expires_at} />
-            </>
-          )}
-          .
-        </p>
+        {!isDenied(plan) && (
+          <p class="quiet small">
+            Your yes is to exactly this plan: <Id>{plan.digest.slice(0, 12)}</Id>
+            {plan.expires_at && (
+              <>
+                , until <Time at={plan.expires_at} />
+              </>
+            )}
+            .
+          </p>
+        )}
         {plan.prompt && <AsCurl prompt={plan.prompt} />}
       </footer>
     </>
   );
 }
+
+const isDenied = (plan: Plan): boolean => plan.steps.some((step) => step.decision.effect === "deny");
 
 function Summary({ plan }: { plan: Plan }) {
   const asks = plan.steps.filter((step) => step.decision.effect === "ask").length;
@@ -92,7 +96,6 @@ function RunButtons({ plan, onEdit }: { plan: Plan; onEdit: (() => void) | null 
   const { route } = useLocation();
   const doing = useDoing();
   const asks = plan.steps.some((step) => step.decision.effect === "ask" && step.decision.moment !== "step");
-  const denied = plan.steps.some((step) => step.decision.effect === "deny");
   const run = (): void => {
     void doing.run(async () => {
       const headers = { "Idempotency-Key": `studio-${plan.plan_id}` };
@@ -104,7 +107,7 @@ function RunButtons({ plan, onEdit }: { plan: Plan; onEdit: (() => void) | null 
   return (
     <>
       <div class="row">
-        {may(session, "actions:execute") && !denied && (
+        {may(session, "actions:execute") && !isDenied(plan) && (
           <button type="button" class="main" disabled={doing.busy} onClick={run}>
             {doing.busy ? "Starting…" : asks ? "Send for approval" : "Run it"}
           </button>

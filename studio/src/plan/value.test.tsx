@@ -23,6 +23,7 @@ test("a reference is said in words, and what is masked is not shown as a value",
 test("a small record is a list of fields, a deep one is JSON, and nothing is said to be nothing", () => {
   assert.match(shown({ path: "a.txt", size: 7 }), /<dl/);
   assert.match(shown({ a: { b: 1 } }), /<pre/);
+  assert.match(shown([1, 2, 3]), /\[1, 2, 3\]/);
   assert.match(shown(null), /nothing/);
   assert.match(shown(""), /empty/);
 });

@@ -34,12 +34,13 @@ export function Value({ value }: { value: Json }) {
   if (isObject(value) && isFlat(value)) return <Fields fields={value} />;
   return (
     <pre class="json" tabIndex={0}>
-      <Text>{JSON.stringify(value, null, 2)}</Text>
+      <Text>{isNumbers(value) ? `[${value.join(", ")}]` : JSON.stringify(value, null, 2)}</Text>
     </pre>
   );
 }
 
 const MOST_FIELDS = 12;
+const isNumbers = (value: Json): value is number[] => Array.isArray(value) && value.every((item) => typeof item === "number");
 const isTexts = (value: Json): value is string[] => Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === "string");
 
 /** Say whether an object reads better as a list of fields than as JSON. */
