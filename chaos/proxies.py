@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import psycopg
 from redis.asyncio.connection import AbstractConnection
 from sqlalchemy import Connection, Engine, event, text
 
@@ -27,6 +26,7 @@ from steward.actions import ActionCatalogue
 from steward.bootstrap import Application
 from steward.caps import NO_CAPS, Caps
 from steward.database import Database
+from steward.database.pipe import Pipe
 from steward.errors import StoreUnavailable
 from steward.identity import Principal
 from steward.job import Completed, Expanded, Job, NewJob
@@ -57,8 +57,8 @@ class AtCommit:
         self._trap = trap
         self._awaited: tuple[str, str] | None = None
         event.listen(Engine, "commit", self._committing)
-        self._leave: Any = psycopg.Pipeline.__exit__
-        psycopg.Pipeline.__exit__ = self._leaving()  # type: ignore[method-assign]
+        self._leave: Any = Pipe.__exit__
+        Pipe.__exit__ = self._leaving()  # type: ignore[method-assign]
 
     def await_job(self, plan_id: str, job_id: str) -> None:
         """Spring when this job, no longer running, is about to be committed."""
@@ -73,15 +73,15 @@ class AtCommit:
             self._trap.spring(plan_id, job_id)
 
     def _leaving(self) -> Any:
-        """Return what ends a pipeline of PostgreSQL's driver: there that is the commit."""
+        """Return what leaves a pipe: on PostgreSQL that is the commit."""
 
-        def leave(pipeline: Any, kind: Any, *error: Any) -> None:
+        def leave(pipe: Any, kind: Any, *error: Any) -> None:
             if kind is None and self._awaited is not None:
                 plan_id, job_id = self._awaited
-                written = "SELECT 1 FROM jobs WHERE job_id = %s AND status <> 'running'"
-                if pipeline._conn.execute(written, [job_id]).fetchone() is not None:  # noqa: SLF001 - no public name
+                written = b"SELECT 1 FROM jobs WHERE job_id = $1 AND status <> 'running'"
+                if list(pipe.send(written, (job_id,))):
                     self._trap.spring(plan_id, job_id)
-            self._leave(pipeline, kind, *error)
+            self._leave(pipe, kind, *error)
 
         return leave
 

@@ -6,9 +6,9 @@ in all processes. A tenant's transaction runs as the role ``steward_app``, for w
 """
 
 import time
-from collections.abc import Hashable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any, Final
+from collections.abc import Hashable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final, cast
 
 import psycopg
 import sqlalchemy
@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from steward.database.kind import Kind, Lost, Whose
+from steward.database.pipe import Pipe
 from steward.database.row_security import ROLE, WORKSPACE_SETTING
 from steward.database.sql import CACHED_STATEMENTS
 from steward.errors import Conflict, Invalid, StoreUnavailable
@@ -51,7 +52,7 @@ _ON_CONNECT: Final = (
 ).encode()
 _READ: Final = b"SET default_transaction_isolation = 'repeatable read'; SET default_transaction_read_only = on"
 _WRITE: Final = b"SET default_transaction_isolation = 'read committed'"
-_AS_TENANT: Final = f"SELECT set_config('role', '{ROLE}', true), set_config('{WORKSPACE_SETTING}', %s, true)"
+_AS_TENANT: Final = f"SELECT set_config('role', '{ROLE}', true), set_config('{WORKSPACE_SETTING}', $1, true)".encode()
 """SET LOCAL, as a statement that can be prepared."""
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})
 """Could not be serialised; chosen to end a deadlock."""
@@ -114,12 +115,12 @@ class Postgres(Kind):
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
-            driver: Any = connection.connection.driver_connection
             whose = connection.get_execution_options().get("whose", Whose(None, locks=True))
             if not whose.piped:
+                driver: Any = connection.connection.driver_connection
                 driver.execute(_beginning(whose), prepare=False)
             elif whose.tenant is not None:
-                driver.execute(_AS_TENANT, (whose.tenant,))
+                connection.info["pipe"].send(_AS_TENANT, (whose.tenant,))
 
         return engine
 
@@ -129,7 +130,12 @@ class Postgres(Kind):
 
     def pipe(self, connection: Connection, whose: Whose) -> AbstractContextManager[Any]:
         """Return a pipeline if the transaction may be piped: a server answers quickly, but far too often."""
-        return _pipeline(connection.connection.driver_connection) if whose.piped else nullcontext()
+        if not whose.piped:
+            return nullcontext()
+        known = connection.info.get("pipe")
+        if known is None:
+            known = connection.info["pipe"] = Pipe(cast("Any", connection.connection.driver_connection))
+        return known
 
     def told(self, error: Exception) -> Exception:
         """Return a broken rule of the schema as a conflict, a value it cannot hold as invalid, and the rest as an outage."""
@@ -177,22 +183,6 @@ def _is_broken(connection: Connection) -> bool:
         return connection.invalidated
     driver: Any = connection.connection.driver_connection
     return driver is None or driver.closed
-
-
-@contextmanager
-def _pipeline(driver: Any) -> Iterator[None]:
-    """Pipe statements: what a pipeline does is one transaction, which ends with it, without a BEGIN and a COMMIT.
-
-    It is begun by name only to be undone.
-    """
-    with driver.pipeline():
-        try:
-            yield
-        except BaseException:
-            with suppress(psycopg.Error):  # the server has undone it already
-                driver.execute("BEGIN", prepare=False)
-                driver.execute("ROLLBACK", prepare=False)
-            raise
 
 
 def _beginning(whose: Whose) -> sql.Composable:

@@ -166,12 +166,14 @@ def compiled(statement: ClauseElement, dialect: Dialect) -> Compiled:
 class Sql:
     """A connection's driver, with the few ways to run a statement that a store needs."""
 
-    __slots__ = ("_dialect", "_driver", "_held", "one_writer")
+    __slots__ = ("_dialect", "_driver", "_held", "_pipe", "one_writer")
 
     def __init__(self, connection: Connection) -> None:
         """Use an open connection and the transaction that it is in."""
         self._dialect = _SPEAKERS.setdefault(_manner(connection.dialect), connection.dialect)
         self._driver: Any = connection.connection.driver_connection
+        pipe: Any = connection.info.get("pipe")
+        self._pipe = pipe if pipe is not None and pipe.is_open else None
         self.one_writer = self._dialect.name == "sqlite"
         """Nobody else writes while this transaction does; so nothing needs to be locked."""
         self._held: list[tuple[Compiled, tuple[Any, ...]]] | None = None
@@ -203,6 +205,8 @@ class Sql:
         return self._driver.execute(text, values) if self.one_writer else self._send(in_one(text), values)
 
     def _send(self, text: bytes, values: tuple[Any, ...]) -> Any:
+        if self._pipe is not None:
+            return self._pipe.send(text, values)
         from psycopg import RawCursor  # noqa: PLC0415 - only where it is the driver
 
         return RawCursor(self._driver).execute(text, values)
