@@ -15,7 +15,7 @@ from steward.approval import Approval, ApprovalStatus
 from steward.clock import from_milliseconds, milliseconds, rfc3339
 from steward.event import Event, EventType, event_id
 from steward.identity import Role
-from steward.job import Attempt, HeldFor, Job, JobError, JobStatus
+from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, ListedJob
 from steward.plan import PlanRecord, PlanStatus
 
 Row = TypeVar("Row", "JobRow", "PlanRow", "ApprovalRow")
@@ -85,6 +85,8 @@ class JobRow:
 
 
 JOB_COLUMNS: Final = tuple(f.name for f in fields(JobRow))
+LISTED_COLUMNS: Final = tuple(f.name for f in fields(ListedJob))
+"""What is read of a job for a list, its id first."""
 _FIXED: Final = frozenset(
     {
         *("job_id", "workspace_id", "plan_id", "step_id", "position", "action_id", "actor_id", "request_id"),
@@ -175,6 +177,8 @@ def to_job(row: JobRow) -> Job:
 
 
 _TIMES: Final = tuple(f.name for f in fields(JobRow) if f.name.endswith(("_at", "_until", "_before")))
+DAMAGE: Final = (ValueError, TypeError, KeyError, OverflowError)
+"""What is raised when a row is read that holds what does not belong there."""
 _UNREADABLE: Final = JobError("unreadable_record", "Part of this job's record cannot be read; the rest is shown.")
 
 
@@ -182,7 +186,7 @@ def shown_job(row: JobRow) -> Job:
     """Return the record of a row for a reader; one that is damaged is shown degraded and never hides the others."""
     try:
         return to_job(row)
-    except (ValueError, TypeError, KeyError, OverflowError):
+    except DAMAGE:
         _log.warning("A job's record is damaged.", action="unreadable_record", job_id=row.job_id)
         whole = copy(row)
         for name in _TIMES:
@@ -198,9 +202,26 @@ def shown_job(row: JobRow) -> Job:
 
 
 @lru_cache(maxsize=1_000)
-def listed_job(values: tuple[Any, ...]) -> Job:
-    """Return the record that a selected row holds, the same one as before if the row is: lists are looked at again and again."""
-    return shown_job(JobRow(*values))
+def listed_job(line: str) -> ListedJob:
+    """Return what a list shows of a job, given its ``LISTED_COLUMNS`` as JSON; the same object as before if they are as before.
+
+    Lists are looked at again and again while few jobs change. Raises one of ``DAMAGE`` if anything of it cannot be read.
+    """
+    row = dict(zip(LISTED_COLUMNS, from_json(line), strict=True))
+    result, held_for = row["result"], row["held_for"]
+    return ListedJob(
+        **row
+        | {
+            "status": JOB_STATUSES[row["status"]],
+            "held_for": None if held_for is None else HeldFor(held_for),
+            "not_before": _time(row["not_before"]),
+            "enqueued_at": from_milliseconds(row["enqueued_at"]),
+            "started_at": _time(row["started_at"]),
+            "finished_at": _time(row["finished_at"]),
+            "result": None if result is None else from_json(result),
+            "error": job_error(row["error"]),
+        }
+    )
 
 
 @dataclass(slots=True)
