@@ -12,12 +12,14 @@ from sqlalchemy import Table, create_engine
 from sqlalchemy.sql import Select
 
 from steward.clock import SystemClock
+from steward.database.lines import lines_of
 from steward.database.sql import compiled
 from steward.database.tables import approvals, jobs, metadata, plans
 from steward.ids import IdFactory
 from steward.job import JobStatus
 from steward.spending import Spending
 from steward.work_stores.sql import limit_statements, open_sql_engine, statements, turn_statements
+from steward.work_stores.sql.listed import LISTED_COLUMNS
 from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow
 from steward.workspace import Budget
 from tests.conftest import FakeClock
@@ -70,17 +72,27 @@ def test_w39_what_runs_often_walks_an_index(name: str) -> None:
         assert "TEMP B-TREE FOR ORDER BY" not in line
 
 
+@pytest.mark.parametrize("name", ["LIST_JOBS", "LIST_JOBS_BY_STATUS", "LIST_JOBS_OF_PLAN"])
+def test_a_page_as_one_text_is_found_as_its_rows_are(name: str) -> None:
+    """What a list is read by walks the index that the statement itself walks, and sorts nothing that it does not."""
+    statement = getattr(statements, name)
+    one, *more = query_plan(lines_of(statement, LISTED_COLUMNS))
+    assert one.startswith("CO-ROUTINE")
+    assert [line for line in more if not line.startswith("SCAN found")] == query_plan(statement)
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
     [
         *(("result", "{broken"), ("error", "[]"), ("history", '[{"number": 1}]'), ("labels", b"\xff")),
         *(("status", "finished"), ("enqueued_at", "yesterday"), ("retry", "often"), ("depends_on", "s1")),
+        *(("result", b"\xff"), ("held_for", "fun")),
     ],
 )
 async def test_w43_a_damaged_row_is_shown_degraded_beside_the_others(
     tmp_path: Path, clock: FakeClock, column: str, value: object
 ) -> None:
-    """One unreadable value in one job neither fails the page nor hides a job; the damaged one says what it is."""
+    """One unreadable value in one job neither fails the page nor hides a job; who would show the value says what it is."""
     file = tmp_path / "work.db"
     ids = IdFactory(SystemClock())
     async with open_sql_engine(f"sqlite:///{file}", clock=clock, ids=ids, home=None) as engine:
@@ -90,11 +102,13 @@ async def test_w43_a_damaged_row_is_shown_degraded_beside_the_others(
             connection.execute(f"UPDATE jobs SET {column} = ? WHERE job_id = ?", (value, damaged))
         connection.close()
         page = await engine.open(ALPHA).list_jobs(limit=10)
-        by_id = {job.job_id: job for job in page.jobs}
-        assert by_id[whole].status is JobStatus.PENDING
-        error = by_id[damaged].error
-        assert error is not None
-        assert error.code == "unreadable_record"
+        assert [job.job_id for job in page.jobs] == [whole, damaged]
+        assert (page.jobs[0].status, page.jobs[0].error) == (JobStatus.PENDING, None)
+        got = await engine.open(ALPHA).get_job(damaged)
+        assert got is not None
+        for job in (got, page.jobs[1]) if column in LISTED_COLUMNS else (got,):
+            assert job.error is not None
+            assert job.error.code == "unreadable_record"
 
 
 @pytest.mark.parametrize(

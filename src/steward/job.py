@@ -177,38 +177,18 @@ def dependents_among(jobs: Sequence[NewJob]) -> dict[str, list[str]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A job's record. Times are aware UTC. Parameters are never part of it: they travel sealed, in a lease."""
+class ListedJob:
+    """What a list says of a job: so much of its record. Times are aware UTC."""
 
     job_id: str
     workspace_id: str
     plan_id: str
     step_id: str
     action_id: str
-    actor_id: str
-    """Who executed the plan: on whose behalf it runs."""
     status: JobStatus
     held_for: HeldFor | None
-    definition_hash: str
-    digest: str
-    depends_on: tuple[str, ...]
-    effect: Effect
-    retry: RetryMode
-    effect_key: str
-    """Given to the far end by keyed actions; the same in every attempt."""
-    fence: int
-    """Grows with every claim; a worker whose fence is old is refused."""
     attempts: int
     """Claims that count towards ``max_attempts``."""
-    max_attempts: int
-    key_valid_s: float
-    worker_id: str | None
-    lease_until: datetime | None
-    first_dispatched_at: datetime | None
-    """When an effect may first have happened; None: certainly none has. Cleared when the attempt that set it did nothing."""
-    dispatched_at: datetime | None
-    """When the attempt under way was dispatched."""
-    cancel_requested: bool
     not_before: datetime | None
     enqueued_at: datetime
     started_at: datetime | None
@@ -218,6 +198,32 @@ class Job:
     error: JobError | None
     reason: str | None
     """Why it is held, skipped or cancelled: a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(ListedJob):
+    """A job's record. Times are aware UTC. Parameters are never part of it: they travel sealed, in a lease."""
+
+    actor_id: str
+    """Who executed the plan: on whose behalf it runs."""
+    definition_hash: str
+    digest: str
+    depends_on: tuple[str, ...]
+    effect: Effect
+    retry: RetryMode
+    effect_key: str
+    """Given to the far end by keyed actions; the same in every attempt."""
+    fence: int
+    """Grows with every claim; a worker whose fence is old is refused."""
+    max_attempts: int
+    key_valid_s: float
+    worker_id: str | None
+    lease_until: datetime | None
+    first_dispatched_at: datetime | None
+    """When an effect may first have happened; None: certainly none has. Cleared when the attempt that set it did nothing."""
+    dispatched_at: datetime | None
+    """When the attempt under way was dispatched."""
+    cancel_requested: bool
     labels: Mapping[str, Any]
     result_labels: Mapping[str, Any]
     authored_after: tuple[str, ...]

@@ -35,7 +35,7 @@ from steward.recorder import Recorder
 from steward.redaction import mask_text, redact_text
 from steward.submission import Claims, RequestedAction, build_submission, refuse_refused
 from steward.vault import Vault
-from steward.views import approval_view, job_view, time_view
+from steward.views import approval_view, job_in_plan, time_view
 from steward.work_store import DRAFT_S, IdempotencyClaim, PlanPage, Submission, Submitted, WorkEngine
 
 __all__ = ["Orchestrator", "RequestedAction"]
@@ -367,7 +367,7 @@ class Orchestrator:
         approvals = [approval_view(approval) for approval in await store.plan_approvals(plan_id)]
         return {
             **with_planned(plan_document(record), jobs),
-            "jobs": [job_view(job) for job in jobs],
+            "jobs": [job_in_plan(job) for job in jobs],
             "approval": next((one for one in approvals if one["approval_id"] == record.approval_id), None),
             "approvals": approvals,
         }

@@ -21,7 +21,7 @@ from steward.directory import LOCAL_ACTOR
 from steward.identity import Principal, Role
 from steward.job import FINAL, JobStatus
 from steward.settings import Settings
-from steward.views import job_view
+from steward.views import job_detail
 
 __all__ = ["FakeClock", "Trial", "assert_completed", "assert_failed", "trial"]
 _AT_REST: Final = FINAL | {JobStatus.HELD, JobStatus.UNKNOWN}
@@ -77,7 +77,7 @@ class Trial:
         finally:
             stop.set()
             await working
-        return [job_view(job, detail=True) for job in jobs]
+        return [job_detail(job) for job in jobs]
 
 
 @asynccontextmanager

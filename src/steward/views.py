@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from steward.approval import Approval
 from steward.clock import rfc3339
-from steward.job import Attempt, HeldFor, Job
+from steward.job import Attempt, HeldFor, Job, ListedJob
 from steward.plan import PlanRecord
 
 
@@ -18,9 +18,9 @@ def time_view(moment: datetime | None) -> str | None:
     return None if moment is None else rfc3339(moment)
 
 
-def job_view(job: Job, *, detail: bool = False) -> dict[str, Any]:
-    """Return a job as clients see it; ``detail`` adds its attempts one by one. Parameters never appear."""
-    view: dict[str, Any] = {
+def job_view(job: ListedJob) -> dict[str, Any]:
+    """Return a job as a list shows it. Parameters never appear."""
+    return {
         "job_id": job.job_id,
         "plan_id": job.plan_id,
         "step": job.step_id,
@@ -38,14 +38,24 @@ def job_view(job: Job, *, detail: bool = False) -> dict[str, Any]:
         "started_at": time_view(job.started_at),
         "finished_at": time_view(job.finished_at),
     }
-    if job.held_for is HeldFor.DRIFT:
-        view["differences"] = [one.as_dict() for one in job.differences]
-    if detail:
-        view["depends_on"] = list(job.depends_on)
-        view["actor_id"] = job.actor_id
-        view["cancel_requested"] = job.cancel_requested
-        view["history"] = [_attempt_view(attempt) for attempt in job.history]
-    return view
+
+
+def job_in_plan(job: Job) -> dict[str, Any]:
+    """Return a job as its plan shows it: with what has changed since it was approved, where it is held for that."""
+    if job.held_for is not HeldFor.DRIFT:
+        return job_view(job)
+    return {**job_view(job), "differences": [one.as_dict() for one in job.differences]}
+
+
+def job_detail(job: Job) -> dict[str, Any]:
+    """Return a job as it is shown alone: with its attempts one by one."""
+    return {
+        **job_in_plan(job),
+        "depends_on": list(job.depends_on),
+        "actor_id": job.actor_id,
+        "cancel_requested": job.cancel_requested,
+        "history": [_attempt_view(attempt) for attempt in job.history],
+    }
 
 
 class _This:
@@ -53,7 +63,7 @@ class _This:
 
     __slots__ = ("it",)
 
-    def __init__(self, it: Job) -> None:
+    def __init__(self, it: ListedJob) -> None:
         self.it = it
 
     def __hash__(self) -> int:
@@ -68,12 +78,12 @@ def _json_of(job: _This) -> bytes:
     return to_json(job_view(job.it))
 
 
-def job_json(job: Job) -> bytes:
+def job_json(job: ListedJob) -> bytes:
     """Return the view of a job in a list as JSON: remembered, since a list is looked at again and again while few jobs change."""
     return _json_of(_This(job))
 
 
-def _duration_ms(job: Job) -> int | None:
+def _duration_ms(job: ListedJob) -> int | None:
     if job.started_at is None or job.finished_at is None:
         return None
     return round((job.finished_at - job.started_at).total_seconds() * 1000)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from steward.approval import Approval
 from steward.event import Event
-from steward.job import Job
+from steward.job import ListedJob
 from steward.plan import PlanRecord
 
 
@@ -12,7 +12,7 @@ from steward.plan import PlanRecord
 class JobPage:
     """One page of jobs, newest first. ``next_after`` is None on the last page; a page that is not last is never empty."""
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[ListedJob, ...]
     next_after: str | None
     queue_depth: int
 

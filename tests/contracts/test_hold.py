@@ -92,7 +92,8 @@ async def test_a_job_that_drifted_is_held_without_an_approval(world: World) -> N
     assert isinstance(answer, Granted)
     assert (answer.job.status, answer.job.held_for, answer.job.attempts) == (S.HELD, HeldFor.DRIFT, 0)
     assert answer.job.differences == changed
-    (told,) = (await world.alpha.list_jobs(limit=9)).jobs
+    told = await world.alpha.get_job(submitted.job_ids[0])
+    assert told is not None
     assert (told.reason, told.differences, told.history[-1].outcome) == (why, changed, "held")
     assert (await world.alpha.list_approvals(limit=9)).approvals == ()
     assert await world.claim() == ()

@@ -1,20 +1,24 @@
 """list_jobs and list_plans: every walk is complete, without repeats, newest first, and one's own."""
 
 import itertools
+import json
+from dataclasses import fields
 
 import pytest
+from pydantic_core import to_json
 
-from steward.job import Job, JobStatus
+from steward.job import JobStatus, ListedJob
 from steward.plan import PlanStatus
+from steward.views import job_json, job_view
 from steward.work_store import WorkStore
 from tests.contracts.builders import ALPHA, BETA, World, failure
 
 pytestmark = pytest.mark.anyio
 
 
-async def _walk(store: WorkStore, limit: int, **filters: object) -> list[Job]:
+async def _walk(store: WorkStore, limit: int, **filters: object) -> list[ListedJob]:
     """Walk a listing from first page to last; no page but the last may be short of nothing."""
-    jobs: list[Job] = []
+    jobs: list[ListedJob] = []
     after: str | None = None
     while True:
         page = await store.list_jobs(limit=limit, after=after, **filters)  # pyrefly: ignore
@@ -187,11 +191,25 @@ async def test_plans_are_walked_like_jobs(world: World, limit: int) -> None:
 
 
 async def test_a_listed_job_is_the_job(world: World) -> None:
-    """What a listing shows of a job is what a get shows, in every state."""
+    """What a listing shows of a job is what a get shows, in every state, and again after it has changed."""
     submitted = await world.submit(world.job("s1"), world.job("s2", "s1"), world.job("s3"))
+    await _assert_listed_as_got(world)
     await world.run(submitted.job_ids[0])
-    for job in (await world.alpha.list_jobs(limit=10)).jobs:
-        assert job == await world.alpha.get_job(job.job_id)
+    await world.run(submitted.job_ids[2], outcome=failure())
+    await _assert_listed_as_got(world)
+    await world.alpha.retry_job(submitted.job_ids[2])
+    await world.alpha.cancel_job(submitted.job_ids[1])
+    await _assert_listed_as_got(world)
+
+
+async def _assert_listed_as_got(world: World) -> None:
+    listed = (await world.alpha.list_jobs(limit=10)).jobs
+    assert len(listed) == 3
+    for job in listed:
+        got = await world.alpha.get_job(job.job_id)
+        assert got is not None
+        assert [getattr(job, f.name) for f in fields(ListedJob)] == [getattr(got, f.name) for f in fields(ListedJob)]
+        assert json.loads(job_json(job)) == json.loads(to_json(job_view(got)))
 
 
 async def test_a_draft_past_its_time_is_listed_as_what_it_reads(world: World) -> None:

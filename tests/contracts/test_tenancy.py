@@ -170,8 +170,9 @@ async def test_w46_w49_the_workspace_comes_from_the_principal(world: World) -> N
     assert await nothing.plan_approvals(asked.plan_id) == ()
     assert await nothing.get_approval(asked.approval_id) is None
     assert (await nothing.events_after(event_id(0), limit=10)).events == ()
-    for job in (await world.beta.list_jobs(limit=10)).jobs:
-        assert (job.workspace_id, job.actor_id) == ("beta", BETA.actor_id)
+    for listed in (await world.beta.list_jobs(limit=10)).jobs:
+        job = await world.job_of(listed.job_id, BETA)
+        assert (listed.workspace_id, job.workspace_id, job.actor_id) == ("beta", "beta", BETA.actor_id)
     assert not (await world.submit(claims=[request_claim("k", "other")])).duplicate
 
 

@@ -12,7 +12,8 @@ from steward.approval import Approval
 from steward.errors import StewardError
 from steward.identity import Principal
 from steward.ids import IdFactory
-from steward.job import FINAL, Job, JobStatus, NewJob
+from steward.job import FINAL, Job, JobStatus, ListedJob, NewJob
+from steward.views import job_view
 from steward.work_store import WorkEngine, WorkStore
 from tests.conftest import FakeClock
 from tests.contracts.backends import Backend
@@ -150,7 +151,7 @@ class Walk(RuleBasedStateMachine):
 
     async def _compare(self, store: WorkStore) -> None:
         workspace = store.principal.workspace_id
-        jobs: list[Job] = []
+        jobs: list[ListedJob] = []
         after: str | None = None
         while True:
             page = await store.list_jobs(limit=7, after=after)
@@ -159,8 +160,10 @@ class Walk(RuleBasedStateMachine):
                 break
         mine = {job.job_id: job for job in self.model.jobs.values() if job.workspace == workspace}
         assert [job.job_id for job in jobs] == sorted(mine, reverse=True)
-        for job in jobs:
-            self._compare_job(job, mine[job.job_id])
+        whole = {job.job_id: job for plan_id in {job.plan_id for job in jobs} for job in await store.plan_jobs(plan_id)}
+        for listed in jobs:
+            assert job_view(listed) == job_view(whole[listed.job_id])
+            self._compare_job(whole[listed.job_id], mine[listed.job_id])
         ready = sum(job.status is S.PENDING for job in jobs)
         assert (await store.queue_depth(), page.queue_depth) == (ready, ready)
         plans = {plan.plan_id: plan.status for plan in (await store.list_plans(limit=100)).plans}

@@ -11,7 +11,7 @@ from steward.actions import Content, action
 from steward.job import JobStatus
 from steward.plan import MAX_RESULT_BYTES
 from steward.redaction import REDACTED
-from steward.views import job_view
+from steward.views import job_detail
 from tests.conftest import FakeClock
 from tests.installation import Installation, installation, planned
 from tests.worker.deeds import Deeds, note, post
@@ -71,7 +71,7 @@ async def test_w139_results_are_shown_redacted_and_given_on_in_full(house: Insta
     assert done == [f"use {token}"]
     assert jobs[0].result == {"text": f"use {REDACTED}"}
     events = await house.events()
-    assert token not in str([job_view(job, detail=True) for job in jobs]) + str(events)
+    assert token not in str([job_detail(job) for job in jobs]) + str(events)
 
 
 async def test_w139_a_secret_never_lies_anywhere_in_clear(
@@ -99,7 +99,7 @@ async def test_w139_a_secret_never_lies_anywhere_in_clear(
             jobs = await house.run_until_settled(submitted.plan_id)
             assert [job.status for job in jobs] == [S.COMPLETED]
             shown.append(await house.app.orchestrator.show_plan(await house.member(), submitted.plan_id))
-            shown += [job_view(job, detail=True) for job in jobs]
+            shown += [job_detail(job) for job in jobs]
         assert sorted(done) == [("office@example.com", secret, "good morning"), ("office@example.com", secret, "hello")]
         seen = str(shown) + str(await house.events()) + repr(house.app.vault)
         assert secret not in seen

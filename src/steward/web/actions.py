@@ -12,7 +12,7 @@ from steward.action import ActionDefinition
 from steward.errors import FarEndFailed, FarEndTimedOut
 from steward.job import FINAL, Job, JobStatus
 from steward.rate_limit import RateRule
-from steward.views import job_view
+from steward.views import job_detail
 from steward.web import answers
 from steward.web.bodies import PreviewBody, RunPreviewBody
 from steward.web.dependencies import Executor, IdempotencyKey, Previewer, RequestId, Services, known_shape
@@ -143,7 +143,7 @@ async def _unless_stopping(run: Callable[[int], Awaitable[Job]], wait_ms: int, s
 
 
 def _outcome(job: Job) -> Response:
-    view = job_view(job, detail=True)
+    view = job_detail(job)
     if job.status not in FINAL and job.status is not JobStatus.UNKNOWN:
         return json_answer(view, HTTPStatus.ACCEPTED)
     if job.error is not None and job.status in _FAILED and job.error.code not in _NOT_THE_FAR_END:

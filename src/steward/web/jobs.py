@@ -1,7 +1,7 @@
 """Jobs over HTTP: list, show, explain, and what a person may do to one."""
 
 import time
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -13,7 +13,7 @@ from steward.identity import Principal
 from steward.ids import is_id
 from steward.job import Job, JobStatus
 from steward.usage import room_of
-from steward.views import job_json, job_view
+from steward.views import job_detail, job_json
 from steward.web import answers
 from steward.web.bodies import Body, ResolveBody
 from steward.web.cursors import next_cursor, position
@@ -77,8 +77,7 @@ async def _job(services: Application, principal: Principal, job_id: str) -> Job:
 
 
 def _detail(job: Job) -> Response:
-    view: dict[str, Any] = job_view(job, detail=True)
-    return json_answer(view)
+    return json_answer(job_detail(job))
 
 
 @router.get(

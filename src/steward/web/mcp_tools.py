@@ -25,7 +25,7 @@ from steward.job import JobStatus
 from steward.policy import Deny
 from steward.rate_limit import RateRule
 from steward.usage import room_of
-from steward.views import job_view
+from steward.views import job_detail, job_view
 from steward.web.bodies import PlanningContext, Prompt
 from steward.web.dependencies import count_request, known_shape, request_id_of, work_of
 from steward.web.plans import PlanningCount
@@ -176,7 +176,7 @@ class Tools:
         job = await orchestrator.execute_preview(
             self.principal, plan["plan_id"], wait_ms=WAIT_MS, request_id=request_id
         )
-        view = job_view(job, detail=True)
+        view = job_detail(job)
         return view if job.status is not JobStatus.HELD else {**view, **await self._waiting(job.plan_id)}
 
     async def _waiting(self, plan_id: str) -> dict[str, Any]:
@@ -237,7 +237,7 @@ class Tools:
         job = await work_of(self.services, self.principal).get_job(known_shape(wanted.job_id, "job"))
         if job is None:
             raise NotFound
-        return {"job": job_view(job, detail=True)}
+        return {"job": job_detail(job)}
 
     async def explain(self, wanted: _OfJob) -> dict[str, Any]:
         """Return why a job is where it is."""

@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 from steward.action import Effect, RetryMode
 from steward.clock import from_milliseconds, milliseconds
 from steward.digest import HEX_DIGEST
-from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, NewJob, differences_in
+from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, ListedJob, NewJob, differences_in
 from steward.work_stores.redis.records import Fields, Values, encode, present
 
 Record = dict[bytes, bytes | None]
@@ -32,8 +32,14 @@ SPEC_FIELDS: Final = (
     *("enqueued_at", "position", "request_id", "definition_hash", "digest"),
 )
 """What a spec says, in this order, behind the number of its form: words, and then the bytes of two SHA-256."""
+LISTED_FIELDS: Final = (
+    *("status", "spec", "job_id", "workspace_id", "held_for", "attempts", "not_before", "started_at", "finished_at"),
+    *("result", "error", "reason"),
+)
+"""What is answered of a job that has a spec where it is only listed: a few, since each is looked for among all that there are."""
 _UNREADABLE: Final = JobError("unreadable_record", "Part of this job's record cannot be read; the rest is shown.")
 _JOB_NAMES: Final = tuple(name.encode() for name in JOB_FIELDS)
+_LISTED_NAMES: Final = tuple(name.encode() for name in LISTED_FIELDS)
 _SPEC_NAMES: Final = tuple(name.encode() for name in SPEC_FIELDS)
 _JOB_TEXTS: Final = (
     *(b"job_id", b"workspace_id", b"plan_id", b"step_id", b"action_id", b"actor_id", b"worker_id", b"reason"),
@@ -49,6 +55,8 @@ _SPEC_WORDS, _SPEC_DIGESTS = SPEC_FIELDS[:-2], SPEC_FIELDS[-2:]
 _IN_SPEC: Final = frozenset(SPEC_FIELDS)
 _IN_TURN: Final = 2
 """How long an answer is that has names and values in turn: they are one list, behind an empty value."""
+_DAMAGE: Final = (ValueError, TypeError, KeyError, OverflowError, AttributeError)
+"""What is raised when a record is read that holds what does not belong there, or lacks what does."""
 _log = structlog.get_logger("steward.store")
 
 
@@ -202,6 +210,40 @@ def job_of(record: Record) -> Job:
     )
 
 
+def _listed(values: Values) -> ListedJob:
+    field = dict(zip(_LISTED_NAMES, values, strict=True))
+    field |= _specified(field[b"spec"])
+    held_for, result, error, reason = field[b"held_for"], field[b"result"], field[b"error"], field[b"reason"]
+    return ListedJob(
+        job_id=field[b"job_id"].decode(),
+        workspace_id=field[b"workspace_id"].decode(),
+        plan_id=field[b"plan_id"].decode(),
+        step_id=field[b"step_id"].decode(),
+        action_id=field[b"action_id"].decode(),
+        status=_STATUSES[field[b"status"]],
+        held_for=HeldFor(held_for.decode()) if held_for else None,
+        attempts=int(field[b"attempts"] or 0),
+        not_before=_time(field[b"not_before"]),
+        enqueued_at=from_milliseconds(int(field[b"enqueued_at"])),
+        started_at=_time(field[b"started_at"]),
+        finished_at=_time(field[b"finished_at"]),
+        result=from_json(result) if result else None,
+        error=JobError(**from_json(error)) if error else None,
+        reason=reason.decode() if reason else None,
+    )
+
+
+def listed_job(values: Values) -> ListedJob:
+    """Return what a list shows of a job, of ``LISTED_FIELDS`` or all fields as a script answered them; degraded if it is damaged."""
+    if len(values) != len(LISTED_FIELDS):
+        return shown_job(values)
+    try:
+        return _listed(values)
+    except _DAMAGE:
+        field = dict(zip(_LISTED_NAMES, values, strict=True))
+        return shown_job([field.get(name) for name in _JOB_NAMES])
+
+
 def _time(value: bytes | None) -> Any:
     return from_milliseconds(int(value)) if value else None
 
@@ -214,7 +256,7 @@ def shown_job(values: Values) -> Job:
     """Return the record of a job for a reader; one that is damaged is shown degraded and never hides the others."""
     try:
         return to_job(values)
-    except (ValueError, TypeError, KeyError, OverflowError):
+    except _DAMAGE:
         whole = _readable_fields(values)
         _log.warning("A job's record is damaged.", action="unreadable_record", job_id=str(whole.get(b"job_id")))
         kept = (b"job_id", b"workspace_id", b"plan_id", b"step_id", b"action_id", b"actor_id", b"request_id")

@@ -159,7 +159,7 @@ class RedisWorkStore:
         """Return a page of jobs, newest first."""
         page = (self._workspace, after or "", limit + 1, status or "", plan_id or "")
         depth, phase, place, *found = await self._server.run("list_jobs", *page)
-        jobs = self._routes.shown(phase, found[:limit])
+        jobs = self._routes.listed(phase, found[:limit])
         return JobPage(jobs=jobs, next_after=place.decode() if len(found) > limit else None, queue_depth=int(depth))
 
     async def list_plans(self, *, limit: int, after: str | None = None, status: PlanStatus | None = None) -> PlanPage:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
@@ -104,7 +103,8 @@ def load(kind: type[Row], found: Any) -> Row:
     return kind(*found)
 
 
-def _time(value: int | None) -> Any:
+def as_time(value: int | None) -> Any:
+    """Return stored milliseconds as a time, or None."""
     return None if value is None else from_milliseconds(value)
 
 
@@ -124,7 +124,7 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
         fence=item["fence"],
         worker_id=item["worker_id"],
         started_at=from_milliseconds(item["started_at"]),
-        dispatched_at=_time(item["dispatched_at"]),
+        dispatched_at=as_time(item["dispatched_at"]),
         finished_at=from_milliseconds(item["finished_at"]),
         outcome=item["outcome"],
         error=None if item["error"] is None else JobError(**item["error"]),
@@ -154,14 +154,14 @@ def to_job(row: JobRow) -> Job:
         max_attempts=row.max_attempts,
         key_valid_s=row.key_valid_ms / 1000,
         worker_id=row.worker_id,
-        lease_until=_time(row.lease_until),
-        first_dispatched_at=_time(row.first_dispatched_at),
-        dispatched_at=_time(row.dispatched_at),
+        lease_until=as_time(row.lease_until),
+        first_dispatched_at=as_time(row.first_dispatched_at),
+        dispatched_at=as_time(row.dispatched_at),
         cancel_requested=bool(row.cancel_requested),
-        not_before=_time(row.not_before),
+        not_before=as_time(row.not_before),
         enqueued_at=from_milliseconds(row.enqueued_at),
-        started_at=_time(row.started_at),
-        finished_at=_time(row.finished_at),
+        started_at=as_time(row.started_at),
+        finished_at=as_time(row.finished_at),
         result=None if row.result is None else from_json(row.result),
         error=job_error(row.error),
         reason=row.reason,
@@ -176,6 +176,8 @@ def to_job(row: JobRow) -> Job:
 
 
 _TIMES: Final = tuple(f.name for f in fields(JobRow) if f.name.endswith(("_at", "_until", "_before")))
+DAMAGE: Final = (ValueError, TypeError, KeyError, OverflowError)
+"""What is raised when a row is read that holds what does not belong there."""
 _UNREADABLE: Final = JobError("unreadable_record", "Part of this job's record cannot be read; the rest is shown.")
 
 
@@ -183,7 +185,7 @@ def shown_job(row: JobRow) -> Job:
     """Return the record of a row for a reader; one that is damaged is shown degraded and never hides the others."""
     try:
         return to_job(row)
-    except (ValueError, TypeError, KeyError, OverflowError):
+    except DAMAGE:
         _log.warning("A job's record is damaged.", action="unreadable_record", job_id=row.job_id)
         whole = copy(row)
         for name in _TIMES:
@@ -196,12 +198,6 @@ def shown_job(row: JobRow) -> Job:
         whole.labels = whole.result_labels = "{}"
         whole.error = encode(_UNREADABLE.as_dict())
         return to_job(whole)
-
-
-@lru_cache(maxsize=1_000)
-def listed_job(values: tuple[Any, ...]) -> Job:
-    """Return the record that a selected row holds, the same one as before if the row is: lists are looked at again and again."""
-    return shown_job(JobRow(*values))
 
 
 @dataclass(slots=True)
@@ -259,9 +255,9 @@ def to_plan(row: PlanRow, now_ms: int) -> PlanRecord:
         document=from_json(row.document),
         body_sealed=row.body_sealed,
         created_at=from_milliseconds(row.created_at),
-        expires_at=_time(row.expires_at),
+        expires_at=as_time(row.expires_at),
         request_id=row.request_id,
-        finished_at=_time(row.finished_at),
+        finished_at=as_time(row.finished_at),
         approval_id=row.approval_id,
         job_ids=tuple(from_json(row.job_ids)),
     )
@@ -333,7 +329,7 @@ def to_approval(row: ApprovalRow) -> Approval:
         another_person=bool(row.another_person),
         approver_role=None if row.approver_role is None else Role(row.approver_role),
         decided_by=row.decided_by,
-        decided_at=_time(row.decided_at),
+        decided_at=as_time(row.decided_at),
         comment=row.comment,
     )
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from steward.job import Job
+from steward.job import Job, ListedJob
 from steward.key_schema import Phase, ReadPath, is_job_id
-from steward.work_stores.redis.job_records import JOB_FIELDS, shown_job
+from steward.work_stores.redis.job_records import JOB_FIELDS, listed_job, shown_job
 from steward.work_stores.redis.keys import KEYS, key
 from steward.work_stores.redis.legacy.migrating import Migrator
 from steward.work_stores.redis.legacy.records import Unreadable, as_job, fields_of, seen_through, shown_old
@@ -24,14 +24,18 @@ def _is_pair(found: Sequence[Any]) -> bool:
 
 
 @lru_cache(maxsize=1_000)
-def _as_before(values: tuple[bytes | None, ...]) -> Job:
-    """Return the record that fields hold, the same one as before if they are: lists are looked at again and again."""
-    return shown_job(values)
+def _as_before(values: tuple[bytes | None, ...]) -> ListedJob:
+    """Return what a list shows of a job, the same object as before if its fields are: lists are looked at again and again."""
+    return listed_job(values)
+
+
+def _listed(found: Sequence[Any]) -> ListedJob:
+    return _shown(found) if _is_pair(found) else _as_before(tuple(found))
 
 
 def _shown(found: Sequence[Any]) -> Job:
     if not _is_pair(found):
-        return _as_before(tuple(found))
+        return shown_job(found)
     values, flat = found
     fields = fields_of(flat)
     job_id = values[0].decode() if values else fields[_ID]
@@ -62,12 +66,20 @@ class Routes:
 
     def shown(self, phase: bytes | None, found: Sequence[Sequence[Any]]) -> tuple[Job, ...]:
         """Return jobs as a script answered them, and count which records they came from."""
+        self._count(phase, found)
+        return tuple(map(_shown, found))
+
+    def listed(self, phase: bytes | None, found: Sequence[Sequence[Any]]) -> tuple[ListedJob, ...]:
+        """Return the same for a list."""
+        self._count(phase, found)
+        return tuple(map(_listed, found))
+
+    def _count(self, phase: bytes | None, found: Sequence[Sequence[Any]]) -> None:
         counts: dict[ReadPath, int] = {"new": 0, "old": 0}
         for one in found:
             counts["old" if _is_pair(one) else "new"] += 1
         for path, number in counts.items():
             self._server.statistics.read(phase_of(phase), path, number)
-        return tuple(map(_shown, found))
 
     async def take_over(self, migrator: Migrator, workspace_id: str, job_id: str) -> bool:
         """Give a job of the older software its current record, if it is this workspace's; return whether it has one."""

@@ -5,11 +5,16 @@ local workspace, after, limit, status, plan_id = take(), take(), tonumber(take()
 local answer, places = { depth_of(workspace), phase(), '' }, {}
 local HEAD = #answer
 
-local function add(id, place)
+local function listed(id) -- so much of a job as a list shows, and its status; or all of one without a spec or with an old record
+  local values = phase() == 'new-only' and redis.pcall('HMGET', K.job:format(workspace, id), unpack(LISTED_FIELDS)) or {}
+  if values[1] and values[2] then return values, values[1] end
   local found = record(workspace, id)
-  local values = found and (type(found[1]) == 'table' and found[1] or found)
-  local other = status ~= '' and found and values[STATUS_FIELD] and values[STATUS_FIELD] ~= status
-  if found and not other then
+  return found, found and (type(found[1]) == 'table' and found[1] or found)[STATUS_FIELD]
+end
+
+local function add(id, place)
+  local found, is = listed(id)
+  if found and (status == '' or not is or is == status) then
     answer[#answer + 1] = found
     places[#places + 1] = place or id
   end
