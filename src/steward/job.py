@@ -176,9 +176,12 @@ def dependents_among(jobs: Sequence[NewJob]) -> dict[str, list[str]]:
     return needed_by
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ListedJob:
-    """What a list says of a job: so much of its record. Times are aware UTC."""
+    """What a list says of a job: so much of its record. Times are aware UTC.
+
+    It is equal to itself alone, so that what is made of it can be remembered by it.
+    """
 
     job_id: str
     workspace_id: str

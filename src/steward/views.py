@@ -58,29 +58,14 @@ def job_detail(job: Job) -> dict[str, Any]:
     }
 
 
-class _This:
-    """One very object, whatever it is equal to."""
-
-    __slots__ = ("it",)
-
-    def __init__(self, it: ListedJob) -> None:
-        self.it = it
-
-    def __hash__(self) -> int:
-        return id(self.it)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _This) and other.it is self.it
-
-
 @lru_cache(maxsize=1_000)
-def _json_of(job: _This) -> bytes:
-    return to_json(job_view(job.it))
+def _remembered_json(job: ListedJob) -> bytes:
+    return to_json(job_view(job))
 
 
 def job_json(job: ListedJob) -> bytes:
-    """Return the view of a job in a list as JSON: remembered, since a list is looked at again and again while few jobs change."""
-    return _json_of(_This(job))
+    """Return the view of a job in a list as JSON; a store gives out the same object as long as nothing of it changes."""
+    return to_json(job_view(job)) if isinstance(job, Job) else _remembered_json(job)
 
 
 def _duration_ms(job: ListedJob) -> int | None:

@@ -38,8 +38,7 @@ class WindowCounters(Storage, SlidingWindowCounterSupport):
 
     def get(self, key: str) -> int:
         """Return how much was counted; what has expired counts as nothing."""
-        count, until = self._counters.get(key, (0, 0.0))
-        return count if self._now() < until else 0
+        return self._count(key, self._now())
 
     def get_expiry(self, key: str) -> float:
         """Return until when a counter holds, in seconds since 1970."""
@@ -47,8 +46,9 @@ class WindowCounters(Storage, SlidingWindowCounterSupport):
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count ``amount`` and return the sum, which holds for ``expiry`` seconds from its first count on."""
-        count = self.get(key)
-        until = self.get_expiry(key) if count else self._now() + expiry
+        now = self._now()
+        count = self._count(key, now)
+        until = self._counters[key][1] if count else now + expiry
         self._counters[key] = (count + amount, until)
         self._counters.move_to_end(key)
         if len(self._counters) > self._capacity:
@@ -71,25 +71,32 @@ class WindowCounters(Storage, SlidingWindowCounterSupport):
 
     def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Count ``amount`` if the two windows, weighted, have room for it, and say whether they had."""
-        before, during, left_s = self._windows(key, expiry)
-        if math.floor(self.get(before) * left_s / expiry + self.get(during)) + amount > limit:
+        now = self._now()
+        before, during, left_s = self._windows(key, expiry, now)
+        counted = self._count(before, now) * left_s / expiry + self._count(during, now)
+        if math.floor(counted) + amount > limit:
             return False
         self.incr(during, 2 * expiry, amount)
         return True
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """Return the count of the window before and for how long it weighs, and the same of the window under way."""
-        before, during, left_s = self._windows(key, expiry)
-        return self.get(before), left_s, self.get(during), left_s + expiry
+        now = self._now()
+        before, during, left_s = self._windows(key, expiry, now)
+        return self._count(before, now), left_s, self._count(during, now), left_s + expiry
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         """Forget both windows."""
-        for window in self._windows(key, expiry)[:2]:
+        for window in self._windows(key, expiry, self._now())[:2]:
             self.clear(window)
 
-    def _windows(self, key: str, expiry: int) -> tuple[str, str, float]:
+    def _count(self, key: str, now: float) -> int:
+        count, until = self._counters.get(key, (0, 0.0))
+        return count if now < until else 0
+
+    def _windows(self, key: str, expiry: int, now: float) -> tuple[str, str, float]:
         """Return the names of the window before and of the one under way, and for how many seconds that still is."""
-        number, passed_s = divmod(self._now(), expiry)
+        number, passed_s = divmod(now, expiry)
         return f"{key}/{number - 1:.0f}", f"{key}/{number:.0f}", expiry - passed_s
 
     def _now(self) -> float:
