@@ -77,7 +77,7 @@ class SchemaStatus:
     p99_ms: dict[str, float]
     """Phase to the p99 of a call."""
     recorded: bool = True
-    """Whether a phase was ever recorded; not before the first start on what the older software left."""
+    """Whether a phase was ever recorded; not before a start found jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +139,10 @@ class KeySchema(Protocol):
 
     async def status(self) -> SchemaStatus:
         """Return where the migration stands; no walk over keys."""
+        ...
+
+    async def begin(self) -> bool:
+        """Return whether a phase is recorded; where none is and no old record either, ``new-only`` is recorded first."""
         ...
 
     async def advance(self, to: Phase, *, accept_invalid: bool = False) -> SchemaStatus:

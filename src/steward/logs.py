@@ -31,8 +31,8 @@ class _Stderr:
             sys.stderr.flush()
 
 
-def configure_logs(*, for_good: bool = True) -> None:
-    """Send the log of this process to standard error; ``for_good``: loggers may remember it, which is faster."""
+def configure_logs(*, for_good: bool = True, least: int = logging.INFO) -> None:
+    """Send the log of this process, from level ``least`` on, to standard error; ``for_good``: loggers may remember it."""
     on_terminal, stderr = sys.stderr.isatty(), _Stderr()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -43,7 +43,7 @@ def configure_logs(*, for_good: bool = True) -> None:
     shown.append(structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer())
     structlog.configure(
         processors=[*shared, *shown],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", stderr)),
         cache_logger_on_first_use=for_good,
     )

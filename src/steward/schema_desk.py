@@ -135,9 +135,10 @@ class SchemaDesk:
     async def _begun(self) -> KeySchema:
         """Return the schema; refuse before the first start, which takes over what the older software left."""
         schema = self.known
-        if not (await schema.status()).recorded:
+        if not await schema.begin():
             raise SchemaRefused(
-                "No phase is recorded in this Redis yet: stop the older software and start a server or a worker on it first."
+                "There are jobs of older software that no start has taken over: stop that software and start a server or a worker "
+                "on this Redis first."
             )
         return schema
 

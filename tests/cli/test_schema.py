@@ -260,3 +260,10 @@ def test_without_redis_it_says_what_is_missing(shell: Shell, tmp_path: Path) -> 
     for command in ("status", "back", "backfill", "verify", "retire"):
         ended = shell.steward("schema", command)
         assert (ended.code, "REDIS_URL" in ended.err) == (2, True)
+
+
+def test_a_person_reads_no_log_of_what_goes_well(machine: Shell, env: dict[str, str], raw: Any) -> None:
+    """Beside the answer, standard error holds warnings alone."""
+    left(env, raw, jobs=2)
+    ended = machine.steward("schema", "advance", "--to", "new-read")
+    assert (ended.code, "info" in ended.err) == (0, False)

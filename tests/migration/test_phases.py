@@ -50,6 +50,29 @@ async def test_an_empty_redis_can_begin_in_any_phase(
         assert (await engine.key_schema.verify()).extra == 0
 
 
+async def test_without_old_jobs_every_verb_works_from_the_first_day(start: Open, raw: Any, clock: FakeClock) -> None:
+    """An installation that was never anything but new is no riddle: it is compared, counted and found whole, and can go back."""
+    async with start() as engine:
+        schema = engine.key_schema
+        await World(engine, clock).submit()
+        assert not (await schema.status()).recorded
+        assert await schema.begin()
+        found = await schema.verify()
+        assert (found.missing, found.different, found.extra, found.invalid) == (0, 0, 0, 0)
+        status = await schema.status()
+        assert (status.recorded, status.phase, status.current_jobs) == (True, Phase.NEW_ONLY, 1)
+        assert (await schema.back()).phase is Phase.NEW_READ
+        assert (await schema.verify()).compared == 1
+
+
+async def test_what_no_start_has_taken_over_is_not_passed_by(start: Open, raw: Any) -> None:
+    """Old records that came into a Redis without a phase wait for a start, and nothing is recorded over their heads."""
+    async with start() as engine:
+        plant(raw, "old")
+        assert not await engine.key_schema.begin()
+        assert not (await engine.key_schema.status()).recorded
+
+
 async def test_a_process_sees_at_once_where_another_has_moved_the_phase(
     start: Open, raw: Any, clock: FakeClock
 ) -> None:

@@ -97,9 +97,9 @@ def _show(found: "SchemaStatus", *, as_json: bool) -> None:
         print_json(asdict(found))
         return
     show(plain("Phase: ", "dim") + plain(found.phase, "bold"))
-    show(plain(f"{found.legacy_jobs:,} jobs under old keys, {found.current_jobs:,} under new ones."))
+    show(plain(f"{found.legacy_jobs:,} jobs under old keys, {found.current_jobs:,} under new ones, as last counted."))
     if not found.recorded:
-        show(plain("It is not recorded yet: nothing has been started on this Redis.", "yellow"))
+        show(plain("It is not recorded yet: a start that finds jobs records the phase that holds.", "yellow"))
     if not found.adopted:
         show(plain("Not every old job is in the index yet; a server or worker that starts goes on with it.", "yellow"))
     verified = "The last comparison found both copies equal." if found.verified else "Not verified."

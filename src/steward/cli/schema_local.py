@@ -1,6 +1,7 @@
 """Opens this machine's installation as far as ``steward schema`` needs it: the work in Redis, and the audit."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -24,7 +25,7 @@ def with_schema(work: "Callable[[SchemaDesk, Telemetry], Awaitable[T]]") -> T:
     """Return what ``work`` returns, given the desk of this machine's installation and the rule for labels."""
     from steward.logs import configure_logs
 
-    configure_logs(for_good=False)  # standard output is for the answer
+    configure_logs(for_good=False, least=logging.WARNING)  # a person reads along: no word on what goes well
     others = os.umask(0o077)  # the database is its owner's alone
     try:
         return asyncio.run(_run(_settings(), work))

@@ -28,7 +28,7 @@ class SchemaStatus(Answer):
     p99_ms: dict[str, Annotated[float, Field(ge=0)]]
     """By phase: within how many milliseconds 99 of 100 calls of the store were answered."""
     recorded: bool
-    """Whether a phase was ever recorded; not before the first start on what older software left."""
+    """Whether a phase was ever recorded; not before a start found jobs."""
     request_id: str
 
 

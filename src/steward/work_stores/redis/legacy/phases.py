@@ -39,6 +39,16 @@ async def recorded_phase(server: Server) -> Phase | None:
         ) from error
 
 
+async def begin(server: Server) -> bool:
+    """Return whether a phase is recorded; without older software's jobs it is from now on, and is the one that holds."""
+    if await recorded_phase(server) is not None:
+        return True
+    if await _first_phase(server, None) is Phase.LEGACY_READ:
+        return False
+    await server.run("schema_move", "", Phase.NEW_ONLY, 0)
+    return True
+
+
 async def start(migrator: Migrator, given: SchemaStart) -> Phase:
     """Settle the phase, and take over what the older software left; return once every job is in the lists.
 

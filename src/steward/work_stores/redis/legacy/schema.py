@@ -10,7 +10,7 @@ from steward.work_stores.redis.legacy import retiring, statistics
 from steward.work_stores.redis.legacy.adopting import fill
 from steward.work_stores.redis.legacy.migrating import Backfill, Migrator
 from steward.work_stores.redis.legacy.pace import Pace
-from steward.work_stores.redis.legacy.phases import recorded_phase
+from steward.work_stores.redis.legacy.phases import begin, recorded_phase
 from steward.work_stores.redis.legacy.records import fields_of
 from steward.work_stores.redis.legacy.verifying import Verification
 
@@ -46,6 +46,10 @@ class RedisKeySchema:
             p99_ms=p99,
             recorded="phase" in kept,
         )
+
+    async def begin(self) -> bool:
+        """Return whether a phase is recorded, having recorded new-only where no old record is."""
+        return await begin(self._server)
 
     async def _phase(self) -> Phase:
         return await recorded_phase(self._server) or Phase.NEW_ONLY
@@ -114,12 +118,13 @@ class RedisKeySchema:
     async def verify(self, *, workspace_id: str | None = None) -> Verified:
         """Compare every job in both schemas; the verdict on all of them is recorded."""
         phase = await self._phase()
-        verification = Verification(self._server, workspace_id)
+        verification = Verification(self._server, workspace_id, twins=phase is not Phase.NEW_ONLY)
         found = await verification.run(_BATCH, Pace(_OPERATIONS_PER_S))
-        if workspace_id is None and phase is not Phase.NEW_ONLY:
+        if workspace_id is None:
             counts = ("old", str(verification.old), "current", str(verification.current))
             verdict = "" if found.missing or found.different else str(found.invalid)
-            await self._move(phase, phase, *counts, "verified", verdict)
+            facts = counts if phase is Phase.NEW_ONLY else (*counts, "verified", verdict)
+            await self._move(phase, phase, *facts)
         return found
 
     async def retire(self, *, execute: bool, operations_per_s: int = 1000, batch: int = 500) -> AsyncIterator[Retired]:

@@ -20,9 +20,10 @@ _KINDS: Final = ("compared", "missing", "different", "extra", "invalid")
 class Verification:
     """One comparison."""
 
-    def __init__(self, server: Server, workspace_id: str | None) -> None:
-        """Look at one workspace, or at all."""
+    def __init__(self, server: Server, workspace_id: str | None, *, twins: bool) -> None:
+        """Look at one workspace, or at all; ``twins``: every current record should have an old one."""
         self._server = server
+        self._twins = twins
         self._workspace = workspace_id
         self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._examples: list[Difference] = []
@@ -91,5 +92,5 @@ class Verification:
         both = await compared(self._server, [(one.workspace_id, one.job_id) for one in currents])
         for one in currents:
             values, flat_old = both[one.workspace_id, one.job_id]
-            if values is not None and not flat_old:
+            if self._twins and values is not None and not flat_old:
                 self._note(Difference(one.workspace_id, one.job_id, "extra"))
