@@ -249,7 +249,7 @@ def on_a_terminal(up: Machine, arguments: list[str], replies: list[str]) -> int:
             if not more:
                 break
             shown += more
-            if pending and shown.rstrip().endswith(("?:", "[y/N]:", ":")) and shown.endswith(" "):
+            if pending and shown.endswith(("[y/N]: ", "\n> ")):
                 os.write(ours, f"{pending.pop(0)}\n".encode())
                 shown = ""
     finally:

@@ -72,15 +72,19 @@ def test_a_sentence_becomes_an_approved_and_delivered_plan(world: World, visit: 
 
 
 def test_a_person_may_not_approve_what_they_asked_for(world: World, visit: Visit) -> None:
-    """Where another person must decide, one's own yes is refused in words, and nothing is sent."""
+    """Where another person must decide, whoever asked can only say no; another key of theirs is refused in words; nothing is sent."""
     world.admin("twins").put("/policies/look_first", json={"text": POLICY}).raise_for_status()
     sent = len(world.mailbox.letters)
     page = visit(world.key("twins", "admin", "cleo")["key"])
     ask(page, 'send an email to team@example.com with subject "Self" saying "Mine."')
     page.get_by_role("button", name="Send for approval").click()
     page.get_by_role("link", name="Look and decide").click()
-    page.get_by_role("button", name="Approve").click()
-    expect(page.get_by_role("alert")).to_contain_text("ask somebody else")
+    expect(page.get_by_text("You asked for it, so somebody else has to approve")).to_be_visible()
+    expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+    look_for_barriers(page)
+    again = visit(world.key("twins", "admin", "cleo")["key"], path=page.url.removeprefix(world.url))
+    again.get_by_role("button", name="Approve").click()
+    expect(again.get_by_role("alert")).to_contain_text("ask somebody else")
     page.get_by_role("button", name="Reject").click()
     expect(page.get_by_text("Rejected").first).to_be_visible()
     assert len(world.mailbox.letters) == sent

@@ -22,7 +22,7 @@ _ADVICE: Final = {
     "another_person_required": "A colleague can see it with 'steward approvals list'.",
     "approver_role_required": "Somebody with that role can see it with 'steward approvals list'.",
     "approval_mismatch": "Look at it again with 'steward plans show' or 'steward approvals show'.",
-    "not_found": "'steward plans list', 'jobs list', 'approvals list' and 'policy list' show what there is.",
+    "not_found": "See what there is: steward plans list, jobs list, approvals list, policy list.",
     "store_unavailable": "Try again shortly.",
 }
 

@@ -1,12 +1,13 @@
 """``steward doctor``: says what is wrong and how to mend it."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from steward.cli.exits import ExitCode
 from steward.cli.options import AsJson, about
 
+_LEVEL_CHARS: Final = 6
 Repair = Annotated[
     bool,
     typer.Option("--repair", help="Put right what Redis derives from its records: indexes, queue, leases, counts."),
@@ -21,6 +22,8 @@ def doctor(*, repair: Repair = False, as_json: AsJson = False) -> None:
 
     Example: steward doctor --json
     """
+    from rich.table import Table
+
     from steward.cli.checks import examine
     from steward.cli.render import plain, print_json, show, word
 
@@ -28,10 +31,13 @@ def doctor(*, repair: Repair = False, as_json: AsJson = False) -> None:
     for finding in examine(repair=repair):
         found.append(finding)
         if not as_json:
-            mark = word(finding.level) + plain(" " * (6 - len(finding.level)))
-            show(mark + plain(f"{finding.check}: ", "bold") + plain(finding.text))
+            line = Table.grid()
+            line.add_column(width=_LEVEL_CHARS)
+            line.add_column(overflow="fold")
+            line.add_row(word(finding.level), plain(f"{finding.check}: ", "bold") + plain(finding.text))
             if finding.fix:
-                show(plain(f"       {finding.fix}", "dim"))
+                line.add_row("", plain(finding.fix, "dim"))
+            show(line)
     failed = any(finding.level == "fail" for finding in found)
     if as_json:
         print_json({"ok": not failed, "findings": [finding.as_dict() for finding in found]})

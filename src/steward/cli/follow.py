@@ -20,8 +20,11 @@ _QUIET_S: Final = 5.0
 _PATIENCE: Final = 3
 """Quiet spells with nothing but ready steps before it is said that perhaps nobody works."""
 _ADVICE: Final = {
-    "failed": "'steward jobs explain {0}' says more; 'steward jobs retry {0}' tries again.",
-    "unknown": "Find out whether it happened, then: steward jobs resolve {0} --outcome completed|failed --note …",
+    "failed": ("Ask why: steward jobs explain {0}", "Try again: steward jobs retry {0}"),
+    "unknown": (
+        "Find out whether it happened, then say so:",
+        "steward jobs resolve {0} --outcome completed|failed --note …",
+    ),
 }
 
 
@@ -82,7 +85,8 @@ def show_outcome(plan: Mapping[str, Any]) -> None:
             show(plain(f"{job['step']} ", "bold") + plain(one_line(job["result"])))
         elif advice := _ADVICE.get(job["status"]):
             show(plain(f"{job['step']} ", "bold") + word(job["status"]) + plain(f" {_why(job)}"))
-            say(" ", advice.format(job["job_id"]))
+            for line in advice:
+                say(" ", line.format(job["job_id"]))
         elif job["held_for"] == "drift":
             show(plain(f"{job['step']} ", "bold") + word(job["status"]) + plain(f" {job['reason']}"))
             say(" ", f"Cancel it and make the plan again: steward plans cancel {plan['plan_id']}")

@@ -7,6 +7,7 @@ import { useDoing, useEvents, useLoaded } from "../api/hooks";
 import type { ApprovalDetail } from "../api/types";
 import { Differences } from "../plan/differences";
 import { Steps } from "../plan/steps";
+import { useSession } from "../session";
 import { ApprovalBadge } from "../ui/badge";
 import { Loading, Refused } from "../ui/notice";
 import { announce, Page } from "../ui/page";
@@ -106,6 +107,7 @@ function Shown({ approval, onDecided }: { approval: ApprovalDetail; onDecided(ap
 function Decide({ approval, onDecided }: { approval: ApprovalDetail; onDecided(approval: ApprovalDetail): void }) {
   const [comment, setComment] = useState("");
   const doing = useDoing();
+  const own = approval.another_person && approval.requested_by === useSession().actor_id;
   const decide = (verdict: "approve" | "reject"): void => {
     void doing.run(async () => {
       const body = { digest: approval.digest, ...(comment.trim() ? { comment } : {}) };
@@ -123,14 +125,22 @@ function Decide({ approval, onDecided }: { approval: ApprovalDetail; onDecided(a
       </label>
       <textarea id="comment" data-main-field rows={2} maxLength={2000} value={comment} onInput={(event) => setComment(event.currentTarget.value)} />
       <div class="row">
-        <button type="button" class="main" disabled={doing.busy} onClick={() => decide("approve")}>
-          Approve
-        </button>
+        {!own && (
+          <button type="button" class="main" disabled={doing.busy} onClick={() => decide("approve")}>
+            Approve
+          </button>
+        )}
         <button type="button" class="danger" disabled={doing.busy} onClick={() => decide("reject")}>
           Reject
         </button>
         <span class="quiet small">
-          To exactly this: <Id>{approval.digest.slice(0, 12)}</Id>
+          {own ? (
+            "You asked for it, so somebody else has to approve it."
+          ) : (
+            <>
+              To exactly this: <Id>{approval.digest.slice(0, 12)}</Id>
+            </>
+          )}
         </span>
       </div>
       <Refused problem={doing.problem} />
