@@ -44,27 +44,6 @@ class ModelAnswer:
     tokens_out: int
 
 
-class LanguageModel(Protocol):
-    """Answers questions. Safe to use concurrently."""
-
-    @property
-    def name(self) -> str:
-        """Which model it is, as ``provider:model``."""
-        ...
-
-    async def ask(self, question: Question, fits: Callable[[Any], None] = anything) -> ModelAnswer:
-        """Return an answer that ``fits``, which raises ``Unfit`` for any other.
-
-        Raises ``RateLimited`` when the workspace's budget does not allow it, ``FarEndTimedOut``, or ``FarEndFailed``;
-        none of them repeats a word of the provider's, nor any secret.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Close its connections."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """How much a model reads and writes."""
@@ -76,6 +55,45 @@ class Tokens:
     def total(self) -> int:
         """Both together."""
         return self.read + self.written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """One of the times that a question is asked."""
+
+    number: int
+    """From 1."""
+    used: Tokens
+    """So far."""
+    answered: bool
+    """Whether something has come back, fitting or not."""
+
+
+def unheard(one: Try) -> None:
+    """Tell nobody."""
+
+
+class LanguageModel(Protocol):
+    """Answers questions. Safe to use concurrently."""
+
+    @property
+    def name(self) -> str:
+        """Which model it is, as ``provider:model``."""
+        ...
+
+    async def ask(
+        self, question: Question, fits: Callable[[Any], None] = anything, tell: Callable[[Try], None] = unheard
+    ) -> ModelAnswer:
+        """Return an answer that ``fits``, which raises ``Unfit`` for any other; ``tell`` hears of each try, twice.
+
+        Raises ``RateLimited`` when the workspace's budget does not allow it, ``FarEndTimedOut``, or ``FarEndFailed``;
+        none of them repeats a word of the provider's, nor any secret.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        ...
 
 
 class ModelBudget(Protocol):

@@ -28,7 +28,7 @@ from steward.job import FINAL, Job, JobStatus
 from steward.plan import PlannedAction, PlanRecord, PlanResult, PlanStatus
 from steward.plan_check import CheckedPlan, PlanCheck
 from steward.plan_document import NO_PLANNER, plan_document, step_document, with_planned
-from steward.planner import Planner, PlanningRequest, Proposal, actions_for
+from steward.planner import Phase, Planner, PlanningRequest, Progress, Proposal, Tell, actions_for, untold
 from steward.policy import Policies, decision_document
 from steward.recorded import plan_decided
 from steward.recorder import Recorder
@@ -84,9 +84,15 @@ class Orchestrator:
     # -- making plans ------------------------------------------------------------------------------------------------
 
     async def plan(
-        self, principal: Principal, prompt: str, context: Mapping[str, Any] | None, request_id: str
+        self,
+        principal: Principal,
+        prompt: str,
+        context: Mapping[str, Any] | None,
+        request_id: str,
+        tell: Tell = untold,
     ) -> dict[str, Any]:
-        """Return the plan document for a sentence, kept as a draft. Nothing runs."""
+        """Return the plan document for a sentence, kept as a draft. Nothing runs. ``tell`` hears how far it is."""
+        tell(Progress(phase=Phase.READING))
         policy = await self._policies.of(principal.workspace_id)
         actions, refused = actions_for(self._catalogue.definitions(), principal, policy)
         started = self._clock.now()
@@ -99,8 +105,11 @@ class Orchestrator:
                 context=context or {},
                 workspace_id=principal.workspace_id,
                 check=lambda steps: self._check.check(policy, principal, steps),
+                tell=tell,
             )
         )
+        if proposal.model is None:  # a model's answers are checked as they come
+            tell(Progress(phase=Phase.CHECKING))
         meta = {
             "planner": self._planner.name,
             "model": proposal.model,
@@ -141,6 +150,7 @@ class Orchestrator:
         answers: Mapping[str, str] | None,
         steps: Sequence[PlannedAction] | None,
         request_id: str,
+        tell: Tell = untold,
     ) -> dict[str, Any]:
         """Return a new plan made from an old one: with questions answered, or with other steps."""
         old = await self._get(principal, plan_id)
@@ -154,7 +164,7 @@ class Orchestrator:
             raise Invalid("An answer is to none of the plan's questions.", errors=problems)
         if steps is None:
             context = {**body["context"], "answers": {**body["context"].get("answers", {}), **(answers or {})}}
-            return await self.plan(principal, body["prompt"], context, request_id)
+            return await self.plan(principal, body["prompt"], context, request_id, tell)
         plan = proposed(
             prompt=body["prompt"],
             intent=old.document["intent"],

@@ -4,8 +4,9 @@ It never sees what a step returned, but where a plan says so itself: then it is 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from steward.action import ActionDefinition
@@ -23,6 +24,40 @@ class RefusedAction:
 
     definition: ActionDefinition
     decision: Deny
+
+
+class Phase(StrEnum):
+    """What a planning is at."""
+
+    READING = "reading_catalogue"
+    ASKING = "asking_model"
+    CHECKING = "checking"
+    REPAIRING = "repairing"
+    """A model is asked again, since what it answered could not be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a planning is. Nothing in it comes from the sentence or from an answer."""
+
+    phase: Phase
+    attempt: int = 0
+    """Which question to a model it is about, from 1; 0: none has been asked."""
+    tokens_in: int = 0
+    """That a model has read for it so far."""
+    tokens_out: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return ``{phase, attempt, tokens_in, tokens_out}``."""
+        return asdict(self)
+
+
+Tell = Callable[[Progress], None]
+"""Is told how far a planning is, and returns at once."""
+
+
+def untold(progress: Progress) -> None:
+    """Tell nobody."""
 
 
 def unchecked(steps: Sequence[PlannedAction]) -> None:
@@ -50,6 +85,8 @@ class PlanningRequest:
     as ``steps.inputs.result.value``."""
     check: Callable[[Sequence[PlannedAction]], object] = unchecked
     """Raises ``Invalid`` for steps that could not be carried out: whoever can mend them may ask before proposing."""
+    tell: Tell = untold
+    """Is told how far it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -212,7 +212,7 @@ class Telemetry:
         self._rate_limited.labels(rule).inc()
 
     def planner_request(self, status: str, seconds: float) -> None:
-        """Take note of one plan asked for: ``ok``, ``refused`` (bad input) or ``error``."""
+        """Take note of one plan asked for: ``ok``, ``refused`` (bad input), ``error`` or ``cancelled`` (nobody waited for it)."""
         self._planner.labels(status).inc()
         self._planner_seconds.observe(seconds)
 

@@ -16,7 +16,7 @@ from steward.actions.builtin import builtin_actions
 from steward.actions.compute import Compute
 from steward.actions.email import EmailSend
 from steward.errors import ConfigurationError
-from steward.language_model import LanguageModel, ModelAnswer, Question, anything
+from steward.language_model import LanguageModel, ModelAnswer, Question, Try, anything, unheard
 from steward.provenance import Label
 from tests.actions.conftest import fits
 from tests.actions.servers import Mailbox, Site, mail_server, web_server
@@ -43,7 +43,9 @@ class SomeModel(LanguageModel):
 
     name = "some:model"
 
-    async def ask(self, question: Question, fits: Callable[[Any], None] = anything) -> ModelAnswer:
+    async def ask(
+        self, question: Question, fits: Callable[[Any], None] = anything, tell: Callable[[Try], None] = unheard
+    ) -> ModelAnswer:
         """Say hello."""
         return ModelAnswer(value="Hello", tokens_in=1, tokens_out=1)
 

@@ -12,6 +12,7 @@ import pytest
 from steward.cli.client import Client
 from steward.cli.exits import CommandFailed, ExitCode
 from steward.cli.home import Address, read_address, remove_address, write_address
+from steward.cli.run_sentence import words_for
 
 
 class FarEnd(ThreadingHTTPServer):
@@ -19,6 +20,7 @@ class FarEnd(ThreadingHTTPServer):
 
     status = 200
     body = b"{}"
+    media_type = "application/json"
 
     def __init__(self) -> None:
         self.seen: list[str | None] = []
@@ -29,8 +31,11 @@ class FarEnd(ThreadingHTTPServer):
                 far_end.seen.append(self.headers.get("Authorization"))
                 self.send_response(far_end.status)
                 self.send_header("Content-Length", str(len(far_end.body)))
+                self.send_header("Content-Type", far_end.media_type)
                 self.end_headers()
                 self.wfile.write(far_end.body)
+
+            do_POST = do_GET  # noqa: N815 - the base class's name
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
                 """Stay quiet."""
@@ -188,3 +193,30 @@ def test_a_missing_scope_names_the_roles_that_have_it(far_end: FarEnd, scope: st
     with Client(far_end.url, "stw_x") as client, pytest.raises(CommandFailed) as refused:
         client.get("/ai/jobs")
     assert refused.value.advice == f"Use a key with a role that may do this: {roles}."
+
+
+def test_the_making_of_a_plan_is_watched_to_its_end(far_end: FarEnd) -> None:
+    """What it is at is told in words; a refusal at the end is one like any other; a stream that is cut off says so."""
+    said: list[str] = []
+    now = {"phase": "repairing", "attempt": 2, "tokens_in": 120, "tokens_out": 30}
+    progress = f"event: progress\ndata: {json.dumps(now)}\n\n"
+    problem = {"status": 502, "code": "model_failed", "detail": "The model failed.", "request_id": "req_1"}
+    endings = {
+        'event: plan\ndata: {"plan_id": "plan_1"}\n\n': "",
+        f"event: error\ndata: {json.dumps(problem)}\n\n": "The model failed.",
+        ": planning\n\n": "in the middle",
+    }
+    far_end.media_type = "text/event-stream; charset=utf-8"
+    for ending, complaint in endings.items():
+        far_end.body = (progress + ending).encode()
+        with Client(far_end.url, "key") as client:
+            if not complaint:
+                told = client.planned("/ai/plan", {"prompt": "x"}, lambda one: said.append(words_for(one)))
+                assert told == {"plan_id": "plan_1"}
+                continue
+            with pytest.raises(CommandFailed, match=complaint):
+                client.planned("/ai/plan", {"prompt": "x"}, lambda _: None)
+    assert said == ["Asking the language model for a better plan, try 2 (150 tokens)…"]
+    far_end.media_type, far_end.body = "application/json", b'{"plan_id": "plan_2"}'
+    with Client(far_end.url, "key") as client:
+        assert client.planned("/ai/plan", {"prompt": "x"}, lambda _: None) == {"plan_id": "plan_2"}

@@ -130,6 +130,42 @@ async def test_from_a_sentence_to_a_job(house: House) -> None:
         await asyncio.to_thread(waiting)
 
 
+async def test_the_making_of_a_plan_can_be_watched(house: House) -> None:
+    """Both clients tell what it is at and return what they would have returned; a refusal is the same exception."""
+    async with house.served() as (_, url):
+        key = await house.key()
+        phases: list[str] = []
+        async with AsyncSteward(url, key) as steward:
+            made = await steward.plan("echo", on_progress=lambda now: phases.append(now["phase"]))
+            assert [question["param"] for question in made["questions"]] == ["text"]
+
+        def waiting() -> None:
+            with Steward(url, key) as steward:
+                revised = steward.revise(
+                    made["plan_id"], answers={"text": "hi"}, on_progress=lambda now: phases.append(now["phase"])
+                )
+                assert revised["steps"][0]["params"] == {"text": "hi"}
+                for wrong in ({"nobody": "x"}, {}):
+                    with pytest.raises(Refused) as caught:
+                        steward.revise(made["plan_id"], answers=wrong, on_progress=lambda _: None)
+                    assert (caught.value.status, len(caught.value.errors)) == (422, 1)
+
+        await asyncio.to_thread(waiting)
+    assert phases == ["reading_catalogue", "checking"] * 2
+
+
+def test_a_plan_that_is_never_told_to_its_end_is_no_answer() -> None:
+    """The server is gone in the middle: that is said. One that tells nothing on the way, as an older one, is understood."""
+    begun = 'event: progress\ndata: {"phase": "asking_model", "attempt": 1, "tokens_in": 0, "tokens_out": 0}'
+    told: list[Any] = []
+    with far_end(stream(begun), good({"plan_id": "plan_1"})) as (server, steward):
+        with pytest.raises(NoAnswer, match="in the middle"):
+            steward.plan("hello", on_progress=told.append)
+        assert steward.plan("hello", on_progress=told.append)["plan_id"] == "plan_1"
+    assert [one["phase"] for one in told] == ["asking_model"]
+    assert server.seen[0][1]["accept"] == "text/event-stream"
+
+
 async def test_lists_are_walked_to_their_end(house: House) -> None:
     """A list longer than a page comes whole, each row once."""
     async with house.served() as (_, url), AsyncSteward(url, await house.key()) as steward:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from steward.database.tables import model_costs, model_tokens
 from steward.errors import FarEndFailed, RateLimited
-from steward.language_model import Question, Tokens
+from steward.language_model import ModelBudget, Question, Tokens
 from steward.language_models.sql_budget import Price, SqlModelBudget, money_per_day, tokens_per_minute
 from tests.conftest import FakeClock
 from tests.installation import Installation
@@ -142,6 +142,47 @@ async def test_a_reservation_is_given_back_only_for_sure(
             except FarEndFailed:
                 assert usage is None
             assert (await counted(house) == 0) is released
+
+
+@dataclass
+class Late:
+    """A budget that takes its time to say that a reservation is made."""
+
+    whole: ModelBudget
+    made: asyncio.Event = field(default_factory=asyncio.Event)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def reserve(self, workspace_id: str, most: Tokens) -> str:
+        """Reserve at once, and say so once the gate is open."""
+        reservation = await self.whole.reserve(workspace_id, most)
+        self.made.set()
+        await self.gate.wait()
+        return reservation
+
+    async def settle(self, reservation: str, used: Tokens) -> None:
+        """Settle, and say so."""
+        await self.whole.settle(reservation, used)
+        self.settled.set()
+
+
+async def test_what_nobody_waits_for_before_it_leaves_costs_nothing(tmp_path: Path, clock: FakeClock) -> None:
+    """A question that is cancelled while its reservation is being made is never sent, and the reservation is given back."""
+    async with (
+        provider("a word") as far,
+        house_with(far, tmp_path, clock, AI_MAX_TOKENS_PER_MIN=str(LIMIT)) as house,
+    ):
+        model = model_of(house)
+        late = model._budget = Late(model._budget)
+        asked = asyncio.create_task(model.ask(Question(workspace_id="acme", instructions="Say a word.", text="x")))
+        await late.made.wait()
+        assert await counted(house) > 4096
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        late.gate.set()
+        await late.settled.wait()
+        assert (await counted(house), far.site.requests) == (0, [])
 
 
 PRICE = Price(Decimal("1.25"), Decimal(10))

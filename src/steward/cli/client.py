@@ -1,7 +1,8 @@
 """The API as the command line sees it: one method per route, and every refusal as a sentence with an exit code."""
 
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 DEFAULT_URL: Final = "http://127.0.0.1:8440"
 _TIMEOUT_S: Final = 30.0
+_QUIET_S: Final = 60.0
+"""A stream that says nothing at all for so long, not even that it is alive, is lost."""
 _LARGEST_PAGE: Final = 100
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _ADVICE: Final = {
@@ -96,6 +99,27 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return self._call("POST", path, json=body, headers=headers)
 
+    def planned(self, path: str, body: Mapping[str, Any], tell: Callable[[Mapping[str, Any]], None]) -> Any:
+        """Return the plan that a POST makes; ``tell`` hears how far it is."""
+        import httpx2
+
+        options = {"json": body, "timeout": httpx2.Timeout(_TIMEOUT_S, read=_QUIET_S), "max_event_size": None}
+        with self._reachable(), self._http.sse(path, method="POST", **options) as source:
+            if not source.response.headers.get("content-type", "").startswith("text/event-stream"):
+                source.response.read()
+                return self._answered(source.response)
+            for event in source:
+                document = json.loads(event.data or "{}")
+                if event.event == "plan":
+                    return document
+                if event.event == "error":
+                    raise _refused(document["status"], document)
+                if event.event == "progress":
+                    tell(document)
+        raise Unreachable(
+            f"{self.url} stopped in the middle of the answer.", "Try again; 'steward doctor' looks closer."
+        )
+
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
         """Return the JSON answer to a PUT."""
         return self._call("PUT", path, json=body)
@@ -134,7 +158,10 @@ class Client:
             yield ids(source)
 
     def _call(self, method: str, path: str, **rest: Any) -> Any:
-        response = self._send(method, path, **rest)
+        return self._answered(self._send(method, path, **rest))
+
+    @staticmethod
+    def _answered(response: "httpx2.Response") -> Any:
         if response.is_success:
             return _document(response)
         raise _refusal(response)
@@ -168,16 +195,19 @@ def _document(response: "httpx2.Response") -> Any:
 
 def _refusal(response: "httpx2.Response") -> CommandFailed:
     """Return a problem document as a sentence, its field problems after it, and the exit code that fits."""
-    problem = _document(response)
+    return _refused(response.status_code, _document(response))
+
+
+def _refused(status: int, problem: Any) -> CommandFailed:
     if not isinstance(problem, dict) or "detail" not in problem:
-        return CommandFailed(f"The server answered {response.status_code}.", "Check STEWARD_URL.")
+        return CommandFailed(f"The server answered {status}.", "Check STEWARD_URL.")
     code = str(problem.get("code", ""))
     fields = [f"{item.get('pointer', '')}: {item.get('detail', '')}" for item in problem.get("errors", [])]
     sentence = " ".join([str(problem["detail"]), *fields])
     advice = _roles_with(problem.get("scope")) if code == "missing_scope" else _ADVICE.get(code, "")
-    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and not advice:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not advice:
         advice = f"The server's log has it under {problem.get('request_id')}."
-    return CommandFailed(sentence, advice, _exit_code(response.status_code, code))
+    return CommandFailed(sentence, advice, _exit_code(status, code))
 
 
 def _roles_with(scope: object) -> str:

@@ -20,6 +20,12 @@ _DISABLED: Final = "action_disabled"
 """The rule that names an action which lacks a setting."""
 _WHOLE: Final = "prompt"
 """The question about the sentence as a whole, when it was not understood."""
+_PHASES: Final = {
+    "reading_catalogue": "Looking at what can be done",
+    "asking_model": "Asking the language model",
+    "checking": "Checking the plan",
+    "repairing": "Asking the language model for a better plan",
+}
 _CATALOGUE: Final = "'steward actions list' shows what can be done, and what a setting would enable."
 Sentence = Annotated[str, typer.Argument(metavar="SENTENCE", help="What you want done, in your words.")]
 Answer = Annotated[
@@ -134,19 +140,32 @@ def show_plan(client: "Client", document: Mapping[str, Any], *, to_stderr: bool 
 
 def _planned(client: "Client", sentence: str, answers: Mapping[str, str], time_zone: str | None) -> dict[str, Any]:
     """Return a plan without open questions, asking the person for what it lacks, or the last one with them."""
-    from steward.cli.render import err
-
     context: dict[str, Any] = {"answers": dict(answers)} if answers else {}
     if zone := time_zone or _local_zone():
         context["time_zone"] = zone
-    with err().status("Planning…"):  # a language model takes its time
-        document = client.post("/ai/plan", {"prompt": sentence, **({"context": context} if context else {})})
+    document = _watched(client, "/ai/plan", {"prompt": sentence, **({"context": context} if context else {})})
     for _ in range(_ROUNDS):
         if document["meta"]["denied"] or not document["questions"] or not on_a_terminal():
             break  # no answer changes what policy says
         given = {question["param"]: _ask(question["text"]) for question in document["questions"]}
-        document = client.post(f"/ai/plans/{document['plan_id']}/revise", {"answers": given})
+        document = _watched(client, f"/ai/plans/{document['plan_id']}/revise", {"answers": given})
     return document
+
+
+def _watched(client: "Client", path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plan that a request makes, and say meanwhile what it is at: a language model takes its time."""
+    from steward.cli.render import err
+
+    with err().status("Planning…") as status:
+        return client.planned(path, body, lambda progress: status.update(words_for(progress)))
+
+
+def words_for(progress: Mapping[str, Any]) -> str:
+    """Return in words how far a plan is."""
+    said = _PHASES.get(progress["phase"], "Planning")
+    tokens = progress["tokens_in"] + progress["tokens_out"]
+    again = f", try {progress['attempt']}" if progress["attempt"] > 1 else ""
+    return f"{said}{again}{f' ({tokens} tokens)' if tokens else ''}…"
 
 
 def _obstacle(document: Mapping[str, Any]) -> CommandFailed | None:

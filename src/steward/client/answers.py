@@ -97,6 +97,15 @@ class Plan(TypedDict):
     request_id: str
 
 
+class PlanProgress(TypedDict):
+    """How far the making of a plan is."""
+
+    phase: Literal["reading_catalogue", "asking_model", "checking", "repairing"]
+    attempt: int
+    tokens_in: int
+    tokens_out: int
+
+
 class JobError(TypedDict):
     """Why a job or an attempt did not complete."""
 

@@ -1,7 +1,7 @@
 """The client for asyncio: one method per verb, the same as the other client has."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Literal, Self, TypeVar
@@ -21,6 +21,7 @@ from steward.client.answers import (
     JobStatus,
     Plan,
     PlanDetail,
+    PlanProgress,
     PlanStatus,
     PlanSummary,
     RequestedStep,
@@ -29,7 +30,7 @@ from steward.client.answers import (
 )
 from steward.client.calls import Call, Listing
 from steward.client.failures import failure_of
-from steward.client.sending import PATIENCE_S, RECONNECT_S, TIMEOUT_S, Connection, Follower, outcome
+from steward.client.sending import PATIENCE_S, RECONNECT_S, TIMEOUT_S, Connection, Follower, is_stream, made, outcome
 
 T = TypeVar("T")
 
@@ -69,10 +70,15 @@ class AsyncSteward:
         await self.aclose()
 
     async def plan(
-        self, prompt: str, *, answers: Mapping[str, str] | None = None, time_zone: str | None = None
+        self,
+        prompt: str,
+        *,
+        answers: Mapping[str, str] | None = None,
+        time_zone: str | None = None,
+        on_progress: Callable[[PlanProgress], None] | None = None,
     ) -> Plan:
-        """Return a sentence as a checked plan. Nothing runs."""
-        return await self._answer(calls.plan(prompt, answers, time_zone))
+        """Return a sentence as a checked plan. Nothing runs. ``on_progress`` hears how far it is, until it is there."""
+        return await self._made(calls.plan(prompt, answers, time_zone), on_progress)
 
     async def revise(
         self,
@@ -80,9 +86,10 @@ class AsyncSteward:
         *,
         answers: Mapping[str, str] | None = None,
         steps: Sequence[RequestedStep] | None = None,
+        on_progress: Callable[[PlanProgress], None] | None = None,
     ) -> Plan:
         """Return a new plan made from an old one: answers to its questions, or other steps."""
-        return await self._answer(calls.revise(plan_id, answers, steps))
+        return await self._made(calls.revise(plan_id, answers, steps), on_progress)
 
     async def execute(
         self, plan_id: str, *, run_at: datetime | None = None, idempotency_key: str | None = None
@@ -181,6 +188,19 @@ class AsyncSteward:
                         if (told := follower.take(event)) is not None:
                             yield told
             await asyncio.sleep(RECONNECT_S)
+
+    async def _made(self, call: Call[Plan], on_progress: Callable[[PlanProgress], None] | None) -> Plan:
+        if on_progress is None:
+            return await self._answer(call)
+        async with self._stream(call) as source:
+            with self._connection.reachable():
+                if not is_stream(source.response):
+                    await source.response.aread()
+                    return outcome(source.response)
+                async for event in source:
+                    if (plan := made(event, on_progress)) is not None:
+                        return plan
+        raise self._connection.lost()
 
     async def _answer(self, call: Call[T]) -> T:
         with self._connection.reachable():

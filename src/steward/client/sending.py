@@ -10,7 +10,7 @@ from typing import Any, Final, TypedDict
 
 import httpx2
 
-from steward.client.answers import StreamedEvent
+from steward.client.answers import PlanProgress, StreamedEvent
 from steward.client.calls import Call
 from steward.client.failures import EventsLost, NoAnswer, Refused, failure_of
 
@@ -74,7 +74,12 @@ class Connection:
 
     def stream(self, call: Call[Any]) -> dict[str, Any]:
         """Return a call as the arguments of a stream of events."""
-        return {**self.request(call), "timeout": httpx2.Timeout(self.timeout_s, read=_QUIET_S)}
+        timeout = httpx2.Timeout(self.timeout_s, read=_QUIET_S)
+        return {**self.request(call), "timeout": timeout, "max_event_size": None}  # a plan may be long
+
+    def lost(self) -> NoAnswer:
+        """Return what it means that a stream ended before it had told how it ends."""
+        return NoAnswer(f"{self.url} stopped in the middle of the answer.")
 
     def patience(self, call: Call[Any]) -> "Patience":
         """Return the arguments of ``stamina.retry_context`` for a call."""
@@ -118,6 +123,21 @@ def outcome(response: httpx2.Response) -> Any:
         return response.json()
     except ValueError as error:
         raise NoAnswer("The answer is not JSON, so it is not from a Steward; check the address.") from error
+
+
+def is_stream(response: httpx2.Response) -> bool:
+    """Say whether a success is told event by event; a server of before answers as a whole."""
+    return response.headers.get("content-type", "").startswith("text/event-stream")
+
+
+def made(event: httpx2.ServerSentEvent, on_progress: Callable[[PlanProgress], None]) -> Any | None:
+    """Return the plan that an event brings; raise what went wrong; None, and somebody told, while it is being made."""
+    if event.event == "error":
+        problem = json.loads(event.data)
+        raise Refused(problem["status"], problem, None if event.retry is None else event.retry / 1000)
+    if event.event == "progress":
+        on_progress(json.loads(event.data))
+    return json.loads(event.data) if event.event == "plan" else None
 
 
 @dataclass(slots=True)

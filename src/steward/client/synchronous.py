@@ -1,7 +1,7 @@
 """The client for code that waits: one method per verb, each of which blocks until the answer is there."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from typing import Any, Literal, Self, TypeVar
@@ -21,6 +21,7 @@ from steward.client.answers import (
     JobStatus,
     Plan,
     PlanDetail,
+    PlanProgress,
     PlanStatus,
     PlanSummary,
     RequestedStep,
@@ -29,7 +30,7 @@ from steward.client.answers import (
 )
 from steward.client.calls import Call, Listing
 from steward.client.failures import failure_of
-from steward.client.sending import PATIENCE_S, RECONNECT_S, TIMEOUT_S, Connection, Follower, outcome
+from steward.client.sending import PATIENCE_S, RECONNECT_S, TIMEOUT_S, Connection, Follower, is_stream, made, outcome
 
 T = TypeVar("T")
 
@@ -68,9 +69,16 @@ class Steward:
         """Close the connections."""
         self.close()
 
-    def plan(self, prompt: str, *, answers: Mapping[str, str] | None = None, time_zone: str | None = None) -> Plan:
-        """Return a sentence as a checked plan. Nothing runs."""
-        return self._answer(calls.plan(prompt, answers, time_zone))
+    def plan(
+        self,
+        prompt: str,
+        *,
+        answers: Mapping[str, str] | None = None,
+        time_zone: str | None = None,
+        on_progress: Callable[[PlanProgress], None] | None = None,
+    ) -> Plan:
+        """Return a sentence as a checked plan. Nothing runs. ``on_progress`` hears how far it is, until it is there."""
+        return self._made(calls.plan(prompt, answers, time_zone), on_progress)
 
     def revise(
         self,
@@ -78,9 +86,10 @@ class Steward:
         *,
         answers: Mapping[str, str] | None = None,
         steps: Sequence[RequestedStep] | None = None,
+        on_progress: Callable[[PlanProgress], None] | None = None,
     ) -> Plan:
         """Return a new plan made from an old one: answers to its questions, or other steps."""
-        return self._answer(calls.revise(plan_id, answers, steps))
+        return self._made(calls.revise(plan_id, answers, steps), on_progress)
 
     def execute(self, plan_id: str, *, run_at: datetime | None = None, idempotency_key: str | None = None) -> Submitted:
         """Put a plan to work as it was shown, and return what there is now."""
@@ -176,6 +185,18 @@ class Steward:
                     if (told := follower.take(event)) is not None:
                         yield told
             time.sleep(RECONNECT_S)
+
+    def _made(self, call: Call[Plan], on_progress: Callable[[PlanProgress], None] | None) -> Plan:
+        if on_progress is None:
+            return self._answer(call)
+        with self._stream(call) as source, self._connection.reachable():
+            if not is_stream(source.response):
+                source.response.read()
+                return outcome(source.response)
+            for event in source:
+                if (plan := made(event, on_progress)) is not None:
+                    return plan
+        raise self._connection.lost()
 
     def _answer(self, call: Call[T]) -> T:
         with self._connection.reachable():

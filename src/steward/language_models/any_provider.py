@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from steward.errors import ConfigurationError, FarEndFailed, FarEndTimedOut, StewardError
-from steward.language_model import TRIES, LanguageModel, ModelAnswer, ModelBudget, Question, Unfit, anything
+from steward.language_model import (
+    TRIES,
+    LanguageModel,
+    ModelAnswer,
+    ModelBudget,
+    Question,
+    Try,
+    Unfit,
+    anything,
+    unheard,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -71,12 +81,14 @@ class AnyProviderModel(LanguageModel):
         """Which model it is, as ``provider:model``."""
         return repr(self._address)
 
-    async def ask(self, question: Question, fits: Callable[[Any], None] = anything) -> ModelAnswer:
+    async def ask(
+        self, question: Question, fits: Callable[[Any], None] = anything, tell: Callable[[Try], None] = unheard
+    ) -> ModelAnswer:
         """Return an answer that ``fits``, asked for at most ``TRIES`` times, all within the time that is set."""
         model = await self._model()
         from steward.language_models.reserving import Reserving  # noqa: PLC0415 - takes seconds
 
-        asked = Reserving(model, self._budget, question.workspace_id, self._max_output_tokens)
+        asked = Reserving(model, self._budget, question.workspace_id, self._max_output_tokens, tell)
         try:
             async with asyncio.timeout(self._timeout_s):
                 value = await self._run(asked, question, fits)

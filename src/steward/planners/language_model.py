@@ -16,10 +16,10 @@ from steward.action import ActionDefinition, ParameterRole
 from steward.clock import rfc3339
 from steward.digest import canonical_json
 from steward.errors import Invalid
-from steward.language_model import LanguageModel, Unfit
+from steward.language_model import LanguageModel, Try, Unfit
 from steward.language_model import Question as ModelQuestion
 from steward.plan import MAX_PROMPT_CHARS, MAX_STEPS, MAX_TEXT_CHARS, PlannedAction, PlanResult, Question
-from steward.planner import INPUTS, Planner, PlanningRequest, Proposal
+from steward.planner import INPUTS, Phase, Planner, PlanningRequest, Progress, Proposal
 from steward.planners.offering import offering
 from steward.redaction import mask_text, texts_in
 
@@ -125,6 +125,7 @@ class ModelPlanner(Planner):
                 schema=_SCHEMA,
             ),
             reading.fits,
+            lambda one: request.tell(_progress(one)),
         )
         plan, questions = reading.plan(answer.value)
         return Proposal(
@@ -135,6 +136,17 @@ class ModelPlanner(Planner):
             tokens_in=answer.tokens_in,
             tokens_out=answer.tokens_out,
         )
+
+
+def _progress(one: Try) -> Progress:
+    """Return what a try of the question to the model means for the planning."""
+    asking = Phase.ASKING if one.number == 1 else Phase.REPAIRING
+    return Progress(
+        phase=Phase.CHECKING if one.answered else asking,
+        attempt=one.number,
+        tokens_in=one.used.read,
+        tokens_out=one.used.written,
+    )
 
 
 def _text(request: PlanningRequest) -> str:

@@ -28,7 +28,7 @@ from steward.usage import room_of
 from steward.views import job_detail, job_view
 from steward.web.bodies import PlanningContext, Prompt
 from steward.web.dependencies import count_request, known_shape, request_id_of, work_of
-from steward.web.plans import PlanningCount
+from steward.web.planning import PlanningCount
 from steward.web.problems import field_problems, refused
 from steward.web.request_facts import facts_of
 from steward.work_store import MAX_PAGE

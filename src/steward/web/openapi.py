@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from steward.tenancy import TENANCY_KEY, Tenancy
 from steward.web.answers import Problem, StreamedEvent
+from steward.web.answers_planning import PlanProgress
 from steward.web.problems import MEDIA_TYPE
 from steward.web.rate_limits import rule_of
 
@@ -55,11 +56,21 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def answers(
-    model: type[BaseModel] | None, *problems: int, tenancy: Tenancy, status: int = 200, body: bool = False
+    model: type[BaseModel] | None,
+    *problems: int,
+    tenancy: Tenancy,
+    status: int = 200,
+    body: bool = False,
+    stream: type[BaseModel] | None = None,
 ) -> Responses:
-    """Return what a secured route documents: its answer, its own ``problems``, and those that any such route may have."""
+    """Return what a secured route documents: its answer, its own ``problems``, and those that any such route may have.
+
+    ``stream`` is what the events hold that lead to the answer, for whoever asks for them.
+    """
     more = _WITH_BODY if body else ()
     documented = public_answers(model, *_ALWAYS, *more, *problems, tenancy=tenancy, status=status)
+    if stream is not None:
+        documented[status]["content"] = _events_of(stream)
     for response in documented.values():
         response["headers"] = {"X-Request-ID": _TEXT}
     documented[HTTPStatus.UNAUTHORIZED]["headers"] |= {"WWW-Authenticate": _TEXT, **_RATE_LIMIT}
@@ -89,10 +100,12 @@ def public_answers(
 def event_stream(*problems: int) -> Responses:
     """Return what the stream of events documents."""
     documented = answers(None, *problems, tenancy="workspace")
-    documented[200]["content"] = {
-        "text/event-stream": {"schema": {"$ref": _REF.format(model=StreamedEvent.__name__)}},
-    }
+    documented[200]["content"] = _events_of(StreamedEvent)
     return documented
+
+
+def _events_of(data: type[BaseModel]) -> dict[str, Any]:
+    return {"text/event-stream": {"schema": {"$ref": _REF.format(model=data.__name__)}}}
 
 
 def _say_where_limited(document: Mapping[str, Any]) -> None:
@@ -113,7 +126,8 @@ def install(api: FastAPI) -> None:
                 title="Steward", version=VERSION, description=DESCRIPTION, routes=api.routes, tags=api.openapi_tags
             )
             _, schemas = models_json_schema(
-                [(Problem, "serialization"), (StreamedEvent, "serialization")], ref_template=_REF
+                [(Problem, "serialization"), (StreamedEvent, "serialization"), (PlanProgress, "serialization")],
+                ref_template=_REF,
             )
             document["components"].setdefault("schemas", {}).update(schemas["$defs"])
             _say_where_limited(document)

@@ -1,20 +1,19 @@
 """Plans over HTTP: from a sentence to a plan, and from a plan to work."""
 
-import time
 from http import HTTPStatus
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from steward import explain
 from steward.clock import rfc3339
-from steward.errors import NotFound, StewardError
+from steward.errors import NotFound
 from steward.plan import PlanRecord, PlanStatus
 from steward.rate_limit import RateRule
-from steward.telemetry import Telemetry
 from steward.usage import room_of
 from steward.web import answers
+from steward.web.answers_planning import PlanProgress
 from steward.web.bodies import Body, ExecuteBody, PlanBody, ReviseBody
 from steward.web.cursors import next_cursor, position
 from steward.web.dependencies import (
@@ -30,6 +29,7 @@ from steward.web.dependencies import (
 from steward.web.jobs import DEFAULT_PAGE, Cursor, Limit
 from steward.web.json_answer import json_answer
 from steward.web.openapi import answers as documented
+from steward.web.planning import planned
 from steward.web.rate_limits import limited
 from steward.web.secured_route import SecuredRoute
 from steward.work_store import Submitted
@@ -37,56 +37,55 @@ from steward.work_store import Submitted
 router = APIRouter(prefix="/ai", tags=["plans"], route_class=SecuredRoute)
 
 
-class PlanningCount:
-    """Counts one request to the planner, however it ends."""
-
-    def __init__(self, telemetry: Telemetry) -> None:
-        """Tell ``telemetry``."""
-        self._telemetry = telemetry
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        self._began = time.perf_counter()
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Count how it ended."""
-        refused = isinstance(error, StewardError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
-        status = "ok" if error is None else "refused" if refused else "error"
-        self._telemetry.planner_request(status, time.perf_counter() - self._began)
-
-
 @router.post(
     "/plan",
     operation_id="plans_create",
     summary="Turn a sentence into a checked plan",
-    responses=documented(answers.Plan, 502, 504, body=True, tenancy="workspace"),
+    responses=documented(answers.Plan, 502, 504, body=True, tenancy="workspace", stream=PlanProgress),
     openapi_extra=limited(RateRule.PLAN),
 )
-async def create_plan(principal: Previewer, services: Services, request_id: RequestId, body: PlanBody) -> Response:
-    """Nothing runs. A request that lacks something comes back with questions and no runnable step."""
+async def create_plan(
+    request: Request, principal: Previewer, services: Services, request_id: RequestId, body: PlanBody
+) -> Response:
+    """Nothing runs. A request that lacks something comes back with questions and no runnable step.
+
+    Where `Accept` names `text/event-stream` first, the answer is a stream of events: `progress` while it is being planned, at
+    last `plan` with what the answer would have been, or `error` with the problem. Closing the connection stops it.
+    """
     context = body.context.model_dump(exclude_none=True) if body.context else None
-    with PlanningCount(services.telemetry):
-        document = await services.orchestrator.plan(principal, body.prompt, context, request_id)
-    return json_answer(document)
+    return await planned(
+        request,
+        services.telemetry,
+        lambda tell: services.orchestrator.plan(principal, body.prompt, context, request_id, tell),
+    )
 
 
 @router.post(
     "/plans/{plan_id}/revise",
     operation_id="plans_revise",
     summary="Make a new plan from an old one",
-    responses=documented(answers.Plan, 404, 409, 502, 504, body=True, tenancy="workspace"),
+    responses=documented(answers.Plan, 404, 409, 502, 504, body=True, tenancy="workspace", stream=PlanProgress),
     openapi_extra=limited(RateRule.PLAN),
 )
-async def revise_plan(
-    principal: Previewer, services: Services, request_id: RequestId, plan_id: PlanId, body: ReviseBody
+async def revise_plan(  # noqa: PLR0917 - FastAPI's way to say what a route takes
+    request: Request,
+    principal: Previewer,
+    services: Services,
+    request_id: RequestId,
+    plan_id: PlanId,
+    body: ReviseBody,
 ) -> Response:
-    """Answer a plan's questions, or give other steps. The old plan stays as it was."""
-    with PlanningCount(services.telemetry):
-        document = await services.orchestrator.revise(
-            principal, plan_id, answers=body.answers, steps=body.steps, request_id=request_id
-        )
-    return json_answer(document)
+    """Answer a plan's questions, or give other steps. The old plan stays as it was.
+
+    It may be streamed as the making of a plan may.
+    """
+    return await planned(
+        request,
+        services.telemetry,
+        lambda tell: services.orchestrator.revise(
+            principal, plan_id, answers=body.answers, steps=body.steps, request_id=request_id, tell=tell
+        ),
+    )
 
 
 def _submitted(submitted: Submitted) -> Response:

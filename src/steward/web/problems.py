@@ -136,6 +136,14 @@ async def _refusal(request: Request, error: Exception) -> Response:
     return problem(error, facts.request_id)
 
 
+async def answer_to(request: Request, error: Exception) -> Response:
+    """Return what would have been answered to an error that is met once an answer has begun."""
+    if isinstance(error, StewardError):
+        return await _refusal(request, error)
+    _log.exception("A request failed.", action="request_failed", route=route_of(request.scope))
+    return unforeseen(facts_of(request.scope).request_id)
+
+
 def _failed_login(request: Request, error: Unauthenticated) -> StewardError:
     """Return ``error``, or what takes its place when there were too many like it from the same address."""
     limiter: RateLimiter = request.app.state.rate_limiter

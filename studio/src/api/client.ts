@@ -35,11 +35,15 @@ export function tellSignedOut(problem: Problem): void {
 export async function problemOf(response: Response): Promise<Problem> {
   const wait = Number(response.headers.get("Retry-After")) || null;
   try {
-    const said = (await response.clone().json()) as ProblemDocument;
-    return new Problem(response.status, said.code, said.detail, said.errors ?? [], said.request_id, wait);
+    return problemFrom((await response.clone().json()) as ProblemDocument, response.status, wait);
   } catch {
     return new Problem(response.status, "unreadable", `The answer was ${response.status} and could not be read.`);
   }
+}
+
+/** Return what a problem document says. */
+export function problemFrom(said: ProblemDocument, status: number = said.status, wait: number | null = null): Problem {
+  return new Problem(status, said.code, said.detail, said.errors ?? [], said.request_id, wait);
 }
 
 /** Return whatever went wrong as a `Problem`. */

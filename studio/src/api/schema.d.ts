@@ -16,6 +16,9 @@ export interface paths {
         /**
          * Turn a sentence into a checked plan
          * @description Nothing runs. A request that lacks something comes back with questions and no runnable step.
+         *
+         *     Where `Accept` names `text/event-stream` first, the answer is a stream of events: `progress` while it is being planned, at
+         *     last `plan` with what the answer would have been, or `error` with the problem. Closing the connection stops it.
          */
         post: operations["plans_create"];
         delete?: never;
@@ -36,6 +39,8 @@ export interface paths {
         /**
          * Make a new plan from an old one
          * @description Answer a plan's questions, or give other steps. The old plan stays as it was.
+         *
+         *     It may be streamed as the making of a plan may.
          */
         post: operations["plans_revise"];
         delete?: never;
@@ -3486,6 +3491,31 @@ export interface components {
             undo_window_s: number;
         };
         /**
+         * Phase
+         * @description What a planning is at.
+         * @enum {string}
+         */
+        Phase: "reading_catalogue" | "asking_model" | "checking" | "repairing";
+        /**
+         * PlanProgress
+         * @description The ``data`` of an event ``progress``: how far the making of a plan is.
+         */
+        PlanProgress: {
+            phase: components["schemas"]["Phase"];
+            /**
+             * Attempt
+             * @description Which question to the language model it is about, from 1; 0: none has been asked.
+             */
+            attempt: number;
+            /**
+             * Tokens In
+             * @description That the language model has read for it so far.
+             */
+            tokens_in: number;
+            /** Tokens Out */
+            tokens_out: number;
+        };
+        /**
          * Problem
          * @description RFC 9457 problem document. Some problems carry more members, such as ``scope`` or ``rule``.
          * @example {
@@ -3595,6 +3625,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Plan"];
+                    "text/event-stream": components["schemas"]["PlanProgress"];
                 };
             };
             /** @description A bad query parameter, cursor or header value. */
@@ -3788,6 +3819,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Plan"];
+                    "text/event-stream": components["schemas"]["PlanProgress"];
                 };
             };
             /** @description A bad query parameter, cursor or header value. */

@@ -6,6 +6,7 @@ type Schemas = components["schemas"];
 export type Session = Schemas["Session"];
 export type Scope = Schemas["Scope"];
 export type Plan = Schemas["Plan"];
+export type PlanProgress = Schemas["PlanProgress"];
 export type PlanDetail = Schemas["PlanDetail"];
 export type PlanStatus = Schemas["PlanStatus"];
 export type PlanSummary = Schemas["PlanSummary"];

@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 import { useTitles } from "../api/actions";
 import { api, data } from "../api/client";
 import { useDoing } from "../api/hooks";
+import { makePlan } from "../api/planning";
 import type { Plan } from "../api/types";
 import { count } from "../format";
 import { may, useSession } from "../session";
@@ -19,12 +20,11 @@ export function DraftPlan({ plan, onRevised }: { plan: Plan; onRevised(plan: Pla
   const titles = useTitles();
   const [edits, setEdits] = useState<Edits | null>(null);
   const doing = useDoing();
-  const path = { params: { path: { plan_id: plan.plan_id } } };
   const edit = (step: string, param: string, text: string): void =>
     setEdits((now) => ({ ...now, [step]: { ...now?.[step], [param]: text } }));
   const check = (): void => {
     void doing.run(async () => {
-      const made = await data(api.POST("/ai/plans/{plan_id}/revise", { ...path, body: { steps: revised(plan.steps, edits ?? {}) } }));
+      const made = await makePlan(`/ai/plans/${plan.plan_id}/revise`, { steps: revised(plan.steps, edits ?? {}) }, () => {});
       setEdits(null);
       onRevised(made);
     });

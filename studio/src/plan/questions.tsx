@@ -1,13 +1,14 @@
 // What a request still lacks, asked and answered in the place where the plan will be.
 import { useState } from "preact/hooks";
-import { api, data } from "../api/client";
 import { useDoing } from "../api/hooks";
-import type { Plan } from "../api/types";
-import { Notice, Refused } from "../ui/notice";
+import { makePlan, progressWords } from "../api/planning";
+import type { Plan, PlanProgress } from "../api/types";
+import { Notice, Planning, Refused } from "../ui/notice";
 import { Text } from "../ui/text";
 
 export function Questions({ plan, onRevised }: { plan: Plan; onRevised(plan: Plan): void }) {
   const [answers, setAnswers] = useState<Record<string, string>>({});
+  const [now, setNow] = useState("");
   const doing = useDoing();
   const asked = plan.questions.filter((question) => question.param !== "prompt");
   const denied = (plan.meta["denied"] as unknown[] | undefined)?.length; // other words would not help
@@ -24,10 +25,8 @@ export function Questions({ plan, onRevised }: { plan: Plan; onRevised(plan: Pla
     );
   const submit = (event: Event): void => {
     event.preventDefault();
-    const body = { answers };
-    void doing.run(async () =>
-      onRevised(await data(api.POST("/ai/plans/{plan_id}/revise", { params: { path: { plan_id: plan.plan_id } }, body }))),
-    );
+    const tell = (progress: PlanProgress): void => setNow(progressWords(progress));
+    void doing.run(async () => onRevised(await makePlan(`/ai/plans/${plan.plan_id}/revise`, { answers }, tell)));
   };
   return (
     <form class="questions" onSubmit={submit}>
@@ -48,6 +47,7 @@ export function Questions({ plan, onRevised }: { plan: Plan; onRevised(plan: Pla
       <button type="submit" class="main" disabled={doing.busy}>
         Answer
       </button>
+      {doing.busy && <Planning words={now} />}
       <Refused problem={doing.problem} />
     </form>
   );

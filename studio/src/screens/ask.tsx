@@ -4,11 +4,12 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { useCatalogue } from "../api/actions";
 import { api, data } from "../api/client";
 import { useDoing, useLoaded } from "../api/hooks";
+import { makePlan, progressWords } from "../api/planning";
 import type { Plan } from "../api/types";
 import { DraftPlan } from "../plan/draft";
 import { examples } from "../plan/examples";
 import { unsaved } from "../session";
-import { Refused } from "../ui/notice";
+import { Planning, Refused } from "../ui/notice";
 import { announce, Page } from "../ui/page";
 import { RecentRequests } from "./requests";
 
@@ -18,7 +19,9 @@ export function AskScreen() {
   const kept = useLoaded(async () => (planId ? await data(api.GET("/ai/plans/{plan_id}", { params: { path: { plan_id: planId } } })) : null), planId ?? "");
   const [plan, setPlan] = useState<Plan | null>(null);
   const [sentence, setSentence] = useState(unsaved.sentence);
+  const [now, setNow] = useState("");
   const doing = useDoing();
+  const stop = useRef<AbortController | null>(null);
   const result = useRef<HTMLElement>(null);
 
   useEffect(() => {
@@ -28,6 +31,8 @@ export function AskScreen() {
     }
     if (!planId) setPlan(null);
   }, [kept.value, planId]);
+
+  useEffect(() => () => stop.current?.abort(), []);
 
   const write = (text: string): void => {
     unsaved.sentence = text;
@@ -42,8 +47,10 @@ export function AskScreen() {
   };
   const ask = (text: string): void => {
     void doing.run(async () => {
+      stop.current = new AbortController();
+      setNow("");
       const context = { time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone };
-      show(await data(api.POST("/ai/plan", { body: { prompt: text, context } })));
+      show(await makePlan("/ai/plan", { prompt: text, context }, (progress) => setNow(progressWords(progress)), stop.current.signal));
     });
   };
   return (
@@ -82,6 +89,7 @@ export function AskScreen() {
             nothing runs yet
           </span>
         </div>
+        {doing.busy && <Planning words={now} />}
         <Refused problem={doing.problem ?? kept.problem} />
       </form>
       {plan ? (

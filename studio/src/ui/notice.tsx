@@ -67,3 +67,12 @@ export function Loading({ what }: { what: string }) {
     </p>
   );
 }
+
+/** What the making of a plan is at. */
+export function Planning({ words }: { words: string }) {
+  return (
+    <p class="loading" role="status">
+      {words || "Planning…"}
+    </p>
+  );
+}
