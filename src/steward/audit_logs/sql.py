@@ -66,7 +66,7 @@ class SqlAuditLog:
             append(connection, entries)
             return seal(connection, self._vault, self._now_ms)
 
-        await self._database.write(run, _tell)
+        await self._database.write(run, _tell, piped=True)
 
     async def position(self) -> int:
         """Return how far events have been archived."""

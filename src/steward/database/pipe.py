@@ -71,8 +71,15 @@ class Pipe:
         finally:
             self.is_open = False
             self._sent.clear()
-            if self._libpq.status != ConnStatus.BAD:
-                self._libpq.exit_pipeline_mode()
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._libpq.status == ConnStatus.BAD:
+            return
+        try:
+            self._libpq.exit_pipeline_mode()
+        except psycopg.OperationalError:  # answers are left in it, and must not be taken for those to somebody else
+            self._driver.close()
 
     def send(self, text: bytes, values: Sequence[Any]) -> Sent:
         """Send a statement, whose values are numbered; it leaves when somebody waits."""

@@ -54,6 +54,7 @@ _READ: Final = b"SET default_transaction_isolation = 'repeatable read'; SET defa
 _WRITE: Final = b"SET default_transaction_isolation = 'read committed'"
 _AS_TENANT: Final = f"SELECT set_config('role', '{ROLE}', true), set_config('{WORKSPACE_SETTING}', $1, true)".encode()
 """SET LOCAL, as a statement that can be prepared."""
+_IN_TURN: Final = b"SELECT pg_advisory_xact_lock($1)"
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})
 """Could not be serialised; chosen to end a deadlock."""
 _IN_DOUBT: Final = "The store was lost while it committed, so this may or may not have been done. Send it again."
@@ -121,6 +122,8 @@ class Postgres(Kind):
                 driver.execute(_beginning(whose), prepare=False)
             elif whose.tenant is not None:
                 connection.info["pipe"].send(_AS_TENANT, (whose.tenant,))
+            elif not whose.locks:
+                connection.info["pipe"].send(_IN_TURN, (_TURNS,))
 
         return engine
 
