@@ -52,7 +52,7 @@ async def _doors_of(home: Path, keys: Mapping[Role, Mapping[str, Any]]) -> dict[
                 needed = set(operation["security"][0]["bearer"])
                 for role, made in keys.items():
                     client = await house.client_with(made["key"])
-                    body = {"json": {}} if "requestBody" in operation else {}
+                    body: dict[str, Any] = {"json": {}} if "requestBody" in operation else {}
                     answer = await client.request(method, path.format_map(defaultdict(lambda: "x", ids)), **body)
                     may = needed <= {*made["scopes"], *RANKS.get(role, ())}
                     refused = answer.status_code == 403 and answer.json()["code"] == "missing_scope"

@@ -1,5 +1,6 @@
 """The phases: recorded once for all processes, moved on purpose only, and never where something would be lost."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,15 @@ async def test_a_process_sees_at_once_where_another_has_moved_the_phase(
         await one.key_schema.advance(Phase.NEW_ONLY)
         (last,) = (await world.submit()).job_ids
         assert copy_of(raw, last) == {}
+
+
+async def test_w120_of_several_who_move_the_phase_at_once_one_does(start: Open) -> None:
+    """The others are refused, so that nobody takes for granted what somebody else has done, and no step is made twice."""
+    async with start("off") as one, start() as other:
+        await one.key_schema.advance(Phase.NEW_READ)
+        told = await asyncio.gather(*(engine.key_schema.back() for engine in (one, other) * 3), return_exceptions=True)
+        assert sum(isinstance(each, SchemaRefused) for each in told) == len(told) - 1, told
+        assert await _phase(other) is Phase.LEGACY_READ
 
 
 async def test_w29_w30_a_start_against_the_record_is_refused(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,8 @@ async def house(tmp_path: Path, anyio_backend: str) -> AsyncIterator[House]:
 @pytest.fixture(params=["sqlite", "postgresql", "redis"])
 async def anywhere(request: pytest.FixtureRequest, tmp_path: Path, anyio_backend: str) -> AsyncIterator[House]:
     """Return the same with its work in each place that work can live in."""
-    env, name = {}, ""
+    env: dict[str, Any] = {}
+    name = ""
     if request.param == "postgresql":
         name = server().lend()
         env = {"DATABASE_URL": server().url(name)}
