@@ -71,7 +71,7 @@ SCHEMA: Final = (
         file="src/steward/work_stores/redis/lua/retire_jobs.lua",
         find="if phase() == 'new-only' and is_twin and",
         put="if phase() == 'new-only' and",
-        tests=("tests/migration/test_phases.py::test_w33_only_old_keys_with_a_twin_are_retired",),
+        tests=("tests/migration/test_phases.py::test_w33_an_old_key_stays_whose_twin_goes_in_the_last_moment",),
     ),
     Mutation(
         name="backfill-takes-what-has-changed",

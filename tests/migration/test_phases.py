@@ -218,6 +218,25 @@ async def test_w33_only_old_keys_with_a_twin_are_retired(start: Open, raw: Any, 
         assert len((await world.alpha.list_jobs(limit=50)).jobs) == 6
 
 
+async def test_w33_an_old_key_stays_whose_twin_goes_in_the_last_moment(start: Open, raw: Any) -> None:
+    """What was seen a moment ago is looked at once more in the operation that removes."""
+    plant(raw, "job")
+    async with start("on") as engine:
+        await backfill(engine)
+        await engine.key_schema.verify()
+        await engine.key_schema.advance(Phase.NEW_ONLY)
+        run = engine._shared.server.run
+
+        async def run_late(name: str, *arguments: Any) -> Any:
+            if name == "retire_jobs":
+                raw.delete(key("job", "alpha", "job"))
+            return await run(name, *arguments)
+
+        engine._shared.server.run = run_late  # type: ignore[method-assign] # pyrefly: ignore
+        assert (await _retire(engine, execute=True)).removed == 0
+        assert raw.exists(key("old_job", "job"))
+
+
 async def test_what_is_forgotten_in_new_only_does_not_come_back(start: Open, raw: Any, clock: FakeClock) -> None:
     """While old keys are left, a job that is purged takes its own with it."""
     plant(raw, "old")
