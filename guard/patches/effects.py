@@ -145,4 +145,20 @@ EFFECTS: Final = (
         put="    if False:\n",
         tests=("tests/contracts/test_submit.py", "tests/test_orchestrator.py"),
     ),
+    Mutation(
+        name="needed-steps-are-ignored",
+        removes="a step that needs others waits for all of them",
+        file="src/steward/work_stores/sql/transitions.py",
+        find="        if dependent.waiting_on == 0 and dependent.status",
+        put="        if dependent.status",
+        tests=("tests/contracts/test_settle.py::test_w131_dependents_start_when_all_they_need_is_completed",),
+    ),
+    Mutation(
+        name="dependents-of-a-failure-stay",
+        removes="what needs a step that failed is cancelled",
+        file="src/steward/work_stores/sql/transitions.py",
+        find="    work.move(row, JobStatus.FAILED, event, actor=actor, error_code=error.code)\n    drop_dependents(work, row, JobStatus.CANCELLED)\n",
+        put="    work.move(row, JobStatus.FAILED, event, actor=actor, error_code=error.code)\n",
+        tests=("tests/contracts/test_settle.py::test_w131_what_needs_a_step_that_was_not_done_is_cancelled",),
+    ),
 )

@@ -65,6 +65,20 @@ IDENTITY: Final = (
         tests=(f"{_TOKENS}::test_w56_issuer_audience_and_times_are_checked",),
     ),
     Mutation(
+        name="token-of-any-algorithm",
+        removes="a token is signed in a way that the settings name",
+        file="src/steward/authenticators/jwt.py",
+        find='            header.get("alg") in self._rules.algorithms\n',
+        put="            True\n",
+        also=(
+            (
+                "jws.JWSRegistry(algorithms=rules.algorithms, strict_check_header=False)",
+                'jws.JWSRegistry(algorithms=["none", "HS256", "RS256", "RS512"], strict_check_header=False)',
+            ),
+        ),
+        tests=("tests/security/test_jwt.py::test_w56_the_confusion_set_is_refused",),
+    ),
+    Mutation(
         name="token-of-another-issuer",
         removes="a token is the issuer's",
         file="src/steward/authenticators/jwt.py",

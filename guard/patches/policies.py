@@ -166,4 +166,22 @@ POLICIES: Final = (
         put="    elif False:\n",
         tests=("tests/security/test_policy_bombs.py",),
     ),
+    Mutation(
+        name="blank-is-everything",
+        removes="an allowlist that is set and blank allows nothing",
+        file="src/steward/policies/lists.py",
+        find="self._allowed = None if allowlist is None else",
+        put='self._allowed = None if not (allowlist or "").strip(", ") else',
+        tests=("tests/test_policy_lists.py::test_w145_an_allowlist_of_blanks_allows_nothing",),
+    ),
+    Mutation(
+        name="outside-is-inside",
+        removes="mail goes to the own domains only, where that rule holds",
+        file="src/steward/policies/default/2-never.cedar",
+        find="  resource.own_domains.containsAll(context.recipient_domains) &&\n",
+        put="",
+        tests=(
+            "tests/policies/test_default_rules.py::test_w82_anything_else_is_outside_and_the_refusal_tells_no_domain",
+        ),
+    ),
 )

@@ -8,8 +8,18 @@ _ENGINE: Final = "src/steward/work_stores/redis"
 _SHARED: Final = f"{_ENGINE}/lua/shared"
 _RESENDING: Final = ("tests/redis/test_resending.py",)
 _CONTRACTS: Final = "tests/contracts"
-_KEYS: Final = f"{_ENGINE}/keys.py"
-_TENANCY: Final = (f"{_CONTRACTS}/test_tenancy.py", f"{_CONTRACTS}/test_tenancy_counts.py")
+_SCRIPTS: Final = f"{_ENGINE}/scripts.py"
+_TENANCY: Final = (f"{_CONTRACTS}/test_tenancy.py",)
+_PARTS: Final = '[part.strip() for part in found[2].split(",")]'
+
+
+def _without_workspace(*keys: str) -> str:
+    """Return what makes these keys in scripts without the workspace, which is the first part of each."""
+    which = f"{{{', '.join(map(repr, keys))}}}"
+    return (
+        f"""["''" if not n and found[1] in {which} else part.strip() for n, part in enumerate(found[2].split(","))]"""
+    )
+
 
 REDIS: Final = (
     Mutation(
@@ -71,101 +81,65 @@ REDIS: Final = (
     Mutation(
         name="redis-jobs-of-any-workspace",
         removes="a job's key has its workspace in it",
-        file=_KEYS,
-        find='"job": "ai:job:%s:%s"',
-        put='"job": "ai:job:%.0s:%s"',
+        file=_SCRIPTS,
+        find=_PARTS,
+        put=_without_workspace("job"),
         tests=_TENANCY,
-        at_least=3,
-    ),
-    Mutation(
-        name="redis-plans-of-any-workspace",
-        removes="a plan's key has its workspace in it",
-        file=_KEYS,
-        find='"plan": "ai:plan:%s:%s"',
-        put='"plan": "ai:plan:%.0s:%s"',
-        tests=_TENANCY,
-        at_least=3,
-    ),
-    Mutation(
-        name="redis-approvals-of-any-workspace",
-        removes="an approval's key has its workspace in it",
-        file=_KEYS,
-        find='"approval": "ai:approval:%s:%s"',
-        put='"approval": "ai:approval:%.0s:%s"',
-        tests=(*_TENANCY, "tests/security/test_approvals.py"),
-        at_least=2,
-    ),
-    Mutation(
-        name="redis-names-of-any-workspace",
-        removes="a name that a client gives has its workspace in its key",
-        file=_KEYS,
-        find='"request_name": "ai:request:%s:%s"',
-        put='"request_name": "ai:request:%.0s:%s"',
-        also=(('"action_name": "ai:idempotency:%s:%s"', '"action_name": "ai:idempotency:%.0s:%s"'),),
-        tests=(*_TENANCY, f"{_CONTRACTS}/test_idempotency.py", "tests/redis/test_scripts.py"),
         at_least=3,
     ),
     Mutation(
         name="redis-list-jobs-of-all",
         removes="the index of a workspace's jobs is its own",
-        file=_KEYS,
-        find='"jobs": "ai:index:jobs:%s"',
-        put='"jobs": "ai:index:jobs:%.0s"',
-        also=(('"job": "ai:job:%s:%s"', '"job": "ai:job:%.0s:%s"'),),
-        tests=(*_TENANCY, f"{_CONTRACTS}/test_listing.py"),
+        file=_SCRIPTS,
+        find=_PARTS,
+        put=_without_workspace("job", "jobs"),
+        tests=(
+            f"{_CONTRACTS}/test_tenancy.py::test_w47_listings_show_only_ones_own",
+            f"{_CONTRACTS}/test_listing.py::test_w38_a_small_workspace_among_many_foreign_jobs",
+            f"{_CONTRACTS}/test_listing.py::test_w47_no_combination_returns_a_foreign_job",
+        ),
         at_least=3,
     ),
     Mutation(
-        name="redis-list-plans-of-all",
-        removes="the index of a workspace's plans is its own",
-        file=_KEYS,
-        find='"plans": "ai:index:plans:%s"',
-        put='"plans": "ai:index:plans:%.0s"',
-        also=(('"plan": "ai:plan:%s:%s"', '"plan": "ai:plan:%.0s:%s"'),),
-        tests=(*_TENANCY, f"{_CONTRACTS}/test_listing.py"),
-        at_least=3,
-    ),
-    Mutation(
-        name="redis-depth-of-all",
-        removes="a workspace's jobs by status, and with them its depth, are its own",
-        file=_KEYS,
-        find='"jobs_in": "ai:index:jobs:%s:%s"',
-        put='"jobs_in": "ai:index:jobs:%.0s:%s"',
-        tests=(*_TENANCY, f"{_CONTRACTS}/test_listing.py"),
-        at_least=3,
-    ),
-    Mutation(
-        name="redis-events-of-all",
-        removes="a workspace's events are its own",
-        file=_KEYS,
-        find='"events": "ai:events:%s"',
-        put='"events": "ai:events:%.0s"',
-        tests=(*_TENANCY, f"{_CONTRACTS}/test_events.py"),
-        at_least=3,
+        name="redis-names-of-any-workspace",
+        removes="a name that a client gives has its workspace in its key",
+        file=f"{_ENGINE}/keys.py",
+        find='"request_name": "ai:request:%s:%s"',
+        put='"request_name": "ai:request:%.0s:%s"',
+        also=(('"action_name": "ai:idempotency:%s:%s"', '"action_name": "ai:idempotency:%.0s:%s"'),),
+        tests=(f"{_CONTRACTS}/test_idempotency.py::test_w20_workspaces_are_separate_namespaces",),
     ),
     Mutation(
         name="redis-spent-by-everybody",
         removes="what others reserved is not counted",
-        file=_KEYS,
-        find='"units": "ai:units:%s:%s"',
-        put='"units": "ai:units:%.0s:%s"',
-        tests=(f"{_CONTRACTS}/test_budgets.py",),
+        file=_SCRIPTS,
+        find=_PARTS,
+        put=_without_workspace("units"),
+        tests=(f"{_CONTRACTS}/test_budgets.py::test_budgets_are_the_workspaces_own",),
     ),
     Mutation(
         name="redis-running-of-everybody",
         removes="running jobs of other workspaces are not counted",
-        file=_KEYS,
-        find='"running": "ai:running:%s"',
-        put='"running": "ai:running:%.0s"',
+        file=_SCRIPTS,
+        find=_PARTS,
+        put=_without_workspace("running"),
         tests=(f"{_CONTRACTS}/test_caps.py",),
     ),
     Mutation(
         name="redis-starts-of-everybody",
         removes="starts of other workspaces are not counted",
-        file=_KEYS,
-        find='"starts": "ai:starts:%s"',
-        put='"starts": "ai:starts:%.0s"',
+        file=_SCRIPTS,
+        find=_PARTS,
+        put=_without_workspace("starts"),
         tests=(f"{_CONTRACTS}/test_caps.py",),
+    ),
+    Mutation(
+        name="redis-phase-by-anybody",
+        removes="the phase is moved from the one that was looked at, and from no other",
+        file=f"{_ENGINE}/lua/schema_move.lua",
+        find="if (redis.call('HGET', K.schema, 'phase') or '') ~= from then return 0 end\n",
+        put="",
+        tests=("tests/migration/test_phases.py::test_w120_of_several_who_move_the_phase_at_once_one_does",),
     ),
     Mutation(
         name="work-left-behind",

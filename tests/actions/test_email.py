@@ -269,6 +269,21 @@ async def test_w79_headers_are_folded_and_lines_are_short(subject: str, context:
     assert attached(message) == [("ä" * 100 + ".txt", "text/plain", b"z" * 5000)]
 
 
+async def test_w85_empty_attachments_go_out(tmp_path: Path, context: ActionContext) -> None:
+    """A file of no bytes, from the workspace or inline, is an attachment like any other."""
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "empty.txt").touch()
+    mailbox = Mailbox()
+    async with mail_server(mailbox) as port:
+        action = EmailSend(account(port), files=WorkspaceFiles(tmp_path))
+        inline = {"filename": "inline.csv", "content_base64": ""}
+        await action.run({**LETTER, "attachments": [{"file": "empty.txt"}, inline]}, context)
+    assert [(name, content) for name, _, content in attached(parsed(mailbox))] == [
+        ("empty.txt", b""),
+        ("inline.csv", b""),
+    ]
+
+
 async def test_lines_that_begin_with_a_dot_arrive_unchanged(context: ActionContext) -> None:
     """A lone dot, which ends a message on the wire, is just text here."""
     text = ".\n..\n.hidden\nend."

@@ -7,7 +7,7 @@ import pytest
 from steward.errors import IdempotencyKeyReused, IdempotencyMixed, IllegalTransition
 from steward.job import Expanded, JobStatus
 from steward.work_store import RETENTION_S, IdempotencyClaim
-from tests.contracts.builders import BETA, World, action_claim, again, request_claim
+from tests.contracts.builders import ALPHA, BETA, World, action_claim, again, request_claim
 
 pytestmark = pytest.mark.anyio
 
@@ -104,12 +104,15 @@ async def test_requests_and_actions_are_separate_namespaces(world: World) -> Non
 
 
 async def test_w20_workspaces_are_separate_namespaces(world: World) -> None:
-    """The same key in two workspaces makes two plans, whatever the payloads."""
+    """The same key in two workspaces makes two plans, whatever the payloads, and goes on to name each its own."""
     mine = await world.submit(claims=[request_claim("k", "a"), action_claim("k", 0, "a")])
     theirs = await world.submit(who=BETA, claims=[request_claim("k", "b"), action_claim("k", 0, "b")])
     assert not theirs.duplicate
     assert theirs.plan_id != mine.plan_id
-    assert (await world.submit(who=BETA, claims=[request_claim("k", "b")])).plan_id == theirs.plan_id
+    for who, original, payload in ((ALPHA, mine, "a"), (BETA, theirs, "b")):
+        for claim in (request_claim("k", payload), action_claim("k", 0, payload)):
+            repeat = await world.submit(who=who, claims=[claim])
+            assert (repeat.plan_id, repeat.job_ids, repeat.duplicate) == (original.plan_id, original.job_ids, True)
 
 
 @pytest.mark.parametrize("other", ["foo:k1", "k1 ", " k1", "K1", "k", "k11", "k%", "k_", "*", "k1\u200b", "\uff4b1"])

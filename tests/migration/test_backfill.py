@@ -92,6 +92,8 @@ async def test_w132_an_update_in_the_middle_wins(engine: RedisWorkEngine, raw: A
     engine._shared.server.run = run_late  # type: ignore[method-assign] # pyrefly: ignore
     assert (await backfill(engine)).migrated == 1
     assert (await World(engine, clock).job_of("job")).status is JobStatus.COMPLETED
+    assert raw.hmget(key("job", "alpha", "job"), "status", "result")[0] == b"completed"
+    assert (await engine.key_schema.verify()).different == 0
 
 
 async def test_w133_limited_runs_come_to_the_end(engine: RedisWorkEngine, raw: Any) -> None:

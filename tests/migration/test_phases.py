@@ -1,5 +1,6 @@
 """The phases: recorded once for all processes, moved on purpose only, and never where something would be lost."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,15 @@ async def test_a_process_sees_at_once_where_another_has_moved_the_phase(
         await one.key_schema.advance(Phase.NEW_ONLY)
         (last,) = (await world.submit()).job_ids
         assert copy_of(raw, last) == {}
+
+
+async def test_w120_of_several_who_move_the_phase_at_once_one_does(start: Open) -> None:
+    """The others are refused, so that nobody takes for granted what somebody else has done, and no step is made twice."""
+    async with start("off") as one, start() as other:
+        await one.key_schema.advance(Phase.NEW_READ)
+        told = await asyncio.gather(*(engine.key_schema.back() for engine in (one, other) * 3), return_exceptions=True)
+        assert sum(isinstance(each, SchemaRefused) for each in told) == len(told) - 1, told
+        assert await _phase(other) is Phase.LEGACY_READ
 
 
 async def test_w29_w30_a_start_against_the_record_is_refused(
@@ -229,6 +239,25 @@ async def test_w33_only_old_keys_with_a_twin_are_retired(start: Open, raw: Any, 
         left = sorted(raw.scan_iter(match=KEYS["old_job"] % "*"))
         assert left == sorted(key("old_job", name).encode() for name in ("job-0", "no-twin", "text"))
         assert len((await world.alpha.list_jobs(limit=50)).jobs) == 6
+
+
+async def test_w33_an_old_key_stays_whose_twin_goes_in_the_last_moment(start: Open, raw: Any) -> None:
+    """What was seen a moment ago is looked at once more in the operation that removes."""
+    plant(raw, "job")
+    async with start("on") as engine:
+        await backfill(engine)
+        await engine.key_schema.verify()
+        await engine.key_schema.advance(Phase.NEW_ONLY)
+        run = engine._shared.server.run
+
+        async def run_late(name: str, *arguments: Any) -> Any:
+            if name == "retire_jobs":
+                raw.delete(key("job", "alpha", "job"))
+            return await run(name, *arguments)
+
+        engine._shared.server.run = run_late  # type: ignore[method-assign] # pyrefly: ignore
+        assert (await _retire(engine, execute=True)).removed == 0
+        assert raw.exists(key("old_job", "job"))
 
 
 async def test_what_is_forgotten_in_new_only_does_not_come_back(start: Open, raw: Any, clock: FakeClock) -> None:

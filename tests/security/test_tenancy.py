@@ -269,6 +269,9 @@ async def test_w20_a_foreign_idempotency_key_is_a_new_one(house: House) -> None:
     assert (theirs.status_code, ours.status_code) == (202, 202)
     assert not ours.json()["duplicate"]
     assert set(theirs.json()["job_ids"]).isdisjoint(ours.json()["job_ids"])
+    for client, first in ((owner, theirs), (stranger, ours)):
+        again = (await client.post("/ai/execute", **request)).json()
+        assert (again["job_ids"], again["duplicate"]) == (first.json()["job_ids"], True)
     other = {"json": {"actions": [echo("another text")]}, "headers": {"Idempotency-Key": "once"}}
     third = await house.client("gamma")
     assert (await third.post("/ai/execute", **other)).status_code == 202

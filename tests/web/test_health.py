@@ -125,6 +125,29 @@ async def test_w10_w106_an_execution_is_counted_once(house: House) -> None:
     assert samples["ai_queue_depth", "workspace_id=unscoped"] == 0
 
 
+ELSEWHERE = {"ai_tokens", "ai_job_read_path", "audit_failures"}
+"""Moved by a language model, by Redis and by an audit that cannot be written: their own tests look at ``/metrics``."""
+
+
+async def test_w10_every_metric_moves_when_its_thing_happens(tmp_path: Path) -> None:
+    """Nothing is published that nobody counts: after each thing has happened once, each series stands above zero."""
+    async with open_house(tmp_path, STEWARD_RATE_LIMITS="plan=1/minute") as house:
+        client, viewer = await house.client(), await house.client(role=Role.VIEWER)
+        for status in (200, 429):
+            assert (await client.post("/ai/plan", json={"prompt": 'echo "x"'})).status_code == status
+        refused = {"action_id": "sample.refuse", "params": {"text": "abc"}}
+        done = (await client.post("/ai/execute", json={"actions": [echo(), refused]})).json()
+        assert (await viewer.post("/ai/execute", json={"actions": [echo()]})).status_code == 403
+        async with house.worker():
+            await ended(house, client, done["plan_id"])
+        await client.get("/ai/jobs")
+        families = list(text_string_to_metric_families((await client.get("/metrics")).text))
+    counting = [family for family in families if family.type in {"counter", "histogram"}]
+    still = {family.name for family in counting if not any(sample.value for sample in family.samples)}
+    assert len(counting) > 12
+    assert still == ELSEWHERE
+
+
 @pytest.mark.parametrize("value", ["on", "off"])
 async def test_w50_metrics_settings_change_no_status(tmp_path: Path, value: str) -> None:
     """The label and its allowlist decide about labels, never about access."""

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steward.errors import InvalidCursor
+from steward.identity import Role
 from steward.vault import Vault
 from steward.web.cursors import next_cursor, position
 from tests.web.house import SECRET, House, assert_problem, echo
@@ -102,6 +103,24 @@ async def test_w41_a_cursor_that_was_not_given_out_is_refused(anywhere: House) -
         answer = await client.get("/ai/jobs", params={"cursor": good, **query})
         assert_problem(answer, 400, "invalid_cursor")
     assert_problem(await client.get("/ai/plans", params={"cursor": good}), 400, "invalid_cursor")
+
+
+async def test_w41_every_listing_refuses_a_cursor_that_it_did_not_give_out(house: House) -> None:
+    """Also one that another listing of the same workspace gave out: 400, wherever there is a cursor."""
+    admin, host = await house.client(role=Role.ADMIN), await house.client("system", Role.OPERATOR)
+    await submit(admin, *(echo() for _ in range(2)))
+    given_out = (await admin.get("/ai/jobs", params={"limit": 1})).json()["next_cursor"]
+    assert given_out
+    listings = []
+    for path, item in (await admin.get("/openapi.json")).json()["paths"].items():
+        for operation in item.values():
+            if any(parameter["name"] == "cursor" for parameter in operation.get("parameters", ())):
+                client = host if "operator" in operation["security"][0]["bearer"] else admin
+                listings.append(path)
+                for cursor in ("-1", "0", "9" * 5000, "x", "", given_out[:-1], *([given_out] * (path != "/ai/jobs"))):
+                    answer = await client.get(path.format(workspace="acme"), params={"cursor": cursor})
+                    assert_problem(answer, 400, "invalid_cursor")
+    assert {"/ai/jobs", "/ai/plans", "/ai/approvals", "/audit", "/keys", "/members", "/workspaces"} <= set(listings)
 
 
 @given(text=st.text(max_size=200))

@@ -11,6 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from steward.identity import Role
 from steward.key_schema import Phase
+from steward.schema_desk import By
+from steward.work_stores.redis.keys import key
 from steward.workspace import SYSTEM_WORKSPACE
 from tests.redis_server import shared_server
 from tests.web.house import House, assert_problem, open_house
@@ -85,6 +87,32 @@ async def test_w29_phases_move_live_and_each_move_is_recorded(moving: House) -> 
         ("schema.went_back", "begun", {}),
         ("schema.went_back", "done", {"phase": "legacy-read"}),
     ]
+
+
+async def test_w118_a_dry_run_changes_nothing_and_is_recorded_as_no_change(moving: House, database: int) -> None:
+    """Of a backfill and of a retirement: not a byte of a job, of an index or of a kept place, and not a line in the audit."""
+    by = By("key_operator")
+    with closing(shared_server().client(database)) as raw:
+
+        def everything_kept() -> dict[bytes, Any]:
+            names = [name for name in raw.scan_iter() if name != key("schema_calls").encode()]
+            return {name: raw.hgetall(name) if raw.type(name) == b"hash" else raw.dump(name) for name in names}
+
+        before = everything_kept()
+        steps = moving.app.schema.backfill(execute=False, by=by, operations_per_s=100_000, batch=10)
+        assert [progress.migrated async for progress in steps][-1] > 0
+        assert everything_kept() == before
+        assert await recorded(moving) == []
+        async for _ in moving.app.schema.backfill(execute=True, by=by, operations_per_s=100_000, batch=10):
+            pass
+        await moving.app.schema.verify(by=by)
+        for phase in (Phase.NEW_READ, Phase.NEW_ONLY):
+            await moving.app.schema.advance(phase, accept_invalid=False, by=by)
+        before, told = everything_kept(), await recorded(moving)
+        steps = moving.app.schema.retire(execute=False, by=by, operations_per_s=100_000, batch=10)
+        assert [retired.removable async for retired in steps][-1] > 0
+        assert everything_kept() == before
+        assert await recorded(moving) == told
 
 
 async def test_what_is_refused_says_why_and_changes_nothing(moving: House) -> None:
