@@ -41,7 +41,8 @@ _JOBS = """
 ## Codes in a job's `error`
 
 A job's error has the shape `{code, detail, retryable}`. Own actions choose their own codes when they raise
-`ActionFailed` or `OutcomeUnknown`; these are the ones that Steward itself and its built-in actions use.
+`ActionFailed` or `OutcomeUnknown`; these are the ones that Steward itself and its built-in actions use, beside `http_` and the status
+(`http_404`), where the receiver of a webhook answered with one that is no success.
 
 """
 

@@ -164,6 +164,7 @@ async def test_a_decision_names_what_was_shown(house: House) -> None:
         for body in (
             *({}, {"digest": ""}, {"digest": None}, {"digest": 1}, {"digest": "0" * 129}),
             *({"digest": "0", "comment": "x" * 2001}, {"digest": "0", "verdict": "approve"}, []),
+            {"digest": approval["digest"], "comment": "a NUL, which not every store can keep: \0"},
         ):
             assert_problem(await approver.post(f"{path}/{verb}", json=body), 422, "invalid")
         foreign = {"digest": approval["digest"], "workspace_id": "beta"}

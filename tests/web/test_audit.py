@@ -134,7 +134,9 @@ async def test_w103_a_walk_shows_every_record_once_and_says_when_it_ends(house: 
     assert_problem(await other.get(f"/audit?cursor={cursor}"), 400, "invalid_cursor")
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "kind=nonsense", "kind=" + "a" * 40, "cursor=x", "noted=1"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=101", "kind=nonsense", "kind=" + "a" * 40, "cursor=x", "noted=1", "actor=%00"]
+)
 async def test_odd_queries_are_refused(house: House, query: str) -> None:
     """As everywhere."""
     auditor = await house.client(role=Role.AUDITOR)

@@ -243,3 +243,10 @@ async def test_a_method_that_is_not_taken_is_answered_with_those_that_are(house:
         answer = await client.patch(path)
         assert_problem(answer, 405, "method_not_allowed")
         assert set(answer.headers["allow"].split(", ")) - {"HEAD"} == methods
+
+
+async def test_one_type_of_problem_has_one_title(house: House) -> None:
+    """A path that is none and a resource that is none are told apart by nothing but their sentence (RFC 9457, 3.1.3)."""
+    client = await house.client()
+    titles = {(await client.get(path)).json()["title"] for path in ("/nowhere", "/ai/jobs/job_nowhere")}
+    assert titles == {"Not found"}

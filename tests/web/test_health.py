@@ -167,7 +167,7 @@ async def test_metrics_answer_without_the_store(house: House) -> None:
     assert ("ai_queue_depth", "workspace_id=unscoped") not in await metrics(client)
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/version", "/metrics"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/version", "/metrics", "/docs"])
 async def test_a_probe_may_ask_with_head(house: House, path: str) -> None:
     """Load balancers that send HEAD get the status of the GET."""
     client = await house.client_with(None)

@@ -10,6 +10,7 @@ from steward.audit import AuditKind, AuditRecord
 from steward.clock import rfc3339
 from steward.event import EventType
 from steward.web import answers_audit as answers
+from steward.web.bodies import KEEPABLE
 from steward.web.cursors import next_cursor, position
 from steward.web.dependencies import Auditor, RequestId, Services, known_shape
 from steward.web.jobs import DEFAULT_PAGE, Cursor, Limit
@@ -19,8 +20,8 @@ from steward.web.secured_route import SecuredRoute
 
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=SecuredRoute)
 _Kind = Annotated[AuditKind | EventType | None, Query(description="Only records of this kind.")]
-_Actor = Annotated[str | None, Query(max_length=64, description="Only what this key or member did.")]
-_Plan = Annotated[str | None, Query(max_length=64, description="Only records about this plan.")]
+_Actor = Annotated[str | None, Query(max_length=64, pattern=KEEPABLE, description="Only what this key or member did.")]
+_Plan = Annotated[str | None, Query(max_length=64, pattern=KEEPABLE, description="Only records about this plan.")]
 _Noted = Annotated[
     str | None,
     Query(

@@ -30,6 +30,8 @@ from steward.web.problems import field_problems
 MAX_ANSWERS: Final = 50
 MAX_WAIT_MS: Final = 60_000
 DEFAULT_WAIT_MS: Final = 30_000
+KEEPABLE: Final = r"^[^\x00]*$"
+"""Text that every store can keep: without NUL, which PostgreSQL has no place for."""
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -176,7 +178,9 @@ class ResolveBody(Body):
     outcome: Literal["completed", "failed"]
     note: Annotated[
         str,
-        Field(min_length=1, max_length=MAX_TEXT_CHARS, examples=["The message is in the sent folder."]),
+        Field(
+            min_length=1, max_length=MAX_TEXT_CHARS, pattern=KEEPABLE, examples=["The message is in the sent folder."]
+        ),
         AfterValidator(_not_blank),
     ]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from steward.plan import MAX_TEXT_CHARS
-from steward.web.bodies import Body
+from steward.web.bodies import KEEPABLE, Body
 
 
 class DecisionBody(Body):
@@ -21,5 +21,8 @@ class DecisionBody(Body):
         ),
     ]
     comment: Annotated[
-        str | None, Field(max_length=MAX_TEXT_CHARS, description="Why; kept redacted.", examples=["Seen the offer."])
+        str | None,
+        Field(
+            max_length=MAX_TEXT_CHARS, pattern=KEEPABLE, description="Why; kept redacted.", examples=["Seen the offer."]
+        ),
     ] = None

@@ -31,6 +31,7 @@ POLICY: Final = (
 )
 
 
+@router.head("/docs", include_in_schema=False)
 @router.get(
     "/docs",
     operation_id="docs_page",

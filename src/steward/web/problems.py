@@ -184,7 +184,9 @@ async def _router_refusal(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if "Allow" in headers:
         headers["Allow"] = ", ".join(sorted({*headers["Allow"].split(", "), *_methods_at(request)}))
-    return _document(error.status_code, phrase, code, detail, facts_of(request.scope).request_id, headers=headers)
+    return _document(
+        error.status_code, phrase.capitalize(), code, detail, facts_of(request.scope).request_id, headers=headers
+    )
 
 
 def _methods_at(request: Request) -> Iterator[str]:
