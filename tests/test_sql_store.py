@@ -23,7 +23,7 @@ from steward.work_stores.sql.listed import LISTED_COLUMNS
 from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow
 from steward.workspace import Budget
 from tests.conftest import FakeClock
-from tests.contracts.builders import ALPHA, BETA, World, done, doubt, failure
+from tests.contracts.builders import ALPHA, BETA, World, asking, done, doubt, failure
 
 pytestmark = pytest.mark.anyio
 
@@ -109,6 +109,29 @@ async def test_w43_a_damaged_row_is_shown_degraded_beside_the_others(
         for job in (got, page.jobs[1]) if column in LISTED_COLUMNS else (got,):
             assert job.error is not None
             assert job.error.code == "unreadable_record"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("document", "{broken"), ("status", "finished"), ("created_at", "x"), ("finished_at", "soon")]
+)
+async def test_w43_a_damaged_plan_or_question_hides_no_other(
+    tmp_path: Path, clock: FakeClock, column: str, value: str
+) -> None:
+    """Both lists show the others, and the damaged one as far as it can be read."""
+    file = tmp_path / "work.db"
+    async with open_sql_engine(f"sqlite:///{file}", clock=clock, ids=IdFactory(SystemClock()), home=None) as engine:
+        world = World(engine, clock)
+        (one, first), (two, second) = await asking(world), await asking(world)
+        damaged = {"document": "detail", "finished_at": "decided_at"}.get(column, column)
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute(f"UPDATE plans SET {column} = ? WHERE plan_id = ?", (value, one.plan_id))
+            if damaged != "status":  # it is listed by its status
+                connection.execute(f"UPDATE approvals SET {damaged} = ? WHERE approval_id = ?", (value, first))
+        plans = (await world.alpha.list_plans(limit=9)).plans
+        assert [plan.plan_id for plan in plans] == [two.plan_id, one.plan_id]
+        assert "cannot be read" in plans[1].document["intent"]
+        approvals = (await world.alpha.list_approvals(limit=9)).approvals
+        assert [approval.approval_id for approval in approvals] == [second, first]
 
 
 @pytest.mark.parametrize(

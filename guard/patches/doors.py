@@ -118,6 +118,22 @@ DOORS: Final = (
         tests=("tests/web/test_mcp.py::test_w55_w102_w109_scopes_hide_and_refuse",),
     ),
     Mutation(
+        name="plans-at-mcp-uncounted",
+        removes="what is planned and listed at /mcp counts like anywhere else",
+        file="src/steward/web/mcp_tools.py",
+        find="        with PlanningCount(self.services.telemetry):\n",
+        put="        if True:\n",
+        tests=("tests/web/test_mcp.py::test_w10_from_a_plan_to_a_job",),
+    ),
+    Mutation(
+        name="one-plan-hides-all",
+        removes="a plan whose record is damaged hides no other",
+        file="src/steward/work_stores/sql/reading.py",
+        find="[_listed_plan(load(PlanRow, item), now) for item in found]",
+        put="[to_plan(load(PlanRow, item), now) for item in found]",
+        tests=("tests/test_sql_store.py::test_w43_a_damaged_plan_or_question_hides_no_other",),
+    ),
+    Mutation(
         name="label-always-on",
         removes="the workspace is a label only where the setting says so",
         file="src/steward/telemetry.py",

@@ -220,6 +220,10 @@ class Question:
         return {"param": self.param, "text": self.text}
 
 
+UNREADABLE_DOCUMENT: Final[Mapping[str, Any]] = {"intent": "Part of this plan's record cannot be read."}
+"""Stands in a list for the document of a plan whose record is damaged."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRecord:
     """A checked plan as a store keeps it. Times are aware UTC."""

@@ -11,7 +11,7 @@ from steward.spending import Spending
 from steward.work_store import Lease, Settlement
 from steward.work_stores.redis.keys import key
 from steward.workspace import Budget, Cap
-from tests.contracts.builders import BETA, World, action_claim, done, failure, request_claim
+from tests.contracts.builders import BETA, World, action_claim, asking, done, failure, request_claim
 from tests.redis_server import everything
 
 pytestmark = pytest.mark.anyio
@@ -107,3 +107,20 @@ async def test_w43_a_damaged_record_is_shown_as_far_as_it_can_be_read(world: Wor
     assert [job.job_id for job in jobs] == [two, one]
     assert jobs[1].error is not None
     assert (jobs[1].error.code, jobs[1].step_id) == ("unreadable_record", "s1")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("document", "{"), ("status", "finished"), ("created_at", "x"), ("finished_at", "soon")]
+)
+async def test_w43_a_damaged_plan_or_question_hides_no_other(world: World, raw: Any, field: str, value: str) -> None:
+    """Both lists show the others, and the damaged one as far as it can be read."""
+    (one, first), (two, second) = await asking(world), await asking(world)
+    damaged = {"document": "detail", "finished_at": "decided_at"}.get(field, field)
+    raw.hset(key("plan", "alpha", one.plan_id), field, value)
+    if damaged != "status":  # it is listed by its status
+        raw.hset(key("approval", "alpha", first), damaged, value)
+    plans = (await world.alpha.list_plans(limit=9)).plans
+    assert [plan.plan_id for plan in plans] == [two.plan_id, one.plan_id]
+    assert "cannot be read" in plans[1].document["intent"]
+    approvals = (await world.alpha.list_approvals(limit=9)).approvals
+    assert [approval.approval_id for approval in approvals] == [second, first]

@@ -53,12 +53,12 @@ async def test_w126_a_server_that_hangs_is_given_up_in_time(server: RedisServer,
                 began, turns = time.monotonic(), 0
                 asked = asyncio.ensure_future(call)
                 while not asked.done():
-                    await asyncio.sleep(0)
+                    await asyncio.to_thread(lambda: None)
                     turns += 1
                 with pytest.raises(StoreUnavailable):
                     await asked
                 assert time.monotonic() - began < 2.2
-                assert turns > 1000, "the loop stood still"
+                assert turns > 50, "the loop stood still"
         finally:
             os.kill(server.process.pid, signal.SIGCONT)
         assert not (await world.submit()).duplicate

@@ -18,6 +18,7 @@ from tests.redis_server import shared_server
 from tests.security.issuer import AUDIENCE, Issuer, new_key
 from tests.security.test_jwt import ask, by_hand, by_hand_signed_by
 from tests.web.house import House, assert_problem, open_house
+from tests.web.test_rate_limits import PLAN, assert_refused, house_with
 from tests.web.test_sessions import OWN, browser, code_for
 from tests.worker.deeds import note
 from tests.worker.test_limits import letter, to
@@ -115,6 +116,25 @@ async def test_a_clock_that_is_set_back_spends_no_budget_twice(tmp_path: Path, c
             submitted = await house.submit(to(f"p{back_s}@x.example"))
             await house.run_until_settled(submitted.plan_id)
         assert sent == ["p0@x.example"]
+
+
+async def test_w122_a_clock_that_jumps_shuts_nobody_out(tmp_path: Path, clock: FakeClock) -> None:
+    """Set ahead by a day and back again: what was counted before still counts, and who waits as told is let in."""
+    async with house_with(tmp_path, clock, "plan=2/minute") as house:
+        client = await house.client()
+
+        async def asked() -> list[int]:
+            return [(await client.post("/ai/plan", json=PLAN)).status_code for _ in range(3)]
+
+        assert await asked() == [200, 200, 429]
+        clock.advance(86_400)
+        assert await asked() == [200, 200, 429]
+        clock.advance(-86_400)
+        assert await asked() == [429, 429, 429]
+        wait_s = assert_refused(await client.post("/ai/plan", json=PLAN), "plan")
+        assert wait_s <= 2 * 60
+        clock.advance(wait_s)
+        assert (await client.post("/ai/plan", json=PLAN)).status_code == 200
 
 
 async def test_tokens_that_almost_fit_are_refused(house: House, provider: Issuer) -> None:

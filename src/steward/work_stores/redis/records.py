@@ -7,14 +7,16 @@ milliseconds; sealed bytes are kept as they are.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import structlog
 from pydantic_core import from_json, to_json
 
 from steward.approval import Approval, ApprovalStatus
 from steward.clock import from_milliseconds, milliseconds
 from steward.event import Event, EventType, event_id
 from steward.identity import Role
-from steward.plan import PlanRecord, PlanStatus
+from steward.plan import UNREADABLE_DOCUMENT, PlanRecord, PlanStatus
 
+_log = structlog.get_logger("steward.redis")
 Fields = dict[str, Any]
 Values = Sequence[Any]
 
@@ -176,6 +178,41 @@ def to_approval(values: Values) -> Approval:
         decided_at=of.time("decided_at"),
         comment=of.maybe("comment"),
     )
+
+
+def listed_plan(values: Values, now_ms: int) -> PlanRecord:
+    """Return what a list shows of a plan; one that is damaged is shown degraded and never hides the others."""
+    try:
+        return to_plan(values, now_ms)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        fields = _readable(PLAN_FIELDS, values)
+        _log.warning("A plan's record is damaged.", action="unreadable_record", plan_id=fields["plan_id"].decode())
+        if fields["status"].decode() not in list(PlanStatus):
+            fields["status"] = PlanStatus.RUNNING.value.encode()
+        fields |= {"document": to_json(UNREADABLE_DOCUMENT), "body_sealed": b""}
+        return to_plan(list(fields.values()), now_ms)
+
+
+def listed_approval(values: Values) -> Approval:
+    """Return what a list shows of an approval; one that is damaged is shown degraded and never hides the others."""
+    try:
+        return to_approval(values)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        fields = _readable(APPROVAL_FIELDS, values) | {"detail": b"", "approver_role": b""}
+        _log.warning(
+            "An approval's record is damaged.", action="unreadable_record", approval_id=fields["approval_id"].decode()
+        )
+        fields["expires_at"] = fields["expires_at"] or b"0"
+        return to_approval(list(fields.values()))
+
+
+def _readable(names: Sequence[str], values: Values) -> dict[str, bytes]:
+    """Return the fields of a damaged record as text, and its times as numbers or as nothing; it was made at some time."""
+    fields = {
+        name: (value or b"").decode("utf-8", "replace").encode() for name, value in zip(names, values, strict=True)
+    }
+    times = {name: value if value.isdigit() else b"" for name, value in fields.items() if name.endswith("_at")}
+    return fields | times | {"created_at": times["created_at"] or b"0"}
 
 
 def to_event(workspace: bytes, number: bytes, fields: Mapping[bytes, bytes]) -> Event:

@@ -22,7 +22,16 @@ from steward.work_stores.redis.job_records import to_job
 from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.legacy.migrating import Migrator
 from steward.work_stores.redis.legacy.routes import Routes
-from steward.work_stores.redis.records import APPROVAL_FIELDS, PLAN_FIELDS, encode, streamed_event, to_approval, to_plan
+from steward.work_stores.redis.records import (
+    APPROVAL_FIELDS,
+    PLAN_FIELDS,
+    encode,
+    listed_approval,
+    listed_plan,
+    streamed_event,
+    to_approval,
+    to_plan,
+)
 from steward.work_stores.redis.server import Server
 from steward.work_stores.redis.submissions import draft_arguments, name_arguments, submit_arguments, submitted
 
@@ -165,7 +174,7 @@ class RedisWorkStore:
     async def list_plans(self, *, limit: int, after: str | None = None, status: PlanStatus | None = None) -> PlanPage:
         """Return a page of plans, newest first."""
         found = await self._server.run("list_plans", self._workspace, after or "", limit + 1, status or "")
-        plans = tuple(to_plan(values, self._server.now) for values in found[:limit])
+        plans = tuple(listed_plan(values, self._server.now) for values in found[:limit])
         return PlanPage(plans=plans, next_after=plans[-1].plan_id if len(found) > limit else None)
 
     async def list_approvals(
@@ -173,7 +182,7 @@ class RedisWorkStore:
     ) -> ApprovalPage:
         """Return a page of approvals, newest first."""
         found = await self._server.run("list_approvals", self._workspace, after or "", limit + 1, status.value)
-        approvals = tuple(map(to_approval, found[:limit]))
+        approvals = tuple(map(listed_approval, found[:limit]))
         return ApprovalPage(approvals=approvals, next_after=approvals[-1].approval_id if len(found) > limit else None)
 
     async def queue_depth(self) -> int:

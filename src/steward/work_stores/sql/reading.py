@@ -1,9 +1,11 @@
 """Reads: one thing by id, pages walked down an index, and the event log. All inside one workspace."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from sqlite3 import OperationalError
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import Select
 
 from steward.approval import Approval, ApprovalStatus
@@ -11,7 +13,7 @@ from steward.database.lines import lines_of
 from steward.database.sql import Sql
 from steward.event import event_id, event_sequence
 from steward.job import Job, JobStatus, ListedJob
-from steward.plan import PlanRecord, PlanStatus
+from steward.plan import UNREADABLE_DOCUMENT, PlanRecord, PlanStatus
 from steward.work_store import ApprovalPage, EventPage, JobPage, PlanPage
 from steward.work_stores.sql import statements
 from steward.work_stores.sql.listed import LISTED_COLUMNS, listed_job
@@ -30,6 +32,7 @@ from steward.work_stores.sql.rows import (
 
 _NEWEST: Final = "~"
 """Sorts after every id."""
+_log = structlog.get_logger("steward.store")
 
 
 def get_plan(sql: Sql, workspace_id: str, plan_id: str, now: int) -> PlanRecord | None:
@@ -124,9 +127,37 @@ def list_plans(
         found = sql.all(statements.LIST_LIVE_DRAFTS, {**values, "status": status, "now": now})
     else:
         found = sql.all(statements.LIST_PLANS_BY_STATUS, {**values, "status": status})
-    plans = [to_plan(load(PlanRow, item), now) for item in found]
+    plans = [_listed_plan(load(PlanRow, item), now) for item in found]
     page, more = plans[:limit], len(plans) > limit
     return PlanPage(plans=tuple(page), next_after=page[-1].plan_id if more else None)
+
+
+def _listed_plan(row: PlanRow, now: int) -> PlanRecord:
+    """Return what a list shows of a plan; one that is damaged is shown degraded and never hides the others."""
+    try:
+        return to_plan(row, now)
+    except DAMAGE:
+        _log.warning("A plan's record is damaged.", action="unreadable_record", plan_id=row.plan_id)
+        status = row.status if row.status in list(PlanStatus) else PlanStatus.RUNNING
+        whole = replace(row, status=status, document=encode(UNREADABLE_DOCUMENT), job_ids="[]")
+        whole.created_at, whole.expires_at = _number(row.created_at) or 0, _number(row.expires_at)
+        whole.finished_at = _number(row.finished_at)
+        return to_plan(whole, now)
+
+
+def _listed_approval(row: ApprovalRow) -> Approval:
+    """Return what a list shows of an approval; one that is damaged is shown degraded and never hides the others."""
+    try:
+        return to_approval(row)
+    except DAMAGE:
+        _log.warning("An approval's record is damaged.", action="unreadable_record", approval_id=row.approval_id)
+        whole = replace(row, detail="{}", approver_role=None, decided_at=_number(row.decided_at))
+        whole.created_at, whole.expires_at = _number(row.created_at) or 0, _number(row.expires_at) or 0
+        return to_approval(whole)
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def list_approvals(
@@ -134,7 +165,7 @@ def list_approvals(
 ) -> ApprovalPage:
     """Return a page of approvals."""
     values = {"w": workspace_id, "after": after or _NEWEST, "limit": limit + 1, "status": status}
-    approvals = [to_approval(load(ApprovalRow, item)) for item in sql.all(statements.LIST_APPROVALS, values)]
+    approvals = [_listed_approval(load(ApprovalRow, item)) for item in sql.all(statements.LIST_APPROVALS, values)]
     page, more = approvals[:limit], len(approvals) > limit
     return ApprovalPage(approvals=tuple(page), next_after=page[-1].approval_id if more else None)
 
