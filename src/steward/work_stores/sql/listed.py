@@ -1,22 +1,49 @@
-"""What a list shows of a job, made of a line and remembered by it: lists are looked at again and again while few jobs change."""
+"""Pages of jobs as lists show them: only what is shown is read, in one row, and what was seen before is not made again."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
-from typing import Final
+from sqlite3 import OperationalError
+from typing import Any, Final
 
 from pydantic_core import from_json
+from sqlalchemy import Select, select
 
 from steward.clock import from_milliseconds
+from steward.database.lines import lines_of
+from steward.database.sql import Sql
+from steward.database.tables import queues
 from steward.job import HeldFor, ListedJob
-from steward.work_stores.sql.rows import JOB_STATUSES, as_time, job_error
+from steward.work_stores.sql import statements
+from steward.work_stores.sql.rows import DAMAGE, JOB_STATUSES, JobRow, as_time, job_error, load, shown_job
 
 LISTED_COLUMNS: Final = tuple(f.name for f in fields(ListedJob))
 """What is read of a job for a list, its id first."""
+_DEPTH: Final = select(queues.c.depth).where(queues.c.workspace_id == statements.W)
+
+
+@lru_cache(maxsize=8)
+def in_one_row(listing: Select[Any]) -> Select[Any]:
+    """Return a statement that selects jobs as one with one row: a line for each job, and how many jobs are ready."""
+    return lines_of(listing, LISTED_COLUMNS).add_columns(_DEPTH.scalar_subquery())
+
+
+def listed(sql: Sql, listing: Select[Any], values: Mapping[str, Any]) -> tuple[Sequence[ListedJob], int]:
+    """Return the jobs that a statement selects, newest first, and how many of the workspace's jobs are ready.
+
+    If one of them is damaged, each is read on its own.
+    """
+    try:
+        lines, depth = sql.one(in_one_row(listing), values)
+        found = [_listed(line) for line in sorted(lines.split("\n"), reverse=True)] if lines else []
+    except (*DAMAGE, OperationalError):  # the latter: SQLite, of bytes where a text belongs
+        found, depth = [shown_job(load(JobRow, item)) for item in sql.all(listing, values)], sql.scalar(_DEPTH, values)
+    return found, depth or 0
 
 
 @lru_cache(maxsize=1_000)
-def listed_job(line: str) -> ListedJob:
-    """Return what a list shows of a job, given its ``LISTED_COLUMNS`` as JSON; the same object as before if they are as before.
+def _listed(line: str) -> ListedJob:
+    """Return the job of a line, the same object for the same line: lists are looked at again and again while few jobs change.
 
     Raises one of ``DAMAGE`` if anything of it cannot be read.
     """

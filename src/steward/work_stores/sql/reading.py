@@ -1,22 +1,19 @@
 """Reads: one thing by id, pages walked down an index, and the event log. All inside one workspace."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from sqlite3 import OperationalError
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Select
 
 from steward.approval import Approval, ApprovalStatus
-from steward.database.lines import lines_of
 from steward.database.sql import Sql
 from steward.event import event_id, event_sequence
-from steward.job import Job, JobStatus, ListedJob
+from steward.job import Job, JobStatus
 from steward.plan import UNREADABLE_DOCUMENT, PlanRecord, PlanStatus
 from steward.work_store import ApprovalPage, EventPage, JobPage, PlanPage
 from steward.work_stores.sql import statements
-from steward.work_stores.sql.listed import LISTED_COLUMNS, listed_job
+from steward.work_stores.sql.listed import listed
 from steward.work_stores.sql.rows import (
     DAMAGE,
     ApprovalRow,
@@ -73,15 +70,6 @@ def queue_depth(sql: Sql, workspace_id: str) -> int:
     return 0 if found is None else found.depth
 
 
-def _listed(sql: Sql, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[ListedJob]:
-    """Return the jobs that a statement selects, newest first; if one of them is damaged, each is read on its own."""
-    try:
-        text = sql.scalar(lines_of(statement, LISTED_COLUMNS), values)
-        return [listed_job(line) for line in sorted(text.split("\n"), reverse=True)] if text else []
-    except (*DAMAGE, OperationalError):  # the latter: SQLite, of bytes where a text belongs
-        return [shown_job(load(JobRow, item)) for item in sql.all(statement, values)]
-
-
 def list_jobs(
     sql: Sql,
     workspace_id: str,
@@ -99,13 +87,9 @@ def list_jobs(
         statement, values = statements.LIST_JOBS_BY_STATUS, {**values, "status": status}
     else:
         statement = statements.LIST_JOBS
-    jobs = _listed(sql, statement, values)
+    jobs, depth = listed(sql, statement, values)
     page, more = jobs[:limit], len(jobs) > limit
-    return JobPage(
-        jobs=tuple(page),
-        next_after=page[-1].job_id if more else None,
-        queue_depth=queue_depth(sql, workspace_id),
-    )
+    return JobPage(jobs=tuple(page), next_after=page[-1].job_id if more else None, queue_depth=depth)
 
 
 def list_plans(
