@@ -108,11 +108,12 @@ def propose(
     answers: Mapping[str, Any] | None = None,
     time_zone: str | None = None,
     refused: Sequence[ActionDefinition] = (),
+    data: Sequence[Any] | None = None,
 ) -> Proposal:
-    """Return what the planner proposes for ``prompt``."""
+    """Return what the planner proposes for ``prompt``; with ``data``, during a run."""
     context = {"answers": answers, "time_zone": time_zone}
     denied = [RefusedAction(action, Deny("denylist", f"{action.id} is denied.", "Ask for it.")) for action in refused]
-    request = PlanningRequest(prompt=prompt, actions=actions, refused=denied, now=NOW, context=context)
+    request = PlanningRequest(prompt=prompt, actions=actions, refused=denied, now=NOW, context=context, data=data)
     return asyncio.run(SentencePlanner().propose(request))
 
 

@@ -321,3 +321,19 @@ def test_a_denied_action_is_named_with_the_reason_but_never_planned() -> None:
 def test_a_denied_action_does_not_stand_in_the_way_of_an_allowed_one() -> None:
     """What can be read as allowed actions alone is planned, whatever is denied beside them."""
     assert steps(propose("list the files", (LIST,), refused=(SEND,))) == [("paper.list", {})]
+
+
+def test_what_was_read_is_meant_only_where_something_was() -> None:
+    """Without inputs, or where it would decide where something goes, "it" is a question; elsewhere the words are just words."""
+    read = ["see page 5"]
+    assert steps(propose("write it to b.txt", data=read))[0][1]["text"] == {"$ref": "steps.inputs.result.value[0]"}
+    later = propose("read a.txt and then write it to b.txt and then write the inputs to c.txt", data=read)
+    assert [given.get("text") for _, given in steps(later)[1:]] == [
+        {"$ref": "steps.s1.result.text"},
+        {"$ref": "steps.inputs.result.value[0]"},
+    ]
+    assert "text: what was read;" in later.plan.intent
+    assert asked(propose("write it to b.txt", data=[])) == ["text"]
+    assert asked(propose("write it to b.txt")) == ["text"]
+    assert asked(propose("write 'x' to it", data=read)) == ["path"]
+    assert steps(propose("write the inputs to b.txt"))[0][1]["text"] == "the inputs"

@@ -224,6 +224,31 @@ async def test_steps_may_read_what_they_were_planned_from(house: Installation) -
     assert len(jobs["s2"].result) == 2
 
 
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        ([{"$ref": "steps.s1.result.text"}], "see page 5"),
+        ([{"$ref": "steps.s1.result"}], '{"text":"see page 5"}'),
+        (["Dear all,", {"$ref": "steps.s1.result.text"}], "Dear all,\nsee page 5"),
+        ([{"$ref": "steps.s1.result.text"}, 5], '["see page 5",5]'),
+    ],
+)
+async def test_the_built_in_planner_reads_what_it_is_given(house: Installation, inputs: list[Any], text: str) -> None:
+    """In its first step "it" is what was read, as text, and in any step "the inputs" are; a person sees the value, and says yes."""
+    done: list[Any] = []
+    house.add(letter({"text": "see page 5"}), note(done), look([]))
+    goal = "note it and then look up apples and then note that the lift is repaired and then note the inputs"
+    submitted = await house.submit(READ, step("plan.replan", params={"goal": goal, "inputs": inputs}))
+    jobs = by_step(await house.run_until_settled(submitted.plan_id))
+    assert jobs["s2[0]"].depends_on == ("s2[inputs]",)
+    assert jobs["s2[0]"].labels["text"] == {"from": "s2[inputs] (what was read)", "label": Label.UNTRUSTED}
+    for _ in range(3):
+        (asked,) = [one for one in await approvals(house, submitted) if one.decided_at is None]
+        await approve(house, asked)
+        await house.run_until_settled(submitted.plan_id)
+    assert done == [text, "that the lift is repaired", text]
+
+
 async def test_a_condition_in_what_was_planned_is_looked_at_when_its_turn_comes(house: Installation) -> None:
     """A step that is skipped takes along what needs it, as in any plan."""
     seen: list[str] = []

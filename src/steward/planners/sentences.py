@@ -7,7 +7,7 @@ check and policy look at every plan, whoever proposed it.
 
 import json
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from steward.action import ActionDefinition, ParameterRole
 from steward.expression import REF
 from steward.plan import MAX_PROMPT_CHARS, PlannedAction, PlanResult, Question
-from steward.planner import Planner, PlanningRequest, Proposal
+from steward.planner import INPUTS, Planner, PlanningRequest, Proposal
 from steward.planners import wording
 from steward.planners.matcher import Given
 from steward.planners.parts import Ambiguous, NotUnderstood, Reader, Reading, TooMuch
@@ -33,6 +33,9 @@ _RESULT: Final = frozenset(
 """What means the previous step's result where a result may stand."""
 _POINTING: Final = _RESULT | {"this", "these", "those", "them", "him", "her", "there"}
 """What points at something without naming it."""
+_INPUTS: Final = frozenset(["the input", "the inputs", "what was read"])
+"""What means the values that a plan is made from during a run, in any of its steps; in the first one "it" does too."""
+_READ: Final = f"steps.{INPUTS}.result.value"
 _FUZZY: Final = 0.8
 _ALLOWED_CONTROLS: Final = frozenset("\t\n\r")
 
@@ -54,6 +57,8 @@ class _Place:
     prefix: str
     after: tuple[str, ...]
     """Ids of all steps before it."""
+    read: Sequence[Any] | None
+    """Of a plan that is made during a run: the values that it is made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,7 @@ def _assembled(request: PlanningRequest, readings: list[Reading], answers: Mappi
         for index, reading in enumerate(readings):
             step_id = f"s{index + 1}"
             earlier = tuple(step.action.id for step in steps)
-            place = _Place(step_id, before, f"{step_id}." if len(readings) > 1 else "", earlier)
+            place = _Place(step_id, before, f"{step_id}." if len(readings) > 1 else "", earlier, request.data)
             steps.append(_step(reading, place, answers, around))
             before = (step_id, reading.definition)
     except ValidationError:
@@ -179,6 +184,7 @@ def _assembled(request: PlanningRequest, readings: list[Reading], answers: Mappi
         steps=[] if questions else [step.action for step in steps],
         confidence=1.0 if sure else _FUZZY,
         explanation=wording.explanation([reading.definition for reading in readings], questions),
+        given=[] if request.data is None else [INPUTS],
     )
     return Proposal(plan=plan, questions=questions, secrets=tuple(_secrets(readings)))
 
@@ -236,7 +242,7 @@ def _as_said(parameter: _Parameter, place: _Place, around: Surroundings) -> Any:
     if given is None:
         raise ValueError(parameter.kind.hint)
     pointing = "" if given.quoted else " ".join(folded_word(given.text).split())
-    if pointing in _POINTING:
+    if pointing in _POINTING or (pointing in _INPUTS and place.read is not None):
         return _pointed_at(parameter, pointing, place)
     if not given.well_formed:
         raise ValueError(parameter.kind.hint)
@@ -244,15 +250,29 @@ def _as_said(parameter: _Parameter, place: _Place, around: Surroundings) -> Any:
 
 
 def _pointed_at(parameter: _Parameter, pointing: str, place: _Place) -> Any:
-    """Return a reference to the previous step's result where "it" may mean that; raise ``ValueError`` elsewhere."""
+    """Return a reference to what "it" may mean, the previous step's result or what was read; raise ``ValueError`` elsewhere."""
     role = parameter.definition.role_of(parameter.name)
     may_refer = parameter.kind in FREE_TEXT and role in {ParameterRole.CONTENT, ParameterRole.OBJECT}
-    if place.before is None or not may_refer or pointing not in _RESULT:
+    if not may_refer or pointing not in _RESULT | _INPUTS:
         raise ValueError(parameter.kind.hint)
-    step_id, earlier = place.before
-    path = f"steps.{step_id}.result" + (f".{_field(earlier.primary_output)}" if earlier.primary_output else "")
+    if place.before is None or pointing in _INPUTS:
+        path = _read(place.read)
+    else:
+        step_id, earlier = place.before
+        path = f"steps.{step_id}.result" + (f".{_field(earlier.primary_output)}" if earlier.primary_output else "")
+    if path is None:
+        raise ValueError(parameter.kind.hint)
     reference = {REF: path}
     return {"text": reference} if parameter.kind is SlotKind.MESSAGE else reference
+
+
+def _read(values: Sequence[Any] | None) -> str | None:
+    """Return the expression for what was read as text, each text on a line of its own; None: nothing was."""
+    if not values:
+        return None
+    if all(isinstance(value, str) for value in values):
+        return f"{_READ}[0]" if len(values) == 1 else f'join(`"\\n"`, {_READ})'
+    return f"to_string({_READ}[0])" if len(values) == 1 else f"to_string({_READ})"
 
 
 def _field(name: str) -> str:

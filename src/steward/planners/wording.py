@@ -7,6 +7,7 @@ from typing import Any, Final
 from steward.action import ActionDefinition, ParameterRole
 from steward.expression import is_reference
 from steward.plan import MAX_TEXT_CHARS, Question
+from steward.planner import INPUTS
 from steward.planners.matcher import Given
 from steward.planners.parts import literal_words
 from steward.planners.templates import example_of, properties_of
@@ -83,7 +84,8 @@ def ask(definition: ActionDefinition, param: str, given: Given | None, problem: 
 
 def _value(value: Any) -> str:
     if is_reference(value):
-        return "the result of step " + value["$ref"].split(".")[1]
+        step = value["$ref"].split(".")[1]
+        return "what was read" if step == INPUTS else f"the result of step {step}"
     if isinstance(value, Mapping):
         return ", ".join(_value(item) for item in value.values())
     if isinstance(value, list):
