@@ -89,6 +89,7 @@ class Worker:
                     await self._first_of(stopping, asyncio.create_task(listener.wait(_STORE_DOWN_S)))
                 elif len(claimed.leases) < asked:  # that was all: to ask again would only keep these attempts waiting
                     await self._first_of(stopping, asyncio.create_task(listener.wait(self._sleep_s(claimed))))
+                    self._rooms.standings.look_ahead()
         finally:
             stopping.cancel()
 
