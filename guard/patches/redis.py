@@ -66,8 +66,8 @@ REDIS: Final = (
         name="redis-before-the-disk",
         removes="an effect that nobody could repeat waits until its record is on disk",
         file=f"{_ENGINE}/dispatcher.py",
-        find="        if told != _DECLINED and self._durability.waits and any(map(_doubtful, told)):\n",
-        put="        if False:\n",
+        find="return self._durability.waits and any(map(must_not_be_forgotten, records))",
+        put="return False",
         tests=("tests/redis/test_durability.py",),
     ),
     Mutation(

@@ -9,7 +9,7 @@ claims, settle and dispatch by job and fence.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
@@ -77,6 +77,8 @@ class LeaseRef:
     workspace_id: str
     job_id: str
     fence: int
+    record: Any = field(default=None, compare=False, repr=False)
+    """What the store told with the lease, in its own words: to whoever shows it again it need not say it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +92,13 @@ class Lease:
     input_labels: Mapping[str, Mapping[str, Any]]
     store: "WorkStore"
     """Opened for the job's own actor and workspace."""
+    record: Any = None
+    """As in ``ref``."""
 
     @property
     def ref(self) -> LeaseRef:
         """What to show to the dispatcher."""
-        return LeaseRef(self.job.workspace_id, self.job.job_id, self.job.fence)
+        return LeaseRef(self.job.workspace_id, self.job.job_id, self.job.fence, self.record)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

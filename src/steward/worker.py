@@ -103,6 +103,8 @@ class Worker:
         """Return what was claimed; None when the store is away (what it had granted comes back when the leases end)."""
         try:
             caps = await self._rooms.directory.list_caps()
+            if not self._attempts:
+                self._rooms.standings.look_ahead()
             return await self._rooms.dispatcher.claim(self._worker_id, limit=free, caps=caps)
         except StoreUnavailable:
             _log.warning("The store is away; trying again.", action="claim_failed", worker_id=self._worker_id)

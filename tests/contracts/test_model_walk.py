@@ -41,12 +41,14 @@ ENDS = (
 )
 
 
-def _ref(job: ModelJob, behind: int = 0) -> LeaseRef:
-    return LeaseRef(job.workspace, job.job_id, job.fence - behind)
-
-
 class RandomHistory(Walk):
     """The moves that both sides make."""
+
+    def _ref(self, job: ModelJob, behind: int = 0) -> LeaseRef:
+        """Return a lease of a job as its holder would show it, or one from before."""
+        ref = LeaseRef(job.workspace, job.job_id, job.fence - behind)
+        lease = self.world.leases.get(job.job_id)
+        return lease.ref if lease is not None and lease.ref == ref else ref
 
     # People.
 
@@ -163,7 +165,7 @@ class RandomHistory(Walk):
                 store = self.world.engine.open(PEOPLE[job.workspace])
                 self.both(store.cancel_job(job.job_id), lambda job=job: self.model.cancel_job(job))
             if doing in {"cancel", "dispatch"} and data.draw(st.booleans(), label="dispatch"):
-                (answer,) = self.call(self.world.dispatcher.dispatch([_ref(job)]))
+                (answer,) = self.call(self.world.dispatcher.dispatch([self._ref(job)]))
                 told = answer.reason if isinstance(answer, Refused) else "granted"
                 assert told == self.model.dispatch(job, job.fence)
             if doing != "leave" and data.draw(st.sampled_from([True, True, False]), label="end"):
@@ -181,7 +183,7 @@ class RandomHistory(Walk):
             return self._expand(data, job)
         if how == "defer":
             outcome = Deferred(JobError("budget_exceeded", "Not yet."), self.world.at(50.5))
-            assert isinstance(self.call(self.world.settle(_ref(job), outcome)), Granted)
+            assert isinstance(self.call(self.world.settle(self._ref(job), outcome)), Granted)
             return self.model.defer(job, self.world.at(50.5))
         plain: dict[str, tuple[Outcome, JobStatus]] = {
             "done": (done({"n": 1}, b"r"), S.COMPLETED),
@@ -192,14 +194,14 @@ class RandomHistory(Walk):
             "back": (HandedBack(), S.PENDING),
         }
         outcome, end = plain[how] if later is None else (again(later, doubtful=doubtful), S.SCHEDULED)
-        assert isinstance(self.call(self.world.settle(_ref(job), outcome)), Granted)
+        assert isinstance(self.call(self.world.settle(self._ref(job), outcome)), Granted)
         return self.model.settle(job, end, not_before=later, doubtful=doubtful)
 
     def _expand(self, data: st.DataObject, job: ModelJob) -> None:
         step = self.call(self.world.job_of(job.job_id, PEOPLE[job.workspace])).step_id
         count = data.draw(st.integers(0, 3), label="children")
         children = tuple(self.world.job(f"{step}[{n}]", parent_step_id=step) for n in range(count))
-        answer = self.call(self.world.settle(_ref(job), Expanded(children)))
+        answer = self.call(self.world.settle(self._ref(job), Expanded(children)))
         assert isinstance(answer, Granted)
         self.model.expand(job, [self.known(child, PEOPLE[job.workspace], job.plan_id, ()) for child in children])
         job.left = answer.job.max_attempts - answer.job.attempts  # whether it counted is not in the contract
@@ -210,7 +212,7 @@ class RandomHistory(Walk):
         """Renew a lease that still holds."""
         job = self.pick(data, S.RUNNING)
         if job.lease_until is not None and job.lease_until > self.clock.now():
-            (answer,) = self.call(self.world.dispatcher.renew([_ref(job)]))
+            (answer,) = self.call(self.world.dispatcher.renew([self._ref(job)]))
             assert isinstance(answer, Granted)
             assert answer.job.cancel_requested is job.cancel_requested
             job.lease_until = self.world.at(LEASE_S)
@@ -219,7 +221,7 @@ class RandomHistory(Walk):
     @rule(data=st.data(), behind=st.integers(1, 2))
     def come_late(self, data: st.DataObject, behind: int) -> None:
         """Whatever a worker with an old fence tries is refused; the next comparison shows that nothing changed."""
-        ref = _ref(self.pick(data), behind)
+        ref = self._ref(self.pick(data), behind)
         (dispatched,) = self.call(self.world.dispatcher.dispatch([ref]))
         (renewed,) = self.call(self.world.dispatcher.renew([ref]))
         settled = self.call(self.world.settle(ref, done("late")))
@@ -232,7 +234,7 @@ class RandomHistory(Walk):
         job = self.pick(data, S.RUNNING)
         approval, known = self.asked(data, job.plan_id, job.job_id, PEOPLE[job.workspace], FAR_S)
         why = HeldFor.DRIFT if drift else HeldFor.APPROVAL
-        answer = self.call(self.world.dispatcher.hold(_ref(job), why, "look", None if drift else approval))
+        answer = self.call(self.world.dispatcher.hold(self._ref(job), why, "look", None if drift else approval))
         if job.dispatched_at is not None or job.cancel_requested:
             assert isinstance(answer, Refused)
         else:

@@ -15,7 +15,7 @@ from steward.job import LEASE_S, Completed, Difference, Expanded, HeldFor, Job, 
 from steward.plan import PlanRecord
 from steward.spending import NO_SPENDING, Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement, Swept
-from steward.work_stores.redis.claims import Claims, completed, dispatched, must_not_be_forgotten
+from steward.work_stores.redis.claims import claims_of, completed, dispatched, must_not_be_forgotten
 from steward.work_stores.redis.durability import Durability
 from steward.work_stores.redis.job_records import Record, job_of, record_of, to_job
 from steward.work_stores.redis.keys import key
@@ -64,7 +64,6 @@ class RedisDispatcher:
         self._shared = shared
         self._server = shared.server
         self._durability = durability
-        self._claims = Claims()
 
     @property
     def _lease_end(self) -> int:
@@ -93,15 +92,14 @@ class RedisDispatcher:
         job = job_of(record)
         steps = [step.decode() for step in inputs[::3]]
         actor = Principal(job.actor_id, job.workspace_id, frozenset(), frozenset())
-        lease = Lease(
+        return Lease(
             job=job,
             params_sealed=params_sealed,
             inputs_sealed={step: sealed or None for step, sealed in zip(steps, inputs[1::3], strict=True)},
             input_labels={step: labels_of(labels) for step, labels in zip(steps, inputs[2::3], strict=True)},
             store=RedisWorkStore(self._shared, actor),
+            record=record,
         )
-        self._claims.keep(lease.ref, record)
-        return lease
 
     async def dispatch(
         self, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending] = NO_SPENDING
@@ -109,7 +107,7 @@ class RedisDispatcher:
         """Record that effects may now happen, and reserve what they take; one that must not be forgotten waits for the disk."""
         each = ((*_name(ref), *spending_arguments(spends.get(ref))) for ref in refs)
         asked = (self._lease_end, len(refs), *(part for one in each for part in one))
-        claims = self._claims.of(refs)
+        claims = claims_of(refs)
         if claims is not None and not spends:
             told = await self._server.run("dispatch", *asked)
             if told != _DECLINED and self._must_wait(claims):
@@ -147,14 +145,12 @@ class RedisDispatcher:
         return _answer(told)
 
     async def _end(self, settlements: Sequence[Settlement], *, lost: bool = False) -> tuple[Answer, ...]:
-        refs = [one.ref for one in settlements]
         each = ((*_name(one.ref), *outcome_arguments(one.outcome)) for one in settlements)
         asked = (int(lost), len(settlements), *(part for one in each for part in one))
-        claims = self._claims.of(refs)
+        claims = claims_of([one.ref for one in settlements])
         if claims is not None and not lost and all(isinstance(one.outcome, Completed) for one in settlements):
             told = await self._server.run("settle", *asked)
             if told != _DECLINED:
-                self._claims.forget(refs)
                 return tuple(map(completed, claims, settlements, told))
         return tuple(map(_answer, await self._server.run("settle_fully", *asked)))
 
