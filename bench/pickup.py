@@ -9,7 +9,7 @@ from pathlib import Path
 
 from figure import Figure, median, percentile_99
 
-from installation import Installation, installation
+from installation import BREATH_S, Installation, installation
 
 _PAUSE_S = 0.1
 """Between jobs: until the worker sleeps again and what happened is on record."""
@@ -20,6 +20,7 @@ async def _one(here: Installation, name: str) -> tuple[float, float]:
     asked = time.perf_counter()
     submitted = await here.submit([name])
     there = time.perf_counter()
+    await asyncio.sleep(BREATH_S)  # to look at the plan meanwhile would keep the worker waiting
     await here.ended(submitted.plan_id)
     job = await here.app.engine.open(here.principal).get_job(submitted.job_ids[0])
     assert job is not None

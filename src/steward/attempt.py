@@ -24,7 +24,6 @@ from steward.action import (
     Happened,
     Labelled,
     OutcomeUnknown,
-    ParameterRole,
     RetryMode,
     takes_stored,
 )
@@ -149,9 +148,8 @@ class Attempt:
         written = self._unsealed()
         if isinstance(written, Failed):
             return written
-        role_of = action.definition.role_of
-        secret = {name: value for name, value in written.items() if role_of(name) is ParameterRole.SECRET}
-        self.secrets = frozenset(texts_in(secret))
+        secret = action.definition.secrets
+        self.secrets = frozenset(texts_in([value for name, value in written.items() if name in secret]))
         standing = await self.rooms.standings.of(self.job.workspace_id, self.job.actor_id)
         who, policy = standing.principal, standing.policy
         if who is None or not who.may(Scope.EXECUTE):

@@ -4,6 +4,7 @@
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -35,6 +36,7 @@ def milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
+@lru_cache(maxsize=1_000)
 def from_milliseconds(value: int) -> datetime:
-    """Return the aware UTC time for ``value`` milliseconds since 1970-01-01 UTC."""
+    """Return the aware UTC time for ``value`` milliseconds since 1970-01-01 UTC; what is written together shares most of its times."""
     return datetime.fromtimestamp(value / 1000, UTC)

@@ -17,6 +17,7 @@ from steward.errors import Invalid
 HEX_DIGEST: Final = re.compile("[0-9a-f]{64}")
 """A SHA-256 as it is written."""
 _MAX_INTEGER: Final = 2**53 - 1
+_EXACT: Final = range(-_MAX_INTEGER, _MAX_INTEGER + 1)
 _ATOMS: Final = frozenset({str, bool, type(None)})
 _TEXT: Final = frozenset({str})
 
@@ -27,21 +28,26 @@ def _in_order(value: Any) -> Any:
     Raises ``ValueError`` for what that encoder may write otherwise: floats, keys beyond ASCII, and what is not JSON.
     """
     kind = type(value)
-    if kind in _ATOMS or (kind is int and -_MAX_INTEGER <= value <= _MAX_INTEGER):
+    if kind in _ATOMS or (kind is int and value in _EXACT):
         return value
     if (kind is list or kind is dict) and not value:
         return value
     if kind is list:
         return [item if type(item) in _ATOMS else _in_order(item) for item in value]
     if kind is dict and _TEXT.issuperset(map(type, value)) and "".join(value).isascii():
-        return {key: item if type(item := value[key]) in _ATOMS else _in_order(item) for key in sorted(value)}
+        return {
+            key: item
+            if (kind := type(item := value[key])) in _ATOMS or (kind is int and item in _EXACT)
+            else _in_order(item)
+            for key in sorted(value)
+        }
     raise ValueError
 
 
 def canonical_fields(fields: Mapping[str, str | int | None]) -> bytes:
     """Return ``canonical_json`` of a flat object of texts and small whole numbers under ASCII keys, much faster."""
     try:
-        return to_json(dict(sorted(fields.items())))
+        return to_json({name: fields[name] for name in sorted(fields)})
     except ValueError as error:
         raise Invalid("A text holds something that JSON cannot carry.", code="not_json") from error
 

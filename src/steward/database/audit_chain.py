@@ -72,7 +72,8 @@ def _append(sql: Sql, workspace_id: str, entries: Sequence[AuditEntry]) -> int:
             views.append({"workspace_id": workspace_id, "sequence": sequence, "salt": salt, "view": view})
         body = chain.body(entry, workspace_id, sequence, committed)
         own_hash = chain.link(previous, chain.digest(body))
-        records.append({**body, "at": milliseconds(entry.at), "previous": previous, "hash": own_hash})
+        body |= {"at": milliseconds(entry.at), "previous": previous, "hash": own_hash}  # from here on it is the row
+        records.append(body)
         previous = own_hash
     if records:
         sql.run_many(_ADD_RECORDS, records)

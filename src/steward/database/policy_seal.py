@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
 from steward.audit import AuditKind
 from steward.database.public_keys import is_vouched, trusted_keys, vouch
+from steward.database.sql import Sql
 from steward.database.tables import audit_records, policies, workspaces
 from steward.digest import canonical_json, sha256_of
 from steward.vault import Vault
@@ -60,7 +61,7 @@ def digest_of(name: str, text: str, changed_by: str, changed_at: int) -> str:
 
 def own_policies(connection: Connection, workspace_id: str, trusted: Mapping[str, str]) -> OwnPolicies:
     """Return what is found, by name, and whether it is what was put there."""
-    found = connection.execute(_FOUND, {"w": workspace_id}).all()
+    found = Sql(connection).all(_FOUND, {"w": workspace_id})
     rows: tuple[Any, ...] = tuple(row for row in found if row.name is not None)
     text, lost = (found[0].policies_signed, found[0].lost) if found else (None, False)
     listed = _listed(workspace_id, text, trusted)

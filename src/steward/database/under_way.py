@@ -17,7 +17,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import Integer
 
-_ALL: Final = 2**63 - 1
+ALL: Final = 2**63 - 1
+"""Above every position: with one writer at a time everything that is visible is settled."""
 _MARKS: Final = 0x5345 << 48
 """Above every position: what the keys of the marks begin with, so that no other advisory lock is taken for one."""
 _LAST: Final = "SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM events_position_seq"
@@ -51,7 +52,7 @@ def _mark(element: mark_under_way, compiler: SQLCompiler, **more: Any) -> str:
 def settled_position(connection: Connection) -> int:
     """Return the position up to which a transaction that begins from now on sees every event that there will ever be."""
     if connection.dialect.name != "postgresql":
-        return _ALL
+        return ALL
     last: int = connection.execute(_LAST_POSITION).scalar_one()  # before the marks: who comes later takes later ones
     lowest: int | None = connection.execute(_LOWEST_MARK, {"marks": _MARKS}).scalar()
     return last if lowest is None else min(last, lowest)

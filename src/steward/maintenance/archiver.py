@@ -18,7 +18,7 @@ from steward.plan import PlanRecord
 from steward.recorder import Recorder
 from steward.work_store import Dispatcher
 
-_BATCH: Final = 500
+_BATCH: Final = 1_000
 _BREATH_S: Final = 0.5
 """How long events are left to gather."""
 _LONGEST_SLEEP_S: Final = 5.0
@@ -52,6 +52,9 @@ class _Asked(NamedTuple):
     request_id: str | None
 
 
+_NOBODY: Final = _Asked(None, None)
+
+
 class Archiver:
     """Archives events in batches."""
 
@@ -83,26 +86,28 @@ class Archiver:
                 await listener.wait(_LONGEST_SLEEP_S)
 
     async def _archive(self) -> int:
-        done = 0
-        while True:
-            after = await self._log.position()
-            events = await self._dispatcher.events_after(after, limit=_BATCH)
-            if not events:
-                return done
-            entries = await self._entries(events)
-            if await self._log.archive(entries, after=after, upto=events[-1].position):
-                done += len(events)
+        done, after = 0, await self._log.position()
+        while events := await self._dispatcher.events_after(after, limit=_BATCH):
+            upto = events[-1].position
+            if await self._log.archive(await self._entries(events), after=after, upto=upto):
+                done, after = done + len(events), upto
+            else:
+                after = await self._log.position()
             if len(events) < _BATCH:
-                return done
+                break
+        return done
 
     async def _entries(self, events: Sequence[Event]) -> list[AuditEntry]:
         ids = sorted({event.plan_id for event in events if event.type in _PLANS and event.plan_id})
         plans = {plan.plan_id: plan for plan in await self._dispatcher.plans(ids)} if ids else {}
-        return [await self._entry(event, plans) for event in events if _is_told(event)]
+        return [
+            self._entry(event, self._known(event) or await self._look_up(event), plans)
+            for event in events
+            if _is_told(event)
+        ]
 
-    async def _entry(self, event: Event, plans: Mapping[str, PlanRecord]) -> AuditEntry:
+    def _entry(self, event: Event, asked: _Asked, plans: Mapping[str, PlanRecord]) -> AuditEntry:
         data = event.data
-        asked = await self._who_asked(event)
         facts = {name: value for name, value in data.items() if name in _FACTS and value is not None}
         if event.actor_id is None and asked.actor_id is not None:
             facts["on_behalf_of"] = asked.actor_id
@@ -131,20 +136,20 @@ class Archiver:
         action = self._catalogue.get(action_id) if isinstance(action_id, str) else None
         return None if action is None else action.definition.acting_as
 
-    async def _who_asked(self, event: Event) -> _Asked:
-        """Return who had the event's plan executed, remembered or from the record of that."""
+    def _known(self, event: Event) -> _Asked | None:
+        """Return who had the event's plan executed, if the event says so or it is remembered."""
         if event.plan_id is None or event.type is EventType.PLAN_DRAFTED:
-            return _Asked(None, None)
+            return _NOBODY
         if event.type is EventType.PLAN_SUBMITTED:
             return self._remember(event.plan_id, _Asked(event.actor_id, event.data.get("request_id")))
-        known = self._asked.get(event.plan_id)
-        if known is not None:
-            return known
+        return self._asked.get(event.plan_id)
+
+    async def _look_up(self, event: Event) -> _Asked:
+        """Return the same from the record of that."""
+        assert event.plan_id is not None, "who asked for what is no plan's is known"
         page = await self._log.query(event.workspace_id, limit=1, kind=EventType.PLAN_SUBMITTED, plan_id=event.plan_id)
         found = page.records[0].entry if page.records else None
-        return self._remember(
-            event.plan_id, _Asked(None, None) if found is None else _Asked(found.actor_id, found.request_id)
-        )
+        return self._remember(event.plan_id, _NOBODY if found is None else _Asked(found.actor_id, found.request_id))
 
     def _remember(self, plan_id: str, asked: _Asked) -> _Asked:
         self._asked[plan_id] = asked

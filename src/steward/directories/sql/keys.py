@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from steward.audit import AuditKind
 from steward.clock import from_milliseconds, milliseconds
+from steward.database.sql import Sql
 from steward.database.tables import api_keys, members
 from steward.directories.sql.shelf import Shelf, column, moment, note, require_workspace
 from steward.directory import ApiKey
@@ -17,6 +18,7 @@ from steward.ids import is_id
 
 USE_IS_COARSE_BY_MS: Final = 60_000
 MAX_OVERLAP: Final = timedelta(days=30)
+_KEY: Final = select(api_keys).where(api_keys.c.key_id == bindparam("key_id"))
 
 
 class Keys(Shelf):
@@ -43,8 +45,7 @@ class Keys(Shelf):
         """Return one key by id, whatever its state, in one indexed look-up or none."""
 
         async def read() -> ApiKey | None:
-            statement = select(api_keys).where(api_keys.c.key_id == key_id)
-            row = await self._database.read(lambda connection: connection.execute(statement).one_or_none())
+            row = await self._database.read(lambda connection: Sql(connection).first(_KEY, {"key_id": key_id}))
             return None if row is None else _key(row)
 
         return await self._memory.recall(("key", key_id), read)
@@ -169,7 +170,7 @@ def _require_owner(connection: Connection, key: ApiKey, by: str) -> None:
 
 
 def _existing(connection: Connection, key_id: str, workspace_id: str | None) -> ApiKey:
-    row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id)).one_or_none()
+    row = Sql(connection).first(_KEY, {"key_id": key_id})
     if row is None or workspace_id not in {None, row.workspace_id}:
         raise NotFound("There is no such key.", code="unknown_key")
     return _key(row)
@@ -184,7 +185,7 @@ def _facts(key: ApiKey) -> dict[str, Any]:
     return {"key_id": key.key_id, "role": key.role.value, "expires_at": column(key.expires_at), "owner": key.owner}
 
 
-def _key(row: Row[Any]) -> ApiKey:
+def _key(row: Any) -> ApiKey:
     return ApiKey(
         key_id=row.key_id,
         workspace_id=row.workspace_id,

@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from steward.audit import AuditKind
 from steward.clock import from_milliseconds, milliseconds
+from steward.database.sql import Sql
 from steward.database.tables import members
 from steward.directories.sql.shelf import column, moment, note, require_workspace
 from steward.directories.sql.workspaces import Workspaces
@@ -20,6 +21,9 @@ from steward.identity import Role, Scope, require_actor_id, scopes_of
 from steward.workspace import SYSTEM_WORKSPACE
 
 _SEEN_IS_COARSE_BY: Final = timedelta(minutes=1)
+_MEMBER: Final = select(members).where(
+    members.c.workspace_id == bindparam("w"), members.c.actor_id == bindparam("actor_id")
+)
 
 
 class Members(Workspaces):
@@ -181,7 +185,7 @@ def _is(workspace_id: str, actor_id: str) -> tuple[Any, Any]:
 
 
 def _find(connection: Connection, workspace_id: str, actor_id: str) -> Member | None:
-    row = connection.execute(select(members).where(*_is(workspace_id, actor_id))).one_or_none()
+    row = Sql(connection).first(_MEMBER, {"w": workspace_id, "actor_id": actor_id})
     return None if row is None else _member(row)
 
 
@@ -197,14 +201,14 @@ def _words(values: Iterable[str]) -> str:
     return json.dumps(sorted(values))
 
 
-def _member(row: Row[Any]) -> Member:
+def _member(row: Any) -> Member:
     return Member(
         workspace_id=row.workspace_id,
         actor_id=row.actor_id,
         name=row.name,
         roles=frozenset(Role(word) for word in json.loads(row.roles)),
         scopes=frozenset(Scope(word) for word in json.loads(row.scopes)),
-        pinned=row.pinned,
+        pinned=bool(row.pinned),  # SQLite has only numbers
         created_at=from_milliseconds(row.created_at),
         last_seen_at=moment(row.last_seen_at),
         disabled_at=moment(row.disabled_at),

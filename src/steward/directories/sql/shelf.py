@@ -2,20 +2,23 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import structlog
-from sqlalchemy import Column, Connection, Row, Select, select
+from sqlalchemy import Column, Connection, Row, Select, bindparam, select
 
 from steward.audit import AuditEntry, AuditKind
 from steward.clock import Clock, from_milliseconds, milliseconds
 from steward.database.audit_chain import append
 from steward.database.engine import Database
+from steward.database.sql import Sql
 from steward.database.tables import workspaces
 from steward.directories.sql.memory import ShortMemory
 from steward.errors import ConfigurationError, NotFound
 from steward.vault import Vault
 from steward.workspace import SYSTEM_WORKSPACE
+
+_WORKSPACE: Final = select(workspaces).where(workspaces.c.workspace_id == bindparam("w"))
 
 
 class Shelf:
@@ -73,9 +76,9 @@ def note(connection: Connection, entry: AuditEntry) -> None:
     append(connection, (entry,))
 
 
-def workspace_row(connection: Connection, workspace_id: str) -> Row[Any] | None:
+def workspace_row(connection: Connection, workspace_id: str) -> Any | None:
     """Return the row of a workspace."""
-    return connection.execute(select(workspaces).where(workspaces.c.workspace_id == workspace_id)).one_or_none()
+    return Sql(connection).first(_WORKSPACE, {"w": workspace_id})
 
 
 def require_workspace(connection: Connection, workspace_id: str) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, insert, literal_column, select, update
 from steward.audit import AuditKind
 from steward.caps import Caps
 from steward.clock import from_milliseconds
-from steward.database.sql import has_member
+from steward.database.sql import Sql, has_member
 from steward.database.tables import workspaces
 from steward.directories.sql.shelf import Shelf, note, workspace_row
 from steward.display_name import require_display_name
@@ -64,7 +64,7 @@ class Workspaces(Shelf):
         """Return the caps of every workspace that has some."""
 
         def read(connection: Connection) -> Mapping[str, Caps]:
-            return {row.workspace_id: _workspace(row).settings.caps for row in connection.execute(_CAPPED)}
+            return {row.workspace_id: _workspace(row).settings.caps for row in Sql(connection).all(_CAPPED)}
 
         return await self._memory.recall(("caps",), lambda: self._database.read(read)) or {}
 
@@ -92,6 +92,6 @@ class Workspaces(Shelf):
         return _workspace(await self._database.write(change, forget))
 
 
-def _workspace(row: Row[Any]) -> Workspace:
+def _workspace(row: Any) -> Workspace:
     settings = WorkspaceSettings.model_validate_json(row.settings)
     return Workspace(row.workspace_id, row.name, from_milliseconds(row.created_at), settings)

@@ -179,7 +179,7 @@ def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]
 
 def _leased(work: Work, ref: LeaseRef) -> JobRow | None:
     """Return the job that a lease names if it is still the current one."""
-    row = work.jobs_by_id([ref.job_id]).get(ref.job_id)
+    row = work.job_by_id(ref.job_id)
     if row is None or row.workspace_id != ref.workspace_id or row.fence != ref.fence:
         return None
     return row if row.status == JobStatus.RUNNING else None
@@ -243,7 +243,7 @@ def settle(work: Work, settlements: Sequence[Settlement]) -> tuple[Answer, ...]:
 
 def _settled_before(work: Work, settlement: Settlement) -> Answer:
     ref = settlement.ref
-    row = work.jobs_by_id([ref.job_id]).get(ref.job_id)
+    row = work.job_by_id(ref.job_id)
     if row is not None and row.workspace_id == ref.workspace_id and row.fence == ref.fence:
         history = from_json(row.history)
         word = OUTCOME_WORDS[type(settlement.outcome)]

@@ -24,7 +24,8 @@ JOB_STATUSES: Final = {status.value: status for status in JobStatus}
 _EFFECTS: Final = {effect.value: effect for effect in Effect}
 _RETRY_MODES: Final = {mode.value: mode for mode in RetryMode}
 _EVENT_TYPES: Final = {kind.value: kind for kind in EventType}
-_NO_TEXTS: Final = "[]"
+NO_TEXTS: Final = "[]"
+"""An empty list, as it is kept."""
 
 
 def encode(value: Any) -> str:
@@ -115,7 +116,7 @@ def job_error(text: str | None) -> JobError | None:
 
 def _texts(text: str) -> tuple[str, ...]:
     """Return a list kept as JSON text; most are empty."""
-    return () if text == _NO_TEXTS else tuple(from_json(text))
+    return () if text == NO_TEXTS else tuple(from_json(text))
 
 
 def _attempt(item: Mapping[str, Any]) -> Attempt:
@@ -170,7 +171,7 @@ def to_job(row: JobRow) -> Job:
         authored_after=_texts(row.authored_after),
         parent_step_id=row.parent_step_id,
         expanded=bool(row.expanded),
-        history=() if row.history == _NO_TEXTS else tuple(_attempt(item) for item in from_json(row.history)),
+        history=() if row.history == NO_TEXTS else tuple(_attempt(item) for item in from_json(row.history)),
         request_id=row.request_id,
     )
 

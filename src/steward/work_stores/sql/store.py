@@ -13,7 +13,7 @@ from steward.clock import Clock
 from steward.database import Bell, Database, bell_for
 from steward.database.migrate import upgrade
 from steward.database.sql import Sql
-from steward.database.under_way import settled_position
+from steward.database.under_way import ALL, settled_position
 from steward.event import Event, EventSink, LogEnds
 from steward.identity import Principal
 from steward.ids import IdFactory
@@ -231,12 +231,18 @@ class SqlDispatcher:
 
     async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
         """Return every workspace's events after a position."""
-        settled = await self._engine.database.read(settled_position)  # in a snapshot of its own, before the one below
-        values = {"after": position, "settled": settled, "limit": limit}
-        found = await self._engine.database.read(
-            lambda connection: Sql(connection).all(statements.ALL_EVENTS_AFTER, values)
+        database = self._engine.database
+        settled = (
+            ALL  # unless several write at once: then it is asked for in a snapshot of its own, before the one below
         )
-        return tuple(read_event(row) for row in found)
+        if database.kind.writers > 1:
+            settled = await database.read(settled_position)
+        values = {"after": position, "settled": settled, "limit": limit}
+
+        def run(connection: Connection) -> tuple[Event, ...]:
+            return tuple(map(read_event, Sql(connection).all(statements.ALL_EVENTS_AFTER, values)))
+
+        return await database.read(run)
 
     def hear_events(self) -> AbstractContextManager[Listener]:
         """Return a listener for events."""

@@ -22,6 +22,7 @@ from steward.work_stores.sql import statements, turn_statements
 from steward.work_stores.sql.rows import (
     CHANGING,
     JOB_STATUSES,
+    NO_TEXTS,
     EventRow,
     JobRow,
     PlanRow,
@@ -105,6 +106,10 @@ class Work(Turns):
             self._plans.update({row.plan_id: OpenPlan(*row) for row in plans})
         self.adopt(found())
 
+    def job_by_id(self, job_id: str) -> JobRow | None:
+        """Return the job with this id, usually one that is here already; the caller checks the workspace."""
+        return self._jobs.get(job_id) or self.jobs_by_id([job_id]).get(job_id)
+
     def jobs_by_id(self, job_ids: Iterable[str]) -> dict[str, JobRow]:
         """Return the jobs with these ids; the caller checks the workspace."""
         wanted = list(job_ids)
@@ -115,8 +120,7 @@ class Work(Turns):
 
     def dependents(self, row: JobRow) -> list[JobRow]:
         """Return the jobs that need this one."""
-        ids = from_json(row.dependents)
-        return list(self.jobs_by_id(ids).values()) if ids else []
+        return [] if row.dependents == NO_TEXTS else list(self.jobs_by_id(from_json(row.dependents)).values())
 
     def plan_jobs(self, workspace_id: str, plan_id: str) -> list[JobRow]:
         """Return all jobs of a plan, in step order."""
