@@ -18,6 +18,8 @@ from typing import Any, Final
 
 import psycopg
 import structlog
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
 
 from steward.database.bell import EVERYBODY, Bell, read, written
 from steward.database.postgres import connect_alone
@@ -103,17 +105,22 @@ class Notices(Bell):
                 os.read(self._wake, 4096)
                 self._send(connection)
                 quiet_until = time.monotonic() + _BREATH_S
-            for notice in connection.notifies(timeout=0):
-                if notice.pid != own:
-                    self._in_loop(notice.payload)
+            connection.pgconn.consume_input()
+            while notice := connection.pgconn.notifies():
+                if notice.be_pid != own:
+                    self._in_loop(notice.extra.decode())
         self._send(connection)
 
     def _send(self, connection: psycopg.Connection[Any]) -> None:
+        """Tell what there is to tell, by libpq itself: a cursor takes several times as much work for a message so small."""
         with self._lock:
             outbox, self._outbox = self._outbox, {}
         if outbox:
-            told = [json.dumps([topic, written(concerned)]) for topic, concerned in outbox.items()]
-            connection.execute("SELECT pg_notify(%s, told) FROM unnest(%s::text[]) AS told", (_CHANNEL, told))
+            told = [json.dumps([topic, written(concerned)]).encode() for topic, concerned in outbox.items()]
+            each = ", ".join(f"pg_notify('{_CHANNEL}', ${number})" for number in range(1, len(told) + 1))
+            result = connection.pgconn.exec_params(f"SELECT {each}".encode(), told)
+            if result.status != ExecStatus.TUPLES_OK:
+                raise error_from_result(result)
 
     def _in_loop(self, payload: str | None) -> None:
         """Ring whom a notice is about, on the event loop; None: everybody."""
