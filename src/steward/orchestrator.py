@@ -19,7 +19,6 @@ from steward.errors import (
     IllegalTransition,
     Invalid,
     NotFound,
-    PlanExpired,
     StewardError,
 )
 from steward.identity import Principal
@@ -33,7 +32,7 @@ from steward.policy import Policies, decision_document
 from steward.recorded import plan_decided
 from steward.recorder import Recorder
 from steward.redaction import mask_text, redact_text
-from steward.submission import Claims, RequestedAction, build_submission, refuse_refused
+from steward.submission import Claims, RequestedAction, build_submission, require_draft
 from steward.vault import Vault
 from steward.views import approval_view, job_in_plan, time_view
 from steward.work_store import DRAFT_S, IdempotencyClaim, PlanPage, Submission, Submitted, WorkEngine
@@ -269,11 +268,7 @@ class Orchestrator:
         store = self._engine.open(principal)
         if record.job_ids:  # executed before: the store knows the answer, and whether the key fits
             return await store.submit(Submission(plan=record, jobs=(), idempotency=claims))
-        if record.status is PlanStatus.EXPIRED:
-            raise PlanExpired
-        refuse_refused(record)
-        if record.status is not PlanStatus.DRAFT:
-            raise IllegalTransition(f"A plan that is {record.status} cannot be executed.")
+        require_draft(record)
         plan = proposed(
             prompt=self._body(record)["prompt"],
             intent=record.document["intent"],

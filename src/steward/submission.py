@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from steward.approval import Approval, ApprovalStatus
-from steward.errors import FieldProblem, Invalid, PolicyDenied
+from steward.errors import FieldProblem, IllegalTransition, Invalid, PlanExpired, PolicyDenied
 from steward.identity import Role
 from steward.ids import IdFactory
 from steward.job import NewJob
@@ -92,10 +92,14 @@ def refuse_denied(checked: CheckedPlan) -> None:
     )
 
 
-def refuse_refused(record: PlanRecord) -> None:
-    """Raise ``PolicyDenied`` for a plan that has no steps because policy denies what the sentence asks for."""
+def require_draft(record: PlanRecord) -> None:
+    """Raise why a plan cannot be executed if it is no draft: ``PolicyDenied`` where policy left it without a step."""
+    if record.status is PlanStatus.EXPIRED:
+        raise PlanExpired
     if record.status is PlanStatus.NEEDS_INPUT and (denied := record.document["meta"].get("denied")):
         raise PolicyDenied(record.document["explanation"], facts={"rule": denied[0]["rule"]})
+    if record.status is not PlanStatus.DRAFT:
+        raise IllegalTransition(f"A plan that is {record.status} cannot be executed.")
 
 
 def build_submission(
