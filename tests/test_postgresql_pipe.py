@@ -62,8 +62,7 @@ async def test_a_request_that_another_process_makes_meanwhile_is_known(url: str,
         held = asyncio.create_task(holder.write(slow, locks=True))
         await taken.wait()
         both = [
-            asyncio.create_task(each.submit(each.job(), claims=(request_claim("mine"),)))
-            for each in (world, other)
+            asyncio.create_task(each.submit(each.job(), claims=(request_claim("mine"),))) for each in (world, other)
         ]
         await _until_wait(2)
         go_on.set()
