@@ -1,11 +1,14 @@
-"""How a worker on Redis fills its slots."""
+"""How a worker on Redis fills its slots, and what does not hold it up."""
 
+import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from steward.action import RetryMode
+from steward.cli.processes import _work
 from tests.conftest import FakeClock
 from tests.installation import installation, planned
 from tests.redis_server import shared_server
@@ -30,3 +33,17 @@ async def test_a_worker_fills_its_slots_in_parts(tmp_path: Path, clock: FakeCloc
             _, *taken = raw.get(claimed).decode().split()
             deeds.go_on.set()
     assert taken[1::2] == list(submitted.job_ids[4:])
+
+
+async def test_threads_give_way_soon(tmp_path: Path, clock: FakeClock, database: int) -> None:
+    """Where work is in Redis, whatever writes the audit lets the loop go on within a millisecond."""
+    before, stop = sys.getswitchinterval(), asyncio.Event()
+    stop.set()
+    try:
+        for url, longest_s in ((None, before), (shared_server().url(database), 0.001)):
+            env = {} if url is None else {"REDIS_URL": url, "REDIS_EFFECT_SAFETY": "fast"}
+            async with installation(tmp_path / str(url is None), clock=clock, env=env) as house:
+                await _work(house.app, 0, stop)
+            assert sys.getswitchinterval() <= longest_s
+    finally:
+        sys.setswitchinterval(before)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ACTION_THREADS: Final = "steward-action"
 _BACKLOG: Final = 2048
+_TURN_S: Final = 0.0005
+"""How long a thread may keep Python to itself while the loop waits, where work is in Redis: usually it is ten times as long."""
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
@@ -154,6 +156,10 @@ async def _work(application: "Application", concurrency: int, stop: asyncio.Even
     """Carry out steps (if ``concurrency`` is not 0) and the installation's regular duties until ``stop`` is set."""
     from steward.maintenance import run_duties
 
+    if (
+        application.settings.redis_url is not None
+    ):  # then threads only keep books, and a job that comes must not wait for them
+        sys.setswitchinterval(_TURN_S)
     async with asyncio.TaskGroup() as together:
         together.create_task(run_duties(application.duties(), stop))
         if concurrency:

@@ -5,7 +5,7 @@
 -- the same arguments, answers whole records, and does the rest.
 
 if take() == '1' or old_copies() then return KNOWN end
-local answers, seen, order, of_plan = {}, {}, {}, {}
+local answers, seen, order, of_plan = {}, {}, {}, {} -- `seen`: by key of a job, the command that ends it
 
 local OVER = { 'worker_id', 'lease_until', 'claimed_at', 'dispatched_at', 'spent', 'error', 'params_sealed', 'not_before' }
 
@@ -14,9 +14,9 @@ local function ended(job, key, result, sealed, labels) -- the changes of its rec
     .. cjson.encode(job.worker_id or '') .. ',"outcome":"completed","started_at":' .. (job.claimed_at or now_text)
     .. ',"finished_at":' .. now_text .. ',"dispatched_at":' .. (job.dispatched_at or 'null') .. ',"error":null}]'
   local set = { 'HSET', key, 'status', 'completed', 'finished_at', now_text, 'history', history, 'result', result }
-  if sealed ~= '' then set[#set + 1], set[#set + 2] = 'result_sealed', sealed end
   if labels ~= '' then set[#set + 1], set[#set + 2] = 'result_labels', labels end
-  commands[#commands + 1] = set
+  if sealed ~= '' then set[#set + 1], set[#set + 2] = 'result_sealed', sealed end
+  commands[#commands + 1], seen[key] = set, set
   local gone = { 'HDEL', key }
   for _, name in ipairs(OVER) do
     if job[name] then gone[#gone + 1] = name end
@@ -34,13 +34,15 @@ for i = 1, tonumber(take()) do
   if not job or job.fence ~= fence or job.status ~= 'running' then return KNOWN end
   if job.cancel_requested or job.dependents or job.history or job.expanded then return KNOWN end
   if job.held_for or job.not_before or home(workspace).capped then return KNOWN end
-  seen[key] = true
   local plan_key = K.plan:format(workspace, job.plan)
-  if not of_plan[plan_key] then
-    order[#order + 1] = plan_key
-    of_plan[plan_key] = { workspace = workspace, id = job.plan, ended = 0 }
+  local plan = of_plan[plan_key]
+  if not plan then
+    local read = redis.call('HMGET', plan_key, 'status', 'open_jobs', 'job_ids', 'child_ids', 'events')
+    if read[1] ~= 'running' then return KNOWN end
+    plan = { workspace = workspace, id = job.plan, left = tonumber(read[2] or '0'), ids = read[3] or '', children = read[4] or '' }
+    order[#order + 1], of_plan[plan_key], plans[plan_key] = plan_key, plan, { text = read[5] or '' }
   end
-  of_plan[plan_key].ended = of_plan[plan_key].ended + 1
+  plan.left = plan.left - 1
   local duration = job.started_at and ',"duration_ms":' .. whole(now - job.started_at) or ''
   ended(job, key, result, sealed, labels)
   lease(workspace, id)
@@ -50,20 +52,26 @@ for i = 1, tonumber(take()) do
   answers[i] = (job.first_dispatched_at or '') .. ' ' .. now_text .. ' ' .. job.history
 end
 
-local function close(plan, key, members) -- its last job has ended; results that nobody can need again are dropped
+local function close(plan, key) -- its last job has ended; results that nobody can need again are dropped, or not even kept
   local worst = 'completed'
   local rank = { completed = 1, cancelled = 2, failed = 3 }
   local keys = {}
-  for id in members:gmatch('%S+') do
+  for id in (plan.ids .. ' ' .. plan.children):gmatch('%S+') do
     local member = K.job:format(plan.workspace, id)
     local status = not seen[member] and redis.call('HGET', member, 'status')
     if status and rank[status] and rank[status] > rank[worst] then worst = status end
     keys[#keys + 1] = member
   end
-  later('HSET', key, 'status', worst, 'finished_at', now_text)
   if worst ~= 'failed' then
     later('HDEL', key, 'body_sealed')
-    for _, member in ipairs(keys) do later('HDEL', member, 'result_sealed') end
+    for _, member in ipairs(keys) do
+      local set = seen[member]
+      if not set then
+        later('HDEL', member, 'result_sealed')
+      elseif set[#set - 1] == 'result_sealed' then
+        set[#set], set[#set - 1] = nil, nil
+      end
+    end
   end
   for _, name in ipairs({ 'running', worst }) do redis.call('ZCARD', K.plans_in:format(plan.workspace, name)) end
   redis.call('ZCARD', K.ended)
@@ -71,15 +79,14 @@ local function close(plan, key, members) -- its last job has ended; results that
   later('ZADD', K.plans_in:format(plan.workspace, worst), 0, plan.id)
   later('ZADD', K.ended, now_text, plan.workspace .. ' ' .. plan.id)
   tell(plan.workspace, plan.id, '', 'plan.' .. worst, '{"status":"' .. worst .. '"}')
+  return worst
 end
 
 for _, key in ipairs(order) do
-  local plan = of_plan[key]
-  local status, open, ids, children = unpack(redis.call('HMGET', key, 'status', 'open_jobs', 'job_ids', 'child_ids'))
-  local left = tonumber(open or '0') - plan.ended
-  if status ~= 'running' or left < 0 then return KNOWN end
-  later('HSET', key, 'open_jobs', whole(left))
-  if left == 0 then close(plan, key, (ids or '') .. ' ' .. (children or '')) end
+  local plan, own = of_plan[key], plans[key]
+  if plan.left < 0 then return KNOWN end
+  own[1], own[2] = 'open_jobs', whole(plan.left)
+  if plan.left == 0 then own[3], own[4], own[5], own[6] = 'status', close(plan, key), 'finished_at', now_text end
 end
 check_plain()
 write_plain()

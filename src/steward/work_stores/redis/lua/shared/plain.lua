@@ -7,7 +7,7 @@ local FLAT = 1
 local KNOWN = { 'known' } -- what is answered where somebody else has to do it
 
 local homes, home_of = {}, {} -- workspaces with what changes in each
-local plans = {} -- by key: the numbers of a plan's new events
+local plans = {} -- by key: the numbers of a plan's events, and in a list what else is to be set of it
 local commands = {} -- what is written of records
 local told_events, leases = {}, { add = {}, gone = {} }
 local position
@@ -126,7 +126,7 @@ local function write_plain()
   for _, command in ipairs(commands) do redis.call(unpack(command)) end
   for key, own in pairs(plans) do
     local text = span(own.from, own.to)
-    redis.call('HSET', key, 'events', own.text == '' and text or own.text .. ' ' .. text)
+    redis.call('HSET', key, 'events', own.text == '' and text or own.text .. ' ' .. text, unpack(own))
   end
   in_pieces('ZREM', K.leases, leases.gone)
   in_pieces('ZADD', K.leases, leases.add)
