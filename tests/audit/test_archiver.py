@@ -14,6 +14,7 @@ from steward.audit import AuditRecord
 from steward.job import JobStatus
 from steward.maintenance.archiver import Archiver
 from steward.maintenance.pruner import pruner
+from steward.plan import MAX_STEPS
 from tests.conftest import FakeClock
 from tests.installation import Installation, installation, planned
 from tests.worker.deeds import Deeds, note
@@ -145,6 +146,23 @@ async def test_an_event_is_archived_once_by_archivers_that_race(house: Installat
     sources = [record.entry.source for record in await records(house) if record.entry.source]
     events = [f"work/{number}" for number in range(1, 6)]
     assert sources == events
+    assert (await house.app.audit_log.verify("acme")).sound
+
+
+async def test_more_than_a_batch_is_archived_in_one_turn(house: Installation) -> None:
+    """Every event has one record, in their order, however many there are; also where two archivers take them in turns."""
+    house.add(note([]))
+    store = house.app.engine.open(await house.member())
+    for _ in range(11):
+        done = await house.submit(*(planned("deeds.note", text=str(n)) for n in range(MAX_STEPS)))
+        await store.cancel_plan(done.plan_id)
+    number = 11 * (
+        MAX_STEPS + 2
+    )  # of each plan that it was submitted and cancelled, and of each step that it was cancelled
+    assert sum(await asyncio.gather(*(archiver_of(house).turn() for _ in range(2)))) == number
+    page = await house.app.audit_log.query("acme", limit=2 * number)
+    sources = [record.entry.source for record in reversed(page.records) if record.entry.source]
+    assert sources == [f"work/{position}" for position in range(1, number + 1)]
     assert (await house.app.audit_log.verify("acme")).sound
 
 
