@@ -156,9 +156,8 @@ async def _work(application: "Application", concurrency: int, stop: asyncio.Even
     """Carry out steps (if ``concurrency`` is not 0) and the installation's regular duties until ``stop`` is set."""
     from steward.maintenance import run_duties
 
-    if (
-        application.settings.redis_url is not None
-    ):  # then threads only keep books, and a job that comes must not wait for them
+    # With work in Redis threads only keep the books, and a job that comes must not wait for them.
+    if application.settings.redis_url is not None:
         sys.setswitchinterval(_TURN_S)
     async with asyncio.TaskGroup() as together:
         together.create_task(run_duties(application.duties(), stop))
