@@ -7,7 +7,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from contextlib import closing
+from base64 import b64decode
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,14 @@ def shared_server() -> RedisServer:
 
 
 def everything(client: Any) -> Any:
-    """Iterate over all there is in a database, as bytes: keys, fields, members and values."""
+    """Iterate over all there is in a database, as bytes: keys, fields, members and values; what base64 wraps comes unwrapped, too."""
+    for part in _everything(client):
+        yield part
+        with suppress(ValueError):
+            yield b64decode(part, validate=True)
+
+
+def _everything(client: Any) -> Any:
     for key in client.scan_iter(count=1000):
         yield key
         kind = client.type(key)

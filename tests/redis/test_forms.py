@@ -1,5 +1,6 @@
 """What a job is from its beginning stands in one field; a job that was kept otherwise is the same job to everybody."""
 
+from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
 
@@ -20,10 +21,10 @@ pytestmark = pytest.mark.anyio
 def _as_before(raw: Any, job_id: str) -> None:
     """Keep a job as it was kept before there was a spec: a field for each fact."""
     name = key("job", "alpha", job_id)
-    form, *words = raw.hget(name, "spec").split(b" ", len(SPEC_FIELDS) - 1)
-    assert form == b"1"
-    digests = words.pop()
-    raw.hset(name, mapping=dict(zip(SPEC_FIELDS, [*words, digests[:32], digests[32:]], strict=True)))
+    form, *words = raw.hget(name, "spec").split(b" ")
+    assert form == b"2"
+    words[-2:] = [b64decode(digest).hex() for digest in words[-2:]]
+    raw.hset(name, mapping=dict(zip(SPEC_FIELDS, words, strict=True)))
     raw.hdel(name, "spec")
 
 
@@ -79,3 +80,25 @@ async def test_words_that_a_spec_cannot_hold_have_fields(world: World, raw: Any)
     submitted = await world.submit(world.job("s1", digest="no digest"))
     assert not raw.hexists(key("job", "alpha", submitted.job_ids[0]), "spec")
     assert (await world.run(submitted.job_ids[0])).digest == "no digest"
+
+
+async def test_whoever_looks_at_a_job_finds_text(world: World, raw: Any) -> None:
+    """Queued, running and done, every field can be shown, and says whose job it is; what is secret is sealed all the same."""
+    submitted = await world.submit(world.job("s1"), world.job("s2", "s1"))
+    names = [key("job", "alpha", job_id) for job_id in submitted.job_ids]
+
+    def shown() -> list[dict[str, str]]:
+        found = [raw.hgetall(name).items() for name in names]
+        return [{field.decode("ascii"): value.decode("utf-8") for field, value in fields} for fields in found]
+
+    queued = shown()
+    (lease,) = await world.claim()
+    running = shown()
+    await world.dispatch(lease)
+    await world.settle(lease, done())
+    for looked in (queued, running, shown()):
+        assert [(job["workspace_id"], job["job_id"]) for job in looked] == [
+            ("alpha", job_id) for job_id in submitted.job_ids
+        ]
+    assert b64decode(queued[0]["params_sealed"], validate=True) == lease.params_sealed
+    assert "result_sealed" in shown()[0]

@@ -19,7 +19,7 @@ from steward.work_stores.redis.claims import claims_of, completed, dispatched, m
 from steward.work_stores.redis.durability import Durability
 from steward.work_stores.redis.job_records import Record, job_of, record_of, to_job
 from steward.work_stores.redis.keys import key
-from steward.work_stores.redis.records import Values, approval_fields, streamed_event, to_plan
+from steward.work_stores.redis.records import Values, approval_fields, bare, streamed_event, to_plan
 from steward.work_stores.redis.store import RedisWorkStore, Shared
 from steward.work_stores.redis.submissions import (
     caps_arguments,
@@ -88,14 +88,14 @@ class RedisDispatcher:
 
     def _lease(self, values: Values, inputs: Sequence[bytes], params_sealed: bytes = b"") -> Lease:
         record = record_of(values)
-        params_sealed = record.pop(b"params_sealed", None) or params_sealed
+        params_sealed = bare(record.pop(b"params_sealed", None) or params_sealed)
         job = job_of(record)
         steps = [step.decode() for step in inputs[::3]]
         actor = Principal(job.actor_id, job.workspace_id, frozenset(), frozenset())
         return Lease(
             job=job,
             params_sealed=params_sealed,
-            inputs_sealed={step: sealed or None for step, sealed in zip(steps, inputs[1::3], strict=True)},
+            inputs_sealed={step: bare(sealed) or None for step, sealed in zip(steps, inputs[1::3], strict=True)},
             input_labels={step: labels_of(labels) for step, labels in zip(steps, inputs[2::3], strict=True)},
             store=RedisWorkStore(self._shared, actor),
             record=record,

@@ -5,6 +5,7 @@ one of many. A job that was written before there was one, or whose words do not 
 of its own outweighs what the spec says.
 """
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from steward.action import Effect, RetryMode
 from steward.clock import from_milliseconds, milliseconds
 from steward.digest import HEX_DIGEST
 from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, ListedJob, NewJob, differences_in
-from steward.work_stores.redis.records import Fields, Values, encode, present
+from steward.work_stores.redis.records import Fields, Values, armoured, encode, present
 
 Record = dict[bytes, bytes | None]
 """A job's fields by name; one that is not there is None, empty or missing."""
@@ -31,7 +32,7 @@ SPEC_FIELDS: Final = (
     *("plan_id", "step_id", "action_id", "actor_id", "effect", "retry", "attempt_budget", "key_valid_ms"),
     *("enqueued_at", "position", "request_id", "definition_hash", "digest"),
 )
-"""What a spec says, in this order, behind the number of its form: words, and then the bytes of two SHA-256."""
+"""What a spec says, in this order, behind the number of its form: words, the last two of which are SHA-256 in base64."""
 LISTED_FIELDS: Final = (
     *("status", "spec", "job_id", "workspace_id", "held_for", "attempts", "not_before", "started_at", "finished_at"),
     *("result", "error", "reason"),
@@ -43,15 +44,14 @@ _LISTED_NAMES: Final = tuple(name.encode() for name in LISTED_FIELDS)
 _SPEC_NAMES: Final = tuple(name.encode() for name in SPEC_FIELDS)
 _JOB_TEXTS: Final = (
     *(b"job_id", b"workspace_id", b"plan_id", b"step_id", b"action_id", b"actor_id", b"worker_id", b"reason"),
-    *(b"parent_step_id", b"request_id"),
+    *(b"parent_step_id", b"request_id", b"definition_hash", b"digest"),
 )
 _JOB_JSON: Final = (b"error", b"history", b"labels", b"result", b"result_labels")
 _STATUSES: Final[Mapping[bytes | None, JobStatus]] = {one.value.encode(): one for one in JobStatus}
 _EFFECTS: Final[Mapping[bytes | None, Effect]] = {one.value.encode(): one for one in Effect}
 _RETRY_MODES: Final[Mapping[bytes | None, RetryMode]] = {one.value.encode(): one for one in RetryMode}
-_SHA_256_BYTES: Final = 32
-_SPEC_FORM: Final = "1"
-_SPEC_WORDS, _SPEC_DIGESTS = SPEC_FIELDS[:-2], SPEC_FIELDS[-2:]
+_SPEC_FORM: Final = "2"
+_SPEC_DIGESTS: Final = frozenset(SPEC_FIELDS[-2:])
 _IN_SPEC: Final = frozenset(SPEC_FIELDS)
 _IN_TURN: Final = 2
 """How long an answer is that has names and values in turn: they are one list, behind an empty value."""
@@ -60,9 +60,9 @@ _DAMAGE: Final = (ValueError, TypeError, KeyError, OverflowError, AttributeError
 _log = structlog.get_logger("steward.store")
 
 
-def _packed(digest: str) -> str | bytes:
-    """Return a SHA-256 as the bytes that it is, which is half of its digits."""
-    return bytes.fromhex(digest) if HEX_DIGEST.fullmatch(digest) else digest
+def _packed(digest: str) -> str:
+    """Return a SHA-256 in base64, which is two thirds of its digits; empty for anything else."""
+    return b64encode(bytes.fromhex(digest)).decode() if HEX_DIGEST.fullmatch(digest) else ""
 
 
 def job_fields(job: NewJob, *, status: JobStatus, now: int) -> Fields:
@@ -73,9 +73,9 @@ def job_fields(job: NewJob, *, status: JobStatus, now: int) -> Fields:
             "action_id": job.action_id,
             "status": status.value,
             "step_id": job.step_id,
-            "definition_hash": _packed(job.definition_hash),
-            "digest": _packed(job.digest),
-            "params_sealed": job.params_sealed,
+            "definition_hash": job.definition_hash,
+            "digest": job.digest,
+            "params_sealed": armoured(job.params_sealed),
             "depends_on": " ".join(job.depends_on),
             "waiting_on": len(job.depends_on) or None,
             "effect": job.effect.value,
@@ -93,12 +93,11 @@ def job_fields(job: NewJob, *, status: JobStatus, now: int) -> Fields:
 
 def with_spec(fields: Fields) -> Fields:
     """Return the fields of a new job with those in one that can be: all but what the spec says."""
-    said = [str(fields.get(name, "")) for name in _SPEC_WORDS]
-    digests = [digest for name in _SPEC_DIGESTS if isinstance(digest := fields.get(name), bytes)]
-    words = f"{_SPEC_FORM} {' '.join(said)} "
-    if len(words.split()) != 1 + len(_SPEC_WORDS) or len(digests) < len(_SPEC_DIGESTS):
+    found = {name: str(fields.get(name, "")) for name in SPEC_FIELDS}
+    words = [_SPEC_FORM, *(_packed(text) if name in _SPEC_DIGESTS else text for name, text in found.items())]
+    spec = " ".join(words)
+    if len(spec.split()) != len(words):  # one of them is empty, or has blanks in it
         return fields
-    spec = words.encode() + b"".join(digests)
     first = {
         "job_id": fields["job_id"],
         "status": fields["status"],
@@ -107,10 +106,9 @@ def with_spec(fields: Fields) -> Fields:
     return first | {name: value for name, value in fields.items() if name not in _IN_SPEC and name not in first}
 
 
-def _unpacked(digest: bytes | None) -> str:
+def _unpacked(digest: bytes) -> bytes:
     """Return a SHA-256 in digits again."""
-    digest = digest or b""
-    return digest.hex() if len(digest) == _SHA_256_BYTES else digest.decode()
+    return b64decode(digest, validate=True).hex().encode()
 
 
 def _attempt(item: Mapping[str, Any]) -> Attempt:
@@ -145,11 +143,10 @@ def _own_fields_of(values: Values) -> Record:
 
 def _specified(spec: bytes) -> Record:
     """Return the fields that a spec stands for."""
-    form, *words = spec.split(b" ", len(SPEC_FIELDS) - 1)
-    if form != _SPEC_FORM.encode() or len(words) != len(SPEC_FIELDS) - 1:
+    form, *words = spec.split(b" ")
+    if form != _SPEC_FORM.encode() or len(words) != len(SPEC_FIELDS):
         raise ValueError("This is no spec of a job.")
-    digests = words.pop()
-    words += (digests[:_SHA_256_BYTES], digests[_SHA_256_BYTES:])
+    words[-2:] = map(_unpacked, words[-2:])
     return dict(zip(_SPEC_NAMES, words, strict=True))
 
 
@@ -178,8 +175,8 @@ def job_of(record: Record) -> Job:
         actor_id=text[b"actor_id"],
         status=_STATUSES[get(b"status")],
         held_for=HeldFor(held_for.decode()) if (held_for := get(b"held_for")) else None,
-        definition_hash=_unpacked(get(b"definition_hash")),
-        digest=_unpacked(get(b"digest")),
+        definition_hash=text[b"definition_hash"],
+        digest=text[b"digest"],
         depends_on=_words(get(b"depends_on")),
         effect=_EFFECTS[get(b"effect")],
         retry=_RETRY_MODES[get(b"retry")],

@@ -1,9 +1,10 @@
 """Records as hashes: what is written of a new one, and how the fields that a script answers with are read.
 
 A field that is not there is None, empty or false. Lists of ids are words; what has a structure is JSON; times are whole
-milliseconds; sealed bytes are kept as they are.
+milliseconds; sealed bytes are base64 in a job and kept as they are in a plan.
 """
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -42,6 +43,19 @@ APPROVAL_FIELDS: Final = (
 def encode(value: Any) -> str:
     """Return ``value`` as JSON text."""
     return to_json(value).decode()
+
+
+def armoured(sealed: bytes | None) -> str | None:
+    """Return sealed bytes as text: whoever looks at a job's hash finds nothing in it that is none."""
+    return None if sealed is None else b64encode(sealed).decode()
+
+
+def bare(armour: bytes) -> bytes:
+    """Return sealed bytes from their text; from damaged text, bytes that nothing unseals."""
+    try:
+        return b64decode(armour, validate=True)
+    except ValueError:
+        return armour
 
 
 def present(fields: Fields) -> Fields:

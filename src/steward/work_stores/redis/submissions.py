@@ -30,7 +30,7 @@ from steward.plan import PlanRecord, PlanStatus
 from steward.spending import Spending
 from steward.work_store import IdempotencyClaim, Submission, Submitted
 from steward.work_stores.redis.job_records import job_fields, with_spec
-from steward.work_stores.redis.records import Fields, approval_fields, encode, plan_fields
+from steward.work_stores.redis.records import Fields, approval_fields, armoured, encode, plan_fields
 
 _POSITIONS_PER_STEP = 1_000
 """Room for the children of an expanded step between it and the next."""
@@ -162,10 +162,10 @@ def submitted(answer: Sequence[Any]) -> Submitted:
     )
 
 
-def result_arguments(outcome: Completed) -> tuple[str, bytes, str]:
+def result_arguments(outcome: Completed) -> tuple[str, str, str]:
     """Return a result as ``settle`` takes it: as it is shown, sealed, and its labels."""
     labels = encode(outcome.result_labels) if outcome.result_labels else ""
-    return encode(outcome.result), outcome.result_sealed or b"", labels
+    return encode(outcome.result), armoured(outcome.result_sealed) or "", labels
 
 
 def outcome_arguments(outcome: AnyOutcome) -> tuple[Any, ...]:

@@ -36,7 +36,7 @@ local function add(groups, name, id) -- to the members that a sorted set is abou
 end
 for i = 1, tonumber(take()) do
   local first, last, id = skip_fields()
-  local status, action = ARGV[first + 3], ARGV[first + 4] == 'spec' and ARGV[first + 5]:match('^1 %S+ %S+ (%S+) ')
+  local status, action = ARGV[first + 3], ARGV[first + 4] == 'spec' and ARGV[first + 5]:match('^2 %S+ %S+ (%S+) ')
   if status == 'scheduled' or not action then return { 'known' } end
   ids[i], job_fields[i] = id, { K.job:format(workspace, id), first, last }
   keys[#keys + 1] = job_fields[i][1]

@@ -24,7 +24,7 @@ local function read_job(key) -- nil: nothing that a written-out verb can deal wi
   local id, spec = job.job_id, job.spec
   if not spec or not id or #id ~= 28 or not id:find('^job_%w+$') then return end
   job.plan, job.step, job.action, job.retry, job.enqueued_at =
-    spec:match('^1 (%S+) (%S+) (%S+) %S+ %S+ (%S+) %S+ %S+ (%S+) ')
+    spec:match('^2 (%S+) (%S+) (%S+) %S+ %S+ (%S+) %S+ %S+ (%S+) ')
   return job.plan and job
 end
 

@@ -19,13 +19,14 @@ local function remember(kind, key, fields)
   return row
 end
 
-local SPEC = '^1' .. (' (%S+)'):rep(#SPEC_FIELDS - 2) .. ' ' -- and then the bytes of two SHA-256
+local SPEC = '^2' .. (' (%S+)'):rep(#SPEC_FIELDS) .. '$'
 
-local function specify(fields, spec) -- what a job's spec says, but for what has a field of its own
+local function specify(fields, spec) -- what a job's spec says in words, but for what has a field of its own
   local values = { (spec or ''):match(SPEC) }
   if not values[1] then return fields end
-  values[#SPEC_FIELDS - 1], values[#SPEC_FIELDS] = spec:sub(-64, -33), spec:sub(-32)
-  for i, name in ipairs(SPEC_FIELDS) do fields[name] = fields[name] or values[i] end
+  for i, name in ipairs(SPEC_FIELDS) do
+    if i <= #SPEC_FIELDS - 2 then fields[name] = fields[name] or values[i] end
+  end
   return fields
 end
 
