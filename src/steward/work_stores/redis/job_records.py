@@ -7,6 +7,7 @@ of its own outweighs what the spec says.
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import structlog
@@ -51,13 +52,22 @@ _STATUSES: Final[Mapping[bytes | None, JobStatus]] = {one.value.encode(): one fo
 _EFFECTS: Final[Mapping[bytes | None, Effect]] = {one.value.encode(): one for one in Effect}
 _RETRY_MODES: Final[Mapping[bytes | None, RetryMode]] = {one.value.encode(): one for one in RetryMode}
 _SPEC_FORM: Final = "2"
-_SPEC_DIGESTS: Final = frozenset(SPEC_FIELDS[-2:])
-_IN_SPEC: Final = frozenset(SPEC_FIELDS)
 _IN_TURN: Final = 2
 """How long an answer is that has names and values in turn: they are one list, behind an empty value."""
 _DAMAGE: Final = (ValueError, TypeError, KeyError, OverflowError, AttributeError)
 """What is raised when a record is read that holds what does not belong there, or lacks what does."""
 _log = structlog.get_logger("steward.store")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a new job belongs."""
+
+    workspace_id: str
+    plan_id: str
+    actor_id: str
+    position: int
+    request_id: str
 
 
 def _packed(digest: str) -> str:
@@ -75,35 +85,47 @@ def job_fields(job: NewJob, *, status: JobStatus, now: int) -> Fields:
             "step_id": job.step_id,
             "definition_hash": job.definition_hash,
             "digest": job.digest,
-            "params_sealed": armoured(job.params_sealed),
-            "depends_on": " ".join(job.depends_on),
-            "waiting_on": len(job.depends_on) or None,
             "effect": job.effect.value,
             "retry": job.retry.value,
             "attempt_budget": job.max_attempts,
             "key_valid_ms": round(job.key_valid_s * 1000),
-            "not_before": None if job.not_before is None else milliseconds(job.not_before),
             "enqueued_at": now,
-            "labels": encode(job.labels) if job.labels else None,
-            "authored_after": " ".join(job.authored_after),
-            "parent_step_id": job.parent_step_id,
         }
+    ) | _beside_spec(job)
+
+
+def placed_fields(job: NewJob, where: Place, *, status: JobStatus, now: int) -> Fields:
+    """Return the fields of a new job in its place: most of them in one, if its words allow it."""
+    spec = (
+        f"{_SPEC_FORM} {where.plan_id} {job.step_id} {job.action_id} {where.actor_id} {job.effect.value} {job.retry.value} "
+        f"{job.max_attempts} {round(job.key_valid_s * 1000)} {now} {where.position} {where.request_id} "
+        f"{_packed(job.definition_hash)} {_packed(job.digest)}"
     )
-
-
-def with_spec(fields: Fields) -> Fields:
-    """Return the fields of a new job with those in one that can be: all but what the spec says."""
-    found = {name: str(fields.get(name, "")) for name in SPEC_FIELDS}
-    words = [_SPEC_FORM, *(_packed(text) if name in _SPEC_DIGESTS else text for name, text in found.items())]
-    spec = " ".join(words)
-    if len(spec.split()) != len(words):  # one of them is empty, or has blanks in it
-        return fields
-    first = {
-        "job_id": fields["job_id"],
-        "status": fields["status"],
+    if len(spec.split()) != 1 + len(SPEC_FIELDS):  # one of them is empty, or has blanks in it
+        return job_fields(job, status=status, now=now) | asdict(where)
+    return {
+        "job_id": job.job_id,  # a script finds these three by their places
+        "status": status.value,
         "spec": spec,
-    }  # a script finds these by their places
-    return first | {name: value for name, value in fields.items() if name not in _IN_SPEC and name not in first}
+        "workspace_id": where.workspace_id,
+        **_beside_spec(job),
+    }
+
+
+def _beside_spec(job: NewJob) -> Fields:
+    """Return what a new job brings that no spec says."""
+    fields: Fields = {"params_sealed": armoured(job.params_sealed)}
+    if job.depends_on:
+        fields |= {"depends_on": " ".join(job.depends_on), "waiting_on": len(job.depends_on)}
+    if job.not_before is not None:
+        fields["not_before"] = milliseconds(job.not_before)
+    if job.labels:
+        fields["labels"] = encode(job.labels)
+    if job.authored_after:
+        fields["authored_after"] = " ".join(job.authored_after)
+    if job.parent_step_id:
+        fields["parent_step_id"] = job.parent_step_id
+    return fields
 
 
 def _unpacked(digest: bytes) -> bytes:

@@ -29,7 +29,7 @@ from steward.job import Outcome as AnyOutcome
 from steward.plan import PlanRecord, PlanStatus
 from steward.spending import Spending
 from steward.work_store import IdempotencyClaim, Submission, Submitted
-from steward.work_stores.redis.job_records import job_fields, with_spec
+from steward.work_stores.redis.job_records import Place, job_fields, placed_fields
 from steward.work_stores.redis.records import Fields, approval_fields, armoured, encode, plan_fields
 
 _POSITIONS_PER_STEP = 1_000
@@ -111,21 +111,21 @@ def _all_job_fields(principal: Principal, submission: Submission, now: int) -> l
     every: list[Fields] = []
     for place, job in enumerate(submission.jobs):
         status = first_status(job, now, held=submission.approval is not None)
-        fields = job_fields(job, status=status, now=now) | {
-            "workspace_id": principal.workspace_id,
-            "plan_id": submission.plan.plan_id,
-            "actor_id": principal.actor_id,
-            "position": place * _POSITIONS_PER_STEP,
-            "request_id": submission.plan.request_id,
-            **named.get(place, {}),
-        }
+        where = Place(
+            workspace_id=principal.workspace_id,
+            plan_id=submission.plan.plan_id,
+            actor_id=principal.actor_id,
+            position=place * _POSITIONS_PER_STEP,
+            request_id=submission.plan.request_id,
+        )
+        fields = placed_fields(job, where, status=status, now=now) | named.get(place, {})
         if job.depends_on:
             fields["needs"] = " ".join(ids[step_id] for step_id in job.depends_on)
         if needed_by[job.step_id]:
             fields["dependents"] = " ".join(needed_by[job.step_id])
         if submission.approval is not None:
             fields |= {"held_for": HeldFor.APPROVAL.value, "reason": submission.approval.reason}
-        every.append(with_spec(fields))
+        every.append(fields)
     return every
 
 
