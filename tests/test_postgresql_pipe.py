@@ -38,8 +38,8 @@ def url() -> Iterator[str]:
 async def _until_wait(number: int) -> None:
     """Return when so many transactions wait for a lock."""
     with closing(server().administrator()) as connection:
-        while connection.execute(_WAITING).fetchone() != (number,):  # noqa: ASYNC110 - a server tells nobody
-            await asyncio.sleep(0.01)
+        while (await asyncio.to_thread(connection.execute, _WAITING)).fetchone() != (number,):
+            continue
 
 
 async def test_a_request_that_another_process_makes_meanwhile_is_known(url: str, clock: FakeClock) -> None:
