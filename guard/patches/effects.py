@@ -82,6 +82,14 @@ EFFECTS: Final = (
         tests=_REFUSALS,
     ),
     Mutation(
+        name="secret-of-before-is-told",
+        removes="what was secret when it was approved stays masked when the action no longer says so",
+        file="src/steward/differences.py",
+        find='or shown["params"].get(name) == REDACTED',
+        put="or False",
+        tests=_REFUSALS,
+    ),
+    Mutation(
         name="definition-not-bound",
         removes="the digest binds the definition of the action",
         file="src/steward/plan_check.py",

@@ -21,6 +21,22 @@ LIMITS: Final = (
         tests=("tests/language_models/test_budget.py",),
     ),
     Mutation(
+        name="unwanted-question-goes-on",
+        removes="a planning that nobody waits for any more is stopped",
+        file="src/steward/web/planning.py",
+        find="        raise ClientDisconnect\n",
+        put="        return await working\n",
+        tests=("tests/web/test_planning.py",),
+    ),
+    Mutation(
+        name="unsent-question-is-paid",
+        removes="what was reserved for a question that was cancelled before it left is given back",
+        file="src/steward/language_models/reserving.py",
+        find="            await self._budget.settle(await making, Tokens())\n",
+        put="            await making\n",
+        tests=("tests/language_models/test_budget.py",),
+    ),
+    Mutation(
         name="money-that-is-spent-is-not-looked-at",
         removes="a question waits that costs more than is left",
         file="src/steward/language_models/sql_budget.py",
