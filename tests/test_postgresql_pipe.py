@@ -3,18 +3,20 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg.adapt import Loader
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from steward.database import Database
 from steward.database.pipe import Pipe
 from steward.database.postgres import connect_alone
-from steward.errors import IdempotencyKeyReused
+from steward.database.sql import Sql
+from steward.database.tables import metadata
+from steward.errors import Conflict, IdempotencyKeyReused
 from steward.event import EventType
 from steward.ids import IdFactory
 from steward.work_stores.sql import open_sql_engine
@@ -123,3 +125,29 @@ def test_a_statement_that_was_never_kept_by_the_server_is_sent_to_it_again(url: 
         with pytest.raises(psycopg.errors.DivisionByZero):
             _asked(pipe, (divided, (0,)), (repeated, ("a",)))
         assert _asked(pipe, (repeated, ("b",)), (divided, (1,))) == [[("b",)], [(1,)]]
+
+
+def _count(connection: Connection) -> Any:
+    return Sql(connection).scalar(select(func.count()).select_from(metadata.tables["jobs"]))
+
+
+async def test_what_another_transaction_undoes_or_forgets_does_not_stop_the_pipe(url: str) -> None:
+    """After a ROLLBACK the driver may drop what the server keeps for it, and a pooler between them anything: it is sent again."""
+
+    def undone(connection: Connection) -> None:
+        for _ in range(10):  # often enough for the driver to have it kept
+            _count(connection)
+        raise Conflict("Enough.")
+
+    def forgotten(connection: Connection) -> None:
+        connection.exec_driver_sql("DEALLOCATE ALL")
+
+    database = Database(url)
+    try:
+        for meanwhile in (undone, forgotten):
+            assert await database.write(_count, locks=True, piped=True) == 0
+            with suppress(Conflict):
+                await database.write(meanwhile, locks=True)
+            assert [await database.write(_count, locks=True, piped=True) for _ in range(3)] == [0, 0, 0]
+    finally:
+        await database.aclose()

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.errors import PipelineAborted, error_from_result
+from psycopg.errors import InvalidSqlStatementName, PipelineAborted, error_from_result
 from psycopg.generators import fetch_many, send
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGresult
@@ -151,4 +151,6 @@ class Pipe:
                 self._prepared.pop(sent.prepares, None)
             failed = status is ExecStatus.FATAL_ERROR
             self._error = self._error or (error_from_result(results[-1]) if failed else PipelineAborted())
+            if isinstance(self._error, InvalidSqlStatementName):
+                self._prepared.clear()
         return status

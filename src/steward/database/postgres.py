@@ -21,7 +21,6 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from steward.database.kind import Kind, Lost, Whose
 from steward.database.pipe import Pipe
 from steward.database.row_security import ROLE, WORKSPACE_SETTING
-from steward.database.sql import CACHED_STATEMENTS
 from steward.errors import Conflict, Invalid, StoreUnavailable
 
 _log = structlog.get_logger("steward.database")
@@ -55,8 +54,8 @@ _WRITE: Final = b"SET default_transaction_isolation = 'read committed'"
 _AS_TENANT: Final = f"SELECT set_config('role', '{ROLE}', true), set_config('{WORKSPACE_SETTING}', $1, true)".encode()
 """SET LOCAL, as a statement that can be prepared."""
 _IN_TURN: Final = b"SELECT pg_advisory_xact_lock($1)"
-_GIVEN_UP: Final = frozenset({"40001", "40P01"})
-"""Could not be serialised; chosen to end a deadlock."""
+_GIVEN_UP: Final = frozenset({"40001", "40P01", "26000"})
+"""Could not be serialised; chosen to end a deadlock; the server has no longer kept a statement that it was to keep."""
 _IN_DOUBT: Final = "The store was lost while it committed, so this may or may not have been done. Send it again."
 
 
@@ -105,7 +104,9 @@ class Postgres(Kind):
         @event.listens_for(engine, "connect")
         def _connect(connection: psycopg.Connection[Any], entry: ConnectionPoolEntry) -> None:
             entry.info["since"] = time.monotonic()
-            connection.prepared_max = CACHED_STATEMENTS
+            connection.prepare_threshold = (
+                None  # it would make the server forget the pipe's statements, too, after a ROLLBACK
+            )
             connection.execute(_ON_CONNECT)
             connection.execute(transactions)
 
