@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from steward.identity import Role
 from steward.isolation.compare import difference
-from steward.isolation.description import Operation, Slot
+from steward.isolation.description import STREAM, Operation, Slot
 from steward.isolation.forge import CALLERS_OWN, Request, kinds_of
 from steward.isolation.furnish import fresh
 from steward.isolation.report import DoorKind, Kind, Report
@@ -26,6 +26,7 @@ NAMES: Final[Mapping[str, DoorKind]] = {
 }
 """Slots that are doors of their own."""
 _VALUES_OF_ADMIN: Final = 4
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 _OTHER_METHODS: Final = ("PUT", "PATCH", "DELETE", "POST", "GET")
 Progress = Callable[[str], None]
 
@@ -58,6 +59,9 @@ class Attack:
             case _:
                 asked = await self._as_the_caller(operation)
                 door.attacks += await self._slots(operation) or (0 if list(_slots_of(operation)) else asked)
+                if operation.may_stream:
+                    stream = self.report.door(DoorKind.STREAM, operation.name, operation.tenancy)
+                    stream.attacks += await self._slots(operation, {"Accept": STREAM})
                 missing = [name for name in operation.path_names() if not self._values(Slot("path", name, {}), 1)]
                 if missing:
                     door.attacks, door.why_not = 0, f"Nothing of the other's is known for {', '.join(missing)}."
@@ -97,13 +101,13 @@ class Attack:
                 sent += 1
         return sent
 
-    async def _slots(self, operation: Operation) -> int:
+    async def _slots(self, operation: Operation, headers: Mapping[str, str] = _NO_HEADERS) -> int:
         tried = 0
         for role in self.roles:
             for slot in _slots_of(operation) if operation.open_to(role) else _first_of(operation):
                 if (request := self._base(operation, slot)) is not None:
                     most = _VALUES_OF_ADMIN if role is Role.ADMIN else 1
-                    tried += await self._pair(operation, request, slot, role, most)
+                    tried += await self._pair(operation, replace(request, headers=headers), slot, role, most)
         return tried
 
     def _values(self, slot: Slot, most: int) -> list[str]:

@@ -173,6 +173,8 @@ def _announce(report: Report, operation: Operation) -> None:
     report.door(DoorKind.ROUTE, operation.name, operation.tenancy)
     if operation.streams:
         report.door(DoorKind.STREAM, operation.path, operation.tenancy)
+    if operation.may_stream:
+        report.door(DoorKind.STREAM, operation.name, operation.tenancy)
     for slot in (*operation.parameters(), *operation.fields()):
         if operation.tenancy != "installation" and (kind := NAMES.get(slot.name.lower())) is not None:
             report.door(kind, f"{slot.name} of {operation.name}", operation.tenancy)

@@ -10,7 +10,7 @@ from steward.tenancy import TENANCIES, TENANCY_KEY
 
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete", "head", "options"})
 _JSON: Final = "application/json"
-_STREAM: Final = "text/event-stream"
+STREAM: Final = "text/event-stream"
 _PREFIX: Final = re.compile(r"\b([a-z]{2,8})_(?:…|[0-9a-z]{16,24}\b)")
 """An id, or its prefix, as descriptions and examples show it: ``plan_…``."""
 _LONG: Final = 256
@@ -113,8 +113,15 @@ class Operation:
     @property
     def streams(self) -> bool:
         """Whether it answers with events that go on for ever."""
-        answers = self.about.get("responses", {})
-        return any(_STREAM in answer.get("content", {}) for answer in answers.values())
+        return any(STREAM in content and _JSON not in content for content in self._contents())
+
+    @property
+    def may_stream(self) -> bool:
+        """Whether it answers with events to those who ask for them."""
+        return any(STREAM in content and _JSON in content for content in self._contents())
+
+    def _contents(self) -> list[Mapping[str, Any]]:
+        return [answer.get("content", {}) for answer in self.about.get("responses", {}).values()]
 
     @property
     def body_schema(self) -> Mapping[str, Any] | None:
