@@ -202,7 +202,8 @@ class RedisDispatcher:
     async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
         """Return every workspace's events after a position."""
         found = await self._server.run("all_events_after", position, limit)
-        return tuple(streamed_event(workspace, entry) for workspace, entry in found)
+        now = self._server.now
+        return tuple(streamed_event(workspace, entry, now, at) for workspace, entry, at in found)
 
     def hear_events(self) -> AbstractContextManager[Listener]:
         """Return a listener for events."""
