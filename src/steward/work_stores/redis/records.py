@@ -158,7 +158,7 @@ def to_plan(values: Values, now_ms: int) -> PlanRecord:
         actor_id=of.text("actor_id"),
         status=status,
         digest=of.text("digest"),
-        document=of.json("document", {}),
+        document={**of.json("document", {})},
         body_sealed=of.sealed("body_sealed"),
         created_at=of.time("created_at"),
         expires_at=expires_at,
@@ -239,7 +239,7 @@ def to_event(workspace: bytes, number: bytes, fields: Mapping[bytes, bytes]) -> 
         actor_id=fields[b"actor_id"].decode() or None,
         plan_id=fields[b"plan_id"].decode() or None,
         job_id=fields[b"job_id"].decode() or None,
-        data=dict(from_json(fields[b"data"])),  # which refuses what is no object
+        data={**from_json(fields[b"data"])},  # which refuses what is no object
         position=int(fields[b"position"]),
     )
 

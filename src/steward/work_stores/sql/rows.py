@@ -253,7 +253,7 @@ def to_plan(row: PlanRow, now_ms: int) -> PlanRecord:
         actor_id=row.actor_id,
         status=status,
         digest=row.digest,
-        document=from_json(row.document),
+        document={**from_json(row.document)},  # which refuses what is no object
         body_sealed=row.body_sealed,
         created_at=from_milliseconds(row.created_at),
         expires_at=as_time(row.expires_at),
