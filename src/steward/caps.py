@@ -21,6 +21,8 @@ Budgets = Mapping[BudgetName, Budget]
 NO_BUDGETS: Final[Budgets] = MappingProxyType({})
 NO_CAPS: Final[Mapping[str, Caps]] = MappingProxyType({})
 """No workspace has any."""
+NOTHING_RUNS: Final[Caps] = MappingProxyType({"*": Cap.model_construct(max_running=0)})
+"""What holds where it cannot be told what was set; nobody can set it."""
 _SECOND_MS: Final = 1000
 _MINUTE: Final = timedelta(minutes=1)
 

@@ -6,7 +6,7 @@
     ├── Forbidden 403            ── MissingScope, PolicyDenied, NotYourWorkspace, AnotherPersonRequired, ApproverRoleRequired
     ├── NotFound 404
     ├── Conflict 409             ── IllegalTransition, ApprovalMismatch, IdempotencyMixed, PlanExpired, PolicyNotGenuine,
-    │                               QuotaReached, SchemaRefused
+    │                               QuotaReached, SchemaRefused, SettingsUnreadable
     ├── BodyTooLarge 413
     ├── Invalid 422              ── UnknownAction, IdempotencyKeyReused
     ├── RateLimited 429
@@ -136,6 +136,8 @@ class NotFound(StewardError):
 
 POLICY_REMEDY: Final = "An admin can put it again with 'steward policy put', or remove it with 'steward policy remove'."
 """What to do about a policy that cannot be relied on."""
+SETTINGS_REMEDY: Final = "An admin can set them again with 'steward workspaces settings'."
+"""What to do about settings that cannot be read."""
 
 
 class Conflict(StewardError):
@@ -186,6 +188,12 @@ class SchemaRefused(Conflict):
     """The migration of keys cannot take this step now."""
 
     code = "schema_refused"
+
+
+class SettingsUnreadable(Conflict):
+    """The settings of the workspace cannot be read, so nothing runs in it; set them again with 'steward workspaces settings'."""
+
+    code = "settings_unreadable"
 
 
 class BodyTooLarge(StewardError):

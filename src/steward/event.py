@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from steward.ids import is_id
+
 _EVENT_ID: Final = re.compile(r"evt_([0-9]{16})")
 
 
@@ -46,6 +48,8 @@ class EventType(StrEnum):
     """A person asked for another try."""
     JOB_RESOLVED = "job.resolved"
     """A person settled an unknown outcome."""
+    UNREADABLE = "event.unreadable"
+    """Stands where the record of an event is damaged: that one was there is all that can be told of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,24 @@ def event_sequence(value: object) -> int | None:
     """Return the number inside an event id, or None if ``value`` is not one."""
     match = _EVENT_ID.fullmatch(value) if isinstance(value, str) else None
     return int(match[1]) if match else None
+
+
+def unreadable_event(workspace_id: str, sequence: int, at: datetime, plan_id: Any, position: int) -> Event:
+    """Return what stands in the place of an event whose record is damaged, so that readers neither stop nor skip in silence.
+
+    ``at`` is when that was found: a time from a damaged record could make an old one new, or a new one old.
+    """
+    return Event(
+        event_id=event_id(sequence),
+        workspace_id=workspace_id,
+        type=EventType.UNREADABLE,
+        at=at,
+        actor_id=None,
+        plan_id=plan_id if is_id(plan_id, "plan") else None,
+        job_id=None,
+        data={"error_code": "unreadable_record"},
+        position=position,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from steward.errors import Invalid
+from steward.errors import Invalid, SettingsUnreadable
 
 WORKSPACE_ID: Final = r"[a-z0-9][a-z0-9_-]{0,31}"
 """The shape of a workspace's id, for published schemas; everybody else asks ``canonical_workspace_id``."""
@@ -99,4 +99,12 @@ class Workspace:
     workspace_id: str
     name: str
     created_at: datetime
-    settings: WorkspaceSettings = field(default_factory=WorkspaceSettings)
+    kept: WorkspaceSettings | None = field(default_factory=WorkspaceSettings)
+    """Its settings; None: what is kept of them cannot be read."""
+
+    @property
+    def settings(self) -> WorkspaceSettings:
+        """What its admins set. ``SettingsUnreadable`` if that cannot be told, so that nobody goes on as if nothing were set."""
+        if self.kept is None:
+            raise SettingsUnreadable
+        return self.kept

@@ -6,7 +6,7 @@ in as the driver takes them, rows come out as named tuples. The text never depen
 see ``among``), so that the driver keeps it prepared, too. On PostgreSQL, where each statement is a message to a server, one that
 is to be run for many rows becomes one statement about all of them, and the rows go in as JSON, too (``about_all``).
 
-Where the dialects differ, the difference has a name here: ``among``, ``unindexed``, ``has_member``. An upsert is written with PostgreSQL's
+Where the dialects differ, the difference has a name here: ``among``, ``unindexed``. An upsert is written with PostgreSQL's
 ``insert``, which SQLite spells alike.
 """
 
@@ -31,7 +31,6 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
-    literal_column,
     select,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -40,8 +39,10 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from steward.database.many import WHAT_FIRST_RETURNED, Behind, about_all, behind, in_one
 
-__all__ = ["Compiled", "Sql", "among", "compiled", "has_member", "unindexed", "upsert"]
+__all__ = ["DAMAGE", "Compiled", "Sql", "among", "compiled", "unindexed", "upsert"]
 
+DAMAGE: Final = (ValueError, TypeError, KeyError, OverflowError)
+"""What is raised when a row is read that holds what does not belong there."""
 CACHED_STATEMENTS: Final = 512
 """How many prepared statements a connection keeps: more than there are."""
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -98,27 +99,6 @@ def _unindexed(element: unindexed, compiler: SQLCompiler, **more: Any) -> str:
 @compiles(unindexed, "postgresql")
 def _unindexed_postgresql(element: unindexed, compiler: SQLCompiler, **more: Any) -> str:
     return compiler.process(element.column, **more)
-
-
-class has_member(ColumnElement[Any]):  # noqa: N801 - the same
-    """The condition that a column's JSON object has a member of this name, and not null."""
-
-    inherit_cache = False
-
-    def __init__(self, column: ColumnElement[Any], name: str) -> None:
-        """Look into ``column`` for ``name``, which is a plain word."""
-        self.looked_up = func.json_extract(column, literal_column(f"'$.{name}'")).is_not(None)
-        self.picked = cast(column, JSON).op("->>")(literal_column(f"'{name}'")).is_not(None)
-
-
-@compiles(has_member)
-def _has_member(element: has_member, compiler: SQLCompiler, **more: Any) -> str:
-    return compiler.process(element.looked_up, **more)
-
-
-@compiles(has_member, "postgresql")
-def _has_member_postgresql(element: has_member, compiler: SQLCompiler, **more: Any) -> str:
-    return compiler.process(element.picked, **more)
 
 
 @dataclass(frozen=True, slots=True)

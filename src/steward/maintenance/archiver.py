@@ -2,6 +2,9 @@
 
 It sleeps until the store's bell rings, and then lets a moment pass, so that a crowd of events costs few commits. Several
 processes may do it at once: whoever moves the position first has appended, the others find nothing left to do.
+
+An event that cannot be read is recorded as that, and the archiver goes on: whatever the audit is required for is recorded
+before it is done, and to wait for what can never be read would keep the records of everybody from ever being made.
 """
 
 import asyncio
@@ -42,6 +45,7 @@ _WORDS: Final = {
     EventType.APPROVAL_REQUESTED: "asked",
     EventType.APPROVAL_EXPIRED: "expired",
     EventType.PLAN_RESUMED: "resumed",
+    EventType.UNREADABLE: "unreadable",
 }
 
 
@@ -111,7 +115,7 @@ class Archiver:
         facts = {name: value for name, value in data.items() if name in _FACTS and value is not None}
         if event.actor_id is None and asked.actor_id is not None:
             facts["on_behalf_of"] = asked.actor_id
-        action_id = data.get("action_id")
+        action_id, rule, request_id = (_text(data.get(name)) for name in ("action_id", "rule", "request_id"))
         plan = plans.get(event.plan_id or "") if event.type in _PLANS else None
         return AuditEntry(
             workspace_id=event.workspace_id,
@@ -123,17 +127,17 @@ class Archiver:
             plan_id=event.plan_id,
             job_id=event.job_id,
             result=_WORDS.get(event.type) or str(data.get("error_code") or data.get("status") or ""),
-            rule=data.get("rule"),
-            request_id=data.get("request_id") or asked.request_id,
+            rule=rule,
+            request_id=request_id or asked.request_id,
             source=f"work/{event.position}",
             facts=facts,
             view=None if plan is None else plan_view(plan),
             comparable=plan is not None,
         )
 
-    def _account(self, action_id: object) -> str | None:
+    def _account(self, action_id: str | None) -> str | None:
         """Return the account in whose name an action is seen at its far end."""
-        action = self._catalogue.get(action_id) if isinstance(action_id, str) else None
+        action = None if action_id is None else self._catalogue.get(action_id)
         return None if action is None else action.definition.acting_as
 
     def _known(self, event: Event) -> _Asked | None:
@@ -141,7 +145,7 @@ class Archiver:
         if event.plan_id is None or event.type is EventType.PLAN_DRAFTED:
             return _NOBODY
         if event.type is EventType.PLAN_SUBMITTED:
-            return self._remember(event.plan_id, _Asked(event.actor_id, event.data.get("request_id")))
+            return self._remember(event.plan_id, _Asked(event.actor_id, _text(event.data.get("request_id"))))
         return self._asked.get(event.plan_id)
 
     async def _look_up(self, event: Event) -> _Asked:
@@ -171,6 +175,11 @@ def plan_view(plan: PlanRecord) -> dict[str, Any]:
         "intent": document.get("intent"),
         "steps": steps,
     }
+
+
+def _text(value: object) -> str | None:
+    """Return what an event says if it is a text, as all that is kept in a column is."""
+    return value if isinstance(value, str) else None
 
 
 def _is_told(event: Event) -> bool:

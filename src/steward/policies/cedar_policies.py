@@ -14,7 +14,7 @@ from cachetools import LRUCache, TTLCache
 
 from steward.action import Catalogue
 from steward.directory import Directory, WorkspacePolicy
-from steward.errors import POLICY_REMEDY, Invalid, PolicyNotGenuine
+from steward.errors import POLICY_REMEDY, SETTINGS_REMEDY, Invalid, PolicyNotGenuine
 from steward.policies.cedar import CedarPolicy, Ground, UnreadablePolicy
 from steward.policies.cedar_rules import default_rules, may_be_named, require_optional
 from steward.policies.cedar_schema import Language
@@ -91,6 +91,10 @@ class CedarPolicies:
         workspace = await self._directory.get_workspace(workspace_id)
         if workspace is None:
             return UnreadablePolicy("This workspace does not exist any more, so nothing may run in it.", "")
+        if workspace.kept is None:
+            return UnreadablePolicy(
+                "This workspace's settings cannot be read, so nothing may run here.", SETTINGS_REMEDY
+            )
         try:
             own = await self._own(workspace_id)
         except PolicyNotGenuine as error:

@@ -95,7 +95,7 @@ async def show_job(principal: Previewer, services: Services, job_id: JobId) -> R
     "/{job_id}/explain",
     operation_id="jobs_explain",
     summary="Say why a job is where it is",
-    responses=documented(answers.Explanation, 404, tenancy="workspace"),
+    responses=documented(answers.Explanation, 404, 409, tenancy="workspace"),
 )
 async def explain_job(principal: Previewer, services: Services, job_id: JobId) -> Response:
     """Why it is not running, or how it ended, since when, and what would change that."""

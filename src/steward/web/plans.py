@@ -190,7 +190,7 @@ async def cancel_plan(principal: Executor, services: Services, plan_id: PlanId, 
     "/plans/{plan_id}/explain",
     operation_id="plans_explain",
     summary="Say why a plan is where it is",
-    responses=documented(answers.Explanation, 404, tenancy="workspace"),
+    responses=documented(answers.Explanation, 404, 409, tenancy="workspace"),
 )
 async def explain_plan(principal: Previewer, services: Services, plan_id: PlanId) -> Response:
     """Why it is not running, or was refused, since when, and what would change that."""

@@ -49,7 +49,7 @@ async def list_policies(principal: Admin, services: Services, request_id: Reques
     "/default",
     operation_id="policies_default",
     summary="List the rules that come with Steward",
-    responses=documented(answers.DefaultRules, tenancy="workspace"),
+    responses=documented(answers.DefaultRules, 409, tenancy="workspace"),
 )
 async def default_rules(principal: Admin, services: Services, request_id: RequestId) -> Response:
     """An optional rule is on in a workspace whose settings name it under `rules`."""

@@ -54,7 +54,7 @@ class Usage(Answer):
     "/{workspace}/usage",
     operation_id="workspaces_usage",
     summary="Show what is used of caps and budgets",
-    responses=documented(Usage, 404, tenancy="workspace"),
+    responses=documented(Usage, 404, 409, tenancy="workspace"),
 )
 async def show_usage(
     principal: Previewer, services: Services, workspace: Annotated[str, Path(description="The credential's own.")]

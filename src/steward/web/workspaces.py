@@ -84,7 +84,7 @@ async def list_workspaces(
     "/{workspace}",
     operation_id="workspaces_show",
     summary="Show a workspace",
-    responses=documented(answers.WorkspaceDetail, 404, tenancy="workspace"),
+    responses=documented(answers.WorkspaceDetail, 404, 409, tenancy="workspace"),
 )
 async def show_workspace(workspace: Reachable) -> Response:
     """With its settings; an admin sees the own one."""

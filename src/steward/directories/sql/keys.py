@@ -4,13 +4,23 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from steward.audit import AuditKind
 from steward.clock import from_milliseconds, milliseconds
-from steward.database.sql import Sql
+from steward.database.sql import DAMAGE, Sql
 from steward.database.tables import api_keys, members
-from steward.directories.sql.shelf import Shelf, column, moment, note, require_workspace
+from steward.directories.sql.shelf import (
+    EPOCH,
+    UNREADABLE_NAME,
+    Shelf,
+    column,
+    moment,
+    note,
+    readable_moment,
+    require_workspace,
+)
 from steward.directory import ApiKey
 from steward.errors import Conflict, Invalid, NotFound
 from steward.identity import Role, is_actor_id
@@ -18,6 +28,7 @@ from steward.ids import is_id
 
 USE_IS_COARSE_BY_MS: Final = 60_000
 MAX_OVERLAP: Final = timedelta(days=30)
+_log = structlog.get_logger("steward.directory")
 _KEY: Final = select(api_keys).where(api_keys.c.key_id == bindparam("key_id"))
 
 
@@ -68,9 +79,12 @@ class Keys(Shelf):
 
         def revoke(connection: Connection) -> ApiKey:
             key = _existing(connection, key_id, workspace_id)
-            if key.revoked_at is not None:
+            not_yet = (
+                api_keys.c.key_id == key_id,
+                api_keys.c.revoked_at.is_(None),
+            )  # one that is damaged only looks revoked
+            if not connection.execute(update(api_keys).where(*not_yet).values(revoked_at=milliseconds(now))).rowcount:
                 return key
-            _set(connection, key_id, revoked_at=milliseconds(now))
             note(connection, self._entry(AuditKind.KEY_REVOKED, key.workspace_id, by, {"key_id": key_id}))
             return replace(key, revoked_at=now)
 
@@ -186,12 +200,36 @@ def _facts(key: ApiKey) -> dict[str, Any]:
 
 
 def _key(row: Any) -> ApiKey:
+    """Return the key of a row; one that is damaged is shown as a revoked one, opens nothing and hides no other."""
+    try:
+        return _whole_key(row)
+    except DAMAGE:
+        _log.warning("A key's record is damaged.", action="unreadable_record", key_id=row.key_id)
+        created_at = readable_moment(row.created_at) or EPOCH
+        return ApiKey(
+            key_id=row.key_id,
+            workspace_id=row.workspace_id,
+            role=Role(row.role) if row.role in list(Role) else Role.VIEWER,
+            name=UNREADABLE_NAME,
+            secret_hash=b"",  # no secret has this one
+            created_at=created_at,
+            expires_at=None,
+            revoked_at=readable_moment(row.revoked_at) or created_at,
+            last_used_at=readable_moment(row.last_used_at),
+            owner=row.owner if is_actor_id(row.owner) else None,
+        )
+
+
+def _whole_key(row: Any) -> ApiKey:
+    texts = isinstance(row.name, str), isinstance(row.owner, str | None), isinstance(row.replaced_by, str | None)
+    if not all(texts):
+        raise TypeError
     return ApiKey(
         key_id=row.key_id,
         workspace_id=row.workspace_id,
         role=Role(row.role),
         name=row.name,
-        secret_hash=row.secret_hash,
+        secret_hash=bytes(memoryview(row.secret_hash)),
         created_at=from_milliseconds(row.created_at),
         expires_at=moment(row.expires_at),
         revoked_at=moment(row.revoked_at),

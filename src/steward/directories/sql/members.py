@@ -6,13 +6,22 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from steward.audit import AuditKind
 from steward.clock import from_milliseconds, milliseconds
-from steward.database.sql import Sql
+from steward.database.sql import DAMAGE, Sql
 from steward.database.tables import members
-from steward.directories.sql.shelf import column, moment, note, require_workspace
+from steward.directories.sql.shelf import (
+    EPOCH,
+    UNREADABLE_NAME,
+    column,
+    moment,
+    note,
+    readable_moment,
+    require_workspace,
+)
 from steward.directories.sql.workspaces import Workspaces
 from steward.directory import Member
 from steward.display_name import require_display_name
@@ -20,6 +29,7 @@ from steward.errors import Forbidden, Invalid, NotFound
 from steward.identity import Role, Scope, require_actor_id, scopes_of
 from steward.workspace import SYSTEM_WORKSPACE
 
+_log = structlog.get_logger("steward.directory")
 _SEEN_IS_COARSE_BY: Final = timedelta(minutes=1)
 _MEMBER: Final = select(members).where(
     members.c.workspace_id == bindparam("w"), members.c.actor_id == bindparam("actor_id")
@@ -112,8 +122,8 @@ class Members(Workspaces):
             require_workspace(connection, workspace_id)
             before = _find(connection, workspace_id, actor_id)
             member = before or _new_member(workspace_id, actor_id, actor_id, now)
-            if name is not None:
-                member = replace(member, name=name)
+            if name is not None or member.name == UNREADABLE_NAME:
+                member = replace(member, name=name or actor_id)
             if roles is not None:
                 member = replace(member, roles=roles, scopes=scopes_of(roles), pinned=True)
             if disabled is not None:
@@ -202,6 +212,33 @@ def _words(values: Iterable[str]) -> str:
 
 
 def _member(row: Any) -> Member:
+    """Return the member of a row; one that is damaged is shown as disabled, may do nothing and hides no other."""
+    try:
+        return _whole_member(row)
+    except DAMAGE:
+        _log.warning(
+            "A member's record is damaged.",
+            action="unreadable_record",
+            workspace_id=row.workspace_id,
+            actor_id=row.actor_id,
+        )
+        created_at = readable_moment(row.created_at) or EPOCH
+        return Member(
+            workspace_id=row.workspace_id,
+            actor_id=row.actor_id,
+            name=UNREADABLE_NAME,
+            roles=frozenset(),
+            scopes=frozenset(),
+            pinned=True,
+            created_at=created_at,
+            last_seen_at=readable_moment(row.last_seen_at),
+            disabled_at=readable_moment(row.disabled_at) or created_at,
+        )
+
+
+def _whole_member(row: Any) -> Member:
+    if not isinstance(row.name, str):
+        raise TypeError
     return Member(
         workspace_id=row.workspace_id,
         actor_id=row.actor_id,

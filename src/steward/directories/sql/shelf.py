@@ -1,6 +1,7 @@
 """What the shelves of the directory have in common: the database, the clock, the short memory and the note in the audit."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,13 +12,16 @@ from steward.audit import AuditEntry, AuditKind
 from steward.clock import Clock, from_milliseconds, milliseconds
 from steward.database.audit_chain import append
 from steward.database.engine import Database
-from steward.database.sql import Sql
+from steward.database.sql import DAMAGE, Sql
 from steward.database.tables import workspaces
 from steward.directories.sql.memory import ShortMemory
 from steward.errors import ConfigurationError, NotFound
 from steward.vault import Vault
 from steward.workspace import SYSTEM_WORKSPACE
 
+UNREADABLE_NAME: Final = "(This record cannot be read.)"
+"""Stands in a list for the name of a key or a member whose record is damaged."""
+EPOCH: Final = from_milliseconds(0)
 _WORKSPACE: Final = select(workspaces).where(workspaces.c.workspace_id == bindparam("w"))
 
 
@@ -90,6 +94,12 @@ def require_workspace(connection: Connection, workspace_id: str) -> None:
 def moment(value: int | None) -> datetime | None:
     """Return the time that a column holds."""
     return None if value is None else from_milliseconds(value)
+
+
+def readable_moment(value: object) -> datetime | None:
+    """Return the time that a column of a damaged row holds; None if it holds none, or nothing that is a time."""
+    with suppress(*DAMAGE):
+        return from_milliseconds(value) if isinstance(value, int) else None
 
 
 def column(value: datetime | None) -> int | None:

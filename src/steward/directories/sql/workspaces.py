@@ -1,25 +1,26 @@
 """The tenants and what their admins set for them. The reserved workspace exists without a row."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import Connection, Row, insert, literal_column, select, update
 
 from steward.audit import AuditKind
-from steward.caps import Caps
+from steward.caps import NOTHING_RUNS, Caps
 from steward.clock import from_milliseconds
-from steward.database.sql import Sql, has_member
+from steward.database.sql import DAMAGE, Sql
 from steward.database.tables import workspaces
-from steward.directories.sql.shelf import Shelf, note, workspace_row
+from steward.directories.sql.shelf import EPOCH, Shelf, note, readable_moment, workspace_row
 from steward.display_name import require_display_name
 from steward.errors import Conflict, Invalid, NotFound
 from steward.workspace import SYSTEM_WORKSPACE, Workspace, WorkspaceSettings, require_workspace_id
 
 _SYSTEM: Final = Workspace(SYSTEM_WORKSPACE, "Operators of this installation", from_milliseconds(0))
 
-_CAPPED: Final = select(workspaces).where(
-    literal_column("workspaces.settings != '{}'"), has_member(workspaces.c.settings, "caps")
-)
+_SET: Final = select(workspaces).where(literal_column("workspaces.settings != '{}'"))
+_log = structlog.get_logger("steward.directory")
 
 
 class Workspaces(Shelf):
@@ -61,10 +62,12 @@ class Workspaces(Shelf):
         return await self._memory.recall(("workspace", workspace_id), read)
 
     async def list_caps(self) -> Mapping[str, Caps]:
-        """Return the caps of every workspace that has some."""
+        """Return the caps of every workspace that has some; where the settings cannot be read, nothing may run."""
 
         def read(connection: Connection) -> Mapping[str, Caps]:
-            return {row.workspace_id: _workspace(row).settings.caps for row in Sql(connection).all(_CAPPED)}
+            known = ((row.workspace_id, _settings(row)) for row in Sql(connection).all(_SET))
+            all_caps = ((name, NOTHING_RUNS if kept is None else kept.caps) for name, kept in known)
+            return {name: caps for name, caps in all_caps if caps}
 
         return await self._memory.recall(("caps",), lambda: self._database.read(read)) or {}
 
@@ -93,5 +96,20 @@ class Workspaces(Shelf):
 
 
 def _workspace(row: Any) -> Workspace:
-    settings = WorkspaceSettings.model_validate_json(row.settings)
-    return Workspace(row.workspace_id, row.name, from_milliseconds(row.created_at), settings)
+    """Return the workspace of a row; one that is damaged is there as far as it can be read, and hides no other."""
+    return Workspace(row.workspace_id, str(row.name), readable_moment(row.created_at) or EPOCH, _settings(row))
+
+
+def _settings(row: Any) -> WorkspaceSettings | None:
+    """Return the settings in a row; None if they cannot be read."""
+    try:
+        return _read_settings(row.settings)
+    except DAMAGE:
+        _log.warning("A workspace's settings are damaged.", action="unreadable_record", workspace_id=row.workspace_id)
+        return None
+
+
+@lru_cache(maxsize=1_000)
+def _read_settings(text: str) -> WorkspaceSettings:
+    """Return the settings that a text holds: every claim looks at those of all workspaces, and few of them change."""
+    return WorkspaceSettings.model_validate_json(text)

@@ -19,7 +19,7 @@ from steward.work_stores.redis.claims import claims_of, completed, dispatched, m
 from steward.work_stores.redis.durability import Durability
 from steward.work_stores.redis.job_records import Record, job_of, record_of, to_job
 from steward.work_stores.redis.keys import key
-from steward.work_stores.redis.records import Values, approval_fields, bare, streamed_event, to_plan
+from steward.work_stores.redis.records import Values, approval_fields, bare, listed_plan, streamed_event
 from steward.work_stores.redis.store import RedisWorkStore, Shared
 from steward.work_stores.redis.submissions import (
     caps_arguments,
@@ -202,7 +202,8 @@ class RedisDispatcher:
     async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
         """Return every workspace's events after a position."""
         found = await self._server.run("all_events_after", position, limit)
-        return tuple(streamed_event(workspace, entry) for workspace, entry in found)
+        now = self._server.now
+        return tuple(streamed_event(workspace, entry, now, at) for workspace, entry, at in found)
 
     def hear_events(self) -> AbstractContextManager[Listener]:
         """Return a listener for events."""
@@ -211,7 +212,7 @@ class RedisDispatcher:
     async def plans(self, plan_ids: Sequence[str]) -> tuple[PlanRecord, ...]:
         """Return some plans, of whatever workspace."""
         found = await self._server.run("plans", len(plan_ids), *plan_ids)
-        return tuple(to_plan(values, self._server.now) for values in found)
+        return tuple(listed_plan(values, self._server.now) for values in found)
 
     def listen(self) -> AbstractContextManager[Listener]:
         """Return a listener for ready jobs."""

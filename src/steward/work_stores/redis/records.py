@@ -13,7 +13,7 @@ from pydantic_core import from_json, to_json
 
 from steward.approval import Approval, ApprovalStatus
 from steward.clock import from_milliseconds, milliseconds
-from steward.event import Event, EventType, event_id
+from steward.event import Event, EventType, event_id, unreadable_event
 from steward.identity import Role
 from steward.plan import UNREADABLE_DOCUMENT, PlanRecord, PlanStatus
 
@@ -158,7 +158,7 @@ def to_plan(values: Values, now_ms: int) -> PlanRecord:
         actor_id=of.text("actor_id"),
         status=status,
         digest=of.text("digest"),
-        document=of.json("document", {}),
+        document={**of.json("document", {})},
         body_sealed=of.sealed("body_sealed"),
         created_at=of.time("created_at"),
         expires_at=expires_at,
@@ -239,7 +239,7 @@ def to_event(workspace: bytes, number: bytes, fields: Mapping[bytes, bytes]) -> 
         actor_id=fields[b"actor_id"].decode() or None,
         plan_id=fields[b"plan_id"].decode() or None,
         job_id=fields[b"job_id"].decode() or None,
-        data=from_json(fields[b"data"]),
+        data={**from_json(fields[b"data"])},  # which refuses what is no object
         position=int(fields[b"position"]),
     )
 
@@ -252,7 +252,17 @@ def committed_event(values: Sequence[bytes]) -> Event:
     return to_event(values[0], values[1], dict(zip(_COMMITTED, values[2:], strict=True)))
 
 
-def streamed_event(workspace: bytes, entry: Sequence[Any]) -> Event:
-    """Return an event as it stands in the workspace's stream."""
-    pairs = entry[1]
-    return to_event(workspace, entry[0].partition(b"-")[0], dict(zip(pairs[::2], pairs[1::2], strict=True)))
+def streamed_event(workspace: bytes, entry: Sequence[Any], now: int, position: int = 0) -> Event:
+    """Return an event as it stands in the workspace's stream; of one that is damaged, that it is there.
+
+    ``position`` is where it stands in the log of all workspaces, for a reader who goes on from there.
+    """
+    number, pairs = entry[0].partition(b"-")[0], entry[1]
+    fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    try:
+        event = to_event(workspace, number, fields)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        plan_id = fields.get(b"plan_id", b"").decode("utf-8", "replace")
+        event = unreadable_event(workspace.decode(), int(number), from_milliseconds(now), plan_id, position)
+        _log.warning("An event's record is damaged.", action="unreadable_record", event_id=event.event_id)
+    return event

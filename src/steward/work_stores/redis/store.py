@@ -196,7 +196,8 @@ class RedisWorkStore:
         newest, floor, *found = await self._server.run("events_after", *page)
         if start is None:
             return EventPage(events=(), gap=False, last_event_id=id_of_event(int(newest)))
-        events = tuple(streamed_event(self._workspace.encode(), entry) for entry in found[0])
+        workspace, now = self._workspace.encode(), self._server.now
+        events = tuple(streamed_event(workspace, entry, now) for entry in found[0])
         full = len(events) == limit
         last = events[-1].event_id if full else id_of_event(max(int(newest), start))
         return EventPage(events=events, gap=start < int(floor) or start > int(newest), last_event_id=last)

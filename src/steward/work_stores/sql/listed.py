@@ -11,11 +11,11 @@ from sqlalchemy import Select, select
 
 from steward.clock import from_milliseconds
 from steward.database.lines import lines_of
-from steward.database.sql import Sql
+from steward.database.sql import DAMAGE, Sql
 from steward.database.tables import queues
 from steward.job import HeldFor, ListedJob
 from steward.work_stores.sql import statements
-from steward.work_stores.sql.rows import DAMAGE, JOB_STATUSES, JobRow, as_time, job_error, load, shown_job
+from steward.work_stores.sql.rows import JOB_STATUSES, JobRow, as_time, job_error, load, shown_job
 
 LISTED_COLUMNS: Final = tuple(f.name for f in fields(ListedJob))
 """What is read of a job for a list, its id first."""

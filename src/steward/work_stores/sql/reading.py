@@ -7,15 +7,15 @@ from typing import Any, Final
 import structlog
 
 from steward.approval import Approval, ApprovalStatus
-from steward.database.sql import Sql
-from steward.event import event_id, event_sequence
+from steward.clock import from_milliseconds
+from steward.database.sql import DAMAGE, Sql
+from steward.event import Event, event_id, event_sequence, unreadable_event
 from steward.job import Job, JobStatus
 from steward.plan import UNREADABLE_DOCUMENT, PlanRecord, PlanStatus
 from steward.work_store import ApprovalPage, EventPage, JobPage, PlanPage
 from steward.work_stores.sql import statements
 from steward.work_stores.sql.listed import listed
 from steward.work_stores.sql.rows import (
-    DAMAGE,
     ApprovalRow,
     JobRow,
     PlanRow,
@@ -41,7 +41,7 @@ def get_plan(sql: Sql, workspace_id: str, plan_id: str, now: int) -> PlanRecord 
 def plans(sql: Sql, plan_ids: Sequence[str], now: int) -> tuple[PlanRecord, ...]:
     """Return some plans, of whatever workspace."""
     return tuple(
-        to_plan(load(PlanRow, found), now) for found in sql.all(statements.PLANS_BY_ID, {"ids": encode(plan_ids)})
+        _listed_plan(load(PlanRow, found), now) for found in sql.all(statements.PLANS_BY_ID, {"ids": encode(plan_ids)})
     )
 
 
@@ -140,6 +140,16 @@ def _listed_approval(row: ApprovalRow) -> Approval:
         return to_approval(whole)
 
 
+def shown_event(row: Any, now: int) -> Event:
+    """Return the event of a row as selected; of one that is damaged, that it is there: it never hides the others."""
+    try:
+        return read_event(row)
+    except DAMAGE:
+        event = unreadable_event(row.workspace_id, row.sequence, from_milliseconds(now), row.plan_id, row.position)
+        _log.warning("An event's record is damaged.", action="unreadable_record", event_id=event.event_id)
+        return event
+
+
 def _number(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
@@ -160,7 +170,9 @@ def plan_approvals(sql: Sql, workspace_id: str, plan_id: str) -> tuple[Approval,
     return tuple(to_approval(load(ApprovalRow, item)) for item in found)
 
 
-def events_after(sql: Sql, workspace_id: str, after: str | None, *, limit: int, plan_id: str | None) -> EventPage:
+def events_after(
+    sql: Sql, workspace_id: str, after: str | None, now: int, *, limit: int, plan_id: str | None
+) -> EventPage:
     """Return events after one of them, or only where the log ends."""
     queue = sql.first(statements.QUEUE, {"w": workspace_id})
     newest, floor = (0, 0) if queue is None else (queue.event_sequence, queue.event_floor)
@@ -172,7 +184,7 @@ def events_after(sql: Sql, workspace_id: str, after: str | None, *, limit: int, 
         found = sql.all(statements.EVENTS_AFTER, values)
     else:
         found = sql.all(statements.EVENTS_OF_PLAN_AFTER, {**values, "plan_id": plan_id})
-    events = tuple(read_event(item) for item in found)
+    events = tuple(shown_event(item, now) for item in found)
     full = len(events) == limit
     last = events[-1].event_id if full else event_id(max(newest, start))
     return EventPage(events=events, gap=start < floor or start > newest, last_event_id=last)

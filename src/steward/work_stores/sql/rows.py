@@ -12,6 +12,7 @@ from pydantic_core import from_json, to_json
 from steward.action import Effect, RetryMode
 from steward.approval import Approval, ApprovalStatus
 from steward.clock import from_milliseconds, milliseconds, rfc3339
+from steward.database.sql import DAMAGE
 from steward.event import Event, EventType, event_id
 from steward.identity import Role
 from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, differences_in
@@ -24,6 +25,7 @@ JOB_STATUSES: Final = {status.value: status for status in JobStatus}
 _EFFECTS: Final = {effect.value: effect for effect in Effect}
 _RETRY_MODES: Final = {mode.value: mode for mode in RetryMode}
 _EVENT_TYPES: Final = {kind.value: kind for kind in EventType}
+_TEXT_OR_NOTHING: Final = frozenset({str, type(None)})
 NO_TEXTS: Final = "[]"
 """An empty list, as it is kept."""
 
@@ -177,8 +179,6 @@ def to_job(row: JobRow) -> Job:
 
 
 _TIMES: Final = tuple(f.name for f in fields(JobRow) if f.name.endswith(("_at", "_until", "_before")))
-DAMAGE: Final = (ValueError, TypeError, KeyError, OverflowError)
-"""What is raised when a row is read that holds what does not belong there."""
 _UNREADABLE: Final = JobError("unreadable_record", "Part of this job's record cannot be read; the rest is shown.")
 
 
@@ -253,7 +253,7 @@ def to_plan(row: PlanRow, now_ms: int) -> PlanRecord:
         actor_id=row.actor_id,
         status=status,
         digest=row.digest,
-        document=from_json(row.document),
+        document={**from_json(row.document)},  # which refuses what is no object
         body_sealed=row.body_sealed,
         created_at=from_milliseconds(row.created_at),
         expires_at=as_time(row.expires_at),
@@ -366,7 +366,10 @@ EVENT_COLUMNS: Final = tuple(f.name for f in fields(EventRow))
 
 
 def read_event(row: Any) -> Event:
-    """Return the frozen event of a row as selected."""
+    """Return the frozen event of a row as selected; raises one of ``DAMAGE`` if anything of it cannot be read."""
+    data = from_json(row.data, allow_inf_nan=False)
+    if not isinstance(data, dict) or not {type(row.actor_id), type(row.plan_id), type(row.job_id)} <= _TEXT_OR_NOTHING:
+        raise TypeError
     return Event(
         event_id=event_id(row.sequence),
         workspace_id=row.workspace_id,
@@ -375,7 +378,7 @@ def read_event(row: Any) -> Event:
         actor_id=row.actor_id,
         plan_id=row.plan_id,
         job_id=row.job_id,
-        data=from_json(row.data),
+        data=data,
         position=row.position,
     )
 

@@ -36,7 +36,7 @@ from steward.work_store import (
     Swept,
 )
 from steward.work_stores.sql import capped, claim, control, housekeeping, moving, reading, statements, submit
-from steward.work_stores.sql.rows import JobRow, read_event
+from steward.work_stores.sql.rows import JobRow
 from steward.work_stores.sql.shared import EVENTS, WORK, Shared, request_id
 from steward.work_stores.sql.submit import Asked
 
@@ -155,7 +155,7 @@ class SqlWorkStore:
 
     async def events_after(self, event_id: str | None, *, limit: int, plan_id: str | None = None) -> EventPage:
         """Return events after one of them."""
-        return await self._read(reading.events_after, event_id, limit=limit, plan_id=plan_id)
+        return await self._read(reading.events_after, event_id, self._engine.now, limit=limit, plan_id=plan_id)
 
     async def activity(self, budgets: Budgets = NO_BUDGETS) -> Activity:
         """Return what caps and these budgets count now."""
@@ -237,10 +237,12 @@ class SqlDispatcher:
         )
         if database.kind.writers > 1:
             settled = await database.read(settled_position)
-        values = {"after": position, "settled": settled, "limit": limit}
+        values, now = {"after": position, "settled": settled, "limit": limit}, self._engine.now
 
         def run(connection: Connection) -> tuple[Event, ...]:
-            return tuple(map(read_event, Sql(connection).all(statements.ALL_EVENTS_AFTER, values)))
+            return tuple(
+                reading.shown_event(row, now) for row in Sql(connection).all(statements.ALL_EVENTS_AFTER, values)
+            )
 
         return await database.read(run)
 

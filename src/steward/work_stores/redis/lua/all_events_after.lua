@@ -8,7 +8,7 @@ for _, entry in ipairs(redis.call('XRANGE', K.all_events, whole(after + 1) .. '-
   local first = last - math.min(tonumber(events), position - after) + 1
   local key, room = K.events:format(workspace), limit - #answer
   for _, event in ipairs(redis.call('XRANGE', key, whole(first) .. '-0', last .. '-0', 'COUNT', room)) do
-    answer[#answer + 1] = { workspace, event }
+    answer[#answer + 1] = { workspace, event, position - (last - tonumber(event[1]:match('%d+'))) }
   end
   if #answer >= limit then break end
 end
