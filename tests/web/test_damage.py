@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import Table, update
+from sqlalchemy import Table, literal_column, update
 
 from steward.database.tables import api_keys, members, workspaces
 from steward.directory import LOCAL_ACTOR
@@ -147,3 +147,16 @@ async def test_w43_a_damaged_member_may_do_nothing_and_hides_no_other(
     assert (changed.json()["state"], changed.json()["name"]) == ("disabled", "alice")
     await admin.put("/members/alice", json={"disabled": False})
     assert (await directory.admit("acme", "alice", "alice", roles, None)).roles == {Role.VIEWER}
+
+
+@pytest.mark.parametrize("house", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("column", ["secret_hash", "name", "expires_at", "owner"])
+async def test_w43_a_value_of_the_wrong_type_in_a_key_opens_nothing(
+    house: House, clock: FakeClock, column: str
+) -> None:
+    """SQLite keeps whatever it is given, a text for a hash as well: the answer is that of an unknown key."""
+    token, admin = await house.key("acme"), await house.client("acme", Role.ADMIN)
+    odd = literal_column("'text'" if column == "secret_hash" else "x'ff'")
+    await damage(house, clock, api_keys, api_keys.c.key_id == "key_" + token.split("_")[1], **{column: odd})
+    assert_problem(await (await house.client_with(token)).get("/ai/jobs"), 401, "unauthenticated")
+    assert [item["state"] for item in (await admin.get("/keys")).json()["keys"]] == ["revoked", "enabled"]

@@ -1826,7 +1826,7 @@ export interface components {
          * @description What happened. The part before the dot is what it happened to.
          * @enum {string}
          */
-        EventType: "plan.drafted" | "plan.submitted" | "plan.completed" | "plan.failed" | "plan.cancelled" | "plan.rejected" | "plan.expired" | "plan.resumed" | "approval.requested" | "approval.decided" | "approval.expired" | "job.started" | "job.dispatched" | "job.completed" | "job.failed" | "job.retry_scheduled" | "job.unknown" | "job.held" | "job.released" | "job.skipped" | "job.cancelled" | "job.cancel_requested" | "job.expanded" | "job.retried" | "job.resolved";
+        EventType: "plan.drafted" | "plan.submitted" | "plan.completed" | "plan.failed" | "plan.cancelled" | "plan.rejected" | "plan.expired" | "plan.resumed" | "approval.requested" | "approval.decided" | "approval.expired" | "job.started" | "job.dispatched" | "job.completed" | "job.failed" | "job.retry_scheduled" | "job.unknown" | "job.held" | "job.released" | "job.skipped" | "job.cancelled" | "job.cancel_requested" | "job.expanded" | "job.retried" | "job.resolved" | "event.unreadable";
         /**
          * Evidence
          * @description The evidence of one plan: keep it as a file; ``steward audit verify --file`` checks it without a server.
@@ -3150,7 +3150,7 @@ export interface components {
             };
             /**
              * Recorded
-             * @description Whether a phase was ever recorded; not before the first start on what older software left.
+             * @description Whether a phase was ever recorded; not before a start found jobs.
              */
             recorded: boolean;
             /** Request Id */
@@ -4657,6 +4657,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The state does not allow it. */
+            409: {
+                headers: {
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body does not fit. */
             422: {
                 headers: {
@@ -5538,6 +5548,16 @@ export interface operations {
             };
             /** @description Unknown in this workspace. */
             404: {
+                headers: {
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state does not allow it. */
+            409: {
                 headers: {
                     "X-Request-ID"?: string;
                     [name: string]: unknown;
@@ -6989,6 +7009,16 @@ export interface operations {
             };
             /** @description Unknown in this workspace. */
             404: {
+                headers: {
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state does not allow it. */
+            409: {
                 headers: {
                     "X-Request-ID"?: string;
                     [name: string]: unknown;
@@ -8951,6 +8981,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The state does not allow it. */
+            409: {
+                headers: {
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body does not fit. */
             422: {
                 headers: {
@@ -9978,6 +10018,16 @@ export interface operations {
             };
             /** @description Unknown in this workspace. */
             404: {
+                headers: {
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state does not allow it. */
+            409: {
                 headers: {
                     "X-Request-ID"?: string;
                     [name: string]: unknown;

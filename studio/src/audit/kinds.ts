@@ -35,6 +35,7 @@ const GROUPS: Readonly<Record<string, Readonly<Partial<Record<RecordKind, string
     "job.resolved": "A person settled a step",
     "job.cancelled": "A step was cancelled",
     "job.skipped": "A step was skipped",
+    "event.unreadable": "The record of something could not be read",
   },
   People: {
     "member.admitted": "A member came",

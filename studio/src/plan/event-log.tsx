@@ -30,6 +30,7 @@ const WORDS: Record<string, string> = {
   "job.expanded": "became one job for each element",
   "job.retried": "is tried again",
   "job.resolved": "was settled by a person",
+  "event.unreadable": "Something happened whose record cannot be read",
 };
 
 const NEWEST = 200;

@@ -109,7 +109,7 @@ def _settings(row: Any) -> WorkspaceSettings | None:
         return None
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=10_000)
 def _read_settings(text: str) -> WorkspaceSettings:
     """Return the settings that a text holds: every claim looks at those of all workspaces, and few of them change."""
     return WorkspaceSettings.model_validate_json(text)
