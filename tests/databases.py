@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from sqlalchemy import event
+
+from steward.database import Database
 from tests.postgresql import server
 
 KINDS: Final = ("sqlite", "postgresql")
@@ -19,3 +22,21 @@ def empty_database(kind: str, folder: Path) -> Iterator[str]:
     name = server().lend()
     yield server().url(name)
     server().give_back(name)
+
+
+@contextmanager
+def statements_of(database: Database) -> Iterator[list[str]]:
+    """Yield a list to which whatever SQLite is told meanwhile is added, as the driver heard it."""
+    told: list[str] = []
+
+    def listen(driver: Any, *_: object) -> None:
+        driver.set_trace_callback(told.append)
+
+    engines = (database._write_engine, database._read_engine)
+    for engine in engines:
+        event.listen(engine, "checkout", listen)
+    try:
+        yield told
+    finally:
+        for engine in engines:
+            event.remove(engine, "checkout", listen)

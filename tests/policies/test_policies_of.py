@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, event, insert, text
+from sqlalchemy import Connection, insert, text
 
 from steward.database.policy_seal import digest_of, relist
 from steward.database.tables import policies as policy_table
@@ -20,6 +20,7 @@ from steward.policies.cedar_policies import CedarPolicies
 from steward.policies.cedar_text import MAX_TEXTS
 from steward.policies.lists import ListPolicy
 from steward.workspace import WorkspaceSettings
+from tests.databases import statements_of
 from tests.installation import Installation, installation
 from tests.policies.office import said
 
@@ -150,19 +151,9 @@ async def test_many_at_once_read_the_policies_once(house: Installation) -> None:
     """A busy worker costs the directory a look-up ten times a second, not one for every job."""
     await decided(house)
     house.app.policies.forget("acme")
-    reads: list[str] = []
-
-    def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
-        if "JOIN policies" in statement:
-            reads.append(statement)
-
-    engine = house.app.database._read_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+    with statements_of(house.app.database) as told:
         found = await asyncio.gather(*(house.app.policies.of("acme") for _ in range(50)))
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    assert len(reads) == 1
+    assert sum("JOIN policies" in statement for statement in told) == 1
     assert len({id(policy) for policy in found}) == 1
 
 

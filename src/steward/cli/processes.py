@@ -29,16 +29,24 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
     """Run ``main``, a process that serves or works, on the fastest event loop there is, with its log set up."""
     from steward.logs import configure_logs
 
-    gc.disable()  # until it runs: a start makes many objects that stay, and looking for garbage among them costs a tenth
     configure_logs()
-    os.umask(0o077)  # what this process writes is its owner's alone, also in a home that others can enter
+    gc.disable()  # until it runs: a start makes many objects that stay, and looking for garbage among them costs a tenth
+    others = os.umask(0o077)  # what this process writes is its owner's alone, also in a home that others can enter
+    try:
+        _fastest(main)
+    finally:
+        os.umask(others)
+        gc.enable()
+    _leave_hanging_threads()
+
+
+def _fastest(main: Coroutine[Any, Any, None]) -> None:
     try:
         import uvloop
     except ImportError:
         asyncio.run(main)
     else:
         uvloop.run(main)
-    _leave_hanging_threads()
 
 
 def _collect_again() -> None:

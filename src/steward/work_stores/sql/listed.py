@@ -7,25 +7,23 @@ from sqlite3 import OperationalError
 from typing import Any, Final
 
 from pydantic_core import from_json
-from sqlalchemy import Select, select
+from sqlalchemy import Select
 
 from steward.clock import from_milliseconds
 from steward.database.lines import lines_of
 from steward.database.sql import DAMAGE, Sql
-from steward.database.tables import queues
 from steward.job import HeldFor, ListedJob
-from steward.work_stores.sql import statements
 from steward.work_stores.sql.rows import JOB_STATUSES, JobRow, as_time, job_error, load, shown_job
+from steward.work_stores.sql.turn_statements import DEPTH
 
 LISTED_COLUMNS: Final = tuple(f.name for f in fields(ListedJob))
 """What is read of a job for a list, its id first."""
-_DEPTH: Final = select(queues.c.depth).where(queues.c.workspace_id == statements.W)
 
 
 @lru_cache(maxsize=8)
 def in_one_row(listing: Select[Any]) -> Select[Any]:
     """Return a statement that selects jobs as one with one row: a line for each job, and how many jobs are ready."""
-    return lines_of(listing, LISTED_COLUMNS).add_columns(_DEPTH.scalar_subquery())
+    return lines_of(listing, LISTED_COLUMNS).add_columns(DEPTH.scalar_subquery())
 
 
 def listed(sql: Sql, listing: Select[Any], values: Mapping[str, Any]) -> tuple[Sequence[ListedJob], int]:
@@ -37,7 +35,7 @@ def listed(sql: Sql, listing: Select[Any], values: Mapping[str, Any]) -> tuple[S
         lines, depth = sql.one(in_one_row(listing), values)
         found = [_listed(line) for line in sorted(lines.split("\n"), reverse=True)] if lines else []
     except (*DAMAGE, OperationalError):  # the latter: SQLite, of bytes where a text belongs
-        found, depth = [shown_job(load(JobRow, item)) for item in sql.all(listing, values)], sql.scalar(_DEPTH, values)
+        found, depth = [shown_job(load(JobRow, item)) for item in sql.all(listing, values)], sql.scalar(DEPTH, values)
     return found, depth or 0
 
 

@@ -14,6 +14,9 @@ from steward.work_stores.sql import statements
 LAST_TURN = select(func.max(queues.c.turn)).where(literal_column("queues.depth > 0"))
 """The newest turn among those in line."""
 
+DEPTH = select(queues.c.depth).where(queues.c.workspace_id == statements.W)
+"""How many jobs of a workspace are ready."""
+
 SET_TURN = (
     update(queues)
     .where(queues.c.workspace_id == bindparam("key"))
