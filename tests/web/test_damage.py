@@ -98,6 +98,7 @@ async def test_w43_what_was_claimed_before_the_settings_were_damaged_has_no_effe
         await settings_of(house.app.directory, "acme")
 
 
+@pytest.mark.parametrize("house", KINDS, indirect=True)
 @pytest.mark.parametrize(
     "values", [{"role": "boss"}, {"created_at": 10**17}, {"secret_hash": b"", "role": "x"}], ids=str
 )

@@ -79,10 +79,7 @@ class Keys(Shelf):
 
         def revoke(connection: Connection) -> ApiKey:
             key = _existing(connection, key_id, workspace_id)
-            not_yet = (
-                api_keys.c.key_id == key_id,
-                api_keys.c.revoked_at.is_(None),
-            )  # one that is damaged only looks revoked
+            not_yet = api_keys.c.key_id == key_id, api_keys.c.revoked_at.is_(None)  # a damaged one only looks revoked
             if not connection.execute(update(api_keys).where(*not_yet).values(revoked_at=milliseconds(now))).rowcount:
                 return key
             note(connection, self._entry(AuditKind.KEY_REVOKED, key.workspace_id, by, {"key_id": key_id}))
