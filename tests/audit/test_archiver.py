@@ -12,7 +12,7 @@ import pytest
 from steward.action import ActionFailed, RetryMode
 from steward.audit import AuditRecord
 from steward.job import JobStatus
-from steward.maintenance.archiver import Archiver
+from steward.maintenance.archiver import BATCH, Archiver
 from steward.maintenance.pruner import pruner
 from steward.plan import MAX_STEPS
 from tests.conftest import FakeClock
@@ -153,12 +153,12 @@ async def test_more_than_a_batch_is_archived_in_one_turn(house: Installation) ->
     """Every event has one record, in their order, however many there are; also where two archivers take them in turns."""
     house.add(note([]))
     store = house.app.engine.open(await house.member())
-    for _ in range(11):
+    each = MAX_STEPS + 2  # of each plan that it was submitted and cancelled, and of each step that it was cancelled
+    plans = BATCH // each + 1
+    for _ in range(plans):
         done = await house.submit(*(planned("deeds.note", text=str(n)) for n in range(MAX_STEPS)))
         await store.cancel_plan(done.plan_id)
-    number = 11 * (
-        MAX_STEPS + 2
-    )  # of each plan that it was submitted and cancelled, and of each step that it was cancelled
+    number = plans * each
     assert sum(await asyncio.gather(*(archiver_of(house).turn() for _ in range(2)))) == number
     page = await house.app.audit_log.query("acme", limit=2 * number)
     sources = [record.entry.source for record in reversed(page.records) if record.entry.source]

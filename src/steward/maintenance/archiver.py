@@ -21,7 +21,8 @@ from steward.plan import PlanRecord
 from steward.recorder import Recorder
 from steward.work_store import Dispatcher
 
-_BATCH: Final = 1_000
+BATCH: Final = 1_000
+"""How many events are recorded in one transaction at most."""
 _BREATH_S: Final = 0.5
 """How long events are left to gather."""
 _LONGEST_SLEEP_S: Final = 5.0
@@ -91,13 +92,13 @@ class Archiver:
 
     async def _archive(self) -> int:
         done, after = 0, await self._log.position()
-        while events := await self._dispatcher.events_after(after, limit=_BATCH):
+        while events := await self._dispatcher.events_after(after, limit=BATCH):
             upto = events[-1].position
             if await self._log.archive(await self._entries(events), after=after, upto=upto):
                 done, after = done + len(events), upto
             else:
                 after = await self._log.position()
-            if len(events) < _BATCH:
+            if len(events) < BATCH:
                 break
         return done
 
