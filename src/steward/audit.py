@@ -5,10 +5,11 @@ commitment; their redacted view and the salt are kept beside it, where they can 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 
 class AuditKind(StrEnum):
@@ -47,8 +48,7 @@ class AuditKind(StrEnum):
     """How far the archiver had come was not what this installation had signed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+class AuditEntry(NamedTuple):
     """One fact to be recorded. Everything in it is redacted."""
 
     workspace_id: str
@@ -69,7 +69,7 @@ class AuditEntry:
     request_id: str | None = None
     source: str | None = None
     """Which event it tells of: ``work/<position>``. None is recorded twice, see ``AuditLog.archive``."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = MappingProxyType({})
     """What else is recorded for good; never personal data."""
     view: Any = None
     """What may have to be erased one day: redacted parameters, addresses, names. It enters the chain as a commitment."""

@@ -14,10 +14,12 @@ from typing import Any, Final, Literal
 
 from steward.audit import AuditEntry
 from steward.clock import from_milliseconds, milliseconds, rfc3339
-from steward.digest import canonical_fields, canonical_json
+from steward.digest import canonical_fields, canonical_json, ordered_fields
 
 GENESIS: Final = "0" * 64
 """What the first record of a chain goes on from."""
+_PLACE: Final = b',"sequence":0,'
+"""In a body without a place, once: within a text each of its quotes would follow a backslash."""
 
 
 def commitment(salt: str, view: str) -> str:
@@ -25,31 +27,68 @@ def commitment(salt: str, view: str) -> str:
     return hashlib.sha256(f'{{"salt":"{salt}","view":{view}}}'.encode()).hexdigest()
 
 
-@lru_cache(maxsize=16)
-def _moment(at_ms: int) -> str:
-    """Return a time as it will be read again; of a batch many are the same."""
-    return rfc3339(from_milliseconds(at_ms))
+@lru_cache(maxsize=256)
+def _moment(at: datetime) -> tuple[int, str]:
+    """Return a time as it is kept and as it will be read again; of a batch many are the same."""
+    at_ms = milliseconds(at)
+    return at_ms, rfc3339(from_milliseconds(at_ms))
 
 
 def body(entry: AuditEntry, workspace_id: str, sequence: int, committed: str | None) -> dict[str, Any]:
     """Return what is hashed of a record, its names in order."""
+    _, kind, at, actor_id, acting_as, action_id, plan_id, job_id, result, rule, request_id, source, facts, *_ = entry
     return {
-        "acting_as": entry.acting_as,
-        "action_id": entry.action_id,
-        "actor_id": entry.actor_id,
-        "at": _moment(milliseconds(entry.at)),
+        "acting_as": acting_as,
+        "action_id": action_id,
+        "actor_id": actor_id,
+        "at": _moment(at)[1],
         "commitment": committed,
-        "facts": canonical_json(dict(entry.facts)).decode(),
-        "job_id": entry.job_id,
-        "kind": str(entry.kind),
-        "plan_id": entry.plan_id,
-        "request_id": entry.request_id,
-        "result": entry.result,
-        "rule": entry.rule,
+        "facts": canonical_json(dict(facts)).decode(),
+        "job_id": job_id,
+        "kind": str(kind),
+        "plan_id": plan_id,
+        "request_id": request_id,
+        "result": result,
+        "rule": rule,
         "sequence": sequence,
-        "source": entry.source,
+        "source": source,
         "workspace_id": workspace_id,
     }
+
+
+class Draft:
+    """A record that has no place in its chain yet. What can be worked out before is, so that no lock is held for that."""
+
+    __slots__ = ("_after", "_before", "_body", "entry", "view")
+
+    def __init__(self, entry: AuditEntry) -> None:
+        """Draft the record of ``entry``; raises ``Invalid`` for facts or a view that JSON cannot hold."""
+        self.entry = entry
+        self.view = None if entry.view is None else canonical_json(entry.view).decode()
+        """As canonical JSON."""
+        self._write(None)
+
+    def _write(self, committed: str | None) -> None:
+        self._body = body(self.entry, self.entry.workspace_id, 0, committed)
+        self._before, _, self._after = ordered_fields(self._body).rpartition(_PLACE)
+
+    def commit_to(self, salt: str) -> None:
+        """Have the record state a commitment to its view."""
+        assert self.view is not None, "it has one"
+        self._write(commitment(salt, self.view))
+
+    def put(self, sequence: int, previous: bytes) -> tuple[dict[str, Any], bytes]:
+        """Return the record's row, after the record with the hash ``previous``, and its own hash."""
+        own_digest = hashlib.sha256(b'%b,"sequence":%d,%b' % (self._before, sequence, self._after)).digest()
+        own_hash = hashlib.sha256(previous + own_digest).digest()
+        row = self._body
+        row["at"], row["sequence"], row["previous"], row["hash"] = (
+            _moment(self.entry.at)[0],
+            sequence,
+            previous.hex(),
+            own_hash.hex(),
+        )
+        return row, own_hash
 
 
 def digest(document: dict[str, Any]) -> str:

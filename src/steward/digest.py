@@ -46,8 +46,13 @@ def _in_order(value: Any) -> Any:
 
 def canonical_fields(fields: Mapping[str, str | int | None]) -> bytes:
     """Return ``canonical_json`` of a flat object of texts and small whole numbers under ASCII keys, much faster."""
+    return ordered_fields({name: fields[name] for name in sorted(fields)})
+
+
+def ordered_fields(fields: Mapping[str, str | int | None]) -> bytes:
+    """Return ``canonical_fields`` of an object whose keys are in order already."""
     try:
-        return to_json({name: fields[name] for name in sorted(fields)})
+        return to_json(fields)
     except ValueError as error:
         raise Invalid("A text holds something that JSON cannot carry.", code="not_json") from error
 

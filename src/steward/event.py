@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from steward.ids import is_id
 
@@ -52,8 +52,11 @@ class EventType(StrEnum):
     """Stands where the record of an event is damaged: that one was there is all that can be told of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+BY_THE_WAY: Final = frozenset({EventType.JOB_STARTED, EventType.JOB_RELEASED})
+"""That a job became ready or was claimed says nothing that its outcome does not, unless there is an ``error_code``."""
+
+
+class Event(NamedTuple):
     """One fact. ``data`` is redacted and small: enough to show, never a whole result."""
 
     event_id: str

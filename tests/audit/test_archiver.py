@@ -117,7 +117,7 @@ async def test_w98_no_secret_and_no_address_stands_in_the_chain(house: Installat
     await house.run_until_settled(done.plan_id)
     for record in await records(house):
         entry = record.entry
-        permanent = str([getattr(entry, name) for name in entry.__slots__ if name != "view"])
+        permanent = str([getattr(entry, name) for name in entry._fields if name != "view"])
         assert secret not in permanent
         assert address not in permanent
         assert secret not in str(entry.view)

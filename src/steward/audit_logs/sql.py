@@ -16,9 +16,9 @@ from steward.audit_logs.dropping import drop_old, workspaces_with_old
 from steward.audit_logs.exporting import evidence, rows_of_plan
 from steward.audit_logs.rows import WITH_VIEWS, W, entry_of, record_of
 from steward.audit_logs.sealing import UNSEALED, seal
-from steward.chain import Checkpoint
+from steward.chain import Checkpoint, Draft
 from steward.clock import Clock, milliseconds
-from steward.database.audit_chain import append
+from steward.database.audit_chain import append, append_drafts
 from steward.database.engine import Database
 from steward.database.public_keys import keep_keys, trusted_keys
 from steward.database.sql import Sql
@@ -61,9 +61,10 @@ class SqlAuditLog:
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
         """Append, and sign what was appended."""
+        drafts = [Draft(entry) for entry in entries]
 
         def run(connection: Connection) -> list[Checkpoint]:
-            append(connection, entries)
+            append_drafts(connection, drafts)
             return seal(connection, self._vault, self._now_ms)
 
         await self._database.write(run, _tell, piped=True)
@@ -74,13 +75,14 @@ class SqlAuditLog:
 
     async def archive(self, entries: Sequence[AuditEntry], *, after: int, upto: int) -> bool:
         """Append and move the position, if nobody else has."""
+        drafts = [Draft(entry) for entry in entries]
 
         def run(connection: Connection) -> list[Checkpoint] | None:
             if self._is_doubtful(connection):
                 self._mend_cursor(connection)
             if cursor.position(connection, self._vault) != after:
                 return None
-            append(connection, entries)
+            append_drafts(connection, drafts)
             cursor.move(connection, self._vault, upto)
             return seal(connection, self._vault, self._now_ms)
 

@@ -5,18 +5,16 @@ signed here: the audit log signs what it finds unsigned, within seconds.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, and_, bindparam, insert, select
 
 from steward import chain
 from steward.audit import AuditEntry
-from steward.clock import milliseconds
 from steward.database.sql import Sql, among, upsert
 from steward.database.tables import audit_heads, audit_records, audit_views
-from steward.digest import canonical_json
 from steward.event import EventType
 
 _SALT_BYTES: Final = 16
@@ -51,46 +49,47 @@ def append(connection: Connection, entries: Iterable[AuditEntry]) -> int:
 
     Raises ``Invalid`` for facts or a view that JSON cannot hold.
     """
+    return append_drafts(connection, map(chain.Draft, entries))
+
+
+def append_drafts(connection: Connection, drafts: Iterable[chain.Draft]) -> int:
+    """Append records that were drafted before the transaction, which is shorter by that."""
     sql = Sql(connection)
-    by_workspace: dict[str, list[AuditEntry]] = {}
-    for entry in entries:
-        by_workspace.setdefault(entry.workspace_id, []).append(entry)
+    by_workspace: dict[str, list[chain.Draft]] = {}
+    for draft in drafts:
+        by_workspace.setdefault(draft.entry.workspace_id, []).append(draft)
     return sum(_append(sql, workspace_id, mine) for workspace_id, mine in sorted(by_workspace.items()))
 
 
-def _append(sql: Sql, workspace_id: str, entries: Sequence[AuditEntry]) -> int:
+def _append(sql: Sql, workspace_id: str, drafts: Sequence[chain.Draft]) -> int:
     head = sql.first(_HEAD, {"w": workspace_id})
     sequence, previous = (0, chain.GENESIS) if head is None else (head.sequence, head.hash)
-    records, views = [], []
-    salt_of = _salts(sql, workspace_id, entries)
-    for entry in entries:
+    records, views = [], _views(sql, workspace_id, drafts, sequence + 1)
+    own_hash = bytes.fromhex(previous)
+    for draft in drafts:
         sequence += 1
-        committed = None
-        if entry.view is not None:
-            salt, view = salt_of(entry), canonical_json(entry.view).decode()
-            committed = chain.commitment(salt, view)
-            views.append({"workspace_id": workspace_id, "sequence": sequence, "salt": salt, "view": view})
-        body = chain.body(entry, workspace_id, sequence, committed)
-        own_hash = chain.link(previous, chain.digest(body))
-        body |= {"at": milliseconds(entry.at), "previous": previous, "hash": own_hash}  # from here on it is the row
-        records.append(body)
-        previous = own_hash
-    if records:
-        sql.run_many(_ADD_RECORDS, records)
-        sql.run(_MOVE_HEAD, {"w": workspace_id, "last": sequence, "digest": previous})
-    if views:
-        sql.run_many(_ADD_VIEWS, views)
+        record, own_hash = draft.put(sequence, own_hash)
+        records.append(record)
+    sql.run_many(_ADD_RECORDS, records)
+    sql.run(_MOVE_HEAD, {"w": workspace_id, "last": sequence, "digest": own_hash.hex()})
+    sql.run_many(_ADD_VIEWS, views)
     return len(records)
 
 
-def _salts(sql: Sql, workspace_id: str, entries: Sequence[AuditEntry]) -> Callable[[AuditEntry], str]:
-    """Return what gives an entry's view its salt: a fresh one, or the one that its plan's draft has."""
-    plans = sorted({entry.plan_id for entry in entries if entry.comparable and entry.plan_id})
-    found = sql.all(_SALTS, {"w": workspace_id, "plans": to_json(plans).decode()}) if plans else ()
+def _views(sql: Sql, workspace_id: str, drafts: Sequence[chain.Draft], first: int) -> list[dict[str, Any]]:
+    """Return the rows of the records' views, the first record standing at ``first``, and have the records state them.
+
+    Each has a fresh salt, or the one that its plan's draft has.
+    """
+    with_views = [(number, draft) for number, draft in enumerate(drafts, first) if draft.view is not None]
+    compared = {draft.entry.plan_id for _, draft in with_views if draft.entry.comparable and draft.entry.plan_id}
+    found = sql.all(_SALTS, {"w": workspace_id, "plans": to_json(sorted(compared)).decode()}) if compared else ()
     known: dict[str, str] = {row.plan_id: row.salt for row in found}
-
-    def salt_of(entry: AuditEntry) -> str:
-        fresh = secrets.token_hex(_SALT_BYTES)
-        return known.setdefault(entry.plan_id, fresh) if entry.comparable and entry.plan_id else fresh
-
-    return salt_of
+    rows = []
+    for number, draft in with_views:
+        salt = secrets.token_hex(_SALT_BYTES)
+        if draft.entry.comparable and draft.entry.plan_id:
+            salt = known.setdefault(draft.entry.plan_id, salt)
+        draft.commit_to(salt)
+        rows.append({"workspace_id": workspace_id, "sequence": number, "salt": salt, "view": draft.view})
+    return rows

@@ -9,13 +9,13 @@ before it is done, and to wait for what can never be read would keep the records
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from steward.action import Catalogue
 from steward.audit import AuditEntry
 from steward.audit_log import AuditLog
-from steward.event import Event, EventType
+from steward.event import BY_THE_WAY, Event, EventType
 from steward.maintenance import Duty
 from steward.plan import PlanRecord
 from steward.recorder import Recorder
@@ -23,6 +23,8 @@ from steward.work_store import Dispatcher
 
 BATCH: Final = 1_000
 """How many events are recorded in one transaction at most."""
+_MOUTHFUL: Final = 100
+"""How many of them are put into words before others have a turn."""
 _BREATH_S: Final = 0.5
 """How long events are left to gather."""
 _LONGEST_SLEEP_S: Final = 5.0
@@ -36,7 +38,6 @@ _FACTS: Final = frozenset(
     }
 )
 """What is recorded of an event's data: words, numbers and ids, never values."""
-_UNTOLD: Final = frozenset({EventType.JOB_STARTED, EventType.JOB_RELEASED})
 _WORDS: Final = {
     EventType.JOB_DISPATCHED: "dispatched",
     EventType.JOB_RETRY_SCHEDULED: "will_retry",
@@ -91,63 +92,77 @@ class Archiver:
                 await listener.wait(_LONGEST_SLEEP_S)
 
     async def _archive(self) -> int:
+        """Archive all there is; what comes next is read and put into words while the last batch is written."""
         done, after = 0, await self._log.position()
-        while events := await self._dispatcher.events_after(after, limit=BATCH):
-            upto = events[-1].position
-            if await self._log.archive(await self._entries(events), after=after, upto=upto):
+        events, entries = await self._read(after)
+        while events:
+            upto, full = events[-1].position, len(events) == BATCH
+            writing = asyncio.create_task(self._log.archive(entries, after=after, upto=upto))
+            try:
+                following = await self._read(upto) if full else ((), [])
+            finally:
+                ours = await writing
+            if ours:
                 done, after = done + len(events), upto
+                events, entries = following
             else:
                 after = await self._log.position()
-            if len(events) < BATCH:
-                break
+                events, entries = await self._read(after) if full else ((), [])
         return done
 
-    async def _entries(self, events: Sequence[Event]) -> list[AuditEntry]:
+    async def _read(self, after: int) -> tuple[Sequence[Event], list[AuditEntry]]:
+        """Return the next events, and what is recorded of them."""
+        events = await self._dispatcher.events_after(after, limit=BATCH)
         ids = sorted({event.plan_id for event in events if event.type in _PLANS and event.plan_id})
         plans = {plan.plan_id: plan for plan in await self._dispatcher.plans(ids)} if ids else {}
-        return [
-            self._entry(event, self._known(event) or await self._look_up(event), plans)
-            for event in events
-            if _is_told(event)
-        ]
+        entries: list[AuditEntry] = []
+        for start in range(0, len(events), _MOUTHFUL):
+            if start:
+                await asyncio.sleep(0)  # let others have their turn
+            for event in events[start : start + _MOUTHFUL]:
+                if event.type not in BY_THE_WAY or "error_code" in event.data:
+                    asked = self._known(event) or await self._look_up(event)
+                    entries.append(self._entry(event, asked, plans.get(event.plan_id or "")))
+        return events, entries
 
-    def _entry(self, event: Event, asked: _Asked, plans: Mapping[str, PlanRecord]) -> AuditEntry:
-        data = event.data
+    def _entry(self, event: Event, asked: _Asked, plan: PlanRecord | None) -> AuditEntry:
+        _, workspace_id, kind, at, actor_id, plan_id, job_id, data, position = event  # in less time than by name
         facts = {name: value for name, value in data.items() if name in _FACTS and value is not None}
-        if event.actor_id is None and asked.actor_id is not None:
+        if actor_id is None and asked.actor_id is not None:
             facts["on_behalf_of"] = asked.actor_id
-        action_id, rule, request_id = (_text(data.get(name)) for name in ("action_id", "rule", "request_id"))
-        plan = plans.get(event.plan_id or "") if event.type in _PLANS else None
+        action_id = _text(data.get("action_id"))
+        told_of = plan if kind in _PLANS else None
         return AuditEntry(
-            workspace_id=event.workspace_id,
-            kind=event.type,
-            at=event.at,
-            actor_id=event.actor_id,
-            acting_as=self._account(action_id),
+            workspace_id=workspace_id,
+            kind=kind,
+            at=at,
+            actor_id=actor_id,
+            acting_as=None if action_id is None else self._account(action_id),
             action_id=action_id,
-            plan_id=event.plan_id,
-            job_id=event.job_id,
-            result=_WORDS.get(event.type) or str(data.get("error_code") or data.get("status") or ""),
-            rule=rule,
-            request_id=request_id or asked.request_id,
-            source=f"work/{event.position}",
+            plan_id=plan_id,
+            job_id=job_id,
+            result=_WORDS.get(kind) or str(data.get("error_code") or data.get("status") or ""),
+            rule=_text(data.get("rule")),
+            request_id=_text(data.get("request_id")) or asked.request_id,
+            source=f"work/{position}",
             facts=facts,
-            view=None if plan is None else plan_view(plan),
-            comparable=plan is not None,
+            view=None if told_of is None else plan_view(told_of),
+            comparable=told_of is not None,
         )
 
-    def _account(self, action_id: str | None) -> str | None:
+    def _account(self, action_id: str) -> str | None:
         """Return the account in whose name an action is seen at its far end."""
-        action = None if action_id is None else self._catalogue.get(action_id)
+        action = self._catalogue.get(action_id)
         return None if action is None else action.definition.acting_as
 
     def _known(self, event: Event) -> _Asked | None:
         """Return who had the event's plan executed, if the event says so or it is remembered."""
-        if event.plan_id is None or event.type is EventType.PLAN_DRAFTED:
-            return _NOBODY
-        if event.type is EventType.PLAN_SUBMITTED:
-            return self._remember(event.plan_id, _Asked(event.actor_id, _text(event.data.get("request_id"))))
-        return self._asked.get(event.plan_id)
+        plan_id, kind = event.plan_id, event.type
+        if kind in _PLANS or plan_id is None:
+            if kind is EventType.PLAN_DRAFTED or plan_id is None:
+                return _NOBODY
+            return self._remember(plan_id, _Asked(event.actor_id, _text(event.data.get("request_id"))))
+        return self._asked.get(plan_id)
 
     async def _look_up(self, event: Event) -> _Asked:
         """Return the same from the record of that."""
@@ -181,11 +196,6 @@ def plan_view(plan: PlanRecord) -> dict[str, Any]:
 def _text(value: object) -> str | None:
     """Return what an event says if it is a text, as all that is kept in a column is."""
     return value if isinstance(value, str) else None
-
-
-def _is_told(event: Event) -> bool:
-    """Say whether an event is recorded: that a job became ready or was claimed says nothing that its outcome does not."""
-    return event.type not in _UNTOLD or "error_code" in event.data
 
 
 def archiver(dispatcher: Dispatcher, log: AuditLog, catalogue: Catalogue, recorder: Recorder) -> Duty:

@@ -367,20 +367,12 @@ EVENT_COLUMNS: Final = tuple(f.name for f in fields(EventRow))
 
 def read_event(row: Any) -> Event:
     """Return the frozen event of a row as selected; raises one of ``DAMAGE`` if anything of it cannot be read."""
-    data = from_json(row.data, allow_inf_nan=False)
-    if not isinstance(data, dict) or not {type(row.actor_id), type(row.plan_id), type(row.job_id)} <= _TEXT_OR_NOTHING:
+    position, workspace_id, sequence, kind, at, actor_id, plan_id, job_id, text = row  # quicker than by name
+    data = from_json(text, allow_inf_nan=False)
+    if type(data) is not dict or not {type(actor_id), type(plan_id), type(job_id)} <= _TEXT_OR_NOTHING:
         raise TypeError
-    return Event(
-        event_id=event_id(row.sequence),
-        workspace_id=row.workspace_id,
-        type=_EVENT_TYPES[row.type],
-        at=from_milliseconds(row.at),
-        actor_id=row.actor_id,
-        plan_id=row.plan_id,
-        job_id=row.job_id,
-        data=data,
-        position=row.position,
-    )
+    named, moment = event_id(sequence), from_milliseconds(at)
+    return Event(named, workspace_id, _EVENT_TYPES[kind], moment, actor_id, plan_id, job_id, data, position)
 
 
 def when(ms: int) -> str:
