@@ -66,7 +66,7 @@ REDIS: Final = (
         name="redis-before-the-disk",
         removes="an effect that nobody could repeat waits until its record is on disk",
         file=f"{_ENGINE}/dispatcher.py",
-        find="return self._durability.waits and any(map(must_not_be_forgotten, records))",
+        find="return self._durability.waits and any(map(must_not_be_forgotten, jobs))",
         put="return False",
         tests=("tests/redis/test_durability.py",),
     ),

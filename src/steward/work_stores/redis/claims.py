@@ -5,51 +5,147 @@ that the lease is renewed: a verb that meets the former takes the full way, whic
 answered. Whoever shows a lease without its record takes the full way as well.
 """
 
-from collections.abc import Sequence
+from binascii import a2b_base64
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
+
+from pydantic_core import from_json, to_json
 
 from steward.action import Effect, RetryMode
-from steward.job import Completed, Job
+from steward.clock import from_milliseconds
+from steward.job import Completed, Job, JobStatus
 from steward.work_store import Granted, LeaseRef, Settlement
-from steward.work_stores.redis.job_records import Record, job_of, modes
-from steward.work_stores.redis.submissions import result_arguments
+from steward.work_stores.redis.job_records import JOB_FIELDS, SPEC_FORM, Record, attempts_in, job_of, specified
 
-_DISPATCHED: Final = (b"dispatched_at", b"lease_until", b"first_dispatched_at")
-_COMPLETED: Final = (b"first_dispatched_at", b"finished_at", b"history")
-_OVER: Final = dict.fromkeys((b"worker_id", b"lease_until", b"dispatched_at", b"error", b"not_before"))
-"""What an end takes from a record."""
+_ALWAYS: Final = (b"job_id", b"workspace_id", b"status", b"spec")
+_MORE: Final = frozenset(name.encode() for name in JOB_FIELDS).difference(_ALWAYS)
+"""What a record says only of a job that is not claimed for the first time, or waited for others."""
+_EFFECTS: Final[Mapping[str, Effect]] = {one.value: one for one in Effect}
+_RETRY_MODES: Final[Mapping[str, RetryMode]] = {one.value: one for one in RetryMode}
 
 
-def claims_of(refs: Sequence[LeaseRef]) -> list[Record] | None:
+class Claiming(NamedTuple):
+    """What one claim says of all that it takes."""
+
+    worker_id: str
+    lease_until: int
+    now: int
+
+
+def claimed(pairs: Sequence[bytes], own: bytes, claiming: Claiming) -> tuple[Job, bytes | None]:
+    """Return a job as a claim left it, and its parameters.
+
+    ``pairs``: its fields as they were, name and value in turn; ``own``: the fence and attempts that it has now. A busy worker
+    reads one for each job, so those that have never run are read in a shorter way.
+    """
+    record = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    params = record.pop(b"params_sealed", None)
+    if _MORE.isdisjoint(record):
+        return _fresh(record, own, claiming), params
+    changes: Record = dict(zip((b"fence", b"attempts"), own.split(b" "), strict=True))
+    changes |= {b"status": b"running", b"worker_id": claiming.worker_id.encode(), b"not_before": None}
+    changes[b"lease_until"] = b"%d" % claiming.lease_until
+    changes[b"started_at"] = record.get(b"started_at") or b"%d" % claiming.now
+    return job_of(specified(record[b"spec"]) | record | changes), params
+
+
+def _fresh(record: Mapping[bytes, bytes], own: bytes, claiming: Claiming) -> Job:
+    """Return a job of which there is nothing to say but how it began, and that it runs now."""
+    form, plan_id, step_id, action_id, actor_id, *of_action, at, _, request_id, definition, digest = (
+        record[b"spec"].decode().split()
+    )
+    effect, retry, budget, valid_ms = of_action
+    if form != SPEC_FORM:
+        raise ValueError("This is no spec of a job.")
+    fence, attempts = own.split(b" ")
+    own_id = record[b"job_id"].decode()
+    return Job(
+        job_id=own_id,
+        workspace_id=record[b"workspace_id"].decode(),
+        plan_id=plan_id,
+        step_id=step_id,
+        action_id=action_id,
+        actor_id=actor_id,
+        status=JobStatus.RUNNING,
+        held_for=None,
+        definition_hash=a2b_base64(definition, strict_mode=True).hex(),
+        digest=a2b_base64(digest, strict_mode=True).hex(),
+        depends_on=(),
+        effect=_EFFECTS[effect],
+        retry=_RETRY_MODES[retry],
+        effect_key=own_id,
+        fence=int(fence),
+        attempts=int(attempts),
+        max_attempts=int(budget),
+        key_valid_s=int(valid_ms) / 1000,
+        worker_id=claiming.worker_id,
+        lease_until=from_milliseconds(claiming.lease_until),
+        first_dispatched_at=None,
+        dispatched_at=None,
+        cancel_requested=False,
+        not_before=None,
+        enqueued_at=from_milliseconds(int(at)),
+        started_at=from_milliseconds(claiming.now),
+        finished_at=None,
+        result=None,
+        error=None,
+        reason=None,
+        labels={},
+        result_labels={},
+        authored_after=(),
+        parent_step_id=None,
+        expanded=False,
+        history=(),
+        request_id=request_id,
+    )
+
+
+def claims_of(refs: Sequence[LeaseRef]) -> list[Job] | None:
     """Return what was told with each lease; None if somebody shows one without that."""
     records = [ref.record for ref in refs if ref.record is not None]
     return records if len(records) == len(refs) else None
 
 
-def must_not_be_forgotten(record: Record) -> bool:
+def ends_plainly(job: Job, settlement: Settlement) -> bool:
+    """Say whether this is the end of a first attempt that completed, of which the job's record has no more to say."""
+    earlier = job.history or job.expanded or job.error
+    return isinstance(settlement.outcome, Completed) and not earlier
+
+
+def must_not_be_forgotten(job: Job) -> bool:
     """Say whether the record of this job's effect has to be safe before the effect."""
-    effect, retry = modes(record)
-    return effect is Effect.WRITE and retry is not RetryMode.KEYED
+    return job.effect is Effect.WRITE and job.retry is not RetryMode.KEYED
 
 
-def dispatched(record: Record, told: bytes) -> Granted:
+def dispatched(job: Job, told: bytes) -> Granted:
     """Return the answer to a dispatch, of which a script has told three times."""
-    return Granted(partial(_dispatched, record, told))
+    return Granted(partial(_dispatched, job, told))
 
 
-def _dispatched(record: Record, told: bytes) -> Job:
-    return job_of({**record, **dict(zip(_DISPATCHED, told.split(b" "), strict=True))})
+def _dispatched(job: Job, told: bytes) -> Job:
+    at, lease_until, first = (from_milliseconds(int(time)) for time in told.split(b" "))
+    return replace(job, dispatched_at=at, lease_until=lease_until, first_dispatched_at=first)
 
 
-def completed(record: Record, settlement: Settlement, told: bytes) -> Granted:
+def completed(job: Job, settlement: Settlement, told: bytes) -> Granted:
     """Return the answer to a settlement, of which a script has told two times and the history."""
-    return Granted(partial(_completed, record, settlement, told))
+    return Granted(partial(_completed, job, settlement, told))
 
 
-def _completed(record: Record, settlement: Settlement, told: bytes) -> Job:
+def _completed(job: Job, settlement: Settlement, told: bytes) -> Job:
     assert isinstance(settlement.outcome, Completed)
-    result, _, labels = result_arguments(settlement.outcome)
-    changes = dict(zip(_COMPLETED, told.split(b" ", 2), strict=True))
-    changes |= {b"status": b"completed", b"result": result.encode(), b"result_labels": labels.encode()}
-    return job_of({**record, **_OVER, **changes})
+    first, finished_at, history = told.split(b" ", 2)
+    return replace(
+        job,
+        status=JobStatus.COMPLETED,
+        worker_id=None,
+        lease_until=None,
+        dispatched_at=None,
+        first_dispatched_at=from_milliseconds(int(first)) if first else None,
+        finished_at=from_milliseconds(int(finished_at)),
+        history=attempts_in(history),
+        result=from_json(to_json(settlement.outcome.result)),
+        result_labels=from_json(to_json(settlement.outcome.result_labels)),
+    )

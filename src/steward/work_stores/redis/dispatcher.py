@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from steward.approval import Approval
@@ -11,13 +11,21 @@ from steward.caps import NO_CAPS, Caps
 from steward.clock import from_milliseconds
 from steward.event import Event
 from steward.identity import Principal
-from steward.job import LEASE_S, Completed, Difference, Expanded, HeldFor, Job, after_lost_lease, differences_as_text
+from steward.job import LEASE_S, Difference, Expanded, HeldFor, Job, after_lost_lease, differences_as_text
 from steward.plan import PlanRecord
 from steward.spending import NO_SPENDING, Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement, Swept
-from steward.work_stores.redis.claims import claims_of, completed, dispatched, must_not_be_forgotten
+from steward.work_stores.redis.claims import (
+    Claiming,
+    claimed,
+    claims_of,
+    completed,
+    dispatched,
+    ends_plainly,
+    must_not_be_forgotten,
+)
 from steward.work_stores.redis.durability import Durability
-from steward.work_stores.redis.job_records import Record, job_of, record_of, to_job
+from steward.work_stores.redis.job_records import to_job
 from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.records import Values, approval_fields, bare, listed_plan, streamed_event
 from steward.work_stores.redis.store import RedisWorkStore, Shared
@@ -56,6 +64,18 @@ def _name(ref: LeaseRef) -> tuple[Any, ...]:
     return (ref.workspace_id, ref.job_id, ref.fence)
 
 
+def _lease(job: Job, params_sealed: bytes | None, inputs: Sequence[bytes], store: RedisWorkStore) -> Lease:
+    of_steps = [*zip(map(bytes.decode, inputs[::3]), inputs[1::3], inputs[2::3], strict=True)] if inputs else ()
+    return Lease(
+        job=job,
+        params_sealed=bare(params_sealed or b""),
+        inputs_sealed={step: bare(sealed) or None for step, sealed, _ in of_steps},
+        input_labels={step: labels_of(labels) for step, _, labels in of_steps},
+        store=store,
+        record=job,
+    )
+
+
 class RedisDispatcher:
     """``Dispatcher`` over Redis; see the contract for what each verb promises."""
 
@@ -76,30 +96,22 @@ class RedisDispatcher:
 
     async def claim(self, worker_id: str, *, limit: int, caps: Mapping[str, Caps] = NO_CAPS) -> Claimed:
         """Take ready jobs, fairly between workspaces and within their caps."""
-        claim_id = self._shared.ids.new("claim")
-        rules = caps_arguments(caps, self._server.now)
-        next_at, *taken = await self._plainly("claim", worker_id, claim_id, limit, self._lease_end, *rules)
-        return Claimed(leases=tuple(self._lease(*one) for one in taken), next_at=moment_of(next_at))
+        claim_id, lease_end, now = self._shared.ids.new("claim"), self._lease_end, self._server.now
+        asked = (worker_id, claim_id, limit, lease_end, *caps_arguments(caps, now))
+        told = await self._server.run("claim", *asked)
+        if told == _DECLINED:
+            next_at, *taken = await self._server.run("claim_fully", *asked)
+            jobs = [(to_job(values), params, inputs) for values, inputs, params in taken]
+        else:
+            next_at, began, *taken = told
+            claiming = Claiming(worker_id, lease_end, int(began))
+            jobs = [(*claimed(fields, own, claiming), inputs) for fields, own, inputs in taken]
+        store_of = cache(self._store)  # many jobs of one claim are somebody's
+        leases = [_lease(job, params, inputs, store_of(job.workspace_id, job.actor_id)) for job, params, inputs in jobs]
+        return Claimed(leases=tuple(leases), next_at=moment_of(next_at))
 
-    async def _plainly(self, verb: str, *arguments: Any) -> Any:
-        """Run the short way of a verb, and where it declines the full one."""
-        told = await self._server.run(verb, *arguments)
-        return await self._server.run(f"{verb}_fully", *arguments) if told == _DECLINED else told
-
-    def _lease(self, values: Values, inputs: Sequence[bytes], params_sealed: bytes = b"") -> Lease:
-        record = record_of(values)
-        params_sealed = bare(record.pop(b"params_sealed", None) or params_sealed)
-        job = job_of(record)
-        steps = [step.decode() for step in inputs[::3]]
-        actor = Principal(job.actor_id, job.workspace_id, frozenset(), frozenset())
-        return Lease(
-            job=job,
-            params_sealed=params_sealed,
-            inputs_sealed={step: bare(sealed) or None for step, sealed in zip(steps, inputs[1::3], strict=True)},
-            input_labels={step: labels_of(labels) for step, labels in zip(steps, inputs[2::3], strict=True)},
-            store=RedisWorkStore(self._shared, actor),
-            record=record,
-        )
+    def _store(self, workspace_id: str, actor_id: str) -> RedisWorkStore:
+        return RedisWorkStore(self._shared, Principal(actor_id, workspace_id, frozenset(), frozenset()))
 
     async def dispatch(
         self, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending] = NO_SPENDING
@@ -115,13 +127,13 @@ class RedisDispatcher:
             if told != _DECLINED:
                 return tuple(map(dispatched, claims, told))
         told = await self._server.run("dispatch_fully", *asked)
-        if self._must_wait(record_of(values) for values in told if len(values) not in _REFUSED):
+        if self._must_wait(to_job(values) for values in told if len(values) not in _REFUSED):
             told = await self._durability.proven("dispatch_fully", *asked)
         return tuple(map(_answer, told))
 
-    def _must_wait(self, records: Iterable[Record]) -> bool:
+    def _must_wait(self, jobs: Iterable[Job]) -> bool:
         """Say whether a record of effects has to be safe before they happen."""
-        return self._durability.waits and any(map(must_not_be_forgotten, records))
+        return self._durability.waits and any(map(must_not_be_forgotten, jobs))
 
     async def renew(self, refs: Sequence[LeaseRef]) -> tuple[Answer, ...]:
         """Extend leases."""
@@ -148,7 +160,7 @@ class RedisDispatcher:
         each = ((*_name(one.ref), *outcome_arguments(one.outcome)) for one in settlements)
         asked = (int(lost), len(settlements), *(part for one in each for part in one))
         claims = claims_of([one.ref for one in settlements])
-        if claims is not None and not lost and all(isinstance(one.outcome, Completed) for one in settlements):
+        if claims is not None and not lost and all(map(ends_plainly, claims, settlements)):
             told = await self._server.run("settle", *asked)
             if told != _DECLINED:
                 return tuple(map(completed, claims, settlements, told))

@@ -51,7 +51,7 @@ _JOB_JSON: Final = (b"error", b"history", b"labels", b"result", b"result_labels"
 _STATUSES: Final[Mapping[bytes | None, JobStatus]] = {one.value.encode(): one for one in JobStatus}
 _EFFECTS: Final[Mapping[bytes | None, Effect]] = {one.value.encode(): one for one in Effect}
 _RETRY_MODES: Final[Mapping[bytes | None, RetryMode]] = {one.value.encode(): one for one in RetryMode}
-_SPEC_FORM: Final = "2"
+SPEC_FORM: Final = "2"
 _IN_TURN: Final = 2
 """How long an answer is that has names and values in turn: they are one list, behind an empty value."""
 _DAMAGE: Final = (ValueError, TypeError, KeyError, OverflowError, AttributeError)
@@ -97,7 +97,7 @@ def job_fields(job: NewJob, *, status: JobStatus, now: int) -> Fields:
 def placed_fields(job: NewJob, where: Place, *, status: JobStatus, now: int) -> Fields:
     """Return the fields of a new job in its place: most of them in one, if its words allow it."""
     spec = (
-        f"{_SPEC_FORM} {where.plan_id} {job.step_id} {job.action_id} {where.actor_id} {job.effect.value} {job.retry.value} "
+        f"{SPEC_FORM} {where.plan_id} {job.step_id} {job.action_id} {where.actor_id} {job.effect.value} {job.retry.value} "
         f"{job.max_attempts} {round(job.key_valid_s * 1000)} {now} {where.position} {where.request_id} "
         f"{_packed(job.definition_hash)} {_packed(job.digest)}"
     )
@@ -147,11 +147,16 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
     )
 
 
+def attempts_in(history: bytes) -> tuple[Attempt, ...]:
+    """Return finished attempts as a record keeps them."""
+    return tuple(map(_attempt, from_json(history)))
+
+
 def record_of(values: Values) -> Record:
     """Return a job's fields by name, whichever way a script answered them: as names and values in turn, or as values alone."""
     record = _own_fields_of(values)
     if spec := record.get(b"spec"):
-        own, record = record, _specified(spec)
+        own, record = record, specified(spec)
         record.update(own if len(values) == _IN_TURN else {name: value for name, value in own.items() if value})
     return record
 
@@ -163,18 +168,13 @@ def _own_fields_of(values: Values) -> Record:
     return dict(zip(_JOB_NAMES, values, strict=True))
 
 
-def _specified(spec: bytes) -> Record:
+def specified(spec: bytes) -> Record:
     """Return the fields that a spec stands for."""
     form, *words = spec.split(b" ")
-    if form != _SPEC_FORM.encode() or len(words) != len(SPEC_FIELDS):
+    if form != SPEC_FORM.encode() or len(words) != len(SPEC_FIELDS):
         raise ValueError("This is no spec of a job.")
     words[-2:] = map(_unpacked, words[-2:])
     return dict(zip(_SPEC_NAMES, words, strict=True))
-
-
-def modes(record: Record) -> tuple[Effect, RetryMode]:
-    """Return what kind of effect a job has and how it may be repeated."""
-    return _EFFECTS[record[b"effect"]], _RETRY_MODES[record[b"retry"]]
 
 
 def to_job(values: Values) -> Job:
@@ -224,14 +224,14 @@ def job_of(record: Record) -> Job:
         authored_after=_words(get(b"authored_after")),
         parent_step_id=text[b"parent_step_id"] or None,
         expanded=bool(get(b"expanded")),
-        history=tuple(map(_attempt, from_json(history))) if history else (),
+        history=attempts_in(history) if history else (),
         request_id=text[b"request_id"],
     )
 
 
 def _listed(values: Values) -> ListedJob:
     field = dict(zip(_LISTED_NAMES, values, strict=True))
-    field |= _specified(field[b"spec"])
+    field |= specified(field[b"spec"])
     held_for, result, error, reason = field[b"held_for"], field[b"result"], field[b"error"], field[b"reason"]
     return ListedJob(
         job_id=field[b"job_id"].decode(),

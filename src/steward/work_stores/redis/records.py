@@ -4,7 +4,8 @@ A field that is not there is None, empty or false. Lists of ids are words; what 
 milliseconds; sealed bytes are base64 in a job and kept as they are in a plan.
 """
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
+from binascii import a2b_base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -53,7 +54,7 @@ def armoured(sealed: bytes | None) -> str | None:
 def bare(armour: bytes) -> bytes:
     """Return sealed bytes from their text; from damaged text, bytes that nothing unseals."""
     try:
-        return b64decode(armour, validate=True)
+        return a2b_base64(armour, strict_mode=True)
     except ValueError:
         return armour
 
@@ -229,12 +230,15 @@ def _readable(names: Sequence[str], values: Values) -> dict[str, bytes]:
     return fields | times | {"created_at": times["created_at"] or b"0"}
 
 
+_EVENT_TYPES: Final = {kind.value.encode(): kind for kind in EventType}
+
+
 def to_event(workspace: bytes, number: bytes, fields: Mapping[bytes, bytes]) -> Event:
     """Return an event: its place in the workspace's log and the fields that stand there."""
     return Event(
         event_id=event_id(int(number)),
         workspace_id=workspace.decode(),
-        type=EventType(fields[b"type"].decode()),
+        type=_EVENT_TYPES[fields[b"type"]],
         at=from_milliseconds(int(fields[b"at"])),
         actor_id=fields[b"actor_id"].decode() or None,
         plan_id=fields[b"plan_id"].decode() or None,

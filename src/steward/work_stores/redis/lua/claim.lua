@@ -1,7 +1,9 @@
 -- claim: take ready jobs, a fair share from each workspace that has some; 'known' where a cap, a schedule or an error matters.
 -- uses: plain
 --
--- `claim_fully` takes the same arguments and does the rest. A job's parameters are among its fields here.
+-- `claim_fully` takes the same arguments and does the rest. What is answered of a job are its fields as they were, its parameters
+-- among them, and what a claim makes of its fence and its attempts: the rest of what changes is what whoever asks has said, and
+-- when, which is answered once.
 
 if old_copies() then return KNOWN end
 local worker, claim_id, limit, lease_until = take(), take(), tonumber(take()), take()
@@ -35,39 +37,40 @@ for _ = 1, limit do -- one by one round the line; who still has some goes to its
   line[#line + 1] = workspace
 end
 
-local taken, claimed, ready = {}, { claim_id }, {}
-local function change(job, name, value) -- nil: it goes. Whoever reads names and values in turn keeps the last
-  local flat = job[FLAT]
-  local n = #flat
-  job[name], flat[n + 1], flat[n + 2] = value, name, value or ''
-end
+local claimed, ready = { claim_id }, {}
+local records, inputs, changes = {}, {}, {} -- of each job that is taken: its fields as they were, what it needs, what changes
+local keys, fences, attempts, starts, waited = {}, {}, {}, {}, {}
 
-local function take_job(workspace, id)
-  local key = K.job:format(workspace, id)
-  local job = read_job(key)
-  if not job or job.status ~= 'pending' then return false end
-  local of, action, started = home(workspace), job.action, job.started_at or now_text
-  local fence, attempts = whole((job.fence or 0) + 1), whole((job.attempts or 0) + 1)
-  if job.not_before then
-    later('HDEL', key, 'not_before')
-    change(job, 'not_before')
+local function take_job(of, id)
+  local key = K.job:format(of.workspace, id)
+  local record = redis.call('HGETALL', key)
+  local own, status, spec, fence, tries, started, needs, steps
+  for i = 1, #record, 2 do
+    local name, value = record[i], record[i + 1]
+    if name == 'status' then status = value
+    elseif name == 'spec' then spec = value
+    elseif name == 'job_id' then own = value
+    elseif name == 'fence' then fence = value
+    elseif name == 'attempts' then tries = value
+    elseif name == 'started_at' then started = value
+    elseif name == 'not_before' then waited[#waited + 1] = key
+    elseif name == 'needs' then needs = value
+    elseif name == 'depends_on' then steps = value end
   end
-  change(job, 'fence', fence)
-  change(job, 'attempts', attempts)
-  change(job, 'status', 'running')
-  change(job, 'started_at', started)
-  change(job, 'worker_id', worker)
-  change(job, 'lease_until', lease_until)
-  later('HSET', key, 'fence', fence, 'attempts', attempts, 'status', 'running', 'worker_id', worker,
-    'claimed_at', now_text, 'lease_until', lease_until, 'started_at', started)
-  lease(workspace, id, lease_until)
-  move_to(of, 'running', id, 'pending')
+  if not spec or own ~= id or status ~= 'pending' or not is_current(id) then return false end
+  local plan_id, step, action = specified(spec)
+  if not plan_id then return false end
+  local n = #keys + 1
+  fence, tries = whole((fence or 0) + 1), whole((tries or 0) + 1)
+  keys[n], fences[n], attempts[n], starts[n] = key, fence, tries, started or now_text
+  records[n], changes[n], inputs[n] = record, fence .. ' ' .. tries, needs and { of.workspace, needs, steps or '' } or false
+  local member = of.workspace .. ' ' .. id
+  begun[2 * n - 1], begun[2 * n], claimed[n + 1] = lease_until, member, member
+  of.moved[#of.moved + 1] = id
   count_running(of, action, 1)
-  local of_action = group(group(ready, workspace), action)
+  local of_action = group(group(ready, of.workspace), action)
   of_action[#of_action + 1] = id
-  tell_of(job, 'job.started')
-  taken[#taken + 1] = job
-  claimed[#claimed + 1] = workspace .. ' ' .. id
+  tell(of, 'job.started', plan_id, id, said(step, action, 'running', tries, ''))
   return true
 end
 
@@ -76,7 +79,7 @@ for i = head, #waiting do order[#order + 1] = waiting[i] end
 for _, workspace in ipairs(served) do order[#order + 1] = workspace end
 for _, workspace in ipairs(order) do
   for _, id in ipairs(redis.call('ZRANGE', K.jobs_in:format(workspace, 'pending'), 0, (share[workspace] or 0) - 1)) do
-    if not take_job(workspace, id) then return KNOWN end
+    if not take_job(home(workspace), id) then return KNOWN end
   end
 end
 local emptied = {} -- keys of the ready jobs of an action of which none is left
@@ -88,25 +91,29 @@ for workspace, actions in pairs(ready) do
   redis.call('ZCARD', K.ready_actions:format(workspace))
 end
 
-local function inputs_of(job) -- step, sealed result and labels of each step that it needs
+local function inputs_of(workspace, needs, depends_on) -- step, sealed result and labels of each step that it needs
   local list, steps = {}, {}
-  if not job.needs then return list end
-  for step in (job.depends_on or ''):gmatch('%S+') do steps[#steps + 1] = step end
-  for id in job.needs:gmatch('%S+') do
-    local result = redis.call('HMGET', K.job:format(job.workspace_id, id), 'result_sealed', 'result_labels')
+  for step in depends_on:gmatch('%S+') do steps[#steps + 1] = step end
+  for id in needs:gmatch('%S+') do
+    local result = redis.call('HMGET', K.job:format(workspace, id), 'result_sealed', 'result_labels')
     local n = #list
     list[n + 1], list[n + 2], list[n + 3] = steps[n / 3 + 1], result[1] or '', result[2] or ''
   end
   return list
 end
 
-local answer = { '' }
-for i, job in ipairs(taken) do
-  answer[i + 1] = { { '', job[FLAT] }, inputs_of(job) }
+local answer = { '', now_text }
+for i, record in ipairs(records) do
+  answer[i + 2] = { record, changes[i], inputs[i] and inputs_of(unpack(inputs[i])) or {} }
 end
-if #taken > 0 then
-  check_plain()
-  write_plain()
+if #keys > 0 then
+  check_plain('pending', 'running')
+  for _, key in ipairs(waited) do redis.call('HDEL', key, 'not_before') end
+  for i, key in ipairs(keys) do
+    redis.call('HSET', key, 'fence', fences[i], 'attempts', attempts[i], 'status', 'running', 'worker_id', worker,
+      'claimed_at', now_text, 'lease_until', lease_until, 'started_at', starts[i])
+  end
+  write_plain('pending', 'running')
   for workspace, actions in pairs(ready) do
     for action, ids in pairs(actions) do
       local key = K.ready:format(workspace, action)

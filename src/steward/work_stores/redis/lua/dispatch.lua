@@ -7,25 +7,33 @@
 if old_copies() then return KNOWN end
 local lease_until = take()
 local answers, seen = {}, {}
+local keys, firsts = {}, {} -- of those that are dispatched now: their records, and when each was dispatched first
 for i = 1, tonumber(take()) do
   local workspace, id, fence = take(), take(), take()
   if take() ~= '0' or take() ~= '0' then return KNOWN end -- it spends something
   local key = K.job:format(workspace, id)
-  local job = not seen[key] and read_job(key)
+  if seen[key] or not is_current(id) then return KNOWN end
   seen[key] = true
-  if not job or job.fence ~= fence or job.status ~= 'running' then return KNOWN end
-  if tonumber(job.lease_until) <= now then return KNOWN end
-  if not job.dispatched_at then
-    if job.cancel_requested then return KNOWN end
-    local first = job.first_dispatched_at
-    if not first or job.retry ~= 'keyed' then first = now_text end
-    job.dispatched_at, job.lease_until, job.first_dispatched_at = now_text, lease_until, first
-    later('HSET', key, 'dispatched_at', now_text, 'lease_until', lease_until, 'first_dispatched_at', first)
-    lease(workspace, id, lease_until)
-    tell_of(job, 'job.dispatched')
+  local read = redis.call('HMGET', key, 'spec', 'fence', 'status', 'attempts', 'lease_until', 'dispatched_at',
+    'first_dispatched_at', 'cancel_requested')
+  local before, first = read[6], read[7]
+  if not read[1] or read[2] ~= fence or read[3] ~= 'running' or tonumber(read[5]) <= now then return KNOWN end
+  if before then
+    answers[i] = before .. ' ' .. read[5] .. ' ' .. first
+  else
+    local plan_id, step, action, retry = specified(read[1])
+    if read[8] or not plan_id then return KNOWN end
+    if not first or retry ~= 'keyed' then first = now_text end
+    local n = #keys + 1
+    keys[n], firsts[n] = key, first
+    begun[2 * n - 1], begun[2 * n] = lease_until, workspace .. ' ' .. id
+    tell(home(workspace), 'job.dispatched', plan_id, id, said(step, action, 'running', read[4] or '0', ''))
+    answers[i] = now_text .. ' ' .. lease_until .. ' ' .. first
   end
-  answers[i] = job.dispatched_at .. ' ' .. job.lease_until .. ' ' .. job.first_dispatched_at
 end
 check_plain()
+for i, key in ipairs(keys) do
+  redis.call('HSET', key, 'dispatched_at', now_text, 'lease_until', lease_until, 'first_dispatched_at', firsts[i])
+end
 write_plain()
 return answers

@@ -26,8 +26,8 @@ local function refuse(name, detail, facts) -- leave the script; nothing has been
   error({ refused = name, detail = detail or '', facts = facts and cjson.encode(facts) or '' })
 end
 
-local function whole(number) -- as text, without an exponent
-  return string.format('%.0f', number)
+local function whole(number) -- as text, without an exponent; '%d' is made in half the time of '%.0f', and as exact below 2^53
+  return string.format('%d', number)
 end
 
 local function ring_bell(channel)
@@ -43,14 +43,24 @@ local function last_position() -- where the order over all events stands; what c
   return math.max(known, time[1] * 1000000 + time[2])
 end
 
-local function append_event(workspace, number, position, event) -- to the workspace's log; its plan knows the number
-  redis.call('XADD', K.events:format(workspace), number .. '-0', 'type', event.type, 'at', now_text,
-    'actor_id', event.actor, 'plan_id', event.plan_id, 'job_id', event.job_id, 'data', event.data, 'position', position)
-  if wanted:find(' ' .. event.type .. ' ', 1, true) then
-    committed[#committed + 1] = {
-      workspace, number, event.type, now_text, event.actor, event.plan_id, event.job_id, event.data, position,
-    }
+local told_of = {} -- by type of event: whether somebody in the calling process listens to it
+
+local function append_fields(workspace, key, number, position, kind, actor_id, plan_id, job_id, data) -- an event, to this log
+  redis.call('XADD', key, number .. '-0', 'type', kind, 'at', now_text, 'actor_id', actor_id, 'plan_id', plan_id,
+    'job_id', job_id, 'data', data, 'position', position)
+  local told = told_of[kind]
+  if told == nil then
+    told = wanted:find(' ' .. kind .. ' ', 1, true) and true or false
+    told_of[kind] = told
   end
+  if told then
+    committed[#committed + 1] = { workspace, number, kind, now_text, actor_id, plan_id, job_id, data, position }
+  end
+end
+
+local function append_event(workspace, number, position, event) -- to the workspace's log; its plan knows the number
+  append_fields(workspace, K.events:format(workspace), number, position, event.type, event.actor, event.plan_id,
+    event.job_id, event.data)
 end
 
 local function append_run(workspace, number, position, count) -- to the order over all: so many events, up to this one
