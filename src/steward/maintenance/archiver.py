@@ -23,6 +23,8 @@ from steward.work_store import Dispatcher
 
 BATCH: Final = 1_000
 """How many events are recorded in one transaction at most."""
+PIECE: Final = 100
+"""How many are read and looked through at a time: a job that is picked up meanwhile waits for no more of them."""
 _BREATH_S: Final = 0.5
 """How long events are left to gather."""
 _LONGEST_SLEEP_S: Final = 5.0
@@ -91,16 +93,29 @@ class Archiver:
                 await listener.wait(_LONGEST_SLEEP_S)
 
     async def _archive(self) -> int:
-        done, after = 0, await self._log.position()
-        while events := await self._dispatcher.events_after(after, limit=BATCH):
-            upto = events[-1].position
-            if await self._log.archive(await self._entries(events), after=after, upto=upto):
-                done, after = done + len(events), upto
+        done, after, more = 0, await self._log.position(), True
+        while more:
+            entries, count, upto, more = await self._gather(after)
+            if not count:
+                break
+            if await self._log.archive(entries, after=after, upto=upto):
+                done, after = done + count, upto
             else:
                 after = await self._log.position()
-            if len(events) < BATCH:
-                break
         return done
+
+    async def _gather(self, after: int) -> tuple[list[AuditEntry], int, int, bool]:
+        """Return what is recorded of the next events, how many those are, up to where, and whether there may be more."""
+        entries: list[AuditEntry] = []
+        count = 0
+        while count < BATCH:
+            events = await self._dispatcher.events_after(after, limit=PIECE)
+            if events:
+                entries += await self._entries(events)
+                count, after = count + len(events), events[-1].position
+            if len(events) < PIECE:
+                return entries, count, after, False
+        return entries, count, after, True
 
     async def _entries(self, events: Sequence[Event]) -> list[AuditEntry]:
         ids = sorted({event.plan_id for event in events if event.type in _PLANS and event.plan_id})
