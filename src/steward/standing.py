@@ -43,7 +43,7 @@ class Standings:
         self._policies = policies
         self._questions: dict[tuple[str, str], _Question] = {}
         self._last: tuple[str, str] | None = None
-        self._ahead: asyncio.Task[Standing] | None = None
+        self._ahead: asyncio.Task[None] | None = None
 
     async def of(self, workspace_id: str, actor_id: str) -> Standing:
         """Return how an actor stands now."""
@@ -59,13 +59,15 @@ class Standings:
     def look_ahead(self) -> None:
         """Begin to read how whoever was asked about last stands now; nobody waits for it."""
         if self._last is not None and (self._ahead is None or self._ahead.done()):
-            self._ahead = asyncio.create_task(self._read(*self._last))
+            self._ahead = asyncio.create_task(self._read_ahead(*self._last))
             self._ahead.add_done_callback(_heeded)
 
+    async def _read_ahead(self, workspace_id: str, actor_id: str) -> None:
+        await asyncio.gather(self._directory.principal_of(workspace_id, actor_id), self._policies.of(workspace_id))
+
     async def _read(self, workspace_id: str, actor_id: str) -> Standing:
-        return Standing(
-            *await asyncio.gather(self._directory.principal_of(workspace_id, actor_id), self._policies.of(workspace_id))
-        )
+        principal = await self._directory.principal_of(workspace_id, actor_id)  # usually remembered: no task is needed
+        return Standing(principal, await self._policies.of(workspace_id))
 
     async def _ask(self, workspace_id: str, actor_id: str) -> Standing:
         """Ask, and share the answer with whoever asks in this turn."""
@@ -87,7 +89,7 @@ class Standings:
         self._questions = {}
 
 
-def _heeded(ahead: asyncio.Task[Standing]) -> None:
+def _heeded(ahead: asyncio.Task[None]) -> None:
     """Take note of how it ended, so that an error is nobody's: whoever asks meets one of their own."""
     if not ahead.cancelled():
         ahead.exception()

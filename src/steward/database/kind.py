@@ -31,6 +31,8 @@ class Kind(Protocol):
 
     write_engine: Engine
     read_engine: Engine
+    glance_engine: Engine | None
+    """What is read with at once, on the thread that asks; None: every answer has to be waited for."""
     writers: int
     """How many transactions of one process may write at once."""
     patience_s: float | None

@@ -86,6 +86,7 @@ class Postgres(Kind):
         """Connect at the first use."""
         self._broke: dict[Engine, float] = {}
         """When a connection of each was last found broken, on the monotonic clock."""
+        self.glance_engine = None
         self.write_engine = self._engine(url, _WRITERS, _WRITE)
         self.read_engine = self._engine(url, readers, _READ)
 

@@ -19,7 +19,6 @@ _BUSY_MS: Final = 1_500
 _PRAGMAS: Final = (
     "journal_mode=WAL",
     "synchronous=FULL",
-    f"busy_timeout={_BUSY_MS}",
     "foreign_keys=ON",
     "temp_store=MEMORY",
     "cache_size=-8000",
@@ -34,11 +33,11 @@ def _make_private(url: str) -> None:
             os.close(os.open(file, os.O_CREAT | os.O_RDONLY, 0o600))
 
 
-def _configure(engine: Engine, begin: str) -> None:
+def _configure(engine: Engine, begin: str, busy_ms: int = _BUSY_MS) -> None:
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
-        for pragma in _PRAGMAS:
+        for pragma in (f"busy_timeout={busy_ms}", *_PRAGMAS):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -62,8 +61,10 @@ class Sqlite(Kind):
         }
         self.write_engine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0, **options)
         self.read_engine = sqlalchemy.create_engine(url, pool_size=readers, max_overflow=0, **options)
+        self.glance_engine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0, **options)
         _configure(self.write_engine, "BEGIN IMMEDIATE")
         _configure(self.read_engine, "BEGIN")
+        _configure(self.glance_engine, "BEGIN", busy_ms=0)
 
     def lane(self, whose: Whose) -> Hashable:
         """Return the one lane that there is."""

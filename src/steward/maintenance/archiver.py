@@ -23,8 +23,8 @@ from steward.work_store import Dispatcher
 
 BATCH: Final = 1_000
 """How many events are recorded in one transaction at most."""
-_MOUTHFUL: Final = 100
-"""How many of them are put into words before others have a turn."""
+PIECE: Final = 100
+"""How many of them are read and put into words at a time: a job that is picked up meanwhile waits for no more of them."""
 _BREATH_S: Final = 0.5
 """How long events are left to gather."""
 _LONGEST_SLEEP_S: Final = 5.0
@@ -61,6 +61,21 @@ class _Asked(NamedTuple):
 _NOBODY: Final = _Asked(None, None)
 
 
+class _Batch(NamedTuple):
+    """What is recorded of some events."""
+
+    entries: Sequence[AuditEntry]
+    count: int
+    """Of the events."""
+    upto: int
+    """The last one's position."""
+    more: bool
+    """Whether there may be events behind it."""
+
+
+_NOTHING: Final = _Batch((), 0, 0, more=False)
+
+
 class Archiver:
     """Archives events in batches."""
 
@@ -94,36 +109,39 @@ class Archiver:
     async def _archive(self) -> int:
         """Archive all there is; what comes next is read and put into words while the last batch is written."""
         done, after = 0, await self._log.position()
-        events, entries = await self._read(after)
-        while events:
-            upto, full = events[-1].position, len(events) == BATCH
-            writing = asyncio.create_task(self._log.archive(entries, after=after, upto=upto))
+        batch = await self._read(after)
+        while batch.count:
+            writing = asyncio.create_task(self._log.archive(batch.entries, after=after, upto=batch.upto))
             try:
-                following = await self._read(upto) if full else ((), [])
+                following = await self._read(batch.upto) if batch.more else _NOTHING
             finally:
                 ours = await writing
             if ours:
-                done, after = done + len(events), upto
-                events, entries = following
+                done, after, batch = done + batch.count, batch.upto, following
             else:
                 after = await self._log.position()
-                events, entries = await self._read(after) if full else ((), [])
+                batch = await self._read(after) if batch.more else _NOTHING
         return done
 
-    async def _read(self, after: int) -> tuple[Sequence[Event], list[AuditEntry]]:
-        """Return the next events, and what is recorded of them."""
-        events = await self._dispatcher.events_after(after, limit=BATCH)
+    async def _read(self, after: int) -> _Batch:
+        """Return what is recorded of the next events."""
+        entries: list[AuditEntry] = []
+        count, more = 0, True
+        while more and count < BATCH:
+            events = await self._dispatcher.events_after(after, limit=PIECE)
+            entries += await self._entries(events)
+            count, more = count + len(events), len(events) == PIECE
+            after = events[-1].position if events else after
+        return _Batch(entries, count, after, more)
+
+    async def _entries(self, events: Sequence[Event]) -> list[AuditEntry]:
         ids = sorted({event.plan_id for event in events if event.type in _PLANS and event.plan_id})
         plans = {plan.plan_id: plan for plan in await self._dispatcher.plans(ids)} if ids else {}
-        entries: list[AuditEntry] = []
-        for start in range(0, len(events), _MOUTHFUL):
-            if start:
-                await asyncio.sleep(0)  # let others have their turn
-            for event in events[start : start + _MOUTHFUL]:
-                if event.type not in BY_THE_WAY or "error_code" in event.data:
-                    asked = self._known(event) or await self._look_up(event)
-                    entries.append(self._entry(event, asked, plans.get(event.plan_id or "")))
-        return events, entries
+        return [
+            self._entry(event, self._known(event) or await self._look_up(event), plans.get(event.plan_id or ""))
+            for event in events
+            if event.type not in BY_THE_WAY or "error_code" in event.data
+        ]
 
     def _entry(self, event: Event, asked: _Asked, plan: PlanRecord | None) -> AuditEntry:
         _, workspace_id, kind, at, actor_id, plan_id, job_id, data, position = event  # in less time than by name

@@ -55,11 +55,11 @@ class Keys(Shelf):
     async def get_key(self, key_id: str) -> ApiKey | None:
         """Return one key by id, whatever its state, in one indexed look-up or none."""
 
-        async def read() -> ApiKey | None:
-            row = await self._database.read(lambda connection: Sql(connection).first(_KEY, {"key_id": key_id}))
+        def find(connection: Connection) -> ApiKey | None:
+            row = Sql(connection).first(_KEY, {"key_id": key_id})
             return None if row is None else _key(row)
 
-        return await self._memory.recall(("key", key_id), read)
+        return await self._recall(("key", key_id), find)
 
     async def list_keys(
         self, workspace_id: str | None = None, *, limit: int | None = None, after: str | None = None

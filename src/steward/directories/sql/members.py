@@ -90,11 +90,9 @@ class Members(Workspaces):
 
     async def get_member(self, workspace_id: str, actor_id: str) -> Member | None:
         """Return one member."""
-
-        async def read() -> Member | None:
-            return await self._database.read(lambda connection: _find(connection, workspace_id, actor_id))
-
-        return await self._memory.recall(("member", workspace_id, actor_id), read)
+        return await self._recall(
+            ("member", workspace_id, actor_id), lambda connection: _find(connection, workspace_id, actor_id)
+        )
 
     async def set_member(
         self,

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from cachetools import TTLCache
 
 from steward.clock import Clock
+from steward.database.glance import WouldWait
 
 T = TypeVar("T")
 
@@ -30,10 +31,24 @@ class ShortMemory:
         self._reading: dict[tuple[str, ...], tuple[float, asyncio.Task[Any]]] = {}
         self._changes = 0
 
-    async def recall(self, key: tuple[str, ...], read: Callable[[], Awaitable[T | None]]) -> T | None:
-        """Return what is remembered under ``key``, else what ``read`` returns; those who ask together share a read."""
+    async def recall(
+        self,
+        key: tuple[str, ...],
+        read: Callable[[], Awaitable[T | None]],
+        at_once: Callable[[], T | None] | None = None,
+    ) -> T | None:
+        """Return what is remembered under ``key``, else what ``at_once`` or ``read`` returns.
+
+        Those who ask together share a read. ``at_once`` may raise ``WouldWait``.
+        """
         with suppress(KeyError):  # and not get(), which looks at the clock once more
             return self._kept[key]
+        if at_once is not None:
+            with suppress(WouldWait):
+                found = at_once()
+                if found is not None:
+                    self._kept[key] = found
+                return found
         now = self._timer()
         began, reading = self._reading.get(key, (now, None))
         if reading is None or now - began >= TTL_S:

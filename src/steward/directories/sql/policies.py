@@ -19,7 +19,7 @@ class OwnPolicies(Shelf):
     async def list_policies(self, workspace_id: str) -> tuple[WorkspacePolicy, ...]:
         """Return a workspace's own policies, by name; ``PolicyNotGenuine`` if one is not what was put there."""
         vault = self._vault
-        found = await self._database.read(lambda connection: with_rotated_keys(connection, vault, workspace_id))
+        found = await self._find(lambda connection: with_rotated_keys(connection, vault, workspace_id))
         if found.doubt:
             raise PolicyNotGenuine(f"{found.doubt} {POLICY_REMEDY}")
         return tuple(_policy(workspace_id, row) for row in found.rows)

@@ -1,9 +1,10 @@
 """What the shelves of the directory have in common: the database, the clock, the short memory and the note in the audit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import structlog
 from sqlalchemy import Column, Connection, Row, Select, bindparam, select
@@ -12,12 +13,15 @@ from steward.audit import AuditEntry, AuditKind
 from steward.clock import Clock, from_milliseconds, milliseconds
 from steward.database.audit_chain import append
 from steward.database.engine import Database
+from steward.database.glance import WouldWait
 from steward.database.sql import DAMAGE, Sql
 from steward.database.tables import workspaces
 from steward.directories.sql.memory import ShortMemory
 from steward.errors import ConfigurationError, NotFound
 from steward.vault import Vault
 from steward.workspace import SYSTEM_WORKSPACE
+
+T = TypeVar("T")
 
 UNREADABLE_NAME: Final = "(This record cannot be read.)"
 """Stands in a list for the name of a key or a member whose record is damaged."""
@@ -34,6 +38,18 @@ class Shelf:
         self._database = database
         self._clock = clock
         self._memory = ShortMemory(clock)
+
+    async def _recall(self, key: tuple[str, ...], find: Callable[[Connection], T | None]) -> T | None:
+        """Return what is remembered under ``key``, else what ``find`` finds in one statement."""
+        database = self._database
+        return await self._memory.recall(key, partial(database.read, find), partial(database.at_once, find))
+
+    async def _find(self, find: Callable[[Connection], T]) -> T:
+        """Return what ``find`` finds, at once if that can be."""
+        try:
+            return self._database.at_once(find)
+        except WouldWait:
+            return await self._database.read(find)
 
     async def _page(
         self, statement: Select[Any], by: Column[str], limit: int | None, after: str | None

@@ -55,21 +55,21 @@ class Workspaces(Shelf):
         if workspace_id == SYSTEM_WORKSPACE:
             return _SYSTEM
 
-        async def read() -> Workspace | None:
-            row = await self._database.read(lambda connection: workspace_row(connection, workspace_id))
+        def find(connection: Connection) -> Workspace | None:
+            row = workspace_row(connection, workspace_id)
             return None if row is None else _workspace(row)
 
-        return await self._memory.recall(("workspace", workspace_id), read)
+        return await self._recall(("workspace", workspace_id), find)
 
     async def list_caps(self) -> Mapping[str, Caps]:
         """Return the caps of every workspace that has some; where the settings cannot be read, nothing may run."""
 
-        def read(connection: Connection) -> Mapping[str, Caps]:
+        def find(connection: Connection) -> Mapping[str, Caps]:
             known = ((row.workspace_id, _settings(row)) for row in Sql(connection).all(_SET))
             all_caps = ((name, NOTHING_RUNS if kept is None else kept.caps) for name, kept in known)
             return {name: caps for name, caps in all_caps if caps}
 
-        return await self._memory.recall(("caps",), lambda: self._database.read(read)) or {}
+        return await self._recall(("caps",), find) or {}
 
     async def change_settings(self, workspace_id: str, settings: WorkspaceSettings, *, by: str) -> Workspace:
         """Replace a workspace's settings; ``NotFound`` (``unknown_workspace``) if there is no such workspace."""
