@@ -9,7 +9,7 @@ from steward.work_store import MIN_RETENTION_S
 from steward.work_stores.redis import RedisWorkEngine
 from steward.work_stores.redis.keys import key
 from tests.conftest import FakeClock
-from tests.contracts.builders import BETA, World
+from tests.contracts.builders import BETA, World, done
 from tests.redis.history import live
 
 pytestmark = pytest.mark.anyio
@@ -41,3 +41,40 @@ async def test_runs_go_with_the_last_of_their_events(
     left = await engine.dispatcher.events_after(0, limit=1000)
     assert {event.plan_id for event in left} == {staying.plan_id}
     assert raw.xlen(key("all_events")) == 1
+
+
+async def test_a_purge_within_runs_leaves_full_pages(engine: RedisWorkEngine, world: World, clock: FakeClock) -> None:
+    """Where half of each run is gone, a reader who asks for so many events gets so many, as long as there are as many."""
+    gone, staying = [await world.submit() for _ in range(3)], [await world.submit() for _ in range(3)]
+    leases = await world.claim(limit=6)  # whose six events are one run
+    for lease in leases:
+        if lease.job.plan_id in {submitted.plan_id for submitted in gone}:
+            await world.dispatch(lease)
+            await world.settle(lease, done())
+    clock.advance(MIN_RETENTION_S + 1)
+    assert await engine.dispatcher.purge(MIN_RETENTION_S) == len(gone)
+    left = await engine.dispatcher.events_after(0, limit=1000)
+    assert {event.plan_id for event in left} == {submitted.plan_id for submitted in staying}
+    for limit in range(1, len(left) + 1):
+        assert await engine.dispatcher.events_after(0, limit=limit) == left[:limit]
+
+
+async def test_an_event_is_read_at_its_own_place_alone(engine: RedisWorkEngine, world: World, raw: Any) -> None:
+    """A number that a power cut took from one event and that another one was given later does not stand for the first any more."""
+    await world.submit()
+    (event,) = await engine.dispatcher.events_after(0, limit=10)
+    log = key("events", "alpha")
+    ((at, fields),) = raw.xrange(log)
+    raw.delete(log)
+    raw.xadd(log, {**fields, b"position": event.position + 1_000_000}, id=at)
+    assert await engine.dispatcher.events_after(0, limit=10) == ()
+
+
+async def test_many_events_are_read_a_few_at_a_time(engine: RedisWorkEngine, world: World) -> None:
+    """More events of one workspace than one command tells come whole and in order, with another's among them."""
+    for who in (None, BETA, None):
+        for _ in range(130):
+            await (world.submit() if who is None else world.submit(who=who))
+    found = await engine.dispatcher.events_after(0, limit=1000)
+    assert [event.workspace_id for event in found] == ["alpha"] * 130 + ["beta"] * 130 + ["alpha"] * 130
+    assert all(one.position < two.position for one, two in itertools.pairwise(found))

@@ -25,9 +25,10 @@ from steward.work_stores.redis.claims import (
     must_not_be_forgotten,
 )
 from steward.work_stores.redis.durability import Durability
+from steward.work_stores.redis.event_log import EventLog
 from steward.work_stores.redis.job_records import to_job
 from steward.work_stores.redis.keys import key
-from steward.work_stores.redis.records import Values, approval_fields, bare, listed_plan, streamed_event
+from steward.work_stores.redis.records import Values, approval_fields, bare, listed_plan
 from steward.work_stores.redis.store import RedisWorkStore, Shared
 from steward.work_stores.redis.submissions import (
     caps_arguments,
@@ -84,6 +85,7 @@ class RedisDispatcher:
         self._shared = shared
         self._server = shared.server
         self._durability = durability
+        self._log = EventLog(shared.server)
 
     @property
     def _lease_end(self) -> int:
@@ -213,9 +215,7 @@ class RedisDispatcher:
 
     async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
         """Return every workspace's events after a position."""
-        found = await self._server.run("all_events_after", position, limit)
-        now = self._server.now
-        return tuple(streamed_event(workspace, entry, now, at) for workspace, entry, at in found)
+        return await self._log.after(position, limit)
 
     def hear_events(self) -> AbstractContextManager[Listener]:
         """Return a listener for events."""

@@ -1,4 +1,4 @@
-"""The Lua scripts: each transition and each read of more than one key is one file, run by Redis as one operation.
+"""The Lua scripts: each transition and nearly each read of more than one key is one file, run by Redis as one operation.
 
 A file says what it is and which shared parts it needs (``-- uses: …``). What is sent is, in this order: the rules of the
 vocabulary as Lua tables, ``call`` and the shared parts, the file's own text as the function ``verb``, and ``run``, which

@@ -99,7 +99,7 @@ end
 check_plain('running', 'completed')
 for _, set in ipairs(sets) do
   redis.call(unpack(set))
-  redis.call('HDEL', set[2], 'worker_id', 'lease_until', 'claimed_at', 'dispatched_at', 'params_sealed', 'spent', 'error', 'not_before')
+  redis.call('HDEL', set[2], 'worker_id', 'lease_until', 'claimed_at', 'dispatched_at', 'params_sealed', 'spent')
 end
 for _, command in ipairs(closed) do redis.call(unpack(command)) end
 write_plain('running', 'completed')

@@ -1,0 +1,92 @@
+"""Reads the events of all workspaces in the order in which they were committed, for the archive.
+
+The order over all says where runs of a workspace's events stand. It is read first, then the runs, a few at a time and each
+by a command of its own: a script that tells a thousand events keeps everybody else waiting for as long as a thousand
+claims take, since each word passes through it twice. What was purged in between is passed over, as if it had been purged before.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+from steward.event import Event
+from steward.work_stores.redis.keys import key
+from steward.work_stores.redis.records import streamed_event
+from steward.work_stores.redis.server import Server
+
+_AT_ONCE: Final = 200
+"""How many events are read by one command."""
+
+
+class _Run(NamedTuple):
+    """Events of one workspace that follow each other in the order over all."""
+
+    workspace: bytes
+    first: int
+    last: int
+    ahead: int
+    """What a position is ahead of the event's number."""
+
+
+def _runs(entries: Sequence[Any], after: int, limit: int) -> list[_Run]:
+    """Return the runs of which entries tell, without what stands at or before a position; ``limit`` events at most."""
+    runs: list[_Run] = []
+    for entry_id, (_, workspace, _, last, _, events) in entries:
+        position, number = int(entry_id.partition(b"-")[0]), int(last)
+        first = number - min(int(events), position - after) + 1
+        upto = min(number, first + limit - 1)
+        runs.append(_Run(workspace, first, upto, position - number))
+        limit -= upto - first + 1
+        if not limit:
+            break
+    return runs
+
+
+class EventLog:
+    """Every workspace's events."""
+
+    def __init__(self, server: Server) -> None:
+        """Read from ``server``."""
+        self._server = server
+
+    async def after(self, position: int, limit: int) -> tuple[Event, ...]:
+        """Return up to ``limit`` events that stand after ``position``; fewer only if that were all."""
+        found: list[Event] = []
+        while (room := limit - len(found)) > 0:
+            entries = await self._server.look("XRANGE", key("all_events"), f"{position + 1}-0", "+", "COUNT", room)
+            if not entries:
+                break
+            runs = _runs(entries, position, room)
+            found += await self._in(runs)
+            position = runs[-1].last + runs[-1].ahead
+            if len(entries) < room and position == int(entries[-1][0].partition(b"-")[0]):
+                break
+        return tuple(found)
+
+    async def _in(self, runs: Sequence[_Run]) -> list[Event]:
+        """Return the events in some runs that are still there."""
+        of_workspaces: dict[bytes, list[_Run]] = defaultdict(list)
+        for run in runs:
+            of_workspaces[run.workspace].append(run)
+        found = [event for own in of_workspaces.values() for event in await self._of_one(own)]
+        return found if len(of_workspaces) == 1 else sorted(found, key=attrgetter("position"))
+
+    async def _of_one(self, runs: Sequence[_Run]) -> list[Event]:
+        """Return the events in runs of one workspace."""
+        workspace, first, now = runs[0].workspace, runs[0].first, self._server.now
+        log, end, waiting = key("events", workspace.decode()), runs[-1].last, iter(runs)
+        run, found = next(waiting), []
+        while first <= end:
+            some = await self._server.look("XRANGE", log, f"{first}-0", f"{end}-0", "COUNT", _AT_ONCE)
+            for entry in some:
+                number = int(entry[0].partition(b"-")[0])
+                while number > run.last:
+                    run = next(waiting)
+                event = streamed_event(workspace, entry, now, number + run.ahead)
+                if number >= run.first and event.position <= number + run.ahead:  # else one that came in its place
+                    found.append(event)
+                first = number + 1
+            if len(some) < _AT_ONCE:
+                break
+        return found
