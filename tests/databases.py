@@ -32,7 +32,10 @@ def statements_of(database: Database) -> Iterator[list[str]]:
     def listen(driver: Any, *_: object) -> None:
         driver.set_trace_callback(told.append)
 
-    engines = (database._write_engine, database._read_engine)
+    engines = [database._write_engine, database._read_engine]
+    if database.kind.glance_engine is not None:
+        database._glance._hang_up()  # so that its one connection is taken anew, like those of the others
+        engines.append(database.kind.glance_engine)
     for engine in engines:
         event.listen(engine, "checkout", listen)
     try:

@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from steward.database import Database, migrate
+from steward.database.glance import WouldWait
 from steward.database.migrate import upgrade
 from steward.database.tables import metadata
 from steward.errors import ConfigurationError, Conflict, StoreUnavailable
@@ -73,6 +74,39 @@ def another_writer(path: Path) -> Iterator[sqlite3.Connection]:
         connection.execute("BEGIN IMMEDIATE")
         yield connection
         connection.execute("ROLLBACK")
+
+
+# -- reads at once ----------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_read_at_once_is_what_is_committed(database: Database) -> None:
+    """It sees each commit, and nothing of a transaction that another writer has open; also through SQLAlchemy itself."""
+
+    def count(connection: Connection) -> int:
+        return connection.execute(text("SELECT count(*) FROM numbers")).scalar_one()
+
+    assert database.at_once(count) == 0
+    await database.write(put(1))
+    assert database.at_once(count) == 1
+    with another_writer(Path(database.url.removeprefix("sqlite:///"))) as other:
+        other.execute("INSERT INTO numbers VALUES (2)")
+        assert database.at_once(count) == 1
+
+
+async def test_nothing_is_waited_for_at_once(database: Database) -> None:
+    """Where the driver fails, the connection is taken, or all is closed, whoever asks is told to ask a thread."""
+
+    def nothing(connection: Connection) -> None:
+        connection.execute(text("SELECT * FROM nowhere"))
+
+    with pytest.raises(WouldWait):
+        database.at_once(nothing)
+    assert database.at_once(lambda _: 1) == 1
+    with pytest.raises(WouldWait):
+        database.at_once(lambda _: database.at_once(lambda _: 1))
+    await database.aclose()
+    with pytest.raises(WouldWait):
+        database.at_once(lambda _: 1)
 
 
 # -- group commit -----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from steward.database.glance import WouldWait
 from steward.directories.sql.memory import TTL_S, ShortMemory
 from tests.conftest import FakeClock
 
@@ -30,6 +31,11 @@ class Row:
         return seen
 
 
+def would_wait() -> str:
+    """Find that nothing can be read at once."""
+    raise WouldWait
+
+
 async def turn() -> None:
     """Let everything that is ready run once."""
     turned = asyncio.Event()
@@ -41,6 +47,24 @@ async def test_a_crowd_that_asks_together_costs_one_read(clock: FakeClock) -> No
     """A worker that starts many attempts of one actor at once looks that actor up once."""
     memory, row = ShortMemory(clock), Row()
     assert set(await asyncio.gather(*(memory.recall(KEY, row.read) for _ in range(64)))) == {"before"}
+    assert row.reads == 1
+
+
+async def test_what_can_be_read_at_once_is_not_waited_for(clock: FakeClock) -> None:
+    """It is remembered like anything else, and forgotten as soon."""
+    memory, row = ShortMemory(clock), Row()
+    answers = iter(["before", "after"])
+    assert await memory.recall(KEY, row.read, lambda: next(answers)) == "before"
+    assert await memory.recall(KEY, row.read, lambda: next(answers)) == "before"
+    memory.forget(*KEY)
+    assert await memory.recall(KEY, row.read, lambda: next(answers)) == "after"
+    assert row.reads == 0
+
+
+async def test_what_cannot_be_read_at_once_is_waited_for(clock: FakeClock) -> None:
+    """Where somebody is in the way the answer comes by the other way."""
+    memory, row = ShortMemory(clock), Row()
+    assert await memory.recall(KEY, row.read, would_wait) == "before"
     assert row.reads == 1
 
 

@@ -11,10 +11,12 @@ import pytest
 
 from steward.action import ActionFailed, RetryMode
 from steward.audit import AuditRecord
+from steward.event import Event
 from steward.job import JobStatus
-from steward.maintenance.archiver import BATCH, Archiver
+from steward.maintenance.archiver import BATCH, PIECE, Archiver
 from steward.maintenance.pruner import pruner
 from steward.plan import MAX_STEPS
+from steward.work_store import Dispatcher
 from tests.conftest import FakeClock
 from tests.installation import Installation, installation, planned
 from tests.worker.deeds import Deeds, note
@@ -164,6 +166,38 @@ async def test_more_than_a_batch_is_archived_in_one_turn(house: Installation) ->
     sources = [record.entry.source for record in reversed(page.records) if record.entry.source]
     assert sources == [f"work/{position}" for position in range(1, number + 1)]
     assert (await house.app.audit_log.verify("acme")).sound
+
+
+class Watched:
+    """A dispatcher that notes how many events are asked for at a time."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        """Note what ``dispatcher`` is asked for."""
+        self._dispatcher = dispatcher
+        self.limits: list[int] = []
+
+    async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
+        """Return what it returns."""
+        self.limits.append(limit)
+        return await self._dispatcher.events_after(position, limit=limit)
+
+    def __getattr__(self, name: str) -> Any:
+        """Do all else as it does."""
+        return getattr(self._dispatcher, name)
+
+
+async def test_a_backlog_is_looked_through_in_pieces(house: Installation) -> None:
+    """A job that is to begin meanwhile waits for one of them, and not for all that is recorded in one transaction."""
+    house.add(note([]))
+    store = house.app.engine.open(await house.member())
+    for _ in range(2):
+        done = await house.submit(*(planned("deeds.note", text=str(n)) for n in range(MAX_STEPS)))
+        await store.cancel_plan(done.plan_id)
+    watched: Any = Watched(house.app.engine.dispatcher)
+    app = house.app
+    archived = await Archiver(watched, app.audit_log, app.catalogue, app.recorder).turn()
+    assert archived > 2 * PIECE
+    assert watched.limits == [PIECE] * (archived // PIECE + 1)
 
 
 @pytest.mark.slow

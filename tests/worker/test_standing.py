@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
-from sqlalchemy import event
 
 from steward.directories.sql import SqlDirectory
 from steward.directory import LOCAL_ACTOR
 from steward.identity import Principal, Role
 from steward.standing import Standings
 from tests.conftest import FakeClock
+from tests.databases import statements_of
 from tests.installation import Installation
 
 pytestmark = pytest.mark.anyio
@@ -105,7 +105,7 @@ async def test_who_waits_for_one_that_gives_up_asks_for_itself(house: Installati
 
 async def test_what_is_looked_up_ahead_is_there_when_it_is_asked_for(house: Installation, clock: FakeClock) -> None:
     """An idle worker that wakes up reads its last actor while it claims: then nobody waits for the database."""
-    who, read = await house.member(), list[str]()
+    who = await house.member()
     standings = Standings(house.app.directory, house.app.policies)
     standings.look_ahead()  # of nobody
     await ask(standings, who)
@@ -113,9 +113,9 @@ async def test_what_is_looked_up_ahead_is_there_when_it_is_asked_for(house: Inst
     standings.look_ahead()
     assert standings._ahead is not None
     await standings._ahead
-    event.listen(house.app.database._read_engine, "before_cursor_execute", lambda *said: read.append(said[2]))
-    assert await ask(standings, who) == [who]
-    assert [statement for statement in read if "api_keys" in statement] == []
+    with statements_of(house.app.database) as told:
+        assert await ask(standings, who) == [who]
+    assert told == []
 
 
 async def test_what_was_looked_up_ahead_is_no_older_than_what_is_asked(house: Installation, clock: FakeClock) -> None:

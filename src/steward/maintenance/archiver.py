@@ -23,7 +23,7 @@ from steward.work_store import Dispatcher
 
 BATCH: Final = 1_000
 """How many events are recorded in one transaction at most."""
-PIECE: Final = 100
+PIECE: Final = 50
 """How many of them are read and put into words at a time: a job that is picked up meanwhile waits for no more of them."""
 _BREATH_S: Final = 0.5
 """How long events are left to gather."""
