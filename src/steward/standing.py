@@ -63,9 +63,8 @@ class Standings:
             self._ahead.add_done_callback(_heeded)
 
     async def _read(self, workspace_id: str, actor_id: str) -> Standing:
-        return Standing(
-            *await asyncio.gather(self._directory.principal_of(workspace_id, actor_id), self._policies.of(workspace_id))
-        )
+        principal = await self._directory.principal_of(workspace_id, actor_id)  # beside each other they would be tasks
+        return Standing(principal, await self._policies.of(workspace_id))
 
     async def _ask(self, workspace_id: str, actor_id: str) -> Standing:
         """Ask, and share the answer with whoever asks in this turn."""
