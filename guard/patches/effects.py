@@ -77,8 +77,8 @@ EFFECTS: Final = (
         name="drift-is-run",
         removes="what changed since it was checked is held",
         file=_ATTEMPT,
-        find="if self.job.digest not in digests and not self.job.expanded:",
-        put="if False:",
+        find="return self.job.digest in digests or self.job.expanded",
+        put="return True",
         tests=_REFUSALS,
     ),
     Mutation(

@@ -51,7 +51,7 @@ from steward.job import (
 from steward.link_guard import guarded
 from steward.plan import REPLAN
 from steward.plan_check import destinations, schema_problems, step_digests
-from steward.policy import Ask, Deny, Policy
+from steward.policy import Allow, Ask, Deny, Policy
 from steward.provenance import Label
 from steward.recorded import job_decided, record_first
 from steward.redaction import mask_text, redact_text, texts_in
@@ -59,6 +59,7 @@ from steward.replanning import Replanning
 from steward.results import completed
 from steward.rooms import Rooms
 from steward.second_thoughts import may_wait, undo_window
+from steward.spending import may_spend
 from steward.step_approval import Changed, StepNow
 from steward.step_children import children
 from steward.step_values import Each, Gathered, Given, NotNow, Ready
@@ -66,7 +67,7 @@ from steward.submission import sealed_params, sealed_result
 from steward.time_limit import run_in_time
 from steward.usage import settings_of
 from steward.vault import SealBroken
-from steward.work_store import Granted, Lease, Refused
+from steward.work_store import Granted, Lease, LeaseRef, Refused
 
 _log = structlog.get_logger("steward.worker")
 _MAX_DETAIL_CHARS: Final = 500
@@ -99,6 +100,8 @@ class Attempt:
     rooms: Rooms
     job: Job = field(init=False)
     """The record as claimed."""
+    ref: LeaseRef = field(init=False)
+    """What to show to the dispatcher."""
     granted: Granted | None = None
     """What was answered to the dispatch record."""
     cancel_asked: bool = False
@@ -109,7 +112,7 @@ class Attempt:
 
     def __post_init__(self) -> None:
         """Start from the record as claimed."""
-        self.job = self.lease.job
+        self.job, self.ref = self.lease.job, self.lease.ref
 
     @property
     def _now(self) -> Job:
@@ -148,8 +151,8 @@ class Attempt:
         written = self._unsealed()
         if isinstance(written, Failed):
             return written
-        secret = action.definition.secrets
-        self.secrets = frozenset(texts_in([value for name, value in written.items() if name in secret]))
+        if secret := action.definition.secrets:
+            self.secrets = frozenset(texts_in([value for name, value in written.items() if name in secret]))
         standing = await self.rooms.standings.of(self.job.workspace_id, self.job.actor_id)
         who, policy = standing.principal, standing.policy
         if who is None or not who.may(Scope.EXECUTE):
@@ -159,7 +162,9 @@ class Attempt:
             given = Given(self.job, written, self._inputs(), self.lease.input_labels)
         except SealBroken as error:
             return Failed(JobError("seal_broken", error.detail))
-        return await self._drifted(action.definition, written) or await self._take(who, policy, action, given)
+        if not self._is_as_checked(action.definition, written):
+            return await self._drifted(action.definition, written)
+        return await self._take(who, policy, action, given)
 
     async def _take(self, who: Principal, policy: Policy, action: Action, given: Given) -> Outcome | Held | LeaseLost:
         """Work out whether, how often and with what it runs, and do so."""
@@ -176,19 +181,14 @@ class Attempt:
             case Gathered():
                 return self._completed(action.definition, turn.value, turn.labels)
             case _:
-                turn = await self._as_it_goes_out(action, turn)
+                turn = guarded(action.definition, turn)  # what everything from here on is about
+                if takes_stored(action):
+                    turn = turn.with_stored(await action.stored(turn.params, self._context(turn)))
                 if stopped := await self._judge(who, policy, action.definition, turn):
                     return stopped
                 if self.job.action_id == REPLAN:
                     action = Replanning(action.definition, self.rooms, self.lease, who, policy, turn)
                 return await self._act(action, turn)
-
-    async def _as_it_goes_out(self, action: Action, turn: Ready) -> Ready:
-        """Return the values that everything from here on is about, with what is known of stored things that they name."""
-        turn = guarded(action.definition, turn)
-        if not takes_stored(action):
-            return turn
-        return turn.with_stored(await action.stored(turn.params, self._context(turn)))
 
     # -- before the effect -------------------------------------------------------------------------------------------
 
@@ -211,10 +211,8 @@ class Attempt:
             for step_id, sealed in self.lease.inputs_sealed.items()
         }
 
-    async def _drifted(
-        self, definition: ActionDefinition, written: Mapping[str, Any]
-    ) -> Held | LeaseLost | Cancelled | None:
-        """Put the job aside if it is no longer what was checked; None: it is."""
+    def _is_as_checked(self, definition: ActionDefinition, written: Mapping[str, Any]) -> bool:
+        """Say whether the job is still what was checked."""
         digests = step_digests(
             definition,
             step_id=self.job.step_id,
@@ -223,14 +221,14 @@ class Attempt:
             vault=self.rooms.vault,
             workspace_id=self.job.workspace_id,
         )
-        if self.job.digest not in digests and not self.job.expanded:
-            what = "definition" if definition.definition_hash != self.job.definition_hash else "parameters"
-            plan = await self.lease.store.get_plan(self.job.plan_id)
-            changes = differences.from_plan(plan, self.job, definition, written)
-            return await self._hold_drifted(
-                f"The {what} of {definition.id} changed after this plan was checked.", changes
-            )
-        return None
+        return self.job.digest in digests or self.job.expanded
+
+    async def _drifted(self, definition: ActionDefinition, written: Mapping[str, Any]) -> Held | LeaseLost | Cancelled:
+        """Put the job aside: it is no longer what was checked."""
+        what = "definition" if definition.definition_hash != self.job.definition_hash else "parameters"
+        plan = await self.lease.store.get_plan(self.job.plan_id)
+        changes = differences.from_plan(plan, self.job, definition, written)
+        return await self._hold_drifted(f"The {what} of {definition.id} changed after this plan was checked.", changes)
 
     async def _judge(
         self, principal: Principal, policy: Policy, definition: ActionDefinition, turn: Ready
@@ -242,16 +240,17 @@ class Attempt:
             return Failed(JobError("invalid_params", f"With the values from earlier steps: {said}"))
         context = {"labels": turn.origins, "resolved": True, "authored_after": bool(self.job.authored_after)}
         decision = policy.decide(principal, definition.id, destinations(definition, params), context)
-        self.rooms.recorder.note(*job_decided(principal, self.job, decision, policy.version, self.rooms.clock.now()))
+        if not isinstance(decision, Allow):  # that it was allowed is recorded by what follows
+            now = self.rooms.clock.now()
+            self.rooms.recorder.note(job_decided(principal, self.job, decision, policy.version, now))
         if isinstance(decision, Deny):
             return Failed(JobError("policy_denied", f"{decision.reason} (rule {decision.rule})"))
-        asked = await self._ask(definition, turn, decision) if isinstance(decision, Ask) else None
-        return asked or await self._second_thoughts(definition)
+        if isinstance(decision, Ask) and (asked := await self._ask(definition, turn, decision)):
+            return asked
+        return await self._second_thoughts() if may_wait(definition) else None
 
-    async def _second_thoughts(self, definition: ActionDefinition) -> Deferred | None:
+    async def _second_thoughts(self) -> Deferred | None:
         """Return the wait that the step still has before it, if its workspace lets such steps wait."""
-        if not may_wait(definition):
-            return None
         settings = await settings_of(self.rooms.directory, self.job.workspace_id)
         return undo_window(self.job, settings, self.rooms.clock.now())
 
@@ -286,7 +285,7 @@ class Attempt:
     async def _hold(
         self, held_for: HeldFor, reason: str, approval: Approval | None = None, changes: Sequence[Difference] = ()
     ) -> Held | LeaseLost | Cancelled:
-        answer = await self.rooms.dispatcher.hold(self.lease.ref, held_for, reason, approval, changes)
+        answer = await self.rooms.dispatcher.hold(self.ref, held_for, reason, approval, changes)
         if isinstance(answer, Refused):
             return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
         return Held()
@@ -300,11 +299,16 @@ class Attempt:
             known = await self._probe(action, turn, context)
             if known is not None:
                 return known
-        if unrecorded := await record_first(self.rooms.recorder, self.job, definition, self.rooms.clock.now()):
+        recorder = self.rooms.recorder
+        if recorder.required and (
+            unrecorded := await record_first(recorder, self.job, definition, self.rooms.clock.now())
+        ):
             return unrecorded
         if definition.effect is Effect.WRITE:
-            spending = await self.rooms.spending(self.job.workspace_id, definition, params)
-            answer = await self.rooms.dispatch((self.lease.ref, spending))
+            spending = None
+            if may_spend(definition):
+                spending = await self.rooms.spending(self.job.workspace_id, definition, params)
+            answer = await self.rooms.dispatch((self.ref, spending))
             if isinstance(answer, Refused):
                 return _refused(answer)
             self.granted = answer

@@ -14,7 +14,7 @@ from jsonschema.exceptions import ValidationError
 
 from steward.action import ActionDefinition, Catalogue, ParameterRole
 from steward.dataflow import FOR_EACH, WHEN, Inputs, Source, gathered, parameter_at, require_types, result_shape, unseen
-from steward.digest import sha256_of
+from steward.digest import sha256_of, sha256_of_ordered
 from steward.errors import FieldProblem, Invalid, StewardError, UnknownAction
 from steward.expression import is_reference
 from steward.identity import Principal
@@ -190,15 +190,15 @@ def step_digests(
         else:
             plain[name] = value
     return tuple(
-        sha256_of(
+        sha256_of_ordered(
             {
-                "step": step_id,
+                "account": definition.acting_as,
                 "action": definition.id,
                 "definition": definition.definition_hash,
+                "depends_on": list(depends_on),
                 "params": plain,
                 "secrets": {name: values[index] for name, values in macs.items()},
-                "depends_on": list(depends_on),
-                "account": definition.acting_as,
+                "step": step_id,
             }
         )
         for index in range(vault.key_count)

@@ -12,7 +12,7 @@ from steward.job import Deferred, Job, JobError
 from steward.plan import PlanRecord
 from steward.plan_check import CheckedPlan
 from steward.planner import RefusedAction
-from steward.policy import Allow, Decision
+from steward.policy import Decision
 from steward.recorder import Recorder
 
 _WITHOUT_AUDIT: Final = timedelta(seconds=15)
@@ -99,13 +99,9 @@ def _said(step: str, action_id: str, decision: Decision) -> Mapping[str, Any]:
     }
 
 
-def job_decided(
-    principal: Principal, job: Job, decision: Decision, version: str, at: datetime
-) -> tuple[AuditEntry, ...]:
-    """Return what policy said to a step that is about to run; that it was allowed is recorded by what follows."""
-    if isinstance(decision, Allow):
-        return ()
-    entry = decided(
+def job_decided(principal: Principal, job: Job, decision: Decision, version: str, at: datetime) -> AuditEntry:
+    """Return what policy said to a step that was about to run."""
+    return decided(
         principal,
         [(job.step_id, job.action_id, decision)],
         version=version,
@@ -115,13 +111,10 @@ def job_decided(
         job_id=job.job_id,
         request_id=job.request_id,
     )
-    return (entry,)
 
 
 async def record_first(recorder: Recorder, job: Job, definition: ActionDefinition, now: datetime) -> Deferred | None:
-    """Where the audit is required, record that a step is about to run, a read too; return what follows if that fails."""
-    if not recorder.required:
-        return None
+    """Record that a step is about to run, a read too; return what follows if that fails where the audit is required."""
     ahead = AuditEntry(
         workspace_id=job.workspace_id,
         kind=AuditKind.EFFECT_AHEAD,

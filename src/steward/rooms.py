@@ -12,7 +12,7 @@ from steward.ids import IdFactory
 from steward.planner import Planner
 from steward.policy import Policies
 from steward.recorder import Recorder
-from steward.spending import Spending, may_spend, spending_of
+from steward.spending import Spending, spending_of
 from steward.standing import Standings
 from steward.together import Together
 from steward.usage import settings_of
@@ -46,8 +46,6 @@ class Rooms:
         self, workspace_id: str, definition: ActionDefinition, params: Mapping[str, Any]
     ) -> Spending | None:
         """Return what an effect takes from the workspace's budgets; recipients only as keyed hashes."""
-        if not may_spend(definition):
-            return None
         settings = await settings_of(self.directory, workspace_id)
         macs = partial(self.vault.macs, workspace_id=workspace_id)
         return spending_of(definition, params, settings, lambda text: macs({"recipient": text}))

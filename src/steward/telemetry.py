@@ -73,6 +73,8 @@ class _WorkspaceLabel:
 
     def of(self, workspace_id: object) -> str:
         """Return the label value for a workspace."""
+        if isinstance(workspace_id, str) and workspace_id in self._seen:
+            return workspace_id
         known = canonical_workspace_id(workspace_id)
         if not self.attached or known is None:
             return UNSCOPED

@@ -18,7 +18,7 @@ from steward.errors import StoreUnavailable
 from steward.job import HEARTBEAT_S, LEASE_S, Completed, Outcome
 from steward.rooms import Rooms
 from steward.together import Together
-from steward.work_store import Answer, Claimed, Granted, Lease, Listener, Refused, Settlement
+from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement
 
 _log = structlog.get_logger("steward.worker")
 _LONGEST_SLEEP_S: Final = 60.0
@@ -139,14 +139,14 @@ class Worker:
         if isinstance(outcome, (Held, LeaseLost)):
             _log.info("Nothing to settle.", action="attempt_left", why=type(outcome).__name__)
         else:
-            await self._settle(attempt.lease, outcome)
+            await self._settle(attempt.ref, outcome)
 
     async def _settle_all(self, settlements: Sequence[Settlement]) -> Sequence[Answer]:
         """Write down how attempts ended, trying again while the store is away: the effects may have happened."""
         return await _PATIENT(StoreUnavailable, self._rooms.dispatcher.settle, settlements)
 
-    async def _settle(self, lease: Lease, outcome: Outcome) -> None:
-        answer = await self._settlement(Settlement(lease.ref, outcome))
+    async def _settle(self, ref: LeaseRef, outcome: Outcome) -> None:
+        answer = await self._settlement(Settlement(ref, outcome))
         kind = type(outcome).__name__
         if isinstance(answer, Granted):
             if not isinstance(outcome, Completed):  # which the events, the audit and the counters tell already
@@ -162,7 +162,7 @@ class Worker:
             if not running:
                 continue
             try:
-                answers = await self._rooms.dispatcher.renew([attempt.lease.ref for _, attempt in running])
+                answers = await self._rooms.dispatcher.renew([attempt.ref for _, attempt in running])
             except Exception as error:  # noqa: BLE001 - a heart that stops would lose every lease
                 _log.warning("The leases were not renewed.", action="renew_failed", kind=type(error).__name__)
                 continue

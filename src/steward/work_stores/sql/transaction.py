@@ -29,6 +29,7 @@ from steward.work_stores.sql.rows import (
     changing_values,
     encode,
     load,
+    values_as_found,
 )
 from steward.work_stores.sql.turns import OpenPlan, Turns
 
@@ -85,7 +86,7 @@ class Work(Turns):
             row = self._jobs.get(item.job_id)
             if row is None:
                 row = self._jobs[item.job_id] = load(JobRow, item)
-                self._saved[item.job_id] = changing_values(item)
+                self._saved[item.job_id] = values_as_found(item)
             rows.append(row)
         return rows
 
