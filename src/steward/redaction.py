@@ -215,7 +215,7 @@ def _redact_mapping(value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
             secret = secret or (key == "value" and is_sensitive_key(named))
         else:
             plain_key, secret = _redact(key, _MAX_DEPTH), False
-        if isinstance(item, Mapping) and isinstance(key, str) and _names_headers(key):
+        if not isinstance(item, str) and isinstance(item, Mapping) and isinstance(key, str) and _names_headers(key):
             # any header may carry a credential, whatever it is called
             out[plain_key] = {
                 redact_text(str(name)): REDACTED if isinstance(text, str) else _redact(text, depth)
@@ -234,11 +234,11 @@ def _redact(value: Any, depth: int) -> Any:
         return redact_text(str(value))
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    if not isinstance(value, (Mapping, list, tuple)):
+    if not isinstance(value, (dict, list, tuple, Mapping)):  # a protocol is slow to compare with, so it comes last
         return f"<{type(value).__name__}>"
     if depth == _MAX_DEPTH:
         return REDACTED
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):
         return _redact_mapping(value, depth + 1)
     return [_redact(item, depth + 1) for item in value]
 
@@ -254,6 +254,8 @@ def texts_in(value: Any) -> Iterator[str]:
 
 def mask_text(text: str, secrets: Iterable[str]) -> str:
     """Return ``text`` with these exact secrets masked, the longest first."""
+    if not secrets:
+        return text
     for secret in sorted({secret for secret in secrets if secret}, key=len, reverse=True):
         text = text.replace(secret, REDACTED)
     return text
