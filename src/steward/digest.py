@@ -77,3 +77,12 @@ def canonical_json(value: Any) -> bytes:
 def sha256_of(value: Any) -> str:
     """Return the SHA-256 (64 hex characters) of the canonical JSON of ``value``."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def sha256_of_ordered(fields: Mapping[str, Any]) -> str:
+    """Return ``sha256_of`` of an object whose keys are ASCII and in order already: only its values are looked at."""
+    try:
+        written = to_json({name: item if type(item) in _ATOMS else _in_order(item) for name, item in fields.items()})
+    except (ValueError, RecursionError):
+        written = canonical_json(fields)
+    return hashlib.sha256(written).hexdigest()

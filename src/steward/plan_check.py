@@ -15,7 +15,7 @@ from jsonschema.exceptions import ValidationError
 
 from steward.action import ActionDefinition, Catalogue, ParameterRole
 from steward.dataflow import FOR_EACH, WHEN, Inputs, Source, gathered, parameter_at, require_types, result_shape, unseen
-from steward.digest import sha256_of
+from steward.digest import sha256_of_ordered
 from steward.errors import FieldProblem, Invalid, StewardError, UnknownAction
 from steward.expression import is_reference
 from steward.identity import Principal
@@ -100,8 +100,8 @@ class CheckedPlan:
     @cached_property
     def digests(self) -> tuple[str, ...]:
         """The digest under each secret key, the primary's first."""
-        rounds = zip(*(step.digests for step in self.steps), strict=True)
-        return tuple(sha256_of({"steps": list(digests)}) for digests in rounds) or (sha256_of({"steps": []}),)
+        rounds = zip(*[step.digests for step in self.steps], strict=True) if self.steps else [()]
+        return tuple([sha256_of_ordered({"steps": list(digests)}) for digests in rounds])
 
     @cached_property
     def _secrets(self) -> frozenset[str]:
@@ -187,23 +187,24 @@ def step_digests(
     workspace_id: str,
 ) -> tuple[str, ...]:
     """Return the step's SHA-256 (hex) under each secret key: a secret enters as an HMAC, never in clear."""
-    hidden = definition.secrets & params.keys()
-    plain = {name: value for name, value in params.items() if name not in hidden} if hidden else dict(params)
-    macs = {name: vault.macs(params[name], workspace_id=workspace_id) for name in hidden}
-    bound = {
-        "step": step_id,
-        "action": definition.id,
-        "definition": definition.definition_hash,
-        "params": plain,
-        "depends_on": list(depends_on),
-        "account": definition.acting_as,
-    }
-    if not macs:  # then it is the same under each key
-        return (sha256_of({**bound, "secrets": {}}),) * vault.key_count
-    return tuple(
-        sha256_of({**bound, "secrets": {name: values[index] for name, values in macs.items()}})
-        for index in range(vault.key_count)
-    )
+    plain, macs = dict(params), {}
+    for name in definition.secrets & params.keys():
+        macs[name] = vault.macs(plain.pop(name), workspace_id=workspace_id)
+    digests = [
+        sha256_of_ordered(
+            {
+                "account": definition.acting_as,
+                "action": definition.id,
+                "definition": definition.definition_hash,
+                "depends_on": list(depends_on),
+                "params": plain,
+                "secrets": {name: values[index] for name, values in macs.items()},
+                "step": step_id,
+            }
+        )
+        for index in range(vault.key_count if macs else 1)  # without a secret it is the same under each key
+    ]
+    return tuple(digests if macs else digests * vault.key_count)
 
 
 def preview(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str, Any]:
