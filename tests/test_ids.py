@@ -20,6 +20,17 @@ def test_ids_sort_by_time_and_order(clock: FakeClock) -> None:
     assert len(set(made)) == len(made)
 
 
+def test_ids_that_are_made_together_are_ids_like_any(clock: FakeClock) -> None:
+    """In order among themselves and with those before and after, also past the end of a millisecond's counter."""
+    factory = IdFactory(clock)
+    made = [factory.new("job"), *factory.many("job", 5000), factory.new("job"), *factory.many("job", 2)]
+    clock.advance(3600)
+    made += factory.many("job", 2)
+    assert made == sorted(set(made))
+    assert all(is_id(one, "job") for one in made)
+    assert factory.many("job", 0) == []
+
+
 def test_ids_of_many_threads_differ(clock: FakeClock) -> None:
     """One factory may be shared."""
     factory = IdFactory(clock)

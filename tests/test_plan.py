@@ -95,6 +95,7 @@ def test_w17_a_plan_that_does_not_hang_together_is_refused(steps: list[dict[str,
         {"params": {str(number): 0 for number in range(MAX_PARAMS + 1)}},
         {"params": {"text": "x" * MAX_PARAMS_CHARS}},
         {"params": {"text": nested(MAX_DEPTH)}},
+        {"params": {"text": "\x01" * (MAX_PARAMS_CHARS // 6)}},
         {"params": {"number": 2**53}},
         {"params": {"number": float("nan")}},
         {"params": {"text": "\ud800"}},
@@ -130,9 +131,10 @@ def test_w17_a_bottomless_value_is_refused_like_any_deep_one() -> None:
         {"text": nested(MAX_DEPTH - 1)},
         {"text": "x" * (MAX_PARAMS_CHARS - len('{"text":""}'))},
         {"text": "ä" * (MAX_PARAMS_CHARS - len('{"text":""}'))},
+        {"text": "\x01" * ((MAX_PARAMS_CHARS - len('{"text":""}')) // 6)},
         {"number": 2**53 - 1},
     ],
-    ids=["fifty", "five deep", "10 000 characters", "10 000 characters, not bytes", "2^53-1"],
+    ids=["fifty", "five deep", "10 000 characters", "10 000 characters, not bytes", "10 000 escaped", "2^53-1"],
 )
 def test_w17_the_limits_themselves_are_allowed(params: dict[str, Any]) -> None:
     """A limit is the largest value that passes."""

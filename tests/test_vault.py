@@ -27,6 +27,20 @@ def test_what_is_sealed_opens_as_it_was(vault: Vault, value: Any) -> None:
     assert sealed[0] != sealed[1]
 
 
+def test_what_is_sealed_together_opens_one_by_one(vault: Vault) -> None:
+    """Each for its own purpose alone, and equal values look as different as any."""
+    purposes = [f"params/{number}" for number in range(50)]
+    sealed = vault.seal_all([(purpose, {"a": 1}) for purpose in purposes], workspace_id="acme")
+    assert [
+        vault.unseal(one, workspace_id="acme", purpose=purpose) for one, purpose in zip(sealed, purposes, strict=True)
+    ] == [{"a": 1}] * 50
+    with pytest.raises(SealBroken):
+        vault.unseal(sealed[0], workspace_id="acme", purpose=purposes[1])
+    with pytest.raises(SealBroken):
+        vault.unseal(sealed[0], workspace_id="other", purpose=purposes[0])
+    assert len({one[5:17] for one in sealed}) == 50, "a nonce came twice"
+
+
 def test_the_bytes_show_nothing(vault: Vault) -> None:
     """Neither the value nor the workspace stands in them."""
     sealed = vault.seal({"key": "very secret"}, workspace_id="acme", purpose="params/1")

@@ -130,6 +130,21 @@ class ActionDefinition:
         return frozenset(name for name, role in self.roles.items() if role is ParameterRole.SECRET)
 
     @cached_property
+    def objects(self) -> frozenset[str]:
+        """The parameters whose role is object."""
+        return frozenset(name for name, role in self.roles.items() if role is ParameterRole.OBJECT)
+
+    @cached_property
+    def shown(self) -> Mapping[str, Any]:
+        """What a plan document says of it in every step, as plain texts, which are written as JSON in a third of the time."""
+        return {
+            "effect": self.effect.value,
+            "retry": self.retry.value,
+            "reversibility": self.reversibility,
+            "acting_as": self.acting_as,
+        }
+
+    @cached_property
     def defaults(self) -> Mapping[str, Any]:
         """The parameters that the input schema has a default for, with it."""
         properties = self.input_schema.get("properties", {})

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
-from steward.action import ActionDefinition, ParameterRole
+from steward.action import ActionDefinition
 from steward.errors import FieldProblem, Invalid
 from steward.expression import Expression, expressions, shape_in
 from steward.provenance import Label, at_least, join
-from steward.shape import ANY_TYPE, SETTLED, Shape, labels_in, literal, merged, shape_of
+from steward.shape import ANY_TYPE, SETTLED, Shape, labels_in, merged, shape_of, text
 
 WHEN: Final = "$when"
 FOR_EACH: Final = "$for_each"
@@ -61,13 +61,18 @@ class Inputs:
             roots["item"] = self.item.result
         return _closed(roots)
 
+    @property
+    def written(self) -> Shape:
+        """What a text is like that is written out in the step."""
+        return text(self.constants)
+
     def shape(self, value: Any, pointer: str) -> Shape:
         """Return what a value of the step is like; raise ``Invalid`` if an expression in it cannot work.
 
         An expression is written out like any constant: an author who is not trusted chose what it picks, and what it says.
         """
         if isinstance(value, str):  # as most are: no need to know what an expression looks at
-            return literal(value, self.constants)
+            return self.written
         found = shape_in(value, self.scope, pointer, constants=self.constants, strict=self.strict)
         return found.tainted(self.constants)
 
@@ -160,7 +165,7 @@ def result_labels(
 
 
 def _is_about_what_was_named(definition: ActionDefinition, params: Mapping[str, Shape]) -> bool:
-    named = [shape.whole for name, shape in params.items() if definition.role_of(name) is ParameterRole.OBJECT]
+    named = [params[name].whole for name in definition.objects if name in params]
     return bool(named) and at_least(join(named), Label.ENTAILED)
 
 

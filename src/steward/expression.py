@@ -220,7 +220,8 @@ def expressions(params: Mapping[str, Any], at: str = "") -> Iterator[Expression]
     ``at`` is the JSON pointer of ``params`` itself, put before each expression's pointer.
     """
     for name, value in params.items():
-        yield from _walk(name, f"{at}/{_escaped(name)}", value)
+        if not isinstance(value, str):  # as most are
+            yield from _walk(name, f"{at}/{_escaped(name)}", value)
 
 
 # -- before the run ---------------------------------------------------------------------------------------------------

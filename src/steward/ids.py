@@ -7,7 +7,9 @@ can guess the next one. The alphabet has no ``:``, ``*`` or brace, so an id is s
 
 import re
 import secrets
+import struct
 import threading
+from functools import lru_cache
 from typing import Final, TypeGuard
 
 from steward.clock import Clock, milliseconds
@@ -15,8 +17,11 @@ from steward.clock import Clock, milliseconds
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_CHARS: Final = 10
 _COUNTER_BITS: Final = 12
-_RANDOM_BITS: Final = 58
-_BODY_CHARS: Final = 24
+_COUNTER: Final = (1 << _COUNTER_BITS) - 1
+_CHANCE_BITS: Final = 58
+_CHANCE: Final = (1 << _CHANCE_BITS) - 1
+_DRAWN_BYTES: Final = 8
+_TAIL_CHARS: Final = 14
 _ID: Final = re.compile(r"[a-z]{2,8}_[0-9abcdefghjkmnpqrstvwxyz]{24}")
 
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -32,6 +37,12 @@ def _base32(value: int, length: int) -> str:
     return "".join([_PAIRS[value >> shift & 1023] for shift in pairs])
 
 
+@lru_cache(maxsize=16)
+def _time(stamp: int) -> str:
+    """Return the characters of a millisecond, which the ids that are made in it share."""
+    return _base32(stamp, _TIME_CHARS)
+
+
 class IdFactory:
     """Makes ids that sort by the time and order in which this process made them. Safe to share between threads."""
 
@@ -39,22 +50,25 @@ class IdFactory:
         """Take the clock whose time the ids carry."""
         self._clock = clock
         self._lock = threading.Lock()
-        self._last_ms = 0
-        self._counter = 0
+        self._last = 0
+        """Of the last id: its milliseconds, and behind them its counter."""
 
     def new(self, prefix: str) -> str:
         """Return a fresh id such as ``job_01kb2w…``: ``prefix``, an underscore, 24 characters."""
+        return self.many(prefix, 1)[0]
+
+    def many(self, prefix: str, count: int) -> list[str]:
+        """Return so many fresh ids, in order; clock and chance are asked once for all of them."""
         with self._lock:
-            now = milliseconds(self._clock.now())
-            if now > self._last_ms:
-                self._last_ms, self._counter = now, 0
-            else:  # same millisecond, or a clock that went back: stay in order
-                self._counter += 1
-                if self._counter >> _COUNTER_BITS:
-                    self._last_ms, self._counter = self._last_ms + 1, 0
-            stamp, counter = self._last_ms, self._counter
-        tail = (counter << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
-        return f"{prefix}_{_base32(stamp, _TIME_CHARS)}{_base32(tail, _BODY_CHARS - _TIME_CHARS)}"
+            now = milliseconds(self._clock.now()) << _COUNTER_BITS
+            first = max(now, self._last + 1)  # same millisecond, or a clock that went back: stay in order
+            self._last = first + count - 1
+        drawn = struct.unpack(f"{count}Q", secrets.token_bytes(count * _DRAWN_BYTES))
+        return [
+            f"{prefix}_{_time(number >> _COUNTER_BITS)}"
+            f"{_base32((number & _COUNTER) << _CHANCE_BITS | chance & _CHANCE, _TAIL_CHARS)}"
+            for number, chance in enumerate(drawn, first)
+        ]
 
 
 def is_id(value: object, prefix: str) -> bool:

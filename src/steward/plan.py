@@ -37,6 +37,11 @@ REPLAN: Final = "plan.replan"
 """The action that has further steps planned, once something was read."""
 ANSWER: Final = "answer"
 """The id of the step that makes the final answer."""
+_TEXT: Final = frozenset({str})
+_ESCAPED: Final = len(r"\u0000")
+"""The most characters that one takes in JSON."""
+_AROUND: Final = len('"":"",')
+"""The characters around the name and the text of a parameter."""
 _STEP_ID: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
@@ -62,6 +67,14 @@ def _deeper_than(value: Any, levels: int) -> bool:
         return False
     items = value.values() if isinstance(value, Mapping) else value
     return levels == 0 or any(_deeper_than(item, levels - 1) for item in items)
+
+
+def _surely_bounded(params: Mapping[str, Any]) -> bool:
+    """Say whether parameters surely keep the other bounds, without writing them as JSON: most are a few short texts in ASCII."""
+    if not _TEXT.issuperset(map(type, params.values())):
+        return False
+    text = "".join((*params, *params.values()))
+    return text.isascii() and _ESCAPED * len(text) + _AROUND * (1 + len(params)) <= MAX_PARAMS_CHARS
 
 
 class PlannedAction(BaseModel):
@@ -111,6 +124,8 @@ class PlannedAction(BaseModel):
     def _bounded(cls, value: dict[str, Any]) -> dict[str, Any]:
         if len(value) > MAX_PARAMS:
             raise ValueError(f"at most {MAX_PARAMS} parameters")
+        if _surely_bounded(value):
+            return value
         if _deeper_than(value, MAX_DEPTH):
             raise ValueError(f"parameters are nested at most {MAX_DEPTH} deep")
         try:
@@ -124,9 +139,8 @@ class PlannedAction(BaseModel):
     def expressions(self) -> list[Expression]:
         """Return every expression of the step; raise ``Invalid`` for one that is malformed or looks at what it cannot see."""
         inside = list(expressions(self.params))
-        around = list(
-            expressions({name: value for name, value in (("when", self.when), ("for_each", self.for_each)) if value})
-        )
+        written = {name: value for name, value in (("when", self.when), ("for_each", self.for_each)) if value}
+        around = list(expressions(written)) if written else []
         for found in [*around, *([] if self.for_each is not None else inside)]:
             if "item" in found.roots:
                 problem = (
@@ -170,7 +184,6 @@ class PlanResult(BaseModel):
         _require_an_end(self.steps, ids)
         wired = []
         for index, step in enumerate(self.steps):
-            earlier = [*self.given, *ids[:index]]
             named = []
             for dependency in step.depends_on:
                 if isinstance(dependency, int):
@@ -184,6 +197,7 @@ class PlanResult(BaseModel):
             except Invalid as error:
                 problem = error.errors[0]
                 raise ValueError(f"step {ids[index]}, {problem.pointer}: {problem.detail}") from error
+            earlier = [*self.given, *ids[:index]] if named else []
             for dependency in named:
                 if dependency not in earlier:
                     raise ValueError(f"step {ids[index]} depends on '{dependency[:40]}', which is not an earlier step")

@@ -5,16 +5,17 @@ here.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from steward.action import ActionDefinition, Catalogue, ParameterRole
 from steward.dataflow import FOR_EACH, WHEN, Inputs, Source, gathered, parameter_at, require_types, result_shape, unseen
-from steward.digest import sha256_of, sha256_of_ordered
+from steward.digest import sha256_of_ordered
 from steward.errors import FieldProblem, Invalid, StewardError, UnknownAction
 from steward.expression import is_reference
 from steward.identity import Principal
@@ -29,9 +30,8 @@ from steward.vault import Vault
 _MAX_PROBLEMS: Final = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedStep:
-    """One step that is well formed, with the decision on it."""
+class CheckedStep(NamedTuple):
+    """One step that is well formed, with the decision on it. A tuple, since plans have many and none takes longer to make."""
 
     id: str
     definition: ActionDefinition
@@ -50,7 +50,7 @@ class CheckedStep:
     """What it will return, as far as that is known."""
     when: Mapping[str, Any] | None = None
     for_each: Any = None
-    control: Mapping[str, Any] = field(default_factory=dict)
+    control: Mapping[str, Any] = MappingProxyType({})
     """``when`` and ``for_each`` to ``{from, label}``: what decides whether and how often it runs."""
     authored_after: tuple[str, ...] = ()
     """Steps whose untrusted output had been read when this one was written."""
@@ -58,12 +58,16 @@ class CheckedStep:
     @property
     def body(self) -> dict[str, Any]:
         """What a worker needs to know: the parameters, and under reserved names the condition and the list."""
+        if self.when is None and self.for_each is None:
+            return dict(self.params)
         around = {WHEN: self.when, FOR_EACH: self.for_each}
         return {**self.params, **{name: value for name, value in around.items() if value is not None}}
 
     @property
     def labels(self) -> dict[str, Any]:
         """Where everything comes from that the step looks at: its inputs, and what decides whether and how often it runs."""
+        if not self.control:
+            return dict(self.inputs)
         return {**self.inputs, **{f"${name}": origin for name, origin in self.control.items()}}
 
     @property
@@ -96,12 +100,12 @@ class CheckedPlan:
     @cached_property
     def digests(self) -> tuple[str, ...]:
         """The digest under each secret key, the primary's first."""
-        rounds = zip(*(step.digests for step in self.steps), strict=True)
-        return tuple(sha256_of({"steps": list(digests)}) for digests in rounds) or (sha256_of({"steps": []}),)
+        rounds = zip(*[step.digests for step in self.steps], strict=True) if self.steps else [()]
+        return tuple([sha256_of_ordered({"steps": list(digests)}) for digests in rounds])
 
     @cached_property
     def _secrets(self) -> frozenset[str]:
-        return frozenset(value for step in self.steps for value in texts_in(step.secrets()))
+        return frozenset(value for step in self.steps if step.definition.secrets for value in texts_in(step.secrets()))
 
     def without_secrets(self, text: str) -> str:
         """Return ``text`` with the secrets that the steps take masked: a sentence repeats what it is about."""
@@ -183,13 +187,10 @@ def step_digests(
     workspace_id: str,
 ) -> tuple[str, ...]:
     """Return the step's SHA-256 (hex) under each secret key: a secret enters as an HMAC, never in clear."""
-    plain, macs = {}, {}
-    for name, value in params.items():
-        if name in definition.secrets:
-            macs[name] = vault.macs(value, workspace_id=workspace_id)
-        else:
-            plain[name] = value
-    return tuple(
+    plain, macs = dict(params), {}
+    for name in definition.secrets & params.keys():
+        macs[name] = vault.macs(plain.pop(name), workspace_id=workspace_id)
+    digests = [
         sha256_of_ordered(
             {
                 "account": definition.acting_as,
@@ -201,8 +202,9 @@ def step_digests(
                 "step": step_id,
             }
         )
-        for index in range(vault.key_count)
-    )
+        for index in range(vault.key_count if macs else 1)  # without a secret it is the same under each key
+    ]
+    return tuple(digests if macs else digests * vault.key_count)
 
 
 def preview(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,6 +216,8 @@ def preview(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str
 
 def destinations(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a decision may look at: the parameters by role, secrets left out."""
+    if not definition.secrets:
+        return dict(params)
     return {name: value for name, value in params.items() if name not in definition.secrets}
 
 
@@ -242,9 +246,10 @@ class PlanCheck:
         """
         sources = dict(earlier or {})
         constants = Label.UNTRUSTED if authored_after else Label.TRUSTED
+        author_read = ", ".join(authored_after)
         checked: list[CheckedStep] = []
         for index, step in enumerate(steps):
-            inputs = Inputs(sources, constants=constants, author_read=", ".join(authored_after))
+            inputs = Inputs(sources, constants=constants, author_read=author_read)
             try:
                 one = self._step(policy, principal, step, inputs, at(index), authored_after)
             except StewardError as error:
@@ -275,7 +280,9 @@ class PlanCheck:
         told = {"step": step.id, "authored_after": inputs.constants is Label.UNTRUSTED}
         listed = None if step.for_each is None else _listed(inputs, step.for_each, f"{at}/for_each")
         around = _around(step)
-        control = inputs.origins({name: value for name, value in around.items() if is_reference(value)}, at)
+        control = (
+            inputs.origins({name: value for name, value in around.items() if is_reference(value)}, at) if around else {}
+        )
         if listed is not None:
             inputs = _for_one_of(listed, inputs, control)
         place = f"{at}/params"
@@ -294,8 +301,8 @@ class PlanCheck:
         hidden = frozenset(origins) if listed is not None else unseen(params, origins)
         before = _before_the_run(definition, origins, hidden, decide, decision)
         returns = result_shape(definition, shapes)
-        body = {**params, **{f"${name}": value for name, value in around.items()}}
-        depends_on = tuple(str(dependency) for dependency in step.depends_on)
+        body = {**params, **{f"${name}": value for name, value in around.items()}} if around else params
+        depends_on = tuple(map(str, step.depends_on))
         return CheckedStep(
             id=step.id,
             definition=definition,
@@ -355,6 +362,8 @@ def _before_the_run(
 
 def _around(step: PlannedAction) -> dict[str, Any]:
     """Return what decides whether and how often a step runs."""
+    if step.when is None and step.for_each is None:
+        return {}
     return {name: value for name, value in (("when", step.when), ("for_each", step.for_each)) if value is not None}
 
 
@@ -368,8 +377,12 @@ def _listed(inputs: Inputs, value: Any, pointer: str) -> Shape:
 
 def _shapes(definition: ActionDefinition, params: Mapping[str, Any], inputs: Inputs, place: str) -> dict[str, Shape]:
     """Return what each parameter is like; raise ``Invalid`` for one that can never fit the action's schema."""
-    shapes = {name: inputs.shape(value, f"{place}/{name}") for name, value in params.items()}
+    shapes = {}
     for name, value in params.items():
+        if isinstance(value, str):  # as most are
+            shapes[name] = inputs.written
+            continue
+        shapes[name] = inputs.shape(value, f"{place}/{name}")
         if is_reference(value):
             require_types(definition.taken, name, shapes[name], f"{place}/{name}")
     return shapes

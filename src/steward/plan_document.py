@@ -29,16 +29,13 @@ def step_document(step: CheckedStep) -> dict[str, Any]:
         "action_id": definition.id,
         "description": redact_text(step.description),
         "params": step.preview(),
-        "roles": {name: definition.role_of(name) for name in step.params},
+        "roles": {name: definition.role_of(name).value for name in step.params},
         "depends_on": list(step.depends_on),
         "decision": {**decision_document(step.decision), **_moment(step)},
-        "inputs": redact(dict(step.inputs)),
+        "inputs": redact(dict(step.inputs)) if step.inputs else {},
         **({"link_guard": places} if (places := guarded_places(definition, step.inputs)) else {}),
         **_control(step),
-        "effect": definition.effect,
-        "retry": definition.retry,
-        "reversibility": definition.reversibility,
-        "acting_as": definition.acting_as,
+        **definition.shown,
     }
 
 
@@ -53,6 +50,8 @@ def _moment(step: CheckedStep) -> dict[str, str]:
 
 def _control(step: CheckedStep) -> dict[str, Any]:
     """Return what decides whether and how often a step runs, where something does."""
+    if step.when is None and step.for_each is None:
+        return {}
     written = {"when": step.when, "for_each": step.for_each}
     return {
         name: {"value": redact(value), **step.control.get(name, {"from": "the plan", "label": Label.TRUSTED})}

@@ -45,6 +45,8 @@ def facts_of(
     unknown: set[str] = set()
     for name, value in params.items():
         role = definition.role_of(name)
+        if role is ParameterRole.CONTENT and isinstance(value, str):  # as most are: a fact never tells of it
+            continue
         if not resolved and _awaits(value):
             unknown.add(role.value)
         if role is ParameterRole.DESTINATION:
@@ -162,6 +164,8 @@ def _whole(value: Any) -> int | None:
 
 def _labels(definition: ActionDefinition, inputs: Mapping[str, Any]) -> list[str]:
     """Return ``role:label`` for every role that earlier steps feed, with the least trusted label among them."""
+    if not inputs:
+        return []
     by_role: dict[str, list[Label]] = {}
     for path, source in inputs.items():
         said = source.get("label") if isinstance(source, Mapping) else None

@@ -49,7 +49,7 @@ def decided(
             "moment": moment,
             "version": version,
             "roles": sorted(str(role) for role in principal.roles),
-            "decisions": [_said(*item) for item in listed],
+            "decisions": _said(listed),
         },
     )
 
@@ -89,14 +89,22 @@ def further_decided(principal: Principal, job: Job, checked: CheckedPlan, at: da
     )
 
 
-def _said(step: str, action_id: str, decision: Decision) -> Mapping[str, Any]:
-    return {
-        "step": step,
-        "action_id": action_id,
-        "effect": decision.effect,
-        "rule": decision.rule,
-        "facts": dict(decision.facts),
-    }
+def _said(listed: Iterable[tuple[str, str, Decision]]) -> list[Mapping[str, Any]]:
+    """Return what was said to each step. Steps that were given one and the same answer stand in one entry, by the first of them."""
+    entries: dict[tuple[str, int], dict[str, Any]] = {}
+    for step, action_id, decision in listed:
+        entry = entries.get((action_id, id(decision)))
+        if entry is None:
+            entries[action_id, id(decision)] = {
+                "step": step,
+                "action_id": action_id,
+                "effect": decision.effect,
+                "rule": decision.rule,
+                "facts": dict(decision.facts),
+            }
+        else:
+            entry.setdefault("also", []).append(step)
+    return list(entries.values())
 
 
 def job_decided(principal: Principal, job: Job, decision: Decision, version: str, at: datetime) -> AuditEntry:

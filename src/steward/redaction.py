@@ -256,6 +256,8 @@ def texts_in(value: Any) -> Iterator[str]:
 
 def mask_text(text: str, secrets: Iterable[str]) -> str:
     """Return ``text`` with these exact secrets masked, the longest first."""
+    if not secrets:
+        return text
     for secret in sorted({secret for secret in secrets if secret}, key=len, reverse=True):
         text = text.replace(secret, REDACTED)
     return text

@@ -51,8 +51,10 @@ class Shape:
     @property
     def placed(self) -> bool:
         """Whether anything in it was picked by a place or an order."""
+        if self.settled or not (self.fields or self.items):
+            return self.settled
         inside = (*self.fields.values(), *(() if self.items is None else (self.items,)))
-        return self.settled or any(part.placed for part in inside)
+        return any(part.placed for part in inside)
 
     @property
     def whole(self) -> Label:
@@ -208,6 +210,11 @@ def shape_of_value(value: Any, labels: Mapping[str, Label], default: Label = Lab
 def literal(value: Any, label: Label = Label.TRUSTED) -> Shape:
     """Return what a constant is like: of one label throughout."""
     return shape_of_value(value, {}, label)
+
+
+def text(label: Label = Label.TRUSTED) -> Shape:
+    """Return what a constant is like that is a text."""
+    return _plain("string", label, False)
 
 
 def _of_value(value: Any, labels: Mapping[str, Label], path: str, label: Label, depth: int, *, settled: bool) -> Shape:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import repeat
 from typing import Any, Final
 
 from steward.approval import Approval, ApprovalStatus
@@ -116,29 +117,30 @@ def build_submission(
     refuse_denied(checked)
     if run_at is not None and run_at - now > _MAX_AHEAD:
         raise Invalid("run_at is more than a year ahead.", errors=[FieldProblem("/run_at", "too far ahead")])
+    bodies = [(sealed_params(record.plan_id, step.id), step.body) for step in checked.steps]
+    sealed = vault.seal_all(bodies, workspace_id=record.workspace_id)
     return Submission(
         plan=record,
-        jobs=tuple(_job(record, step, run_at, vault, ids) for step in checked.steps),
+        jobs=tuple(map(_job, checked.steps, ids.many("job", len(checked.steps)), sealed, repeat(run_at))),
         idempotency=claims,
         approval=_approval(record, checked, ids, now),
     )
 
 
-def _job(record: PlanRecord, step: CheckedStep, run_at: datetime | None, vault: Vault, ids: IdFactory) -> NewJob:
+def _job(step: CheckedStep, job_id: str, params_sealed: bytes, run_at: datetime | None) -> NewJob:
+    definition = step.definition
     return NewJob(
-        job_id=ids.new("job"),
+        job_id=job_id,
         step_id=step.id,
-        action_id=step.definition.id,
-        definition_hash=step.definition.definition_hash,
+        action_id=definition.id,
+        definition_hash=definition.definition_hash,
         digest=step.digests[0],
-        params_sealed=vault.seal(
-            step.body, workspace_id=record.workspace_id, purpose=sealed_params(record.plan_id, step.id)
-        ),
+        params_sealed=params_sealed,
         depends_on=step.depends_on,
-        effect=step.definition.effect,
-        retry=step.definition.retry,
-        max_attempts=step.definition.max_attempts,
-        key_valid_s=step.definition.key_valid_s,
+        effect=definition.effect,
+        retry=definition.retry,
+        max_attempts=definition.max_attempts,
+        key_valid_s=definition.key_valid_s,
         not_before=None if step.depends_on else run_at,
         labels=step.labels,
         authored_after=step.authored_after,

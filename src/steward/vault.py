@@ -85,9 +85,17 @@ class Vault:
 
     def seal(self, value: Any, *, workspace_id: str, purpose: str) -> bytes:
         """Return the JSON ``value`` sealed for one workspace and one purpose."""
-        keys, nonce = self._keys[0], secrets.token_bytes(_NONCE_BYTES)
-        sealed = keys.aead.encrypt(nonce, to_json(value), f"{workspace_id}/{purpose}".encode())
-        return _VERSION + keys.key_id + nonce + sealed
+        return self.seal_all(((purpose, value),), workspace_id=workspace_id)[0]
+
+    def seal_all(self, values: Sequence[tuple[str, Any]], *, workspace_id: str) -> list[bytes]:
+        """Return JSON values sealed for one workspace, each for the purpose before it; chance is asked for once."""
+        keys, chance = self._keys[0], secrets.token_bytes(_NONCE_BYTES * len(values))
+        head, sealed = _VERSION + keys.key_id, []
+        for number, (purpose, value) in enumerate(values):
+            nonce = chance[number * _NONCE_BYTES : (number + 1) * _NONCE_BYTES]
+            hidden = keys.aead.encrypt(nonce, to_json(value), f"{workspace_id}/{purpose}".encode())
+            sealed.append(head + nonce + hidden)
+        return sealed
 
     def unseal(self, sealed: bytes, *, workspace_id: str, purpose: str) -> Any:
         """Return the JSON value inside ``sealed``; raise ``SealBroken`` unless it was sealed for exactly this."""

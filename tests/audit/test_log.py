@@ -226,24 +226,25 @@ async def test_w104_a_forged_beginning_does_not_count(log: SqlAuditLog, database
 
 
 async def test_decisions_come_back_one_by_one(log: SqlAuditLog, entry: MakeEntry, clock: FakeClock) -> None:
-    """With what they looked at, by whom and under which rules; older ones are left out."""
+    """With what they looked at, by whom and under which rules, also those that stand in one entry; older ones are left out."""
 
-    def told(*steps: str) -> dict[str, Any]:
+    def told(step: str, *also: str) -> dict[str, Any]:
         said = {"action_id": "email.send", "effect": "ask", "rule": "external", "facts": {"domains": ["example.com"]}}
         return {
             "moment": "submit",
             "version": "v1",
             "roles": ["developer"],
-            "decisions": [{"step": step, **said} for step in steps],
+            "decisions": [{"step": step, **said, **({"also": also} if also else {})}],
         }
 
     await log.append([entry(kind=AuditKind.DECIDED, facts=told("old"))])
     clock.advance(60)
-    await log.append([entry(), entry(kind=AuditKind.DECIDED, facts=told("s1", "s2"), plan_id="plan_1")])
+    await log.append([entry(), entry(kind=AuditKind.DECIDED, facts=told("s1", "s2", "s3"), plan_id="plan_1")])
     found = [decision async for decision in log.decisions("acme", clock.now())]
     assert [(decision.step, decision.effect, decision.rule, decision.version) for decision in found] == [
         ("s1", "ask", "external", "v1"),
         ("s2", "ask", "external", "v1"),
+        ("s3", "ask", "external", "v1"),
     ]
     assert found[0].facts == {"domains": ["example.com"]}
     assert found[0].roles == ("developer",)

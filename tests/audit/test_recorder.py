@@ -13,7 +13,7 @@ from steward.job import JobStatus
 from tests.audit.conftest import MakeEntry
 from tests.conftest import FakeClock
 from tests.installation import Installation, installation, planned
-from tests.worker.deeds import Deeds, note
+from tests.worker.deeds import Deeds, note, post
 
 pytestmark = pytest.mark.anyio
 REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON audit_records BEGIN SELECT RAISE(ABORT, 'no more room'); END"
@@ -158,3 +158,26 @@ async def test_more_than_may_wait_is_lost_and_said(house: Installation, entry: M
     house.app.recorder.note(*[entry()] * MAX_WAITING)
     house.app.recorder.note(entry(), entry())
     assert failures(house) == 2
+
+
+async def test_every_step_is_recorded_with_what_was_decided_about_it(strict: Installation, clock: FakeClock) -> None:
+    """Steps that were given the same answer stand in one entry, and each comes back with its own action and facts."""
+    strict.add(note([]), Deeds().write("deeds.write", RetryMode.NONE), post([]))
+    near, far = "a@near.example", "a@far.example"
+    steps = [
+        *(planned("deeds.note", text="a"), planned("deeds.write", text="a"), planned("deeds.post", to=near, key="k")),
+        *(
+            planned("deeds.post", to=far, key="k"),
+            planned("deeds.note", text="b"),
+            planned("deeds.post", to=near, key="l"),
+        ),
+    ]
+    done = await strict.submit(*steps)
+    page = await strict.app.audit_log.query("acme", limit=10, plan_id=done.plan_id)
+    (decided,) = page.records
+    told = [(entry["step"], *entry.get("also", ())) for entry in decided.entry.facts["decisions"]]
+    assert told == [("s1", "s5"), ("s2",), ("s3", "s6"), ("s4",)]
+    found = {one.step: one async for one in strict.app.audit_log.decisions("acme", clock.now())}
+    assert [found[f"s{number}"].action_id for number in range(1, 7)] == [step.action_id for step in steps]
+    domains = [found[step].facts["recipient_domains"] for step in ("s3", "s4", "s6", "s1")]
+    assert domains == [["near.example"], ["far.example"], ["near.example"], []]

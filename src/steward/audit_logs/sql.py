@@ -222,15 +222,16 @@ def _tell(made: list[Checkpoint] | None) -> None:
 def _decisions(row: Any) -> Iterator[RecordedDecision]:
     entry = entry_of(row)
     for decision in entry.facts["decisions"]:
-        yield RecordedDecision(
-            at=entry.at,
-            actor_id=entry.actor_id,
-            roles=tuple(entry.facts["roles"]),
-            plan_id=entry.plan_id,
-            step=decision["step"],
-            action_id=decision["action_id"],
-            effect=decision["effect"],
-            rule=decision["rule"],
-            version=entry.facts["version"],
-            facts=decision["facts"],
-        )
+        for step in (decision["step"], *decision.get("also", ())):
+            yield RecordedDecision(
+                at=entry.at,
+                actor_id=entry.actor_id,
+                roles=tuple(entry.facts["roles"]),
+                plan_id=entry.plan_id,
+                step=step,
+                action_id=decision["action_id"],
+                effect=decision["effect"],
+                rule=decision["rule"],
+                version=entry.facts["version"],
+                facts=decision["facts"],
+            )

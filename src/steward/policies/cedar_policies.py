@@ -127,8 +127,9 @@ class CedarPolicies:
 
     async def _own(self, workspace_id: str) -> tuple[WorkspacePolicy, ...]:
         """Return the workspace's own policies, read at most once at a time and ten times a second."""
-        reading = self._readings.get(workspace_id)
-        if reading is None:
+        try:
+            reading = self._readings[workspace_id]  # and not get(), which looks at the clock once more
+        except KeyError:
             reading = self._readings[workspace_id] = asyncio.create_task(self._directory.list_policies(workspace_id))
         try:
             return reading.result() if reading.done() else await asyncio.shield(reading)
