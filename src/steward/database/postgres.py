@@ -18,6 +18,7 @@ from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from steward.database.arrays import teach_arrays
 from steward.database.kind import Kind, Lost, Whose
 from steward.database.pipe import Pipe
 from steward.database.row_security import ROLE, WORKSPACE_SETTING
@@ -104,6 +105,7 @@ class Postgres(Kind):
         @event.listens_for(engine, "connect")
         def _connect(connection: psycopg.Connection[Any], entry: ConnectionPoolEntry) -> None:
             entry.info["since"] = time.monotonic()
+            teach_arrays(connection)
             connection.prepare_threshold = (
                 None  # it would make the server forget the pipe's statements, too, after a ROLLBACK
             )
