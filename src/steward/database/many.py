@@ -101,9 +101,8 @@ def _bound(statement: ClauseElement, dialect: Dialect) -> tuple[SQLCompiler, dic
 
 def _given(types: Mapping[str, Any]) -> Any:
     """Return the rows of which each column is an array, as a table."""
-    arrays = (bindparam(name, type_=ARRAY(_array(kind)[1])) for name, kind in types.items())
-    columns = (column(name, kind) for name, kind in types.items())
-    return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
+    arrays = {name: bindparam(name, type_=ARRAY(_array(kind)[1])) for name, kind in types.items()}
+    return select(*(func.unnest(array).label(name) for name, array in arrays.items())).subquery("given")
 
 
 @lru_cache(maxsize=256)

@@ -25,8 +25,6 @@ WORK: Final = "work"
 EVENTS: Final = "events"
 _GROUP: Final = 128
 """Most submissions in one transaction."""
-_FEW: Final = 8
-"""Most of them that are worth no thread."""
 
 
 def request_id() -> str | None:
@@ -113,7 +111,7 @@ class Shared:
             self._announce(outcome)
 
         with suppress(Conflict):  # somebody else's, while this one waited for its turn
-            await self.database.write(run, then, tenant=workspace_id, piped=True, quick=len(group) <= _FEW)
+            await self.database.write(run, then, tenant=workspace_id, piped=True, quick=True)
         return found
 
     def _announce(self, outcome: tuple[Any, Work]) -> None:
