@@ -99,7 +99,9 @@ async def _steward(folder: Path, urls: tuple[str, ...], count: int) -> dict[str,
 
 def _peer(python: Path, name: str, url: str, count: int) -> list[float]:
     command = [python, Path(__file__).parent / "peers" / f"{name}.py", url, str(count)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    if done.returncode or not done.stdout:
+        raise SystemExit(f"{name} ended with {done.returncode} and no figures. It said:\n{done.stdout}{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import sqlalchemy
@@ -118,6 +119,7 @@ class Database:
         locks: bool = False,
         piped: bool = False,
         patient: bool = False,
+        quick: bool = False,
     ) -> T:
         """Return ``run(connection)`` once it is committed; ``then`` is called with it on the event loop just before.
 
@@ -126,15 +128,29 @@ class Database:
 
         It takes turns with every other write, in all processes, unless it ``locks`` the rows that it is about to change.
         ``tenant``: it does, and touches rows of this workspace only. ``piped``, ``patient``: as in ``read``; a write that was
-        not waited for may be done later.
+        not waited for may be done later. ``quick``: it is piped, small and waits for no answer, so that no thread is needed.
         """
         if self._closed:
             raise StoreUnavailable("The store is closed.")
         loop = asyncio.get_running_loop()
         whose = Whose(tenant, locks=locks or tenant is not None, piped=piped)
         unit = _Unit(run, then, whose, time.monotonic(), loop, loop.create_future())
-        self._lanes.put(self.kind.lane(whose), unit)
+        line = self.kind.line
+        if quick and line is not None and line.is_free():
+            line.send(run, whose, partial(self._settle, unit))
+        else:
+            self._lanes.put(self.kind.lane(whose), unit)
         return await self._answer(unit.future, self._write_engine, patient=patient)
+
+    def _settle(self, unit: _Unit, result: Any, error: Exception | None) -> None:
+        """Tell what a write came to that went without a thread, or let a thread run it again."""
+        if isinstance(error, Lost) and not self._closed:
+            self._lanes.put(self.kind.lane(unit.whose), unit)
+            return
+        if error is None:
+            self._heard[self._write_engine] = time.monotonic()
+        unit.result, unit.error = result, None if error is None else self.kind.told(error)
+        _tell([unit])
 
     async def _answer(self, answer: asyncio.Future[T], engine: Engine, *, patient: bool) -> T:
         """Return what the future brings, unless the database has answered nobody for longer than a 503 may take.
@@ -174,6 +190,8 @@ class Database:
     async def aclose(self) -> None:
         """Finish what is queued, then close every connection."""
         self._closed = True
+        if self.kind.line is not None:
+            await self.kind.line.aclose()
         self._lanes.close()
         for writer in self._writers:
             await asyncio.to_thread(writer.join)

@@ -1,6 +1,6 @@
 """What the engine asks of a kind of database: the seam between SQLite and PostgreSQL."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -26,6 +26,26 @@ class Whose:
     """It uses ``Sql`` alone, so its statements may be sent before the answers to those ahead of them have come."""
 
 
+Settle = Callable[[Any, Exception | None], None]
+"""Hears what a transaction came to, once: what it returned, and None or why it is not committed."""
+
+
+class Line(Protocol):
+    """A way to the database that needs no thread, for a transaction that only sends."""
+
+    def is_free(self) -> bool:
+        """Say whether this event loop may send a transaction now."""
+        ...
+
+    def send(self, run: Callable[[Connection], Any], whose: Whose, settle: Settle) -> None:
+        """Send what ``run`` sends, which waits for nothing, over a line that is free; ``Lost``: it may be run again."""
+        ...
+
+    async def aclose(self) -> None:
+        """Wait for what is under way, then close it."""
+        ...
+
+
 class Kind(Protocol):
     """A kind of database, opened."""
 
@@ -37,6 +57,9 @@ class Kind(Protocol):
     """How many transactions of one process may write at once."""
     patience_s: float | None
     """For how long a database may answer nobody before who waits is told; None: the kind itself sees to that."""
+
+    line: Line | None
+    """None: every transaction needs a thread."""
 
     def lane(self, whose: Whose) -> Hashable:
         """Return in which lane such a write waits; writes of one lane may share a transaction."""

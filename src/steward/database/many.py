@@ -1,26 +1,36 @@
-"""Statements about many rows, and many statements as one, as PostgreSQL has them: there each statement is a message to a server."""
+"""Statements about many rows, and many statements as one, as PostgreSQL has them: there each statement is a message to a server.
+
+Rows go in as an array for each column. To take those apart costs the server half of what a JSON list of the rows does, and sealed
+bytes stay bytes.
+"""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from typing import Any, Final
 
-from pydantic_core import to_json
 from sqlalchemy import (
-    JSON,
+    ARRAY,
+    BigInteger,
     BindParameter,
+    Boolean,
     ClauseElement,
+    ColumnElement,
     Dialect,
     Insert,
+    Integer,
     LargeBinary,
+    String,
+    Table,
     Text,
     bindparam,
-    cast,
     column,
     func,
     insert,
+    literal_column,
+    null,
     select,
     table,
 )
@@ -32,24 +42,54 @@ FIRST: Final = "part_0"
 WHAT_FIRST_RETURNED: Final = "SELECT * FROM part_0"
 
 
+class Texts(list[Any]):
+    """Texts of one column, some of them perhaps none."""
+
+
+class Numbers(list[Any]):
+    """Whole numbers of one column."""
+
+
+class Flags(list[Any]):
+    """Truth values of one column."""
+
+
+class Blobs(list[Any]):
+    """Bytes of one column."""
+
+
+_ARRAYS: Final[tuple[tuple[type, type[list[Any]], Any], ...]] = (
+    (Boolean, Flags, Boolean()),
+    (Integer, Numbers, BigInteger()),
+    (LargeBinary, Blobs, LargeBinary()),
+    (String, Texts, Text()),  # and not as long as the column, to which a cast would cut it: it is to be refused
+)
+"""By the type of a column: what its values go in as, and of which type each is there."""
+
+
+def _array(kind: Any) -> tuple[type[list[Any]], Any]:
+    return next((values, each) for known, values, each in _ARRAYS if isinstance(kind, known))
+
+
 @dataclass(frozen=True, slots=True)
 class AboutAll:
-    """One statement that does for all rows of a JSON list what another does for one."""
+    """One statement that does for many rows what another does for one."""
 
     statement: ClauseElement
     names: tuple[str, ...]
     """Of the values of a row, as the other statement binds them."""
-    sealed: tuple[str, ...]
-    """Those that are bytes."""
+    arrays: tuple[type[list[Any]], ...]
+    """What those of all rows go in as."""
 
-    def listed(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, str]:
-        """Return the value that goes in for these rows."""
-        found = [dict(zip(self.names, row, strict=True)) for row in rows]
-        for name in self.sealed:
-            for row in found:
-                if row[name] is not None:
-                    row[name] = f"\\x{row[name].hex()}"
-        return {"given_rows": to_json(found).decode()}
+    def listed(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, list[Any]]:
+        """Return the values that go in for these rows; there is one at least."""
+        columns = zip(*rows, strict=True)
+        return {name: array(values) for name, array, values in zip(self.names, self.arrays, columns, strict=True)}
+
+
+def _about_all(statement: ClauseElement, found: SQLCompiler, types: Mapping[str, Any]) -> AboutAll:
+    names = tuple(found.positiontup or ())
+    return AboutAll(statement, names, tuple(_array(types[name])[0] for name in names))
 
 
 def _bound(statement: ClauseElement, dialect: Dialect) -> tuple[SQLCompiler, dict[str, Any]]:
@@ -60,10 +100,9 @@ def _bound(statement: ClauseElement, dialect: Dialect) -> tuple[SQLCompiler, dic
 
 
 def _given(types: Mapping[str, Any]) -> Any:
-    """Return the rows of a JSON list as a table."""
-    rows = func.json_to_recordset(cast(bindparam("given_rows", type_=Text), JSON))
-    columns = (column(name, kind) for name, kind in types.items())
-    return rows.table_valued(*columns).render_derived(name="given", with_types=True)
+    """Return the rows of which each column is an array, as a table."""
+    arrays = {name: bindparam(name, type_=ARRAY(_array(kind)[1])) for name, kind in types.items()}
+    return select(*(func.unnest(array).label(name) for name, array in arrays.items())).subquery("given")
 
 
 @lru_cache(maxsize=256)
@@ -82,34 +121,45 @@ def about_all(statement: ClauseElement, dialect: Dialect) -> AboutAll:
         whole: Any = insert(statement.table).from_select(list(types), select(*given.c), include_defaults=False)
     else:
         whole: Any = replacement_traverse(statement, {}, from_row)
-    sealed = tuple(name for name, kind in types.items() if isinstance(kind, LargeBinary))
-    return AboutAll(whole, tuple(found.positiontup or ()), sealed)
+    return _about_all(whole, found, types)
 
 
-@dataclass(frozen=True, slots=True)
 class Behind:
-    """An insert that is done only if the statement ahead of it has found its row, and may count on from there."""
+    """An insert of rows that is done only if the statement ahead of it has found its row, and may count on from there."""
 
-    statement: Insert
-    counted: str = ""
-    """A column whose values are given as if that row stood at zero."""
-    after: str = ""
-    """Where the row stands."""
+    def __init__(
+        self, into: Table, *, ahead: Sequence[str] = (), counted: str = "", after: str = "", **alike: Any
+    ) -> None:
+        """Insert rows ``into`` a table, with a value given for each of its columns but these.
+
+        ``ahead``: columns that are as in the row ahead. ``alike``: columns whose values are known before. ``counted``: a column
+        that is given as if the row ahead stood at zero, and ``after``: where it stands.
+        """
+        self.into, self.ahead, self.counted, self.after, self.alike = into, ahead, counted, after, alike
+        given = [
+            known for known in into.c if known.name not in {*ahead, *alike} and known is not into.autoincrement_column
+        ]
+        self.row = select(*(bindparam(known.name, type_=known.type) for known in given))
+        """A statement that binds a row's values as they are given."""
 
 
 @lru_cache(maxsize=256)
 def behind(insertion: Behind, dialect: Dialect, *, one: bool) -> AboutAll:
-    """Return an insert of one row, or of all of a JSON list, as a part of a statement of which another part comes first."""
-    found, types = _bound(insertion.statement, dialect)
+    """Return an insert of one row, or of many, as a part of a statement of which another part comes first."""
+    found, types = _bound(insertion.row, dialect)
     given = _given(types)
-    ahead = table(FIRST, column(insertion.after))
-    values = {name: bindparam(name, type_=kind) if one else given.c[name] for name, kind in types.items()}
+    ahead = table(FIRST, column(insertion.after), *map(column, insertion.ahead))
+    values: dict[str, ColumnElement[Any]] = {
+        name: bindparam(name, type_=kind) if one else given.c[name] for name, kind in types.items()
+    }
     if insertion.counted:
         values[insertion.counted] = ahead.c[insertion.after] + values[insertion.counted]
+    values |= {name: ahead.c[name] for name in insertion.ahead}
+    for name, value in insertion.alike.items():
+        spell: Any = insertion.into.c[name].type.literal_processor(dialect)
+        values[name] = null() if value is None else literal_column(spell(value))
     rows = select(*values.values()).select_from(*([ahead] if one else [ahead, given]))
-    whole = insert(insertion.statement.table).from_select(list(types), rows, include_defaults=False)
-    sealed = tuple(name for name, kind in types.items() if isinstance(kind, LargeBinary))
-    return AboutAll(whole, tuple(found.positiontup or ()), sealed)
+    return _about_all(insert(insertion.into).from_select(list(values), rows, include_defaults=False), found, types)
 
 
 @lru_cache(maxsize=1024)

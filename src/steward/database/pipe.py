@@ -8,7 +8,7 @@ it for each statement. Values and rows are converted by psycopg, as its cursors 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
@@ -16,9 +16,13 @@ from psycopg.errors import InvalidSqlStatementName, PipelineAborted, error_from_
 from psycopg.generators import fetch_many, send
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGresult
+from sqlalchemy import Connection
 
 _MOST_PREPARED: Final = 512
 """Statements that a connection keeps: more than there are."""
+GIVEN_UP: Final = frozenset({"40001", "40P01", "26000"})
+"""Could not be serialised; chosen to end a deadlock; the server has no longer kept a statement that it was to keep."""
+IN_DOUBT: Final = "The store was lost while it committed, so this may or may not have been done. Send it again."
 
 
 class Sent:
@@ -53,6 +57,14 @@ class Pipe:
         self._sent: deque[Sent] = deque()
         self._error: psycopg.Error | None = None
         self.is_open = False
+
+    @classmethod
+    def of(cls, connection: Connection) -> "Pipe":
+        """Return the pipe of a connection of the pool's."""
+        known = connection.info.get("pipe")
+        if known is None:
+            known = connection.info["pipe"] = cls(cast("Any", connection.connection.driver_connection))
+        return known
 
     def __enter__(self) -> Self:
         """Begin a transaction."""
@@ -118,8 +130,30 @@ class Pipe:
         if self._error is not None:
             raise self._error
 
-    def _end(self) -> None:
+    def send_end(self) -> None:
+        """Send what is left, and let the server commit once it has done all of it."""
         self._libpq.pipeline_sync()
+
+    def take_in(self) -> bool:
+        """Take in the answers that have come, without waiting for more; say whether the transaction is over with them."""
+        while not self._libpq.is_busy():
+            result = self._libpq.get_result()
+            if result is None:  # all of one statement's
+                if self._libpq.status == ConnStatus.BAD:
+                    raise psycopg.OperationalError("The connection is lost.")
+            elif self._taken(result) is ExecStatus.PIPELINE_SYNC:
+                self.is_open = False
+                self._leave()
+                return True
+        return False
+
+    @property
+    def error(self) -> psycopg.Error | None:
+        """Why the transaction that was under way last is undone; None: it is not."""
+        return self._error
+
+    def _end(self) -> None:
+        self.send_end()
         self._driver.wait(send(self._libpq))
         while self._receive() is not ExecStatus.PIPELINE_SYNC:
             pass
@@ -137,20 +171,23 @@ class Pipe:
     def _receive(self) -> ExecStatus:
         """Take the next answer in; return what it is."""
         results: list[PGresult] = self._driver.wait(fetch_many(self._libpq))
-        status = ExecStatus(results[-1].status)
+        return self._taken(results[-1])
+
+    def _taken(self, result: PGresult) -> ExecStatus:
+        status = ExecStatus(result.status)
         if status is ExecStatus.PIPELINE_SYNC:
             return status
         sent = self._sent.popleft()
         if status is ExecStatus.TUPLES_OK:
-            self._convert.set_pgresult(results[-1])
-            sent.rows = self._convert.load_rows(0, results[-1].ntuples, tuple)
+            self._convert.set_pgresult(result)
+            sent.rows = self._convert.load_rows(0, result.ntuples, tuple)
         elif status is ExecStatus.COMMAND_OK:
             sent.rows = ()
         else:
             if sent.prepares is not None:
                 self._prepared.pop(sent.prepares, None)
             failed = status is ExecStatus.FATAL_ERROR
-            self._error = self._error or (error_from_result(results[-1]) if failed else PipelineAborted())
+            self._error = self._error or (error_from_result(result) if failed else PipelineAborted())
             if isinstance(self._error, InvalidSqlStatementName):
                 self._prepared.clear()
         return status

@@ -8,7 +8,7 @@ in all processes. A tenant's transaction runs as the role ``steward_app``, for w
 import time
 from collections.abc import Hashable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import psycopg
 import sqlalchemy
@@ -18,8 +18,10 @@ from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from steward.database.arrays import teach_arrays
 from steward.database.kind import Kind, Lost, Whose
-from steward.database.pipe import Pipe
+from steward.database.line import LoopLine
+from steward.database.pipe import GIVEN_UP, IN_DOUBT, Pipe
 from steward.database.row_security import ROLE, WORKSPACE_SETTING
 from steward.errors import Conflict, Invalid, StoreUnavailable
 
@@ -54,9 +56,6 @@ _WRITE: Final = b"SET default_transaction_isolation = 'read committed'"
 _AS_TENANT: Final = f"SELECT set_config('role', '{ROLE}', true), set_config('{WORKSPACE_SETTING}', $1, true)".encode()
 """SET LOCAL, as a statement that can be prepared."""
 _IN_TURN: Final = b"SELECT pg_advisory_xact_lock($1)"
-_GIVEN_UP: Final = frozenset({"40001", "40P01", "26000"})
-"""Could not be serialised; chosen to end a deadlock; the server has no longer kept a statement that it was to keep."""
-_IN_DOUBT: Final = "The store was lost while it committed, so this may or may not have been done. Send it again."
 
 
 def driver_url(url: str) -> URL:
@@ -89,12 +88,13 @@ class Postgres(Kind):
         self.glance_engine = None
         self.write_engine = self._engine(url, _WRITERS, _WRITE)
         self.read_engine = self._engine(url, readers, _READ)
+        self.line = LoopLine(self.write_engine, _begin)
 
     def _engine(self, url: str, size: int, transactions: bytes) -> Engine:
         engine = sqlalchemy.create_engine(
             driver_url(url),
             pool_size=size,
-            max_overflow=1,  # for who runs something on a thread of its own at the start
+            max_overflow=2,  # for who runs something on a thread of its own at the start, and for the line
             pool_use_lifo=True,
             connect_args=_CONNECT,
             paramstyle="format",
@@ -105,6 +105,7 @@ class Postgres(Kind):
         @event.listens_for(engine, "connect")
         def _connect(connection: psycopg.Connection[Any], entry: ConnectionPoolEntry) -> None:
             entry.info["since"] = time.monotonic()
+            teach_arrays(connection)
             connection.prepare_threshold = (
                 None  # it would make the server forget the pipe's statements, too, after a ROLLBACK
             )
@@ -117,15 +118,13 @@ class Postgres(Kind):
                 raise DisconnectionError  # the pool closes it and makes another
 
         @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
+        def _begun(connection: Connection) -> None:
             whose = connection.get_execution_options().get("whose", Whose(None, locks=True))
-            if not whose.piped:
+            if whose.piped:
+                _begin(connection.info["pipe"], whose)
+            else:
                 driver: Any = connection.connection.driver_connection
                 driver.execute(_beginning(whose), prepare=False)
-            elif whose.tenant is not None:
-                connection.info["pipe"].send(_AS_TENANT, (whose.tenant,))
-            elif not whose.locks:
-                connection.info["pipe"].send(_IN_TURN, (_TURNS,))
 
         return engine
 
@@ -137,10 +136,7 @@ class Postgres(Kind):
         """Return a pipeline if the transaction may be piped: a server answers quickly, but far too often."""
         if not whose.piped:
             return nullcontext()
-        known = connection.info.get("pipe")
-        if known is None:
-            known = connection.info["pipe"] = Pipe(cast("Any", connection.connection.driver_connection))
-        return known
+        return Pipe.of(connection)
 
     def told(self, error: Exception) -> Exception:
         """Return a broken rule of the schema as a conflict, a value it cannot hold as invalid, and the rest as an outage."""
@@ -167,7 +163,7 @@ class Postgres(Kind):
     def is_over(self, connection: Connection, error: Exception) -> bool:
         """Say whether the connection is gone, or the server has chosen this transaction to end a conflict."""
         cause = _cause(error)
-        return (cause is not None and cause.sqlstate in _GIVEN_UP) or _is_broken(connection)
+        return (cause is not None and cause.sqlstate in GIVEN_UP) or _is_broken(connection)
 
     def discard(self, engine: Engine, connection: Connection) -> None:
         """Let go of a broken connection, and of all others as old when next they are asked for: they met the same end."""
@@ -178,8 +174,8 @@ class Postgres(Kind):
     def what_now(self, error: Exception, *, ending: bool) -> Exception:
         """Return ``Lost``, unless the connection broke while the server was told to commit."""
         cause = _cause(error)
-        if ending and (cause is None or cause.sqlstate not in _GIVEN_UP):
-            return StoreUnavailable(_IN_DOUBT)
+        if ending and (cause is None or cause.sqlstate not in GIVEN_UP):
+            return StoreUnavailable(IN_DOUBT)
         return Lost()
 
 
@@ -188,6 +184,14 @@ def _is_broken(connection: Connection) -> bool:
         return connection.invalidated
     driver: Any = connection.connection.driver_connection
     return driver is None or driver.closed
+
+
+def _begin(pipe: Pipe, whose: Whose) -> None:
+    """Send what a transaction in a pipe begins with."""
+    if whose.tenant is not None:
+        pipe.send(_AS_TENANT, (whose.tenant,))
+    elif not whose.locks:
+        pipe.send(_IN_TURN, (_TURNS,))
 
 
 def _beginning(whose: Whose) -> sql.Composable:

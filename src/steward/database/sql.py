@@ -4,7 +4,7 @@ Statements are declared with SQLAlchemy, which knows the tables and the dialect.
 times what the database needs for it, so here its text is compiled at the first use and handed to the driver as it is: values go
 in as the driver takes them, rows come out as named tuples. The text never depends on the values (a list goes in as JSON,
 see ``among``), so that the driver keeps it prepared, too. On PostgreSQL, where each statement is a message to a server, one that
-is to be run for many rows becomes one statement about all of them, and the rows go in as JSON, too (``about_all``).
+is to be run for many rows becomes one statement about all of them, and the rows go in as arrays (``about_all``).
 
 Where the dialects differ, the difference has a name here: ``among``, ``unindexed``. An upsert is written with PostgreSQL's
 ``insert``, which SQLite spells alike.
@@ -250,10 +250,11 @@ class Sql:
                 continue
             one = len(objects) == 1
             whole = behind(insertion, self._dialect, one=one)
-            shape = compiled(insertion.statement, self._dialect)
+            shape = compiled(insertion.row, self._dialect)
             rows = list(map(shape.bind if isinstance(objects[0], Mapping) else shape.bind_object, objects))
-            texts.append(compiled(whole.statement, self._dialect).text)
-            bound += rows[0] if one else whole.listed(rows).values()
+            part = compiled(whole.statement, self._dialect)
+            texts.append(part.text)
+            bound += rows[0] if one else part.bind(whole.listed(rows))
         answer = self._send(in_one(*texts, WHAT_FIRST_RETURNED), tuple(bound))
         return lambda: next(map(known.row, answer), None)
 

@@ -51,6 +51,7 @@ class Sqlite(Kind):
 
     writers = 1
     patience_s = None
+    line = None
 
     def __init__(self, url: str, *, readers: int) -> None:
         """Open the file, which is made if there is none."""

@@ -86,6 +86,27 @@ class JobRow:
     request_id: str
 
 
+AS_NEW: Final[Mapping[str, Any]] = {
+    "fence": 0,
+    "attempts": 0,
+    "worker_id": None,
+    "claimed_at": None,
+    "lease_until": None,
+    "first_dispatched_at": None,
+    "dispatched_at": None,
+    "cancel_requested": False,
+    "started_at": None,
+    "finished_at": None,
+    "result": None,
+    "result_sealed": None,
+    "error": None,
+    "cause": None,
+    "result_labels": "{}",
+    "expanded": False,
+    "history": NO_TEXTS,
+}
+"""What every new job has alike: nothing has happened to it."""
+
 JOB_COLUMNS: Final = tuple(f.name for f in fields(JobRow))
 _FIXED: Final = frozenset(
     {

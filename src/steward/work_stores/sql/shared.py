@@ -111,7 +111,7 @@ class Shared:
             self._announce(outcome)
 
         with suppress(Conflict):  # somebody else's, while this one waited for its turn
-            await self.database.write(run, then, tenant=workspace_id, piped=True)
+            await self.database.write(run, then, tenant=workspace_id, piped=True, quick=True)
         return found
 
     def _announce(self, outcome: tuple[Any, Work]) -> None:

@@ -21,7 +21,7 @@ from steward.job import HeldFor, JobStatus, NewJob, dependents_among
 from steward.plan import PlanRecord, PlanStatus
 from steward.work_store import MAX_DRAFTS, IdempotencyClaim, Submission, Submitted
 from steward.work_stores.sql import statements
-from steward.work_stores.sql.rows import JobRow, PlanRow, approval_row, encode, load, plan_row
+from steward.work_stores.sql.rows import AS_NEW, NO_TEXTS, JobRow, PlanRow, approval_row, encode, load, plan_row
 from steward.work_stores.sql.transaction import Work
 
 POSITIONS_PER_STEP: Final = 1_000
@@ -341,36 +341,20 @@ def new_job_row(
         digest=job.digest,
         params_sealed=job.params_sealed,
         depends_on=encode(job.depends_on),
-        dependents="[]",
+        dependents=NO_TEXTS,
         waiting_on=len(job.depends_on),
         effect=job.effect.value,
         retry=job.retry.value,
         effect_key=job.job_id,
-        fence=0,
-        attempts=0,
         max_attempts=job.max_attempts,
         attempt_budget=job.max_attempts,
         key_valid_ms=round(job.key_valid_s * 1000),
-        worker_id=None,
-        claimed_at=None,
-        lease_until=None,
-        first_dispatched_at=None,
-        dispatched_at=None,
-        cancel_requested=False,
         not_before=None if job.not_before is None else milliseconds(job.not_before),
         enqueued_at=now,
-        started_at=None,
-        finished_at=None,
-        result=None,
-        result_sealed=None,
-        error=None,
         reason=None,
-        cause=None,
         labels=encode(job.labels),
-        result_labels="{}",
         authored_after=encode(job.authored_after),
         parent_step_id=job.parent_step_id,
-        expanded=False,
-        history="[]",
         request_id=request_id,
+        **AS_NEW,
     )

@@ -7,9 +7,10 @@ from sqlalchemy import bindparam, exists, func, literal_column, not_, select, up
 
 from steward.database.many import Behind
 from steward.database.sql import among, upsert
-from steward.database.tables import idempotency, plans, queues
+from steward.database.tables import events, idempotency, jobs, plans, queues
 from steward.database.under_way import mark_under_way
 from steward.work_stores.sql import statements
+from steward.work_stores.sql.rows import AS_NEW
 
 LAST_TURN = select(func.max(queues.c.turn)).where(literal_column("queues.depth > 0"))
 """The newest turn among those in line."""
@@ -52,23 +53,24 @@ COUNT = (
 TAKE_TURN = COUNT.where(
     not_(exists(select(plans.c.plan_id).where(among(plans.c.plan_id, "ids")))),
     not_(exists(statements.CLAIMED.with_only_columns(idempotency.c.key))),
-).returning(queues.c.depth, queues.c.event_sequence, queues.c.capped, mark_under_way())
+).returning(queues.c.workspace_id, queues.c.depth, queues.c.event_sequence, queues.c.capped, mark_under_way())
 """The same, of a workspace in whose line one may have to wait; only if none of some plans and names is known yet.
 
 What was committed while it waited it cannot see: there the tables' keys refuse what was known.
 """
 
-NEW_PLAN = Behind(statements.ADD_PLAN)
-"""Put new plans in place in that turn."""
+_HERE = ("workspace_id",)
+NEW_PLAN = Behind(plans, ahead=_HERE, expires_at=None, finished_at=None, approval_id=None)
+"""Put new plans, which wait for nobody, in place in that turn."""
 
-NEW_JOB = Behind(statements.ADD_JOBS)
+NEW_JOB = Behind(jobs, ahead=_HERE, **AS_NEW, held_for=None, reason=None)
 """And jobs."""
 
-NEW_CLAIM = Behind(statements.ADD_CLAIM)
+NEW_CLAIM = Behind(idempotency, ahead=_HERE)
 """And names."""
 
-NEW_EVENT = Behind(statements.ADD_EVENTS, counted="sequence", after="event_sequence")
-"""And events, numbered on from the number that the workspace has come to."""
+NEW_EVENT = Behind(events, ahead=_HERE, job_id=None, counted="sequence", after="event_sequence")
+"""And events about plans, numbered on from the number that the workspace has come to."""
 
 LOCK_FREE_QUEUES = LOCK_QUEUES.with_for_update(skip_locked=True)
 """The same, without waiting: those that nobody else is at."""

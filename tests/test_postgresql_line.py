@@ -1,0 +1,193 @@
+"""The connection to PostgreSQL that the event loop speaks over: what is small needs no thread, and nothing is lost with it."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from steward.database import Database, Doorbell
+from steward.database.kind import Line, Lost, Whose
+from steward.database.migrate import upgrade
+from steward.database.pipe import Pipe
+from steward.errors import StoreUnavailable
+from steward.work_stores.sql import SqlWorkEngine
+from tests.conftest import FakeClock
+from tests.contracts.builders import World, request_claim
+from tests.postgresql import PostgresServer, server
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+_ANYBODY = Whose(None, locks=True, piped=True)
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """Return the name of a database with this version's tables, all empty."""
+    lent = server().lend()
+    yield lent
+    server().give_back(lent)
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[Database]:
+    database = Database(url)
+    upgrade(database)
+    try:
+        yield database
+    finally:
+        await database.aclose()
+
+
+@pytest.fixture
+async def database(name: str) -> AsyncIterator[Database]:
+    """Open it."""
+    async with _opened(server().url(name)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def engine(database: Database, clock: FakeClock) -> SqlWorkEngine:
+    """Return an engine on it, which rings nobody elsewhere."""
+    return SqlWorkEngine(database, Doorbell(None), clock)
+
+
+async def _line(database: Database) -> Line:
+    """Return the line of a database, once it is there."""
+    line = database.kind.line
+    assert line is not None
+    while not line.is_free():  # noqa: ASYNC110 - it is opened aside, and nobody is told
+        await asyncio.sleep(0)
+    return line
+
+
+async def _asked(line: Line, text: bytes) -> Any:
+    """Return the rows of a statement that is sent over the line; raise why it is undone."""
+    answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def settle(result: Any, error: Exception | None) -> None:
+        if error is None:
+            answered.set_result(list(result))
+        else:
+            answered.set_exception(error)
+
+    line.send(lambda connection: Pipe.of(connection).send(text, ()), _ANYBODY, settle)
+    return await answered
+
+
+async def test_a_lone_submission_needs_no_thread(database: Database, engine: SqlWorkEngine, clock: FakeClock) -> None:
+    """It is put in place while every thread that writes is held up."""
+    world = World(engine, clock)
+    await world.submit()
+    await _line(database)
+    go_on = threading.Event()
+    held = [
+        asyncio.create_task(database.write(lambda _: go_on.wait(20), locks=True)) for _ in range(database.kind.writers)
+    ]
+    try:
+        first, second = await world.submit(), await world.submit()
+        assert (first.queue_depth, second.queue_depth) == (2, 3)
+    finally:
+        go_on.set()
+        await asyncio.gather(*held)
+    events = await engine.dispatcher.events_after(0, limit=10)
+    assert [event.plan_id for event in events][1:] == [first.plan_id, second.plan_id]
+
+
+async def test_what_is_known_is_found_from_the_line_too(
+    database: Database, engine: SqlWorkEngine, clock: FakeClock
+) -> None:
+    """The same key gets the original's answer, and nothing more is written."""
+    world = World(engine, clock)
+    await world.submit()
+    await _line(database)
+    first = await world.submit(world.job(), claims=(request_claim("mine"),))
+    again = await world.submit(world.job(), claims=(request_claim("mine"),))
+    assert (again.duplicate, again.plan_id, again.job_ids) == (True, first.plan_id, first.job_ids)
+    assert await world.alpha.queue_depth() == 2
+
+
+async def test_a_statement_that_the_server_has_forgotten_is_given_back(database: Database) -> None:
+    """The transaction is told as lost, to be run again, and the line goes on."""
+    line = await _line(database)
+    for _ in range(2):
+        assert await _asked(line, b"SELECT 7") == [(7,)]
+        await _asked(line, b"DEALLOCATE ALL")
+        with pytest.raises(Lost):
+            await _asked(line, b"SELECT 7")
+
+
+async def test_a_submission_is_made_though_the_server_has_forgotten_its_statement(
+    database: Database, engine: SqlWorkEngine, clock: FakeClock
+) -> None:
+    """A thread makes it, once."""
+    world = World(engine, clock)
+    await world.submit()
+    line = await _line(database)
+    await world.submit()
+    await _asked(line, b"DEALLOCATE ALL")
+    assert (await world.submit()).queue_depth == 3
+
+
+async def test_a_line_that_is_cut_meanwhile_is_told_and_missed_by_nobody(
+    name: str, database: Database, engine: SqlWorkEngine, clock: FakeClock
+) -> None:
+    """Whoever waits hears that it may or may not have been done; who comes after goes by a thread."""
+    world = World(engine, clock)
+    await world.submit()
+    line = await _line(database)
+    ((backend,),) = await _asked(line, b"SELECT pg_backend_pid()")
+    sleeping = asyncio.create_task(_asked(line, b"SELECT pg_sleep(20)"))
+    await asyncio.sleep(0)
+    with server().administrator(name) as connection:
+        connection.execute("SELECT pg_terminate_backend(%s)", (backend,))
+    with pytest.raises(StoreUnavailable):
+        await sleeping
+    assert not line.is_free()
+    assert (await world.submit()).queue_depth == 2
+
+
+async def test_a_server_that_went_while_nobody_waited_is_noticed() -> None:
+    """The line is not free any more, so no submission is sent to nobody."""
+    own = PostgresServer()
+    try:
+        async with _opened(own.url(own.new_database())) as database:
+            line = await _line(database)
+            await asyncio.to_thread(own.stop)
+            while line.is_free():  # noqa: ASYNC110 - until the loop has heard of it
+                await asyncio.sleep(0)
+            await asyncio.to_thread(own.start)
+    finally:
+        own.remove()
+
+
+async def test_what_is_under_way_is_finished_before_the_line_is_closed(name: str, clock: FakeClock) -> None:
+    """Who submits as the database is closed gets an answer."""
+    async with _opened(server().url(name)) as database:
+        world = World(SqlWorkEngine(database, Doorbell(None), clock), clock)
+        await world.submit()
+        await _line(database)
+        last = asyncio.create_task(world.submit())
+        for _ in range(5):  # turns of the loop, after which it has been sent
+            await asyncio.sleep(0)
+    assert (await last).queue_depth == 2
+
+
+async def test_a_value_that_cannot_be_sent_is_refused_and_the_next_goes_through(
+    database: Database, engine: SqlWorkEngine, clock: FakeClock
+) -> None:
+    """It costs the line its connection, which is made anew."""
+    world = World(engine, clock)
+    await world.submit()
+    line = await _line(database)
+
+    def bad(connection: Connection) -> Any:
+        return Pipe.of(connection).send(b"SELECT $1", (object(),))
+
+    told: list[Exception | None] = []
+    line.send(bad, _ANYBODY, lambda _, error: told.append(error))
+    assert told != [None]
+    assert len(told) == 1
+    assert (await world.submit()).queue_depth == 2
