@@ -102,6 +102,7 @@ class Telemetry:
         # the library's own way to a series is slow, and their number is bounded
         self._reached = cache(self._series_reached)
         self._executed = cache(self._series_executed)
+        self._listed = cache(self._series_listed)
         self._make_work_metrics()
         self._make_request_metrics()
         self._schema = SchemaMetrics()
@@ -185,6 +186,9 @@ class Telemetry:
         executed = self._executions.labels(provider, action, status, workspace)
         return executed, self._action_latency.labels(provider, action)
 
+    def _series_listed(self, workspace: str) -> tuple[Counter, Counter, Histogram]:
+        return self._lists.labels(workspace), self._list_results.labels(workspace), self._list_seconds.labels(workspace)
+
     def _reason(self, code: object) -> str:
         """Return ``code`` as a label value: actions choose their own codes, so their form and number are bounded."""
         if not is_word(code):
@@ -196,10 +200,10 @@ class Telemetry:
 
     def job_list_query(self, workspace_id: str, count: int, seconds: float) -> None:
         """Take note of one job listing that answered ``count`` jobs."""
-        workspace = self._workspace.of(workspace_id)
-        self._lists.labels(workspace).inc()
-        self._list_results.labels(workspace).inc(count)
-        self._list_seconds.labels(workspace).observe(seconds)
+        lists, results, duration = self._listed(self._workspace.of(workspace_id))
+        lists.inc()
+        results.inc(count)
+        duration.observe(seconds)
 
     def job_read_path(self, phase: str, path: str, count: int = 1) -> None:
         """Take note of reads of jobs that the ``new`` record answered, the ``old`` one, or none (``miss``)."""

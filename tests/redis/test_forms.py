@@ -75,6 +75,22 @@ async def test_a_field_of_its_own_outweighs_the_spec(world: World, raw: Any) -> 
     assert job.actor_id == "key_somebody_else"
 
 
+async def test_w43_a_job_that_is_no_text_hides_no_other(world: World, raw: Any) -> None:
+    """Bytes in one job neither fail the page nor hide a job; the page is as long and ends where it would."""
+    damaged, *_, newest = [job_id for _ in range(3) for job_id in (await world.submit()).job_ids]
+    before = await world.alpha.list_jobs(limit=2)
+    raw.hset(key("job", "alpha", newest), "result", b"\xff")
+    raw.hset(key("job", "alpha", damaged), "reason", b"\xff")
+    page = await world.alpha.list_jobs(limit=2)
+    assert (page.next_after, page.queue_depth) == (before.next_after, before.queue_depth)
+    assert page.jobs[1] is before.jobs[1]
+    rest = await world.alpha.list_jobs(limit=2, after=page.next_after)
+    for job, whose in ((page.jobs[0], newest), (rest.jobs[0], damaged)):
+        assert job.job_id == whose
+        assert job.error is not None
+        assert job.error.code == "unreadable_record"
+
+
 async def test_words_that_a_spec_cannot_hold_have_fields(world: World, raw: Any) -> None:
     """A job whose digest is none of ours is kept in fields, and runs like any other."""
     submitted = await world.submit(world.job("s1", digest="no digest"))

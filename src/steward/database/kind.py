@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Dialect, Engine
 
 
 class Lost(Exception):
@@ -46,6 +46,23 @@ class Line(Protocol):
         ...
 
 
+class Plain:
+    """A driver's connection with nothing around it: all that ``Sql`` needs of SQLAlchemy's."""
+
+    __slots__ = ("dialect", "driver_connection", "info")
+
+    def __init__(self, dialect: Dialect, driver: Any) -> None:
+        """Stand in for a connection of SQLAlchemy's."""
+        self.dialect = dialect
+        self.driver_connection = driver
+        self.info: dict[str, Any] = {}
+
+    @property
+    def connection(self) -> "Plain":
+        """What holds the driver's connection."""
+        return self
+
+
 class Kind(Protocol):
     """A kind of database, opened."""
 
@@ -63,6 +80,10 @@ class Kind(Protocol):
 
     def lane(self, whose: Whose) -> Hashable:
         """Return in which lane such a write waits; writes of one lane may share a transaction."""
+        ...
+
+    def light(self, engine: Engine, whose: Whose) -> AbstractContextManager[Any] | None:
+        """Return what a transaction is run in without SQLAlchemy's: begun and ended by it. None: this one cannot be."""
         ...
 
     def pipe(self, connection: Connection, whose: Whose) -> AbstractContextManager[Any]:

@@ -132,6 +132,9 @@ class Postgres(Kind):
         """Return the workspace, or a lane for everybody who takes turns; who locks rows of several has one to itself."""
         return whose.tenant or (object() if whose.locks else "turns")
 
+    def light(self, engine: Engine, whose: Whose) -> None:
+        """Return None: a connection may break, and SQLAlchemy's pool sees to that."""
+
     def pipe(self, connection: Connection, whose: Whose) -> AbstractContextManager[Any]:
         """Return a pipeline if the transaction may be piped: a server answers quickly, but far too often."""
         if not whose.piped:

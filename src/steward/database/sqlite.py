@@ -3,19 +3,21 @@
 import contextlib
 import os
 import sqlite3
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from steward.database.kind import Kind, Whose
+from steward.database.kind import Kind, Plain, Whose
 from steward.database.sql import CACHED_STATEMENTS
 from steward.errors import Conflict, StoreUnavailable
 
 _BUSY_MS: Final = 1_500
 """How long to wait for another process's write: within the two seconds in which a 503 is due."""
+_WRITE: Final = "BEGIN IMMEDIATE"
+_READ: Final = "BEGIN"
 _PRAGMAS: Final = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -63,13 +65,29 @@ class Sqlite(Kind):
         self.write_engine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0, **options)
         self.read_engine = sqlalchemy.create_engine(url, pool_size=readers, max_overflow=0, **options)
         self.glance_engine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0, **options)
-        _configure(self.write_engine, "BEGIN IMMEDIATE")
-        _configure(self.read_engine, "BEGIN")
-        _configure(self.glance_engine, "BEGIN", busy_ms=0)
+        _configure(self.write_engine, _WRITE)
+        _configure(self.read_engine, _READ)
+        _configure(self.glance_engine, _READ, busy_ms=0)
 
     def lane(self, whose: Whose) -> Hashable:
         """Return the one lane that there is."""
         del whose
+
+    def light(self, engine: Engine, whose: Whose) -> contextlib.AbstractContextManager[Plain] | None:
+        """Return a transaction on the driver's own connection for whoever speaks through ``Sql`` alone."""
+        return self._transaction(engine) if whose.piped else None
+
+    @contextlib.contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Plain]:
+        with contextlib.closing(engine.raw_connection()) as lent:
+            driver: Any = lent.driver_connection
+            driver.execute(_WRITE if engine is self.write_engine else _READ)
+            try:
+                yield Plain(engine.dialect, driver)
+                driver.execute("COMMIT")
+            except BaseException:
+                driver.rollback()
+                raise
 
     def pipe(self, connection: Connection, whose: Whose) -> contextlib.AbstractContextManager[Any]:
         """Return nothing in particular: there is no server to wait for."""

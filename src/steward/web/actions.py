@@ -15,7 +15,15 @@ from steward.rate_limit import RateRule
 from steward.views import job_detail
 from steward.web import answers
 from steward.web.bodies import PreviewBody, RunPreviewBody
-from steward.web.dependencies import Executor, IdempotencyKey, Previewer, RequestId, Services, known_shape
+from steward.web.dependencies import (
+    IDEMPOTENT,
+    Executor,
+    Previewer,
+    RequestId,
+    Services,
+    idempotency_key_of,
+    known_shape,
+)
 from steward.web.json_answer import json_answer
 from steward.web.openapi import answers as documented
 from steward.web.rate_limits import limited
@@ -98,23 +106,17 @@ async def preview_action(
         **documented(answers.JobDetail, 404, 409, 502, 504, body=True, tenancy="workspace"),
         202: {"model": answers.JobDetail, "description": "It still runs; ask for the job."},
     },
-    openapi_extra=limited(RateRule.EXECUTE),
+    openapi_extra=limited(RateRule.EXECUTE) | IDEMPOTENT,
 )
 async def execute_preview(
-    request: Request,
-    principal: Executor,
-    services: Services,
-    *,
-    request_id: RequestId,
-    key: IdempotencyKey,
-    body: RunPreviewBody,
+    request: Request, principal: Executor, services: Services, request_id: RequestId, body: RunPreviewBody
 ) -> Response:
     """200 when it has ended, 202 while it runs; asked again, it answers for the same job and does nothing twice.
 
     A job that failed for a reason of Steward's own, say policy or a revoked permission, has ended like any other: its
     `status` and `error` say so. Only a far end that failed is 502, and one that did not answer in time 504.
     """
-    preview_id = known_shape(body.preview_id, "plan")
+    preview_id, key = known_shape(body.preview_id, "plan"), idempotency_key_of(request)
     if key is not None:  # binds the key to this preview, so that the same key with another preview is refused
         await services.orchestrator.execute_plan(
             principal, preview_id, run_at=None, idempotency_key=key, request_id=request_id

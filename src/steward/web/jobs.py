@@ -3,7 +3,7 @@
 import time
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from steward import explain
@@ -17,7 +17,7 @@ from steward.views import job_detail, job_json
 from steward.web import answers
 from steward.web.bodies import Body, ResolveBody
 from steward.web.cursors import next_cursor, position
-from steward.web.dependencies import Executor, JobId, Previewer, Services, work_of
+from steward.web.dependencies import Executor, JobId, Previewer, Services, services_of, work_of
 from steward.web.json_answer import json_answer, json_page
 from steward.web.openapi import answers as documented
 from steward.web.secured_route import SecuredRoute
@@ -42,8 +42,8 @@ def _plan_filter(plan_id: str | None) -> str | None:
     responses=documented(answers.JobPage, tenancy="workspace"),
 )
 async def list_jobs(
+    request: Request,
     principal: Previewer,
-    services: Services,
     *,
     limit: Limit = DEFAULT_PAGE,
     cursor: Cursor = None,
@@ -52,7 +52,7 @@ async def list_jobs(
 ) -> Response:
     """A walk from the first page to the last shows every job that existed throughout exactly once."""
     began = time.perf_counter()
-    workspace_id = principal.workspace_id
+    services, workspace_id = services_of(request), principal.workspace_id
     filters = {"status": status, "plan_id": _plan_filter(plan_id)}
     after = position(services.vault, "jobs", cursor, filters, workspace_id=workspace_id)
     page = await work_of(services, principal).list_jobs(limit=limit, after=after, status=status, plan_id=plan_id)

@@ -17,13 +17,16 @@ from steward.web.answers_planning import PlanProgress
 from steward.web.bodies import Body, ExecuteBody, PlanBody, ReviseBody
 from steward.web.cursors import next_cursor, position
 from steward.web.dependencies import (
+    IDEMPOTENT,
     Executor,
-    IdempotencyKey,
     PlanId,
     Previewer,
     RequestId,
     Services,
+    idempotency_key_of,
     known_shape,
+    request_id_of,
+    services_of,
     work_of,
 )
 from steward.web.jobs import DEFAULT_PAGE, Cursor, Limit
@@ -98,23 +101,22 @@ def _submitted(submitted: Submitted) -> Response:
     summary="Execute a plan, or run actions",
     status_code=202,
     responses=documented(answers.Submitted, 404, 409, status=202, body=True, tenancy="workspace"),
-    openapi_extra=limited(RateRule.EXECUTE),
+    openapi_extra=limited(RateRule.EXECUTE) | IDEMPOTENT,
 )
-async def execute(
-    principal: Executor, services: Services, request_id: RequestId, key: IdempotencyKey, body: ExecuteBody
-) -> Response:
+async def execute(request: Request, principal: Executor, body: ExecuteBody) -> Response:
     """Everything is put to work at once, or nothing is. A repeat of the same request answers with the original ids."""
-    run_at = body.run_at
+    orchestrator, run_at = services_of(request).orchestrator, body.run_at
+    key, request_id = idempotency_key_of(request), request_id_of(request)
     if body.plan_id is not None:
         plan_id = known_shape(body.plan_id, "plan")
         return _submitted(
-            await services.orchestrator.execute_plan(
+            await orchestrator.execute_plan(
                 principal, plan_id, run_at=run_at, idempotency_key=key, request_id=request_id
             )
         )
     actions = [action.requested() for action in body.actions or ()]
     return _submitted(
-        await services.orchestrator.execute_actions(
+        await orchestrator.execute_actions(
             principal, actions, run_at=run_at, idempotency_key=key, request_id=request_id
         )
     )

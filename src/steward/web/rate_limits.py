@@ -10,7 +10,7 @@ not believed. Counting is this process's own, so several servers allow several t
 import hashlib
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from operator import itemgetter
@@ -104,35 +104,59 @@ class _Counted:
 
     def count(self, asked: _Asked) -> Verdict:
         """Count one request by every item, or by none if one of them refuses it."""
-        full = [(self._wait_s(item, who), item) for item, who in asked if not self._strategy.test(item, *who)]
+        seen = [self._look(item, who) for item, who in asked]
+        full = [(one.wait_s, one.item) for one in seen if one.left <= 0]
         for item, who in [] if full else asked:
             self._strategy.hit(item, *who)
-        return Verdict(self._headers(asked), _refusal(*max(full, key=itemgetter(0))) if full else None)
+        return Verdict(_headers(seen, 0 if full else 1), _refusal(*max(full, key=itemgetter(0))) if full else None)
 
-    def _headers(self, asked: _Asked) -> dict[str, str]:
-        if not asked:
-            return {}
-        policies = (f'"{item.namespace}";q={item.amount};w={item.get_expiry()}' for item, _ in asked)
-        states = (f'"{item.namespace}";{self._left(item, who)}' for item, who in asked)
-        return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(states)}
-
-    def _left(self, item: RateLimitItem, who: tuple[str, ...]) -> str:
-        """Return how many requests are left, and for how many seconds that holds; with none left, until there is one."""
-        before, left_s, during, _ = self._counters.get_sliding_window(item.key_for(*who), item.get_expiry())
-        remaining = item.amount - math.floor(before * left_s / item.get_expiry() + during)
-        if remaining <= 0:
-            return f"r=0;t={self._wait_s(item, who)}"
-        return f"r={remaining};t={math.ceil(left_s)}"
-
-    def _wait_s(self, item: RateLimitItem, who: tuple[str, ...]) -> int:
-        """Return after how many whole seconds, at least 1, a request will be let in if none is made meanwhile."""
+    def _look(self, item: RateLimitItem, who: tuple[str, ...]) -> "_Seen":
         window_s = item.get_expiry()
         before, left_s, during, _ = self._counters.get_sliding_window(item.key_for(*who), window_s)
-        if during < item.amount:  # within this window, once what was counted before it weighs little enough
-            wait_s = left_s - window_s * (item.amount - during) / before if before else 0.0
+        return _Seen(item, window_s, before, left_s, during)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was counted by an item: in the window before, of which so much of ``left_s`` still weighs, and in the one under way."""
+
+    item: RateLimitItem
+    window_s: int
+    before: int
+    left_s: float
+    during: int
+
+    @property
+    def left(self) -> int:
+        """How many requests there is room for."""
+        return self.item.amount - math.floor(self.before * self.left_s / self.window_s + self.during)
+
+    @property
+    def wait_s(self) -> int:
+        """After how many whole seconds, at least 1, a request will be let in if none is made meanwhile."""
+        amount, left_s = self.item.amount, self.left_s
+        if self.during < amount:  # within this window, once what was counted before it weighs little enough
+            wait_s = left_s - self.window_s * (amount - self.during) / self.before if self.before else 0.0
         else:  # within the next, where what is counted now is what was before
-            wait_s = left_s + window_s - window_s * item.amount / during
+            wait_s = left_s + self.window_s - self.window_s * amount / self.during
         return math.floor(wait_s) + 1
+
+    @property
+    def state(self) -> str:
+        """How many requests are left, and for how many seconds that holds; with none left, until there is one."""
+        left = self.left
+        return f"r=0;t={self.wait_s}" if left <= 0 else f"r={left};t={math.ceil(self.left_s)}"
+
+
+def _headers(seen: Sequence[_Seen], counted: int) -> dict[str, str]:
+    """Return what the answer says of what was seen, ``counted`` having come to it."""
+    if not seen:
+        return {}
+    for one in seen:
+        one.during += counted
+    policies = (f'"{one.item.namespace}";q={one.item.amount};w={one.window_s}' for one in seen)
+    states = (f'"{one.item.namespace}";{one.state}' for one in seen)
+    return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(states)}
 
 
 def _refusal(wait_s: int, item: RateLimitItem) -> RateLimited:

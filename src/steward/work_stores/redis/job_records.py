@@ -39,6 +39,8 @@ LISTED_FIELDS: Final = (
     *("result", "error", "reason"),
 )
 """What is answered of a job that has a spec where it is only listed: a few, since each is looked for among all that there are."""
+LINE_FIELDS: Final = tuple(name for name in LISTED_FIELDS if name not in {"job_id", "workspace_id"})
+"""What is answered of such a job where whoever asks knows whose it is."""
 _UNREADABLE: Final = JobError("unreadable_record", "Part of this job's record cannot be read; the rest is shown.")
 _JOB_NAMES: Final = tuple(name.encode() for name in JOB_FIELDS)
 _LISTED_NAMES: Final = tuple(name.encode() for name in LISTED_FIELDS)

@@ -18,7 +18,7 @@ from steward.approval import ApprovalStatus
 from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, JobStatus
 from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
 from steward.work_store import MAX_DRAFTS
-from steward.work_stores.redis.job_records import JOB_FIELDS, LISTED_FIELDS, SPEC_FIELDS
+from steward.work_stores.redis.job_records import JOB_FIELDS, LINE_FIELDS, LISTED_FIELDS, SPEC_FIELDS
 from steward.work_stores.redis.keys import KEYS
 from steward.work_stores.redis.legacy.words import FROM_OLD, TO_OLD
 from steward.work_stores.redis.records import APPROVAL_FIELDS, PLAN_FIELDS
@@ -85,6 +85,7 @@ def _vocabulary(text: str) -> str:
         "MAX_DRAFTS": _lua(MAX_DRAFTS),
         "JOB_FIELDS": _lua(JOB_FIELDS),
         "LISTED_FIELDS": _lua(LISTED_FIELDS),
+        "LINE_FIELDS": _lua(LINE_FIELDS),
         "SPEC_FIELDS": _lua(SPEC_FIELDS),
         "STATUS_FIELD": _lua(JOB_FIELDS.index("status") + 1),
         "PLAN_FIELDS": _lua(PLAN_FIELDS),

@@ -26,17 +26,23 @@ def in_one_row(listing: Select[Any]) -> Select[Any]:
     return lines_of(listing, LISTED_COLUMNS).add_columns(DEPTH.scalar_subquery())
 
 
-def listed(sql: Sql, listing: Select[Any], values: Mapping[str, Any]) -> tuple[Sequence[ListedJob], int]:
+def listed(sql: Sql, listing: Select[Any], values: Mapping[str, Any]) -> tuple[Sequence[ListedJob], int] | None:
     """Return the jobs that a statement selects, newest first, and how many of the workspace's jobs are ready.
 
-    If one of them is damaged, each is read on its own.
+    None: one of them is damaged, so each must be read on its own.
     """
     try:
         lines, depth = sql.one(in_one_row(listing), values)
         found = [_listed(line) for line in sorted(lines.split("\n"), reverse=True)] if lines else []
     except (*DAMAGE, OperationalError):  # the latter: SQLite, of bytes where a text belongs
-        found, depth = [shown_job(load(JobRow, item)) for item in sql.all(listing, values)], sql.scalar(DEPTH, values)
+        return None
     return found, depth or 0
+
+
+def listed_one_by_one(sql: Sql, listing: Select[Any], values: Mapping[str, Any]) -> tuple[Sequence[ListedJob], int]:
+    """Return the same, what is damaged as far as it can be read."""
+    found = [shown_job(load(JobRow, item)) for item in sql.all(listing, values)]
+    return found, sql.scalar(DEPTH, values) or 0
 
 
 @lru_cache(maxsize=1_000)

@@ -1,20 +1,21 @@
 """Reads: one thing by id, pages walked down an index, and the event log. All inside one workspace."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import structlog
+from sqlalchemy import Connection, Select
 
 from steward.approval import Approval, ApprovalStatus
 from steward.clock import from_milliseconds
 from steward.database.sql import DAMAGE, Sql
 from steward.event import Event, event_id, event_sequence, unreadable_event
-from steward.job import Job, JobStatus
+from steward.job import Job, JobStatus, ListedJob
 from steward.plan import UNREADABLE_DOCUMENT, PlanRecord, PlanStatus
 from steward.work_store import ApprovalPage, EventPage, JobPage, PlanPage
 from steward.work_stores.sql import statements
-from steward.work_stores.sql.listed import listed
+from steward.work_stores.sql.listed import listed, listed_one_by_one
 from steward.work_stores.sql.rows import (
     ApprovalRow,
     JobRow,
@@ -29,6 +30,8 @@ from steward.work_stores.sql.rows import (
 
 _NEWEST: Final = "~"
 """Sorts after every id."""
+_SHORT: Final = 50
+"""Jobs of a page that is read at once, where that can be."""
 _log = structlog.get_logger("steward.store")
 
 
@@ -70,26 +73,42 @@ def queue_depth(sql: Sql, workspace_id: str) -> int:
     return 0 if found is None else found.depth
 
 
-def list_jobs(
-    sql: Sql,
-    workspace_id: str,
-    *,
-    limit: int,
-    after: str | None,
-    status: JobStatus | None,
-    plan_id: str | None,
-) -> JobPage:
-    """Return a page of jobs, one more than asked being looked for to know whether it is the last."""
-    values: dict[str, Any] = {"w": workspace_id, "after": after or _NEWEST, "limit": limit + 1}
-    if plan_id is not None:
-        statement, values = statements.LIST_JOBS_OF_PLAN, {**values, "plan_id": plan_id, "status": status}
-    elif status is not None:
-        statement, values = statements.LIST_JOBS_BY_STATUS, {**values, "status": status}
-    else:
-        statement = statements.LIST_JOBS
-    jobs, depth = listed(sql, statement, values)
-    page, more = jobs[:limit], len(jobs) > limit
-    return JobPage(jobs=tuple(page), next_after=page[-1].job_id if more else None, queue_depth=depth)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsAsked:
+    """A page of jobs that is asked for."""
+
+    workspace_id: str
+    limit: int
+    after: str | None
+    status: JobStatus | None
+    plan_id: str | None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it is a few steps down an index: read in the time in which another thread would hear of it."""
+        return self.limit <= _SHORT and self.plan_id is None
+
+    def __call__(self, connection: Connection) -> JobPage | None:
+        """Return the page, read with one statement; None: something in it is damaged."""
+        found = listed(Sql(connection), *self._statement())
+        return None if found is None else self._page(*found)
+
+    def one_by_one(self, connection: Connection) -> JobPage:
+        """Return the page, each job in it read on its own."""
+        return self._page(*listed_one_by_one(Sql(connection), *self._statement()))
+
+    def _statement(self) -> tuple[Select[Any], dict[str, Any]]:
+        values: dict[str, Any] = {"w": self.workspace_id, "after": self.after or _NEWEST, "limit": self.limit + 1}
+        if self.plan_id is not None:
+            return statements.LIST_JOBS_OF_PLAN, {**values, "plan_id": self.plan_id, "status": self.status}
+        if self.status is not None:
+            return statements.LIST_JOBS_BY_STATUS, {**values, "status": self.status}
+        return statements.LIST_JOBS, values
+
+    def _page(self, jobs: Sequence[ListedJob], depth: int) -> JobPage:
+        """Return what was found as a page: one more was looked for than was asked, to know whether it is the last."""
+        page, more = jobs[: self.limit], len(jobs) > self.limit
+        return JobPage(jobs=tuple(page), next_after=page[-1].job_id if more else None, queue_depth=depth)
 
 
 def list_plans(

@@ -1,7 +1,7 @@
 """The SQL engine's two faces. Each verb is a plain function over one transaction; here they meet threads and time."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -11,6 +11,7 @@ from steward.approval import Approval, ApprovalStatus, Verdict
 from steward.caps import NO_BUDGETS, NO_CAPS, Activity, Budgets, Caps
 from steward.clock import Clock
 from steward.database import Bell, Database, bell_for
+from steward.database.glance import WouldWait
 from steward.database.migrate import upgrade
 from steward.database.sql import Sql
 from steward.database.under_way import ALL, settled_position
@@ -69,6 +70,9 @@ class SqlWorkStore:
         def run(connection: Connection) -> T:
             return query(Sql(connection), self._workspace, *args, **more)
 
+        return await self._piped(run)
+
+    async def _piped(self, run: Callable[[Connection], T]) -> T:
         return await self._engine.database.read(run, tenant=self._workspace, piped=True)
 
     async def draft(self, plan: PlanRecord) -> None:
@@ -133,7 +137,17 @@ class SqlWorkStore:
         self, *, limit: int, after: str | None = None, status: JobStatus | None = None, plan_id: str | None = None
     ) -> JobPage:
         """Return a page of jobs, newest first."""
-        return await self._read(reading.list_jobs, limit=limit, after=after, status=status, plan_id=plan_id)
+        asked = reading.JobsAsked(
+            workspace_id=self._workspace, limit=limit, after=after, status=status, plan_id=plan_id
+        )
+        page = await self._page(asked)
+        return await self._piped(asked.one_by_one) if page is None else page
+
+    async def _page(self, asked: reading.JobsAsked) -> JobPage | None:
+        if asked.is_short:
+            with suppress(WouldWait):
+                return self._engine.database.at_once(asked)
+        return await self._piped(asked)
 
     async def list_plans(self, *, limit: int, after: str | None = None, status: PlanStatus | None = None) -> PlanPage:
         """Return a page of plans, newest first."""

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from pydantic_core import from_json
+
 from steward.job import Job, ListedJob
 from steward.key_schema import Phase, ReadPath, is_job_id
-from steward.work_stores.redis.job_records import JOB_FIELDS, listed_job, shown_job
+from steward.work_stores.redis.job_records import JOB_FIELDS, LINE_FIELDS, LISTED_FIELDS, listed_job, shown_job
 from steward.work_stores.redis.keys import KEYS, key
 from steward.work_stores.redis.legacy.migrating import Migrator
 from steward.work_stores.redis.legacy.records import Unreadable, as_job, fields_of, seen_through, shown_old
@@ -27,6 +29,15 @@ def _is_pair(found: Sequence[Any]) -> bool:
 def _as_before(values: tuple[bytes | None, ...]) -> ListedJob:
     """Return what a list shows of a job, the same object as before if its fields are: lists are looked at again and again."""
     return listed_job(values)
+
+
+@lru_cache(maxsize=1_000)
+def _in_line(line: bytes, workspace: bytes) -> ListedJob:
+    """Return the same for a line of a plain page."""
+    job_id, _, values = line.partition(b" ")
+    field = dict(zip(LINE_FIELDS, (value.encode() if value else None for value in from_json(values)), strict=True))
+    field |= {"job_id": job_id, "workspace_id": workspace}
+    return _as_before(tuple(field[name] for name in LISTED_FIELDS))
 
 
 def _listed(found: Sequence[Any]) -> ListedJob:
@@ -73,6 +84,16 @@ class Routes:
         """Return the same for a list."""
         self._count(phase, found)
         return tuple(map(_listed, found))
+
+    def listed_in(self, lines: bytes, workspace_id: str) -> tuple[ListedJob, ...] | None:
+        """Return the jobs of a plain page, where only current records are read; None: one of them is no text."""
+        workspace = workspace_id.encode()
+        try:
+            jobs = tuple(_in_line(line, workspace) for line in lines.split(b"\n")) if lines else ()
+        except ValueError:
+            return None
+        self._server.statistics.read(Phase.NEW_ONLY, "new", len(jobs))
+        return jobs
 
     def _count(self, phase: bytes | None, found: Sequence[Sequence[Any]]) -> None:
         counts: dict[ReadPath, int] = {"new": 0, "old": 0}
