@@ -45,7 +45,7 @@ from steward.work_store import (
     Submitted,
     WorkStore,
 )
-from steward.work_stores.redis import RedisWorkEngine, line
+from steward.work_stores.redis import RedisWorkEngine, wire
 from steward.work_stores.redis.scripts import script
 
 
@@ -98,9 +98,9 @@ class InCommand:
         self._awaited: tuple[str, str] | None = None
         self._verbs = {script(name).sha.encode() for name in ("submit", "settle", "settle_fully", "expand")}
         self._send: Any = AbstractConnection.send_packed_command
-        self._write: Any = line._Wire.write  # noqa: SLF001 - what is shared goes out here, and nowhere else
+        self._write: Any = wire.Wire.write  # what is shared goes out here, and nowhere else
         AbstractConnection.send_packed_command = self._sending()  # type: ignore[method-assign]
-        line._Wire.write = self._writing()  # noqa: SLF001
+        wire.Wire.write = self._writing()  # type: ignore[method-assign]
 
     def await_job(self, plan_id: str, job_id: str) -> None:
         """Spring when a script is sent that submits, settles or expands this job."""
@@ -118,12 +118,12 @@ class InCommand:
         return send
 
     def _writing(self) -> Any:
-        def write(wire: Any, whole: bytes) -> None:
+        def write(mine: Any, whole: bytes) -> None:
             if awaited := self._is_in(whole):
-                socket = wire._transport.get_extra_info("socket")  # noqa: SLF001 - the loop would write later
+                socket = mine._transport.get_extra_info("socket")  # noqa: SLF001 - the loop would write later
                 os.write(socket.fileno(), whole[: len(whole) // 2])
                 self._trap.spring(*awaited)
-            self._write(wire, whole)
+            self._write(mine, whole)
 
         return write
 

@@ -10,15 +10,18 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from hiredis import pack_command
+from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from steward.work_stores.redis.keys import key
+from steward.work_stores.redis.wire import Wire
 
 _ALWAYS: Final = key("quiet_bell").encode()
 """What every process is joined to, so that it can tell whether it hears at all. Who runs no worker hears of no ready jobs."""
 _ANY: Final = b":*"
-_JOINED: Final = frozenset({"subscribe", "psubscribe"})
-_SAID: Final = frozenset({"message", "pmessage"})
+_JOINED: Final = frozenset({b"subscribe", b"psubscribe"})
+_SAID: Final = frozenset({b"message", b"pmessage"})
 _AGAIN_S: Final = (0.05, 1.0)
 """How long to wait before connecting anew: at first, and at most."""
 
@@ -46,12 +49,16 @@ class _Listener:
 class Bells:
     """The channels that this process listens to. Use from one event loop."""
 
-    def __init__(self, client: Any, own: bytes) -> None:
-        """Take a client whose reads may wait for ever, and what this engine's own bells say: it need not hear itself."""
-        self._client = client
+    def __init__(self, pool: ConnectionPool, own: bytes) -> None:
+        """Make connections as ``pool`` would, and take what this engine's own bells say: it need not hear itself."""
+        self._pool = pool
         self._own = own
         self._listeners: dict[bytes, set[_Listener]] = {}
         self._changed = asyncio.Event()
+        self._heard: asyncio.Future[None] | None = None
+        """Who waits for the first word."""
+        self._joined: set[bytes] = set()
+        self._pause_s = _AGAIN_S[0]
         self._task: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
@@ -76,10 +83,14 @@ class Bells:
 
     async def open(self) -> None:
         """Connect, and return once what everybody listens to is heard."""
-        connection = self._client.pubsub()
-        await connection.subscribe(_ALWAYS)
-        await connection.get_message(timeout=None)
-        self._task = asyncio.get_running_loop().create_task(self._hear(connection))
+        self._heard = asyncio.get_running_loop().create_future()
+        wire = await self._connect()
+        try:
+            await self._heard
+        except BaseException:
+            await wire.close()
+            raise
+        self._task = asyncio.create_task(self._follow(wire))
 
     async def aclose(self) -> None:
         """Stop hearing."""
@@ -87,45 +98,59 @@ class Bells:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _hear(self, connection: Any) -> None:
+    async def _follow(self, wire: Wire) -> None:
         """Follow the channels for as long as the engine is open, over every loss of the connection."""
-        pause_s, joined = _AGAIN_S[0], {_ALWAYS}
         while True:
             try:
-                joined = await self._join(connection, joined)
-                joining = asyncio.create_task(self._keep_joined(connection, joined))
-                try:
-                    async for message in connection.listen():
-                        pause_s = _AGAIN_S[0]
-                        if message["type"] in _JOINED or (message["type"] in _SAID and message["data"] != self._own):
-                            self._sound(message["pattern"] or message["channel"])
-                finally:
-                    joining.cancel()
-                    await asyncio.gather(joining, return_exceptions=True)
-            except (RedisError, OSError):
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, _AGAIN_S[1])
+                while not wire.lost:
+                    self._join(wire)
+                    await self._changed.wait()
             finally:
-                with contextlib.suppress(RedisError, OSError):
-                    await connection.aclose()
-            connection, joined = self._client.pubsub(), set()
+                await wire.close()
+            wire = await self._connect_again()
 
-    async def _keep_joined(self, connection: Any, joined: set[bytes]) -> None:
+    async def _connect(self) -> Wire:
+        connection = self._pool.make_connection()
+        await connection.connect()
+        wire, self._joined = Wire(connection, self._take, self._lose), set()
+        self._join(wire)
+        return wire
+
+    async def _connect_again(self) -> Wire:
         while True:
-            await self._changed.wait()
-            joined = await self._join(connection, joined)
+            await asyncio.sleep(self._pause_s)
+            self._pause_s = min(2 * self._pause_s, _AGAIN_S[1])
+            with contextlib.suppress(RedisError, OSError):
+                return await self._connect()
 
-    async def _join(self, connection: Any, joined: set[bytes]) -> set[bytes]:
+    def _join(self, wire: Wire) -> None:
         """Join and leave channels so that the connection follows those that are listened to."""
         self._changed.clear()
         wanted = set(self._listeners) | {_ALWAYS}
-        for follow, names in (
-            *((connection.subscribe, _plain(wanted - joined)), (connection.psubscribe, _patterns(wanted - joined))),
-            *((connection.unsubscribe, _plain(joined - wanted)), (connection.punsubscribe, _patterns(joined - wanted))),
-        ):
-            if names:
-                await follow(*names)
-        return wanted
+        new, old, self._joined = wanted - self._joined, self._joined - wanted, wanted
+        commands: Any = (
+            *((b"SUBSCRIBE", *_plain(new)), (b"PSUBSCRIBE", *_patterns(new))),
+            *((b"UNSUBSCRIBE", *_plain(old)), (b"PUNSUBSCRIBE", *_patterns(old))),
+        )
+        if everything := b"".join(pack_command(command) for command in commands if len(command) > 1):
+            wire.write(everything)
+
+    def _take(self, told: Any) -> None:
+        """Wake who listens to a channel that something was said on, or that was joined just now."""
+        if isinstance(told, RedisError):
+            raise told
+        kind, name, *_, said = told
+        if kind in _JOINED or (kind in _SAID and said != self._own):
+            self._pause_s = _AGAIN_S[0]
+            self._sound(name)
+        if self._heard is not None and not self._heard.done():
+            self._heard.set_result(None)
+
+    def _lose(self, wire: Wire, error: Exception) -> None:
+        wire.lost = True
+        self._changed.set()
+        if self._heard is not None and not self._heard.done():
+            self._heard.set_exception(error)
 
     def _sound(self, name: bytes) -> None:
         for listener in self._listeners.get(name, ()):

@@ -2,57 +2,21 @@
 
 A client that lends a connection to each command pays more for the lending than Redis needs for the answer. Here a
 command is packed and put in a row, and answers are handed out in the order in which they come, by whoever the loop gives
-the bytes to. Connecting, TLS, names and passwords are the library's, and what its reader makes of the bytes. After a loss
-everybody whose answer is missing is told so, and the next command connects anew. Nothing that blocks at the server belongs
+the bytes to. After a loss everybody whose answer is missing is told so, and the next command connects anew. Nothing that blocks at the server belongs
 here: it would hold up those behind it.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
-from hiredis import Reader, pack_command
+from hiredis import pack_command
 from redis.asyncio import ConnectionPool
-from redis.asyncio.connection import DefaultParser
 from redis.asyncio.retry import Retry
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import InvalidResponse, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 
-
-class _Wire(asyncio.Protocol):
-    """What has become of a connection that the library made: bytes go out as they are given, answers come in whole."""
-
-    def __init__(
-        self, connection: Any, hear: Callable[[Any], None], lose: Callable[["_Wire", Exception], None]
-    ) -> None:
-        self.lost = False
-        self._connection = connection
-        self._transport: asyncio.Transport = connection._writer.transport  # noqa: SLF001 - it has no public name
-        self._hear = hear
-        self._lose = lose
-        self._reader = Reader(protocolError=InvalidResponse, replyError=DefaultParser.parse_error)
-        self._transport.set_protocol(self)
-
-    def write(self, everything: bytes) -> None:
-        self._transport.write(everything)
-
-    async def close(self) -> None:
-        await self._connection.disconnect(nowait=True)
-
-    def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
-        try:
-            while (answer := self._reader.gets()) is not False:
-                if isinstance(answer, Disconnected):  # such as one that is still loading what it had
-                    raise answer
-                self._hear(answer)
-        except RedisError as error:
-            self._lose(self, error)
-            self._transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._lose(self, exc or Disconnected("The server closed the connection."))
+from steward.work_stores.redis.wire import Wire
 
 
 class Line:
@@ -62,7 +26,7 @@ class Line:
         """Make connections as ``pool`` would, without a ``socket_timeout``; send again as ``retry`` says when an answer is lost."""
         self._pool = pool
         self._retry = retry
-        self._wire: _Wire | None = None
+        self._wire: Wire | None = None
         self._connecting = asyncio.Lock()
         self._unsent: list[bytes] = []
         self._unanswered: deque[asyncio.Future[Any]] = deque()
@@ -106,7 +70,7 @@ class Line:
             await self._wire.close()
         connection = self._pool.make_connection()
         await connection.connect()
-        self._wire = _Wire(connection, self._hear, self._lose)
+        self._wire = Wire(connection, self._hear, self._lose)
 
     def _send(self) -> None:
         everything, self._unsent = self._unsent, []
@@ -122,7 +86,7 @@ class Line:
         else:
             waiting.set_result(answer)
 
-    def _lose(self, wire: _Wire, error: Exception) -> None:
+    def _lose(self, wire: Wire, error: Exception) -> None:
         """Who waits for an answer learns why there is none, unless there is another connection already."""
         if wire is self._wire and not wire.lost:
             wire.lost = True

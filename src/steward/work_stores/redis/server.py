@@ -82,12 +82,11 @@ class Server:
         again = (Disconnected, Unanswered, ReadOnlyError)
         self._line = Line(self._pools.waiting, Retry(ExponentialBackoff(cap=0.2, base=0.05), 2, again))
         self._client: Any = Redis(connection_pool=self._pools.working)
-        self._listener: Any = Redis(connection_pool=self._pools.waiting)
         self._name = secrets.token_hex(4)
         self._reads: dict[tuple[Any, ...], asyncio.Task[Any]] = {}
         self.statistics = Statistics()
         """What the phases of the key schema were like."""
-        self.bells = Bells(self._listener, self._name.encode())
+        self.bells = Bells(self._pools.waiting, self._name.encode())
         """Wake those who wait, on a connection of their own that waits for as long as it takes."""
 
     async def open(self) -> None:
@@ -210,7 +209,6 @@ class Server:
         await self.bells.aclose()
         await self._line.hang_up()
         await self._client.aclose()
-        await self._listener.aclose()
         await self._pools.aclose()
 
 
