@@ -7,7 +7,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 import stamina
@@ -48,6 +48,7 @@ class Worker:
         self._worker_id = worker_id or new_worker_id()
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
         self._slot_freed = asyncio.Event()
+        self._asleep: asyncio.Timeout | None = None
         self._settlement = Together(self._settle_all)
 
     @property
@@ -74,30 +75,39 @@ class Worker:
 
     async def _claim_until(self, stop: asyncio.Event, listener: Listener) -> None:
         stopping = asyncio.create_task(stop.wait())
+        stopping.add_done_callback(self._sleep_no_more)
         try:
             while not stop.is_set():
                 free = self._concurrency - len(self._attempts)
                 if free <= 0:
                     self._slot_freed.clear()
-                    await self._first_of(stopping, asyncio.create_task(self._slot_freed.wait()))
+                    await self._sleep(stop, self._slot_freed.wait())
                     continue
                 asked = min(free, self._at_once)
                 claimed = await self._claim(asked)
                 for lease in () if claimed is None else claimed.leases:
                     self._start(lease)
+                await asyncio.sleep(0)  # they begin before this goes on
                 if claimed is None:
-                    await self._first_of(stopping, asyncio.create_task(listener.wait(_STORE_DOWN_S)))
+                    await self._sleep(stop, listener.wait(_STORE_DOWN_S))
                 elif len(claimed.leases) < asked:  # that was all: to ask again would only keep these attempts waiting
-                    await self._first_of(stopping, asyncio.create_task(listener.wait(self._sleep_s(claimed))))
+                    await self._sleep(stop, listener.wait(self._sleep_s(claimed)))
         finally:
             stopping.cancel()
 
-    @staticmethod
-    async def _first_of(stopping: asyncio.Task[bool], waiting: asyncio.Task[bool]) -> None:
+    async def _sleep(self, stop: asyncio.Event, waiting: Awaitable[bool]) -> None:
+        """Wait for something, but no longer than until the worker is told to stop; without a task that would have to be woken."""
         try:
-            await asyncio.wait({stopping, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(0 if stop.is_set() else None) as self._asleep:
+                await waiting
+        except TimeoutError:
+            return
         finally:
-            waiting.cancel()
+            self._asleep = None
+
+    def _sleep_no_more(self, _: object) -> None:
+        if self._asleep is not None and not self._asleep.expired():
+            self._asleep.reschedule(0)
 
     async def _claim(self, free: int) -> Claimed | None:
         """Return what was claimed; None when the store is away (what it had granted comes back when the leases end)."""
