@@ -93,7 +93,7 @@ EFFECTS: Final = (
         name="definition-not-bound",
         removes="the digest binds the definition of the action",
         file="src/steward/plan_check.py",
-        find='                "definition": definition.definition_hash,\n',
+        find='        "definition": definition.definition_hash,\n',
         put="",
         tests=("tests/test_plan_check.py", "tests/test_orchestrator.py", *_REFUSALS),
     ),

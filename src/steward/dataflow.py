@@ -61,6 +61,10 @@ class Inputs:
             roots["item"] = self.item.result
         return _closed(roots)
 
+    def for_the_next(self) -> "Inputs":
+        """Return what the next step may look at, which has one source more: this, unless somebody has looked at it already."""
+        return replace(self) if "scope" in vars(self) else self
+
     @property
     def written(self) -> Shape:
         """What a text is like that is written out in the step."""
@@ -135,10 +139,12 @@ def result_shape(definition: ActionDefinition, params: Mapping[str, Shape]) -> S
     if definition.made_of_params:
         return shape_of(definition.output_schema, {"": join(shape.whole for shape in params.values())}).settle()
     made = definition.returned.made_from(*params.values())
-    if _is_about_what_was_named(definition, params):
+    if definition.objects and _is_about_what_was_named(definition, params):
         made = made.entailed()
+    if not definition.passes:
+        return made
     passed = {out: params[name] for out, name in definition.passes.items() if name in params}
-    return made if not passed else _with_fields(made, passed)
+    return _with_fields(made, passed)
 
 
 def result_labels(

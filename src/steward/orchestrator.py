@@ -224,7 +224,7 @@ class Orchestrator:
         body = {
             "prompt": plan.prompt,
             "context": dict(context),
-            "steps": plan.steps if runnable else [],  # as they are: what seals them writes them as JSON
+            "steps": list(map(vars, plan.steps)) if runnable else [],  # their fields as they are, to be written as JSON
         }
         return PlanRecord(
             plan_id=plan_id,

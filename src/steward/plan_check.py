@@ -187,24 +187,23 @@ def step_digests(
     workspace_id: str,
 ) -> tuple[str, ...]:
     """Return the step's SHA-256 (hex) under each secret key: a secret enters as an HMAC, never in clear."""
-    plain, macs = dict(params), {}
-    for name in definition.secrets & params.keys():
-        macs[name] = vault.macs(plain.pop(name), workspace_id=workspace_id)
-    digests = [
-        sha256_of_ordered(
-            {
-                "account": definition.acting_as,
-                "action": definition.id,
-                "definition": definition.definition_hash,
-                "depends_on": list(depends_on),
-                "params": plain,
-                "secrets": {name: values[index] for name, values in macs.items()},
-                "step": step_id,
-            }
-        )
-        for index in range(vault.key_count if macs else 1)  # without a secret it is the same under each key
-    ]
-    return tuple(digests if macs else digests * vault.key_count)
+    plain, hidden = dict(params), definition.secrets & params.keys() if definition.secrets else ()
+    macs = {name: vault.macs(plain.pop(name), workspace_id=workspace_id) for name in hidden}
+    bound = {
+        "account": definition.acting_as,
+        "action": definition.id,
+        "definition": definition.definition_hash,
+        "depends_on": list(depends_on),
+        "params": plain,
+        "secrets": {},
+        "step": step_id,
+    }
+    if not macs:  # the same under each key
+        return (sha256_of_ordered(bound),) * vault.key_count
+    return tuple(
+        sha256_of_ordered({**bound, "secrets": {name: values[index] for name, values in macs.items()}})
+        for index in range(vault.key_count)
+    )
 
 
 def preview(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -246,10 +245,9 @@ class PlanCheck:
         """
         sources = dict(earlier or {})
         constants = Label.UNTRUSTED if authored_after else Label.TRUSTED
-        author_read = ", ".join(authored_after)
+        inputs = Inputs(sources, constants=constants, author_read=", ".join(authored_after))
         checked: list[CheckedStep] = []
         for index, step in enumerate(steps):
-            inputs = Inputs(sources, constants=constants, author_read=author_read)
             try:
                 one = self._step(policy, principal, step, inputs, at(index), authored_after)
             except StewardError as error:
@@ -257,6 +255,7 @@ class PlanCheck:
                 raise
             checked.append(one)
             sources[step.id] = one.source
+            inputs = inputs.for_the_next()
         return CheckedPlan(tuple(checked), policy.version)
 
     def _definition(self, step: PlannedAction, at: str) -> ActionDefinition:
