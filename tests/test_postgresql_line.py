@@ -31,6 +31,13 @@ def name() -> Iterator[str]:
     server().give_back(lent)
 
 
+async def _turn() -> None:
+    """Let the event loop go on once."""
+    done = asyncio.Event()
+    asyncio.get_running_loop().call_soon(done.set)
+    await done.wait()
+
+
 @asynccontextmanager
 async def _opened(url: str) -> AsyncIterator[Database]:
     database = Database(url)
@@ -58,12 +65,12 @@ async def _line(database: Database) -> Line:
     """Return the line of a database, once it is there."""
     line = database.kind.line
     assert line is not None
-    while not line.is_free():  # noqa: ASYNC110 - it is opened aside, and nobody is told
-        await asyncio.sleep(0)
+    while not line.is_free():  # it is opened aside, and nobody is told
+        await _turn()
     return line
 
 
-async def _asked(line: Line, text: bytes) -> Any:
+async def _asked(line: Line, text: bytes, *values: Any) -> Any:
     """Return the rows of a statement that is sent over the line; raise why it is undone."""
     answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -73,7 +80,7 @@ async def _asked(line: Line, text: bytes) -> Any:
         else:
             answered.set_exception(error)
 
-    line.send(lambda connection: Pipe.of(connection).send(text, ()), _ANYBODY, settle)
+    line.send(lambda connection: Pipe.of(connection).send(text, values), _ANYBODY, settle)
     return await answered
 
 
@@ -140,7 +147,7 @@ async def test_a_line_that_is_cut_meanwhile_is_told_and_missed_by_nobody(
     line = await _line(database)
     ((backend,),) = await _asked(line, b"SELECT pg_backend_pid()")
     sleeping = asyncio.create_task(_asked(line, b"SELECT pg_sleep(20)"))
-    await asyncio.sleep(0)
+    await _turn()
     with server().administrator(name) as connection:
         connection.execute("SELECT pg_terminate_backend(%s)", (backend,))
     with pytest.raises(StoreUnavailable):
@@ -156,8 +163,8 @@ async def test_a_server_that_went_while_nobody_waited_is_noticed() -> None:
         async with _opened(own.url(own.new_database())) as database:
             line = await _line(database)
             await asyncio.to_thread(own.stop)
-            while line.is_free():  # noqa: ASYNC110 - until the loop has heard of it
-                await asyncio.sleep(0)
+            while line.is_free():  # until the loop has heard of it
+                await _turn()
             await asyncio.to_thread(own.start)
     finally:
         own.remove()
@@ -171,8 +178,14 @@ async def test_what_is_under_way_is_finished_before_the_line_is_closed(name: str
         await _line(database)
         last = asyncio.create_task(world.submit())
         for _ in range(5):  # turns of the loop, after which it has been sent
-            await asyncio.sleep(0)
+            await _turn()
     assert (await last).queue_depth == 2
+
+
+async def test_what_is_larger_than_the_socket_takes_goes_through(database: Database) -> None:
+    """The rest is sent when there is room, and the loop goes on meanwhile."""
+    line = await _line(database)
+    assert await _asked(line, b"SELECT length($1)", "x" * 50_000_000) == [(50_000_000,)]
 
 
 async def test_a_value_that_cannot_be_sent_is_refused_and_the_next_goes_through(

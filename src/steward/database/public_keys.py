@@ -15,12 +15,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from steward.database.engine import Database
-from steward.database.sql import upsert
+from steward.database.sql import Sql, upsert
 from steward.database.tables import audit_keys
 from steward.digest import canonical_json
 from steward.signing import is_signed, signing_key_id
 from steward.vault import Vault
 
+_KEPT: Final = select(audit_keys)
 _put: Final = upsert(audit_keys)
 _PUT: Final = _put.on_conflict_do_update(
     index_elements=["key_id"],
@@ -39,7 +40,7 @@ def _statement(public_key: str) -> bytes:
 def trusted_keys(connection: Connection, vault: Vault) -> dict[str, str]:
     """Return key id to public key of those that count, the one that signs now first."""
     trusted = dict(vault.public_keys)
-    left = [row for row in connection.execute(select(audit_keys)) if row.key_id not in trusted]
+    left = [row for row in Sql(connection).all(_KEPT) if row.key_id not in trusted]
     while True:
         vouched = [row for row in left if row.endorsed_by in trusted and _vouched_for(row, trusted[row.endorsed_by])]
         if not vouched:

@@ -40,16 +40,17 @@ class Shelf:
         self._memory = ShortMemory(clock)
 
     async def _recall(self, key: tuple[str, ...], find: Callable[[Connection], T | None]) -> T | None:
-        """Return what is remembered under ``key``, else what ``find`` finds in one statement."""
+        """Return what is remembered under ``key``, else what ``find`` finds in one statement through ``Sql``."""
         database = self._database
-        return await self._memory.recall(key, partial(database.read, find), partial(database.at_once, find))
+        reading = partial(database.read, find, piped=True)
+        return await self._memory.recall(key, reading, partial(database.at_once, find))
 
     async def _find(self, find: Callable[[Connection], T]) -> T:
-        """Return what ``find`` finds, at once if that can be."""
+        """Return what ``find`` finds through ``Sql``, at once if that can be."""
         try:
             return self._database.at_once(find)
         except WouldWait:
-            return await self._database.read(find)
+            return await self._database.read(find, piped=True)
 
     async def _page(
         self, statement: Select[Any], by: Column[str], limit: int | None, after: str | None

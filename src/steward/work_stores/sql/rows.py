@@ -87,22 +87,13 @@ class JobRow:
 
 
 AS_NEW: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("worker_id", "claimed_at", "lease_until", "first_dispatched_at", "dispatched_at")),
+    **dict.fromkeys(("started_at", "finished_at", "result", "result_sealed", "error", "cause")),
     "fence": 0,
     "attempts": 0,
-    "worker_id": None,
-    "claimed_at": None,
-    "lease_until": None,
-    "first_dispatched_at": None,
-    "dispatched_at": None,
     "cancel_requested": False,
-    "started_at": None,
-    "finished_at": None,
-    "result": None,
-    "result_sealed": None,
-    "error": None,
-    "cause": None,
-    "result_labels": "{}",
     "expanded": False,
+    "result_labels": "{}",
     "history": NO_TEXTS,
 }
 """What every new job has alike: nothing has happened to it."""
