@@ -47,6 +47,7 @@ class Worker:
         self._at_once = -(-concurrency // rooms.dispatcher.parts)
         self._worker_id = worker_id or new_worker_id()
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
+        self._settling = 0
         self._slot_freed = asyncio.Event()
         self._asleep: asyncio.Timeout | None = None
         self._settlement = Together(self._settle_all)
@@ -71,6 +72,15 @@ class Worker:
             await asyncio.wait(left, timeout=_LAST_WORDS_S)
         _log.info("The worker stopped.", action="worker_stopped", worker_id=self._worker_id)
 
+    @property
+    def _free(self) -> int:
+        """How many jobs there is room for. An attempt that is only being written down leaves its room to the next.
+
+        So what follows is claimed behind that, and not a round trip later. If nothing can be written down, it ends.
+        """
+        working = len(self._attempts) - self._settling
+        return self._concurrency - max(working, len(self._attempts) - self._concurrency)
+
     # -- claiming ----------------------------------------------------------------------------------------------------
 
     async def _claim_until(self, stop: asyncio.Event, listener: Listener) -> None:
@@ -78,7 +88,7 @@ class Worker:
         stopping.add_done_callback(self._sleep_no_more)
         try:
             while not stop.is_set():
-                free = self._concurrency - len(self._attempts)
+                free = self._free
                 if free <= 0:
                     self._slot_freed.clear()
                     await self._sleep(stop, self._slot_freed.wait())
@@ -156,7 +166,12 @@ class Worker:
         return await _PATIENT(StoreUnavailable, self._rooms.dispatcher.settle, settlements)
 
     async def _settle(self, ref: LeaseRef, outcome: Outcome) -> None:
-        answer = await self._settlement(Settlement(ref, outcome))
+        self._settling += 1
+        self._slot_freed.set()
+        try:
+            answer = await self._settlement(Settlement(ref, outcome))
+        finally:
+            self._settling -= 1
         kind = type(outcome).__name__
         if isinstance(answer, Granted):
             if not isinstance(outcome, Completed):  # which the events, the audit and the counters tell already

@@ -162,6 +162,37 @@ async def test_w129_concurrency_is_kept(house: Installation) -> None:
     assert most == 3
 
 
+async def test_what_is_only_being_written_down_leaves_its_room_to_the_next(house: Installation) -> None:
+    """With one slot and settlements that hang, a second job runs and a third does not begin before the first is settled."""
+    deeds = Deeds()
+    house.add(deeds.write("deeds.do", RetryMode.KEYED))
+    plans = [await house.submit(planned("deeds.do", text=text)) for text in ("a", "b", "c")]
+    worker, stop, gate = house.app.worker(concurrency=1), asyncio.Event(), asyncio.Event()
+    settle, start = worker._settlement, worker._start
+    seen: list[tuple[int, bool]] = []
+
+    async def settle_later(settlement: Any) -> Any:
+        if len(deeds.done) == 2:  # both rooms are taken: were there a third, this would be time enough for it
+            asyncio.get_running_loop().call_later(0.1, gate.set)
+        await gate.wait()
+        return await settle(settlement)
+
+    def note_start(lease: Any) -> None:
+        start(lease)
+        seen.append((worker.busy, gate.is_set()))
+
+    worker._settlement = settle_later  # type: ignore[assignment]
+    worker._start = note_start  # type: ignore[method-assign]
+    running = asyncio.create_task(worker.run(stop))
+    for plan in plans:
+        await house.until(plan.plan_id, {S.COMPLETED})
+    stop.set()
+    await running
+    assert seen[:2] == [(1, False), (2, False)]
+    assert seen[2][1]
+    assert len(deeds.done) == 3
+
+
 @pytest.mark.slow
 async def test_a_worker_outlives_a_store_that_is_away(tmp_path: Path, clock: FakeClock) -> None:
     """Another process locks the database for longer than anybody waits; afterwards the work is done, once."""

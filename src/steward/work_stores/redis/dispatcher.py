@@ -119,8 +119,10 @@ class RedisDispatcher:
         self, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending] = NO_SPENDING
     ) -> tuple[Answer, ...]:
         """Record that effects may now happen, and reserve what they take; one that must not be forgotten waits for the disk."""
-        each = ((*_name(ref), *spending_arguments(spends.get(ref))) for ref in refs)
-        asked = (self._lease_end, len(refs), *(part for one in each for part in one))
+        asked: list[Any] = [self._lease_end, len(refs)]
+        for ref in refs:
+            asked += _name(ref)
+            asked += spending_arguments(spends.get(ref) if spends else None)
         claims = claims_of(refs)
         if claims is not None and not spends:
             told = await self._server.run("dispatch", *asked)
@@ -159,8 +161,10 @@ class RedisDispatcher:
         return _answer(told)
 
     async def _end(self, settlements: Sequence[Settlement], *, lost: bool = False) -> tuple[Answer, ...]:
-        each = ((*_name(one.ref), *outcome_arguments(one.outcome)) for one in settlements)
-        asked = (int(lost), len(settlements), *(part for one in each for part in one))
+        asked: list[Any] = [int(lost), len(settlements)]
+        for one in settlements:
+            asked += _name(one.ref)
+            asked += outcome_arguments(one.outcome)
         claims = claims_of([one.ref for one in settlements])
         if claims is not None and not lost and all(map(ends_plainly, claims, settlements)):
             told = await self._server.run("settle", *asked)

@@ -34,6 +34,8 @@ from steward.work_stores.redis.records import Fields, approval_fields, armoured,
 
 _POSITIONS_PER_STEP = 1_000
 """Room for the children of an expanded step between it and the next."""
+_NOTHING = (0, 0)
+"""What an effect takes that no budget counts."""
 _WORDS: Mapping[type[Any], str] = {
     Completed: "completed",
     Failed: "failed",
@@ -214,7 +216,7 @@ def caps_arguments(caps: Mapping[str, Caps], now: int) -> tuple[Any, ...]:
 def spending_arguments(spending: Spending | None) -> tuple[Any, ...]:
     """Return what an effect takes from budgets as ``dispatch`` takes it."""
     if spending is None:
-        return (0, 0)
+        return _NOTHING
     budgets = [
         (name, budget.limit, budget.window_s, spending.amount(name)) for name, budget in spending.budgets.items()
     ]
