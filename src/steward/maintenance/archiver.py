@@ -26,8 +26,10 @@ BATCH: Final = 1_000
 """How many events are recorded in one transaction at most."""
 _MOUTHFUL: Final = 100
 """How many of them are put into words before others have a turn."""
-_BREATH_S: Final = 0.5
-"""How long events are left to gather."""
+_BREATH_S: Final = 0.1
+"""How long events are left to gather: long enough for a commit to have company, and short enough that what a crowd leaves is
+recorded in small pieces, while the work waits for the disk anyhow, and not in one long piece that the work waits for.
+"""
 _LONGEST_SLEEP_S: Final = 5.0
 """How long a record of the directory may stay unsigned; a ring may be lost as well."""
 _REMEMBERED: Final = 10_000
@@ -89,8 +91,8 @@ class Archiver:
         with self._dispatcher.hear_events() as listener:
             while True:
                 await self.turn()
-                await asyncio.sleep(_BREATH_S)
                 await listener.wait(_LONGEST_SLEEP_S)
+                await asyncio.sleep(_BREATH_S)
 
     async def _archive(self) -> int:
         """Archive all there is; what comes next is read and put into words while the last batch is written."""
