@@ -12,12 +12,12 @@ from sqlalchemy import Table, create_engine
 from sqlalchemy.sql import Select
 
 from steward.clock import SystemClock
-from steward.database.sql import compiled
+from steward.database.sql import ROWS_AT_ONCE, compiled, together
 from steward.database.tables import approvals, jobs, metadata, plans
 from steward.ids import IdFactory
 from steward.job import JobStatus
 from steward.spending import Spending
-from steward.work_stores.sql import limit_statements, open_sql_engine, statements, turn_statements
+from steward.work_stores.sql import limit_statements, open_sql_engine, statements, told_statements, turn_statements
 from steward.work_stores.sql.listed import LISTED_COLUMNS, in_one_row
 from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow
 from steward.workspace import Budget
@@ -26,7 +26,7 @@ from tests.contracts.builders import ALPHA, BETA, World, asking, done, doubt, fa
 
 pytestmark = pytest.mark.anyio
 
-HOMES = (statements, limit_statements, turn_statements)
+HOMES = (statements, limit_statements, turn_statements, told_statements)
 WALKS = (
     *("JOB", "JOBS_BY_ID", "JOBS_OF_PLAN", "LIST_JOBS", "LIST_JOBS_BY_STATUS", "READY_JOBS"),
     *("DUE_JOBS", "DUE_WORKSPACES", "LOST_LEASES", "NEXT_DUE", "NEXT_LEASE_END", "READY_QUEUES", "QUEUE", "PLANS"),
@@ -61,14 +61,23 @@ def query_plan(statement: Select[tuple[object, ...]]) -> list[str]:
 @pytest.mark.parametrize("name", [*WALKS, *LIMITING])
 def test_w39_what_runs_often_walks_an_index(name: str) -> None:
     """No statement on a busy path reads a whole table or sorts one, so its cost does not grow with other work."""
-    statement = getattr(statements, name, None)
-    for line in query_plan(getattr(limit_statements, name) if statement is None else statement):
+    statement = next(getattr(home, name) for home in HOMES if hasattr(home, name))
+    for line in query_plan(statement):
         harmless = any(
             word in line
             for word in ("COVERING INDEX", "ix_queues_ready", "CONSTANT ROW", "PRIMARY KEY", "VIRTUAL TABLE")
         )
         assert not line.startswith("SCAN") or harmless, line
         assert "TEMP B-TREE FOR ORDER BY" not in line
+
+
+@pytest.mark.parametrize("name", ["ADD_JOBS", "ADD_PLAN", "ADD_APPROVAL", "ADD_CLAIM", "ADD_EVENTS", "SPEND"])
+def test_many_rows_go_in_as_one_does(name: str) -> None:
+    """An insert of many names the columns of the one in their order, so that the values of rows can follow each other."""
+    statement = next(getattr(home, name) for home in HOMES if hasattr(home, name))
+    dialect = create_engine("sqlite://").dialect
+    columns, one = compiled(statement, dialect).text.split(" VALUES ")
+    assert together(statement, dialect) == f"{columns} VALUES {', '.join([one] * ROWS_AT_ONCE)}"
 
 
 @pytest.mark.parametrize("name", ["LIST_JOBS", "LIST_JOBS_BY_STATUS", "LIST_JOBS_OF_PLAN"])
