@@ -36,7 +36,7 @@ def whole_plans(count: int, steps: int) -> list[Submission]:
 
 def _plan(steps: int) -> Submission:
     (sample,) = submissions(1)
-    jobs = tuple(_job(sample.jobs[0], number) for number in range(steps))
+    jobs = tuple(_job(sample.jobs[0], number) for number in range(steps)) if steps > 1 else (_alone(sample.jobs[0]),)
     claims = tuple(
         IdempotencyClaim("action", f"order-{next(_NUMBERS):010d}", ("d" * 64,), number) for number in range(steps)
     )
@@ -44,5 +44,9 @@ def _plan(steps: int) -> Submission:
     return Submission(plan=plan, jobs=jobs, idempotency=claims)
 
 
+def _alone(sample: NewJob) -> NewJob:
+    return replace(sample, step_id="s0", params_sealed=bytes(_PARAMS))
+
+
 def _job(sample: NewJob, number: int) -> NewJob:
-    return replace(sample, job_id=IDS.new("job"), step_id=f"s{number}", params_sealed=bytes(_PARAMS))
+    return replace(_alone(sample), job_id=IDS.new("job"), step_id=f"s{number}")

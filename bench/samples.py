@@ -5,7 +5,7 @@ from datetime import timedelta
 from steward.action import Effect, RetryMode
 from steward.clock import SystemClock
 from steward.identity import Principal, Role, scopes_of
-from steward.ids import IdFactory
+from steward.ids import IdFactory, namesake
 from steward.job import Completed, NewJob
 from steward.plan import PlanRecord, PlanStatus
 from steward.work_store import DRAFT_S, Submission
@@ -58,7 +58,7 @@ def _submission() -> Submission:
         request_id=IDS.new("req"),
     )
     job = NewJob(
-        job_id=IDS.new("job"),
+        job_id=namesake(plan_id, "job"),
         step_id="s1",
         action_id="email.send",
         definition_hash="a" * 64,

@@ -71,6 +71,11 @@ class IdFactory:
         ]
 
 
+def namesake(made: str, prefix: str) -> str:
+    """Return the id with another prefix that has the name of ``made``: the only job of a plan can be ``job_X`` of ``plan_X``."""
+    return f"{prefix}_{made.partition('_')[2]}"
+
+
 def is_id(value: object, prefix: str) -> bool:
     """Say whether ``value`` has the exact shape of an id with this prefix (whole string, no trailing newline)."""
     return isinstance(value, str) and value.startswith(prefix + "_") and _ID.fullmatch(value) is not None

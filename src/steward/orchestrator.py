@@ -317,7 +317,7 @@ class Orchestrator:
         try:
             checked = await self._checked(principal, plan.steps, "/actions/{}".format, authored_after)
             record = self._record(principal, Proposal(plan=plan), checked, NO_PLANNER, {}, request_id)
-            submission = await self._submission(principal, record, checked, run_at, claims)
+            submission = await self._submission(principal, record, checked, run_at, claims, new=True)
         except StewardError:
             earlier = await store.find(claims) if claims else None
             if earlier is None:
@@ -355,11 +355,13 @@ class Orchestrator:
         checked: CheckedPlan,
         run_at: datetime | None,
         claims: tuple[IdempotencyClaim, ...],
+        *,
+        new: bool = False,
     ) -> Submission:
-        """Return what to submit, once it is recorded what was decided about it."""
+        """Return what to submit, once it is recorded what was decided about it; ``new``: nobody has seen the plan before."""
         await self._recorder.insist(*plan_decided(principal, checked, record, "submit", at=self._clock.now()))
         return build_submission(
-            record, checked, run_at=run_at, claims=claims, vault=self._vault, ids=self._ids, now=self._clock.now()
+            *(record, checked, claims), new=new, run_at=run_at, vault=self._vault, ids=self._ids, now=self._clock.now()
         )
 
     # -- showing -----------------------------------------------------------------------------------------------------

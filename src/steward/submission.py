@@ -9,7 +9,7 @@ from typing import Any, Final
 from steward.approval import Approval, ApprovalStatus
 from steward.errors import FieldProblem, IllegalTransition, Invalid, PlanExpired, PolicyDenied
 from steward.identity import Role
-from steward.ids import IdFactory
+from steward.ids import IdFactory, namesake
 from steward.job import NewJob
 from steward.plan import PlannedAction, PlanRecord, PlanStatus
 from steward.plan_check import CheckedPlan, CheckedStep
@@ -106,22 +106,29 @@ def require_draft(record: PlanRecord) -> None:
 def build_submission(
     record: PlanRecord,
     checked: CheckedPlan,
-    *,
-    run_at: datetime | None,
     claims: tuple[IdempotencyClaim, ...],
+    *,
+    new: bool,
+    run_at: datetime | None,
     vault: Vault,
     ids: IdFactory,
     now: datetime,
 ) -> Submission:
-    """Return all that executing a checked plan puts in place; raise ``PolicyDenied`` if any step is denied."""
+    """Return all that executing a checked plan puts in place; raise ``PolicyDenied`` if any step is denied.
+
+    The only job of a ``new`` plan has its name, so that a store may keep both as one. The job of a plan that was kept as a draft
+    has a later one: jobs are in line by their names.
+    """
     refuse_denied(checked)
     if run_at is not None and run_at - now > _MAX_AHEAD:
         raise Invalid("run_at is more than a year ahead.", errors=[FieldProblem("/run_at", "too far ahead")])
+    alone = new and len(checked.steps) == 1
+    job_ids = [namesake(record.plan_id, "job")] if alone else ids.many("job", len(checked.steps))
     bodies = [(sealed_params(record.plan_id, step.id), step.body) for step in checked.steps]
     sealed = vault.seal_all(bodies, workspace_id=record.workspace_id)
     return Submission(
         plan=record,
-        jobs=tuple(map(_job, checked.steps, ids.many("job", len(checked.steps)), sealed, repeat(run_at))),
+        jobs=tuple(map(_job, checked.steps, job_ids, sealed, repeat(run_at))),
         idempotency=claims,
         approval=_approval(record, checked, ids, now),
     )

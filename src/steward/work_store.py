@@ -7,7 +7,7 @@ installation's own face, for workers and maintenance. Resending is safe: submit 
 claims, settle and dispatch by job and fence.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -374,8 +374,8 @@ class Dispatcher(Protocol):
         """Return a listener that hears of any workspace's new events."""
         ...
 
-    async def plans(self, plan_ids: Sequence[str]) -> tuple[PlanRecord, ...]:
-        """Return those of these plans that there are, of whatever workspace, for readers of ``events_after``."""
+    async def plans(self, named: Collection[tuple[str, str]]) -> tuple[PlanRecord, ...]:
+        """Return those of these plans that there are, each by its workspace and id, for readers of ``events_after``."""
         ...
 
     def listen(self) -> AbstractContextManager[Listener]:

@@ -12,7 +12,7 @@ from steward.approval import Approval, ApprovalStatus
 from steward.caps import NO_CAPS, Caps
 from steward.event import Event, EventType, event_id
 from steward.identity import Principal, Role, Scope
-from steward.ids import IdFactory
+from steward.ids import IdFactory, namesake
 from steward.job import Completed, Failed, HeldFor, Job, JobError, JobStatus, NewJob, Outcome, TryAgain, Unknown
 from steward.plan import PlanRecord, PlanStatus
 from steward.work_store import (
@@ -183,7 +183,7 @@ class World:
         plan = plan or self.plan(who=who)
         return Submission(
             plan=plan,
-            jobs=jobs or (self.job(),),
+            jobs=jobs or (self.job(job_id=namesake(plan.plan_id, "job")),),
             idempotency=tuple(claims),
             approval=None if approved else self.approval(plan.plan_id, who=who),
         )

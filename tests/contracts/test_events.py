@@ -267,7 +267,9 @@ async def test_the_installations_reader_hears_of_every_workspace(world: World) -
         beta = await world.submit(who=BETA)
         assert await listener.wait(10)
         assert not await listener.wait(0)
-    found = await world.dispatcher.plans([beta.plan_id, "plan_nobody_has", alpha.plan_id])
+    found = await world.dispatcher.plans(
+        {("beta", beta.plan_id), ("alpha", "plan_nobody_has"), ("alpha", alpha.plan_id), ("alpha", beta.plan_id)}
+    )
     assert {(plan.plan_id, plan.workspace_id) for plan in found} == {
         (alpha.plan_id, "alpha"),
         (beta.plan_id, "beta"),

@@ -21,12 +21,9 @@ from tests.redis_server import RedisServer, shared_server
 pytestmark = pytest.mark.slow
 
 DERIVED: Final = {
-    "lists of jobs": "ai:index:jobs:W",
     "lists of jobs by status": "ai:index:jobs:W:.+",
-    "lists of plans": "ai:index:plans:W",
     "lists of plans by status": "ai:index:plans:W:.+",
     "lists of approvals": "ai:index:approvals:W:.+",
-    "whose each plan is": "ai:home:plans",
     "ready jobs by action": "ai:ready:W:.+",
     "ready actions": "ai:ready:W",
     "counts of running jobs": "ai:running:W",

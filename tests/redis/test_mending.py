@@ -11,7 +11,7 @@ from tests.redis.history import live
 
 pytestmark = pytest.mark.anyio
 
-RECORDS = ("job", "plan", "approval", "action_name", "request_name", "workspace", "installation", "starts")
+RECORDS = ("job", "plan", "approval", "action_name", "request_name", "workspace", "installation", "starts", "schema")
 SPENT = ("all_events", "spendings", "units", "promises", "budgets", "claimed")
 
 
@@ -35,7 +35,7 @@ async def test_what_is_lost_is_worked_out_anew(engine: RedisWorkEngine, world: W
     await live(world)
     before, shown = _derived(raw), (await world.visible(), await world.visible(BETA))
     assert {name.split(b":")[1] for name in before} == {
-        *(b"index", b"home", b"queue", b"ready", b"running", b"scheduled", b"due", b"leases", b"expiry", b"ended")
+        *(b"index", b"queue", b"ready", b"running", b"scheduled", b"due", b"leases", b"expiry", b"ended")
     }
     raw.delete(*before)
     assert (await world.visible())["jobs"].jobs == ()
@@ -48,16 +48,15 @@ async def test_what_stands_somewhere_in_error_is_taken_out(engine: RedisWorkEngi
     """Members without a record, in the wrong place, twice in the line, and wrong counts are put right."""
     await live(world)
     before = _derived(raw)
-    ids = [name for name, _ in before[key("jobs", "alpha").encode()]]
+    ids = [job.job_id for job in (await world.visible())["jobs"].jobs]
     for index in ("pending", "running", "failed"):
         raw.zadd(key("jobs_in", "alpha", index), dict.fromkeys([*ids, "job_nobody"], 0))
     raw.zadd(key("ready", "alpha", "email.send"), dict.fromkeys([*ids, "job_nobody"], 0))
-    raw.zadd(key("leases"), {"alpha job_nobody": 1, f"alpha {ids[0].decode()}": 1})
-    raw.zadd(key("plans", "alpha"), {"plan_x": 0})
+    raw.zadd(key("leases"), {"alpha job_nobody": 1, f"alpha {ids[0]}": 1})
+    raw.zadd(key("plans_in", "alpha", "running"), {"plan_x": 0})
     raw.zadd(key("drafts"), {"alpha plan_nobody": 1})
     raw.rpush(key("ring"), "alpha", "alpha", "nowhere")
     raw.hset(key("running", "alpha"), "email.send", 77)
-    raw.hset(key("home"), "plan_x", "alpha")
     await engine.mend()
     assert _derived(raw) == before
 

@@ -79,7 +79,7 @@ async def test_w91_an_installation_works_on_redis(
         await house.run_until_settled(submitted.plan_id)
         assert done == [("a@example.com", "hush-hush", "what was worked out")]
         assert not any(b"hush" in part for part in everything(raw))
-        assert submitted.job_ids[0].encode() in raw.zrange(key("jobs", "acme"), 0, -1)
+        assert submitted.job_ids[0].encode() in raw.zrange(key("jobs_in", "acme", "completed"), 0, -1)
         kinds = {record.entry.kind for record in await _archived(house)}
         assert {"plan.submitted", "job.dispatched", "job.completed", "plan.completed"} <= kinds
 

@@ -138,8 +138,8 @@ class Archiver:
         return _Batch(entries, count, after, more)
 
     async def _entries(self, events: Sequence[Event]) -> list[AuditEntry]:
-        ids = sorted({event.plan_id for event in events if event.type in _PLANS and event.plan_id})
-        plans = {plan.plan_id: plan for plan in await self._dispatcher.plans(ids)} if ids else {}
+        named = {(event.workspace_id, event.plan_id) for event in events if event.type in _PLANS and event.plan_id}
+        plans = {plan.plan_id: plan for plan in await self._dispatcher.plans(named)} if named else {}
         account = cache(self._account)
         return [
             _entry(event, self._known(event) or await self._look_up(event), account, plans)

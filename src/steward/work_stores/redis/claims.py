@@ -15,9 +15,18 @@ from pydantic_core import from_json, to_json
 
 from steward.action import Effect, RetryMode
 from steward.clock import from_milliseconds
+from steward.ids import namesake
 from steward.job import Completed, Job, JobStatus
 from steward.work_store import Granted, LeaseRef, Settlement
-from steward.work_stores.redis.job_records import JOB_FIELDS, SPEC_FORM, Record, attempts_in, job_of, specified
+from steward.work_stores.redis.job_records import (
+    JOB_FIELDS,
+    NAMESAKE,
+    SPEC_FORM,
+    Record,
+    attempts_in,
+    job_of,
+    specified,
+)
 
 _ALWAYS: Final = (b"job_id", b"workspace_id", b"status", b"spec")
 _MORE: Final = frozenset(name.encode() for name in JOB_FIELDS).difference(_ALWAYS)
@@ -48,7 +57,7 @@ def claimed(pairs: Sequence[bytes], own: bytes, claiming: Claiming) -> tuple[Job
     changes |= {b"status": b"running", b"worker_id": claiming.worker_id.encode(), b"not_before": None}
     changes[b"lease_until"] = b"%d" % claiming.lease_until
     changes[b"started_at"] = record.get(b"started_at") or b"%d" % claiming.now
-    return job_of(specified(record[b"spec"]) | record | changes), params
+    return job_of(specified(record[b"spec"], record[b"job_id"]) | record | changes), params
 
 
 def _fresh(record: Mapping[bytes, bytes], own: bytes, claiming: Claiming) -> Job:
@@ -64,7 +73,7 @@ def _fresh(record: Mapping[bytes, bytes], own: bytes, claiming: Claiming) -> Job
     return Job(
         job_id=own_id,
         workspace_id=record[b"workspace_id"].decode(),
-        plan_id=plan_id,
+        plan_id=namesake(own_id, "plan") if plan_id == NAMESAKE else plan_id,
         step_id=step_id,
         action_id=action_id,
         actor_id=actor_id,

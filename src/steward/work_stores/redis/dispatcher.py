@@ -1,6 +1,6 @@
 """``Dispatcher`` over Redis: the installation's face. Claims and settlements go in one round trip, however many."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import cache, partial
@@ -28,7 +28,8 @@ from steward.work_stores.redis.durability import Durability
 from steward.work_stores.redis.event_log import EventLog
 from steward.work_stores.redis.job_records import to_job
 from steward.work_stores.redis.keys import key
-from steward.work_stores.redis.records import Values, approval_fields, bare, listed_plan
+from steward.work_stores.redis.plan_records import listed_plan
+from steward.work_stores.redis.records import Values, approval_fields, bare
 from steward.work_stores.redis.store import RedisWorkStore, Shared
 from steward.work_stores.redis.submissions import (
     caps_arguments,
@@ -225,9 +226,9 @@ class RedisDispatcher:
         """Return a listener for events."""
         return self._server.bells.listen(key("events_bell", "*"))
 
-    async def plans(self, plan_ids: Sequence[str]) -> tuple[PlanRecord, ...]:
-        """Return some plans, of whatever workspace."""
-        found = await self._server.run("plans", len(plan_ids), *plan_ids)
+    async def plans(self, named: Collection[tuple[str, str]]) -> tuple[PlanRecord, ...]:
+        """Return some plans, each of a workspace."""
+        found = await self._server.run("plans", len(named), *(part for pair in named for part in pair))
         return tuple(listed_plan(values, self._server.now) for values in found)
 
     def listen(self) -> AbstractContextManager[Listener]:

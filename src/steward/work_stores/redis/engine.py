@@ -12,7 +12,7 @@ from steward.key_schema import ReadSink
 from steward.work_stores.redis import moving
 from steward.work_stores.redis.dispatcher import RedisDispatcher
 from steward.work_stores.redis.durability import Durability, EffectSafety, open_durability
-from steward.work_stores.redis.keys import key
+from steward.work_stores.redis.lean import begin_lean
 from steward.work_stores.redis.legacy.migrating import Migrator
 from steward.work_stores.redis.legacy.phases import SchemaStart, start
 from steward.work_stores.redis.legacy.schema import RedisKeySchema
@@ -20,7 +20,7 @@ from steward.work_stores.redis.mending import Mended, mend
 from steward.work_stores.redis.server import Server
 from steward.work_stores.redis.store import RedisWorkStore, Shared
 
-_SMALL_PLANS: Final = 10_000
+_FEW_KEYS: Final = 40_000
 
 
 class RedisWorkEngine:
@@ -64,7 +64,8 @@ class RedisWorkEngine:
 
     async def is_small(self) -> bool:
         """Say whether all records can be looked at in a few seconds."""
-        return int(await self._shared.server.send("HLEN", key("home"))) <= _SMALL_PLANS
+        databases = await self._shared.server.send("INFO", "keyspace")
+        return sum(one["keys"] for one in databases.values()) <= _FEW_KEYS
 
 
 @asynccontextmanager
@@ -90,6 +91,7 @@ async def open_redis_engine(
         server.statistics.sink = reads
         await server.open()
         durability = await open_durability(server, safety)
+        await begin_lean(server)
         if schema is not None:
             server.statistics.phase = await start(Migrator(server, ids), schema)
         yield RedisWorkEngine(Shared(server, ids), durability)

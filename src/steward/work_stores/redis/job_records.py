@@ -33,7 +33,10 @@ SPEC_FIELDS: Final = (
     *("plan_id", "step_id", "action_id", "actor_id", "effect", "retry", "attempt_budget", "key_valid_ms"),
     *("enqueued_at", "position", "request_id", "definition_hash", "digest"),
 )
-"""What a spec says, in this order, behind the number of its form: words, the last two of which are SHA-256 in base64."""
+"""What a spec says, in this order, behind the number of its form: words, the last two of which are SHA-256 in base64.
+
+The first is ``-`` where the job has the name of its plan.
+"""
 LISTED_FIELDS: Final = (
     *("status", "spec", "job_id", "workspace_id", "held_for", "attempts", "not_before", "started_at", "finished_at"),
     *("result", "error", "reason"),
@@ -54,9 +57,12 @@ _STATUSES: Final[Mapping[bytes | None, JobStatus]] = {one.value.encode(): one fo
 _EFFECTS: Final[Mapping[bytes | None, Effect]] = {one.value.encode(): one for one in Effect}
 _RETRY_MODES: Final[Mapping[bytes | None, RetryMode]] = {one.value.encode(): one for one in RetryMode}
 SPEC_FORM: Final = "2"
+NAMESAKE: Final = "-"
+"""What a spec says for the plan whose name the job has."""
+_NAMESAKE, _PLAN, _JOB = NAMESAKE.encode(), b"plan_", b"job_"
 _IN_TURN: Final = 2
 """How long an answer is that has names and values in turn: they are one list, behind an empty value."""
-_DAMAGE: Final = (ValueError, TypeError, KeyError, OverflowError, AttributeError)
+DAMAGE: Final = (ValueError, TypeError, KeyError, OverflowError, AttributeError)
 """What is raised when a record is read that holds what does not belong there, or lacks what does."""
 _log = structlog.get_logger("steward.store")
 
@@ -72,7 +78,7 @@ class Place:
     request_id: str
 
 
-def _packed(digest: str) -> str:
+def packed(digest: str) -> str:
     """Return a SHA-256 in base64, which is two thirds of its digits; empty for anything else."""
     return b64encode(bytes.fromhex(digest)).decode() if HEX_DIGEST.fullmatch(digest) else ""
 
@@ -93,28 +99,34 @@ def job_fields(job: NewJob, *, status: JobStatus, now: int) -> Fields:
             "key_valid_ms": round(job.key_valid_s * 1000),
             "enqueued_at": now,
         }
-    ) | _beside_spec(job)
+    ) | beside_spec(job)
+
+
+def spec_of(job: NewJob, where: Place, now: int) -> str | None:
+    """Return the spec of a new job in its place; None: one of its words is empty, or has blanks in it."""
+    spec = (
+        f"{SPEC_FORM} {where.plan_id} {job.step_id} {job.action_id} {where.actor_id} {job.effect.value} {job.retry.value} "
+        f"{job.max_attempts} {round(job.key_valid_s * 1000)} {now} {where.position} {where.request_id} "
+        f"{packed(job.definition_hash)} {packed(job.digest)}"
+    )
+    return spec if len(spec.split()) == 1 + len(SPEC_FIELDS) else None
 
 
 def placed_fields(job: NewJob, where: Place, *, status: JobStatus, now: int) -> Fields:
     """Return the fields of a new job in its place: most of them in one, if its words allow it."""
-    spec = (
-        f"{SPEC_FORM} {where.plan_id} {job.step_id} {job.action_id} {where.actor_id} {job.effect.value} {job.retry.value} "
-        f"{job.max_attempts} {round(job.key_valid_s * 1000)} {now} {where.position} {where.request_id} "
-        f"{_packed(job.definition_hash)} {_packed(job.digest)}"
-    )
-    if len(spec.split()) != 1 + len(SPEC_FIELDS):  # one of them is empty, or has blanks in it
+    spec = spec_of(job, where, now)
+    if spec is None:
         return job_fields(job, status=status, now=now) | asdict(where)
     return {
         "job_id": job.job_id,  # a script finds these three by their places
         "status": status.value,
         "spec": spec,
         "workspace_id": where.workspace_id,
-        **_beside_spec(job),
+        **beside_spec(job),
     }
 
 
-def _beside_spec(job: NewJob) -> Fields:
+def beside_spec(job: NewJob) -> Fields:
     """Return what a new job brings that no spec says."""
     fields: Fields = {"params_sealed": armoured(job.params_sealed)}
     if job.depends_on:
@@ -130,7 +142,7 @@ def _beside_spec(job: NewJob) -> Fields:
     return fields
 
 
-def _unpacked(digest: bytes) -> bytes:
+def unpacked(digest: bytes) -> bytes:
     """Return a SHA-256 in digits again."""
     return b64decode(digest, validate=True).hex().encode()
 
@@ -158,7 +170,7 @@ def record_of(values: Values) -> Record:
     """Return a job's fields by name, whichever way a script answered them: as names and values in turn, or as values alone."""
     record = _own_fields_of(values)
     if spec := record.get(b"spec"):
-        own, record = record, specified(spec)
+        own, record = record, specified(spec, record[b"job_id"])
         record.update(own if len(values) == _IN_TURN else {name: value for name, value in own.items() if value})
     return record
 
@@ -170,12 +182,14 @@ def _own_fields_of(values: Values) -> Record:
     return dict(zip(_JOB_NAMES, values, strict=True))
 
 
-def specified(spec: bytes) -> Record:
-    """Return the fields that a spec stands for."""
+def specified(spec: bytes, job_id: bytes | None) -> Record:
+    """Return the fields that the spec of a job stands for."""
     form, *words = spec.split(b" ")
     if form != SPEC_FORM.encode() or len(words) != len(SPEC_FIELDS):
         raise ValueError("This is no spec of a job.")
-    words[-2:] = map(_unpacked, words[-2:])
+    words[-2:] = map(unpacked, words[-2:])
+    if words[0] == _NAMESAKE and job_id:
+        words[0] = _PLAN + job_id.removeprefix(_JOB)
     return dict(zip(_SPEC_NAMES, words, strict=True))
 
 
@@ -233,7 +247,7 @@ def job_of(record: Record) -> Job:
 
 def _listed(values: Values) -> ListedJob:
     field = dict(zip(_LISTED_NAMES, values, strict=True))
-    field |= specified(field[b"spec"])
+    field |= specified(field[b"spec"], field[b"job_id"])
     held_for, result, error, reason = field[b"held_for"], field[b"result"], field[b"error"], field[b"reason"]
     return ListedJob(
         job_id=field[b"job_id"].decode(),
@@ -260,7 +274,7 @@ def listed_job(values: Values) -> ListedJob:
         return shown_job(values)
     try:
         return _listed(values)
-    except _DAMAGE:
+    except DAMAGE:
         field = dict(zip(_LISTED_NAMES, values, strict=True))
         return shown_job([field.get(name) for name in _JOB_NAMES])
 
@@ -277,7 +291,7 @@ def shown_job(values: Values) -> Job:
     """Return the record of a job for a reader; one that is damaged is shown degraded and never hides the others."""
     try:
         return to_job(values)
-    except _DAMAGE:
+    except DAMAGE:
         whole = _readable_fields(values)
         _log.warning("A job's record is damaged.", action="unreadable_record", job_id=str(whole.get(b"job_id")))
         kept = (b"job_id", b"workspace_id", b"plan_id", b"step_id", b"action_id", b"actor_id", b"request_id")

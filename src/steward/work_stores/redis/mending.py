@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from steward.work_stores.redis.keys import KEYS, key
+from steward.work_stores.redis.lean import become_lean
 from steward.work_stores.redis.server import Server
-from steward.work_stores.redis.walking import keys_like, members_of
+from steward.work_stores.redis.walking import keys_like, members_of, records
 
 _BATCH: Final = 200
 _SETS: Final = {
@@ -59,6 +60,8 @@ class Mended:
 
 async def mend(server: Server, *, put_right: bool = True) -> Mended:
     """Compare whatever is derived with the hashes, and put it right unless told only to look."""
+    if put_right:
+        await become_lean(server)
     seen, workspaces = 0, set[str]()
     differences = Counter[str]()
     flag = "1" if put_right else "0"
@@ -91,8 +94,7 @@ async def mend(server: Server, *, put_right: bool = True) -> Mended:
 
 async def _subjects(server: Server, kind: str) -> AsyncIterator[tuple[str, str]]:
     """Iterate over workspace and id of all records of a kind, by their hashes and by whatever set names them."""
-    async for name in keys_like(server, key(kind, "*", "*")):
-        workspace, _, subject = name.removeprefix(KEYS[kind].partition("%")[0]).partition(":")
+    async for workspace, subject in records(server, kind):
         yield workspace, subject
     for index in _SETS[kind]:
         pattern = KEYS[index].replace("%s", "*")

@@ -3,12 +3,12 @@
 Only for a start: it walks over keys.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from steward.event import LogEnds
 from steward.work_stores.redis.keys import KEYS, key
 from steward.work_stores.redis.server import Server
-from steward.work_stores.redis.walking import keys_like
+from steward.work_stores.redis.walking import keys_like, records
 
 _BATCH: Final = 200
 _WORKSPACES: Final = 1_000
@@ -16,13 +16,18 @@ _WORKSPACES: Final = 1_000
 
 async def holds_work(server: Server) -> bool:
     """Say whether anything is under way here, or a request would be known again; drafts do not count."""
-    cursor: Any = 0
-    while True:
-        cursor, plans = await server.send("HSCAN", key("home"), cursor, "COUNT", _BATCH)
-        if plans and await server.run("holds_work", len(plans), *plans):
+    some: list[str] = []
+
+    async def any_holds() -> bool:
+        held = await server.run("holds_work", len(some) // 2, *some)
+        some.clear()
+        return bool(held)
+
+    async for named in records(server, "plan"):
+        some += named
+        if len(some) >= 2 * _BATCH and await any_holds():
             return True
-        if int(cursor) == 0:
-            return False
+    return await any_holds()
 
 
 async def log_ends(server: Server) -> LogEnds:

@@ -16,16 +16,11 @@ from steward.approval import Approval, ApprovalStatus
 from steward.clock import from_milliseconds, milliseconds
 from steward.event import Event, EventType, event_id, unreadable_event
 from steward.identity import Role
-from steward.plan import UNREADABLE_DOCUMENT, PlanRecord, PlanStatus
 
 _log = structlog.get_logger("steward.redis")
 Fields = dict[str, Any]
 Values = Sequence[Any]
 
-PLAN_FIELDS: Final = (
-    *("plan_id", "workspace_id", "actor_id", "status", "digest", "document", "body_sealed", "created_at"),
-    *("expires_at", "request_id", "finished_at", "approval_id", "job_ids"),
-)
 APPROVAL_FIELDS: Final = (
     *("approval_id", "workspace_id", "plan_id", "job_id", "digest", "status", "reason", "rule", "detail"),
     *(
@@ -71,24 +66,6 @@ def present(fields: Fields) -> Fields:
 # What is written.
 
 
-def plan_fields(plan: PlanRecord, workspace_id: str, *, status: PlanStatus) -> Fields:
-    """Return the fields of a new plan."""
-    return present(
-        {
-            "plan_id": plan.plan_id,
-            "workspace_id": workspace_id,
-            "actor_id": plan.actor_id,
-            "status": status.value,
-            "digest": plan.digest,
-            "document": encode(plan.document),
-            "body_sealed": plan.body_sealed,
-            "created_at": milliseconds(plan.created_at),
-            "expires_at": None if plan.expires_at is None else milliseconds(plan.expires_at),
-            "request_id": plan.request_id,
-        }
-    )
-
-
 def approval_fields(approval: Approval) -> Fields:
     """Return the fields of a new approval."""
     return present(
@@ -114,65 +91,49 @@ def approval_fields(approval: Approval) -> Fields:
 # What is read.
 
 
-class _Reader:
+class Reader:
     """Gives out a record's fields by name, each in its kind."""
 
     __slots__ = ("_fields",)
 
     def __init__(self, names: Sequence[str], values: Values) -> None:
+        """Read ``values``, which have these names."""
         self._fields = dict(zip(names, values, strict=True))
 
     def text(self, name: str) -> str:
+        """Return a text, or an empty one."""
         return (self._fields[name] or b"").decode()
 
     def maybe(self, name: str) -> str | None:
+        """Return a text, or None."""
         return self.text(name) or None
 
     def number(self, name: str) -> int:
+        """Return a number, or 0."""
         return int(self._fields[name] or 0)
 
     def time(self, name: str) -> Any:
+        """Return a time, or None."""
         value = self._fields[name]
         return from_milliseconds(int(value)) if value else None
 
     def words(self, name: str) -> tuple[str, ...]:
+        """Return a list of words."""
         return tuple(self.text(name).split())
 
     def json(self, name: str, absent: Any = None) -> Any:
+        """Return what JSON says, or ``absent``."""
         value = self._fields[name]
         return from_json(value) if value else absent
 
     def sealed(self, name: str) -> bytes | None:
+        """Return bytes, or None."""
         return self._fields[name] or None
-
-
-def to_plan(values: Values, now_ms: int) -> PlanRecord:
-    """Return the record of a plan; a draft past its time reads as expired."""
-    of = _Reader(PLAN_FIELDS, values)
-    status, expires_at = PlanStatus(of.text("status")), of.time("expires_at")
-    unused = status in {PlanStatus.DRAFT, PlanStatus.NEEDS_INPUT}
-    if unused and expires_at is not None and of.number("expires_at") <= now_ms:
-        status = PlanStatus.EXPIRED
-    return PlanRecord(
-        plan_id=of.text("plan_id"),
-        workspace_id=of.text("workspace_id"),
-        actor_id=of.text("actor_id"),
-        status=status,
-        digest=of.text("digest"),
-        document={**of.json("document", {})},
-        body_sealed=of.sealed("body_sealed"),
-        created_at=of.time("created_at"),
-        expires_at=expires_at,
-        request_id=of.text("request_id"),
-        finished_at=of.time("finished_at"),
-        approval_id=of.maybe("approval_id"),
-        job_ids=of.words("job_ids"),
-    )
 
 
 def to_approval(values: Values) -> Approval:
     """Return the record of an approval."""
-    of = _Reader(APPROVAL_FIELDS, values)
+    of = Reader(APPROVAL_FIELDS, values)
     role = of.maybe("approver_role")
     return Approval(
         approval_id=of.text("approval_id"),
@@ -195,25 +156,12 @@ def to_approval(values: Values) -> Approval:
     )
 
 
-def listed_plan(values: Values, now_ms: int) -> PlanRecord:
-    """Return what a list shows of a plan; one that is damaged is shown degraded and never hides the others."""
-    try:
-        return to_plan(values, now_ms)
-    except (ValueError, TypeError, KeyError, OverflowError):
-        fields = _readable(PLAN_FIELDS, values)
-        _log.warning("A plan's record is damaged.", action="unreadable_record", plan_id=fields["plan_id"].decode())
-        if fields["status"].decode() not in list(PlanStatus):
-            fields["status"] = PlanStatus.RUNNING.value.encode()
-        fields |= {"document": to_json(UNREADABLE_DOCUMENT), "body_sealed": b""}
-        return to_plan(list(fields.values()), now_ms)
-
-
 def listed_approval(values: Values) -> Approval:
     """Return what a list shows of an approval; one that is damaged is shown degraded and never hides the others."""
     try:
         return to_approval(values)
     except (ValueError, TypeError, KeyError, OverflowError):
-        fields = _readable(APPROVAL_FIELDS, values) | {"detail": b"", "approver_role": b""}
+        fields = readable(APPROVAL_FIELDS, values) | {"detail": b"", "approver_role": b""}
         _log.warning(
             "An approval's record is damaged.", action="unreadable_record", approval_id=fields["approval_id"].decode()
         )
@@ -221,7 +169,7 @@ def listed_approval(values: Values) -> Approval:
         return to_approval(list(fields.values()))
 
 
-def _readable(names: Sequence[str], values: Values) -> dict[str, bytes]:
+def readable(names: Sequence[str], values: Values) -> dict[str, bytes]:
     """Return the fields of a damaged record as text, and its times as numbers or as nothing; it was made at some time."""
     fields = {
         name: (value or b"").decode("utf-8", "replace").encode() for name, value in zip(names, values, strict=True)

@@ -21,7 +21,8 @@ from steward.work_store import MAX_DRAFTS
 from steward.work_stores.redis.job_records import JOB_FIELDS, LINE_FIELDS, LISTED_FIELDS, SPEC_FIELDS
 from steward.work_stores.redis.keys import KEYS
 from steward.work_stores.redis.legacy.words import FROM_OLD, TO_OLD
-from steward.work_stores.redis.records import APPROVAL_FIELDS, PLAN_FIELDS
+from steward.work_stores.redis.plan_records import CARRIED_FIELDS, PLAN_FIELDS
+from steward.work_stores.redis.records import APPROVAL_FIELDS
 
 _FOLDER: Final = Path(__file__).parent / "lua"
 _FORMATTED: Final = re.compile(r"\bK\.(\w+):format\(([^()]*)\)")
@@ -89,6 +90,7 @@ def _vocabulary(text: str) -> str:
         "SPEC_FIELDS": _lua(SPEC_FIELDS),
         "STATUS_FIELD": _lua(JOB_FIELDS.index("status") + 1),
         "PLAN_FIELDS": _lua(PLAN_FIELDS),
+        "CARRIED_FIELDS": _lua(CARRIED_FIELDS),
         "APPROVAL_FIELDS": _lua(APPROVAL_FIELDS),
     }
     return "".join(f"local {name} = {value}\n" for name, value in lines.items() if re.search(rf"\b{name}\b", text))

@@ -22,18 +22,17 @@ from steward.work_stores.redis.job_records import to_job
 from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.legacy.migrating import Migrator
 from steward.work_stores.redis.legacy.routes import Routes
-from steward.work_stores.redis.records import (
-    APPROVAL_FIELDS,
-    PLAN_FIELDS,
-    encode,
-    listed_approval,
-    listed_plan,
-    streamed_event,
-    to_approval,
-    to_plan,
-)
+from steward.work_stores.redis.plan_records import listed_plan, to_plan
+from steward.work_stores.redis.records import APPROVAL_FIELDS, encode, listed_approval, streamed_event, to_approval
 from steward.work_stores.redis.server import Server
-from steward.work_stores.redis.submissions import draft_arguments, name_arguments, submit_arguments, submitted
+from steward.work_stores.redis.submissions import (
+    draft_arguments,
+    lone_arguments,
+    lone_submitted,
+    name_arguments,
+    submit_arguments,
+    submitted,
+)
 
 _SAID: Final = {Verdict.APPROVE: ApprovalStatus.APPROVED, Verdict.REJECT: ApprovalStatus.REJECTED}
 
@@ -85,11 +84,18 @@ class RedisWorkStore:
 
     async def submit(self, submission: Submission) -> Submitted:
         """Put a submission in place, or return the original."""
-        arguments = submit_arguments(self._principal, submission, self._server.now)
-        answer = await self._server.run("submit", *arguments)
-        if len(answer) == 1:  # not a plain new one
-            answer = await self._server.run("submit_known", *arguments)
-        return submitted(answer)
+        now = self._server.now
+        one = lone_arguments(self._principal, submission, now)
+        if one is not None:
+            depth = await self._server.run("submit_one", *one)
+            if isinstance(depth, int):
+                return lone_submitted(submission, depth)
+        arguments = submit_arguments(self._principal, submission, now)
+        if one is None and submission.approval is None:
+            answer = await self._server.run("submit", *arguments)
+            if len(answer) > 1:
+                return submitted(answer)
+        return submitted(await self._server.run("submit_known", *arguments))
 
     async def find(self, claims: Sequence[IdempotencyClaim]) -> Submitted | None:
         """Return the original of a request by its claims alone."""
@@ -134,14 +140,10 @@ class RedisWorkStore:
         error = encode(JobError("resolved_failed", note).as_dict())
         return await self._meddle_with_job("resolve_job", job_id, int(outcome == "completed"), result, error)
 
-    async def _one(self, kind: str, subject: str, names: Sequence[str]) -> Sequence[bytes | None] | None:
-        values = await self._server.look("HMGET", key(kind, self._workspace, subject), *names)
-        return None if values[0] is None else values
-
     async def get_plan(self, plan_id: str) -> PlanRecord | None:
         """Return one plan."""
-        found = await self._one("plan", plan_id, PLAN_FIELDS)
-        return None if found is None else to_plan(found, self._server.now)
+        found = await self._server.run("read_plan", self._workspace, plan_id)
+        return to_plan(found, self._server.now) if found else None
 
     async def get_job(self, job_id: str) -> Job | None:
         """Return one job."""
@@ -149,8 +151,8 @@ class RedisWorkStore:
 
     async def get_approval(self, approval_id: str) -> Approval | None:
         """Return one approval."""
-        found = await self._one("approval", approval_id, APPROVAL_FIELDS)
-        return None if found is None else to_approval(found)
+        found = await self._server.look("HMGET", key("approval", self._workspace, approval_id), *APPROVAL_FIELDS)
+        return None if found[0] is None else to_approval(found)
 
     async def plan_jobs(self, plan_id: str) -> tuple[Job, ...]:
         """Return a plan's jobs in step order."""

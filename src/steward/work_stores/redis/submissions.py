@@ -10,6 +10,7 @@ from steward.caps import Caps, counts_until
 from steward.clock import from_milliseconds, milliseconds
 from steward.digest import HEX_DIGEST
 from steward.identity import Principal
+from steward.ids import namesake
 from steward.job import (
     Cancelled,
     Completed,
@@ -29,8 +30,9 @@ from steward.job import Outcome as AnyOutcome
 from steward.plan import PlanRecord, PlanStatus
 from steward.spending import Spending
 from steward.work_store import IdempotencyClaim, Submission, Submitted
-from steward.work_stores.redis.job_records import Place, job_fields, placed_fields
-from steward.work_stores.redis.records import Fields, approval_fields, armoured, encode, plan_fields
+from steward.work_stores.redis.job_records import NAMESAKE, Place, beside_spec, job_fields, placed_fields, spec_of
+from steward.work_stores.redis.plan_records import carried_of, plan_fields
+from steward.work_stores.redis.records import Fields, approval_fields, armoured, encode
 
 _POSITIONS_PER_STEP = 1_000
 """Room for the children of an expanded step between it and the next."""
@@ -74,17 +76,12 @@ def draft_arguments(principal: Principal, plan: PlanRecord) -> tuple[Any, ...]:
 
 
 def submit_arguments(principal: Principal, submission: Submission, now: int) -> tuple[Any, ...]:
-    """Return what ``submit`` takes."""
+    """Return what ``submit`` and ``submit_known`` take."""
     approval, jobs = submission.approval, submission.jobs
     status = PlanStatus.RUNNING if approval is None else PlanStatus.AWAITING_APPROVAL
     plan = plan_fields(submission.plan, principal.workspace_id, status=status)
     plan.pop("expires_at", None)
-    plan |= {"job_ids": " ".join(job.job_id for job in jobs), "open_jobs": len(jobs)}
-    plan |= {
-        f"request:{claim.key}": _short(claim.payload_digests[0])
-        for claim in submission.idempotency
-        if claim.namespace == "request"
-    }
+    plan |= {"job_ids": " ".join(job.job_id for job in jobs), "open_jobs": len(jobs)} | _names_of_plan(submission)
     actions = [job.action_id for job in jobs]
     asked_by = submission.plan.request_id
     said = encode({"status": status, "jobs": len(jobs), "actions": actions, "request_id": asked_by})
@@ -104,6 +101,40 @@ def submit_arguments(principal: Principal, submission: Submission, now: int) -> 
         len(jobs),
         *(part for fields in _all_job_fields(principal, submission, now) for part in flat(fields)),
     )
+
+
+def lone_arguments(principal: Principal, submission: Submission, now: int) -> tuple[Any, ...] | None:
+    """Return what ``submit_one`` takes; None: it is no plan of one step that its job can carry, or that is ready to run."""
+    plan, claims = submission.plan, submission.idempotency
+    if len(submission.jobs) != 1 or submission.approval is not None or plan.actor_id != principal.actor_id:
+        return None
+    (job,) = submission.jobs
+    if job.job_id != namesake(plan.plan_id, "job") or first_status(job, now) is not JobStatus.PENDING:
+        return None
+    place = Place(principal.workspace_id, NAMESAKE, plan.actor_id, 0, plan.request_id)
+    spec, carried = spec_of(job, place, now), carried_of(plan)
+    if spec is None or carried is None:
+        return None
+    said = {"status": PlanStatus.RUNNING, "jobs": 1, "actions": [job.action_id], "request_id": plan.request_id}
+    more = beside_spec(job)
+    if plan.body_sealed is not None:
+        more["body_armoured"] = armoured(plan.body_sealed)
+    for claim in claims:
+        more[f"{claim.namespace}:{claim.key}"] = _short(claim.payload_digests[0])
+    return (
+        *(principal.workspace_id, principal.actor_id, job.job_id, job.action_id, encode(said)),
+        *(len(claims), *(part for claim in claims for part in (claim.namespace, claim.key))),
+        *(spec, carried, *(part for pair in more.items() for part in pair)),
+    )
+
+
+def _names_of_plan(submission: Submission) -> Fields:
+    """Return what stands in a plan for the names that the client gave the request."""
+    return {
+        f"request:{claim.key}": _short(claim.payload_digests[0])
+        for claim in submission.idempotency
+        if claim.namespace == "request"
+    }
 
 
 def _all_job_fields(principal: Principal, submission: Submission, now: int) -> list[Fields]:
@@ -149,6 +180,18 @@ def first_status(job: NewJob, now: int, *, held: bool = False) -> JobStatus:
     if job.not_before is not None and milliseconds(job.not_before) > now:
         return JobStatus.SCHEDULED
     return JobStatus.PENDING
+
+
+def lone_submitted(submission: Submission, depth: int) -> Submitted:
+    """Return that a new plan of one step was put in place."""
+    return Submitted(
+        plan_id=submission.plan.plan_id,
+        status=PlanStatus.RUNNING,
+        job_ids=tuple(job.job_id for job in submission.jobs),
+        duplicate=False,
+        approval_id=None,
+        queue_depth=depth,
+    )
 
 
 def submitted(answer: Sequence[Any]) -> Submitted:

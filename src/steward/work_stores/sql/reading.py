@@ -1,6 +1,6 @@
 """Reads: one thing by id, pages walked down an index, and the event log. All inside one workspace."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -41,11 +41,11 @@ def get_plan(sql: Sql, workspace_id: str, plan_id: str, now: int) -> PlanRecord 
     return None if found is None else to_plan(load(PlanRow, found), now)
 
 
-def plans(sql: Sql, plan_ids: Sequence[str], now: int) -> tuple[PlanRecord, ...]:
-    """Return some plans, of whatever workspace."""
-    return tuple(
-        _listed_plan(load(PlanRow, found), now) for found in sql.all(statements.PLANS_BY_ID, {"ids": encode(plan_ids)})
-    )
+def plans(sql: Sql, named: Collection[tuple[str, str]], now: int) -> tuple[PlanRecord, ...]:
+    """Return some plans, each of a workspace."""
+    found = sql.all(statements.PLANS_BY_ID, {"ids": encode([plan_id for _, plan_id in named])})
+    records = (_listed_plan(load(PlanRow, one), now) for one in found)
+    return tuple(record for record in records if (record.workspace_id, record.plan_id) in named)
 
 
 def get_job(sql: Sql, workspace_id: str, job_id: str) -> Job | None:

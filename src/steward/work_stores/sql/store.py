@@ -1,6 +1,6 @@
 """The SQL engine's two faces. Each verb is a plain function over one transaction; here they meet threads and time."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -263,10 +263,10 @@ class SqlDispatcher:
         """Return a listener for events."""
         return self._engine.bell.listen(EVENTS)
 
-    async def plans(self, plan_ids: Sequence[str]) -> tuple[PlanRecord, ...]:
+    async def plans(self, named: Collection[tuple[str, str]]) -> tuple[PlanRecord, ...]:
         """Return some plans."""
         return await self._engine.database.read(
-            lambda connection: reading.plans(Sql(connection), plan_ids, self._engine.now)
+            lambda connection: reading.plans(Sql(connection), named, self._engine.now)
         )
 
     def listen(self) -> AbstractContextManager[Listener]:

@@ -58,7 +58,7 @@ local function take_job(of, id)
     elseif name == 'depends_on' then steps = value end
   end
   if not spec or own ~= id or status ~= 'pending' or not is_current(id) then return false end
-  local plan_id, step, action = specified(spec)
+  local plan_id, step, action, _, _, namesake = specified(spec, id, key)
   if not plan_id then return false end
   local n = #keys + 1
   fence, tries = whole((fence or 0) + 1), whole((tries or 0) + 1)
@@ -70,7 +70,7 @@ local function take_job(of, id)
   count_running(of, action, 1)
   local of_action = group(group(ready, of.workspace), action)
   of_action[#of_action + 1] = id
-  tell(of, 'job.started', plan_id, id, said(step, action, 'running', tries, ''))
+  tell(of, 'job.started', plan_id, id, said(step, action, 'running', tries, ''), namesake)
   return true
 end
 

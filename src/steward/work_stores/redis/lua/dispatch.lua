@@ -21,13 +21,13 @@ for i = 1, tonumber(take()) do
   if before then
     answers[i] = before .. ' ' .. read[5] .. ' ' .. first
   else
-    local plan_id, step, action, retry = specified(read[1])
+    local plan_id, step, action, retry, _, namesake = specified(read[1], id, key)
     if read[8] or not plan_id then return KNOWN end
     if not first or retry ~= 'keyed' then first = now_text end
     local n = #keys + 1
     keys[n], firsts[n] = key, first
     begun[2 * n - 1], begun[2 * n] = lease_until, workspace .. ' ' .. id
-    tell(home(workspace), 'job.dispatched', plan_id, id, said(step, action, 'running', read[4] or '0', ''))
+    tell(home(workspace), 'job.dispatched', plan_id, id, said(step, action, 'running', read[4] or '0', ''), namesake)
     answers[i] = now_text .. ' ' .. lease_until .. ' ' .. first
   end
 end

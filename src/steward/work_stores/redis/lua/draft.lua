@@ -5,7 +5,7 @@ local workspace, actor, said = take(), take(), take()
 local fields = take_fields()
 local key = K.plan:format(workspace, fields.plan_id)
 
-local plan = load('plan', key)
+local plan = load_plan(workspace, fields.plan_id)
 if plan then
   if UNUSED[plan.status] and plan.digest == (fields.digest or '') then return end -- sent again
   refuse('Conflict', 'A plan with this id exists.')

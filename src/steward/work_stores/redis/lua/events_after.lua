@@ -12,7 +12,9 @@ elseif plan_id == '' then
   return answer
 end
 local found = {}
-each_number(redis.call('HGET', K.plan:format(workspace, plan_id), 'events') or '', function(number)
+local events = redis.call('HGET', K.plan:format(workspace, plan_id), 'events')
+  or redis.call('HGET', K.job:format(workspace, namesake(plan_id, 'job_')), 'events')
+each_number(events or '', function(number)
   if number > after then
     local at = whole(number) .. '-0'
     found[#found + 1] = redis.call('XRANGE', key, at, at)[1]

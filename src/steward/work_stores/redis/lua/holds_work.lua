@@ -8,9 +8,7 @@ local function is_named(row)
 end
 
 for _ = 1, tonumber(take()) do
-  local id = take()
-  local workspace = redis.call('HGET', K.home, id)
-  local plan = workspace and load_plan(workspace, id)
+  local plan = load_plan(take(), take())
   if plan then
     if plan.status == 'running' or plan.status == 'awaiting_approval' then return 1 end
     if is_named(plan) then return 1 end

@@ -1,12 +1,16 @@
 -- list_jobs: the same as list_jobs_fully for a plain page, each job a line, its id and JSON; of any other it says nothing.
--- uses:
+-- uses: older
 
 local workspace, after, limit, status = take(), take(), tonumber(take()), take()
 local known = redis.call('HGET', K.schema, 'phase')
 if known and known ~= 'new-only' or redis.call('EXISTS', K.old_jobs:format(workspace)) == 1 then return {} end
 
-local index = status == '' and K.jobs:format(workspace) or K.jobs_in:format(workspace, status)
-local ids = redis.call('ZREVRANGEBYLEX', index, after == '' and '+' or '(' .. after, '-', 'LIMIT', 0, limit)
+local every, ids = {}, {}
+for i, any in ipairs(status == '' and JOB_STATUSES or { status }) do every[i] = K.jobs_in:format(workspace, any) end
+each_older(every, after, limit, function(id)
+  ids[#ids + 1] = id
+  return #ids >= limit
+end)
 local lines = {}
 for i, id in ipairs(ids) do
   local values = redis.pcall('HMGET', K.job:format(workspace, id), unpack(LINE_FIELDS))

@@ -1,5 +1,5 @@
 -- list_jobs_fully: a page of a workspace's jobs, newest first, perhaps of one status or one plan; and how many are ready.
--- uses: rows flush
+-- uses: rows flush older
 
 local workspace, after, limit, status, plan_id = take(), take(), tonumber(take()), take(), take()
 local answer, places = { depth_of(workspace), phase(), '' }, {}
@@ -44,15 +44,16 @@ end
 if plan_id ~= '' then
   local plan = redis.call('HMGET', K.plan:format(workspace, plan_id), 'job_ids', 'child_ids')
   local ids = words((plan[1] or '') .. ' ' .. (plan[2] or ''))
+  local only = namesake(plan_id, 'job_')
+  if not plan[1] and redis.call('HEXISTS', K.job:format(workspace, only), 'carried') == 1 then ids = { only } end
   table.sort(ids, function(one, two) return one > two end)
   for _, id in ipairs(ids) do
     if (after == '' or id < after) and add(id) then break end
   end
 else
-  local every, old = K.jobs:format(workspace), K.old_jobs:format(workspace)
-  if status ~= '' then
-    every, old = K.jobs_in:format(workspace, status), K.old_jobs_in:format(workspace, status)
-  end
+  local every, old = {}, K.old_jobs:format(workspace)
+  for i, any in ipairs(status == '' and JOB_STATUSES or { status }) do every[i] = K.jobs_in:format(workspace, any) end
+  if status ~= '' then old = K.old_jobs_in:format(workspace, status) end
   if not after:find(' ') then
     each_older(every, after, limit, function(id) return id < 'job_' or (not is_old_id(id) and add(id)) end)
   end

@@ -1,5 +1,5 @@
 -- list_plans: a page of a workspace's plans, newest first, perhaps of one status; a draft past its time reads as expired.
--- uses: rows flush
+-- uses: rows flush older
 
 local workspace, after, limit, status = take(), take(), tonumber(take()), take()
 
@@ -11,7 +11,7 @@ end
 local ids = {}
 local function gather(in_status, wanted) -- up to a page of a status, of those that are overdue or that are not
   local count = 0
-  each_older(K.plans_in:format(workspace, in_status), after, limit, function(id)
+  each_older({ K.plans_in:format(workspace, in_status) }, after, limit, function(id)
     if wanted == nil or (is_overdue(id) or false) == wanted then
       count = count + 1
       ids[#ids + 1] = id
@@ -21,7 +21,9 @@ local function gather(in_status, wanted) -- up to a page of a status, of those t
 end
 
 if status == '' then
-  each_older(K.plans:format(workspace), after, limit, function(id)
+  local every = {}
+  for i, any in ipairs(PLAN_STATUSES) do every[i] = K.plans_in:format(workspace, any) end
+  each_older(every, after, limit, function(id)
     ids[#ids + 1] = id
     return #ids >= limit
   end)
@@ -38,6 +40,6 @@ end
 
 local answer = {}
 for i = 1, math.min(#ids, limit) do
-  answer[i] = redis.call('HMGET', K.plan:format(workspace, ids[i]), unpack(PLAN_FIELDS))
+  answer[i] = plan_values(workspace, ids[i]) or {}
 end
 return answer

@@ -38,7 +38,7 @@ local function mend_plan(id, plan)
     expires, ended, stale = plan_times(plan)
   end
   local home = redis.call('HGET', K.home, id) or nil
-  if home ~= (plan and workspace or nil) and differs('home') then
+  if not is_lean() and home ~= (plan and workspace or nil) and differs('home') then
     if plan then later('hash', K.home, 'HSET', K.home, id, workspace) else later('hash', K.home, 'HDEL', K.home, id) end
   end
   local member = workspace .. ' ' .. id
@@ -55,11 +55,12 @@ local MEND = { job = mend_job, plan = mend_plan, approval = mend_approval }
 
 for _ = 1, tonumber(take()) do
   local id = take()
-  local row = load(kind, K[kind]:format(workspace, id))
+  local row
+  if kind == 'plan' then row = load_plan(workspace, id) else row = load(kind, K[kind]:format(workspace, id)) end
   if row and (row.workspace_id ~= workspace or row[id_field] ~= id) then row = nil end -- it is something else's
   local old = kind == 'job' and is_old_id(id)
   if old then keep_old(id, row) end
-  if WHOLE[kind] and not old then keep(WHOLE[kind], K[WHOLE[kind]]:format(workspace), id, row and 0) end
+  if WHOLE[kind] and not old and not is_lean() then keep(WHOLE[kind], K[WHOLE[kind]]:format(workspace), id, row and 0) end
   for _, status in ipairs(STATUSES[kind]) do
     keep(kind .. 's_in', K[kind .. 's_in']:format(workspace, status), id, row and row.status == status and 0)
   end

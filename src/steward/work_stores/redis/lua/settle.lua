@@ -18,14 +18,17 @@ local function history_of(attempts, fence, worker, claimed_at, dispatched_at)
     .. ',"dispatched_at":' .. dispatched_at .. ',"error":null}]'
 end
 
-local function plan_of(of, plan_id) -- that a job is of; nil: it does not run
+local function plan_of(of, plan_id, id, namesake) -- that a job is of; nil: it does not run
   local key = K.plan:format(of.workspace, plan_id)
   local plan = of_plan[key]
-  if not plan then
+  if not plan and namesake and numbers_of(of, plan_id, namesake).key == namesake then
+    plan = { home = of, id = plan_id, left = 1, ids = id, children = '', carrier = namesake }
+    order[#order + 1], of_plan[key] = key, plan
+  elseif not plan then
     local read = redis.call('HMGET', key, 'status', 'open_jobs', 'job_ids', 'child_ids', 'events')
     if read[1] ~= 'running' then return end
     plan = { home = of, id = plan_id, left = tonumber(read[2] or '0'), ids = read[3] or '', children = read[4] or '' }
-    order[#order + 1], of_plan[key], plans[key] = key, plan, { text = read[5] or '' }
+    order[#order + 1], of_plan[key], plans[key] = key, plan, { key = key, text = read[5] or '' }
   end
   return plan
 end
@@ -40,8 +43,8 @@ for i = 1, tonumber(take()) do
     'dispatched_at', 'first_dispatched_at', 'cancel_requested', 'dependents')
   if not read[1] or read[2] ~= fence or read[3] ~= 'running' then return KNOWN end
   if read[10] or read[11] then return KNOWN end
-  local plan_id, step, action, _, enqueued_at = specified(read[1])
-  local plan = plan_id and plan_of(of, plan_id)
+  local plan_id, step, action, _, enqueued_at, namesake = specified(read[1], id, key)
+  local plan = plan_id and plan_of(of, plan_id, id, namesake)
   if not plan then return KNOWN end
   plan.left = plan.left - 1
   local attempts, started = read[4] or '0', read[7]
@@ -49,7 +52,7 @@ for i = 1, tonumber(take()) do
   local set = { 'HSET', key, 'status', 'completed', 'finished_at', now_text, 'history', history, 'result', result }
   if labels ~= '' then set[#set + 1], set[#set + 2] = 'result_labels', labels end
   if sealed ~= '' then set[#set + 1], set[#set + 2] = 'result_sealed', sealed end
-  sets[i], seen[key] = set, set
+  sets[i], seen[key], set.last = set, set, plan.carrier and 'body_armoured' or 'spent' -- the last field that goes with its end
   over[i] = workspace .. ' ' .. id
   of.moved[#of.moved + 1] = id
   count_running(of, action, -1)
@@ -71,7 +74,7 @@ local function close(plan, key) -- its last job has ended; results that nobody c
     keys[#keys + 1] = member
   end
   if worst ~= 'failed' then
-    closed[#closed + 1] = { 'HDEL', key, 'body_sealed' }
+    if not plan.carrier then closed[#closed + 1] = { 'HDEL', key, 'body_sealed', 'body_armoured' } end
     for _, member in ipairs(keys) do
       local set = seen[member]
       if not set then
@@ -93,13 +96,17 @@ end
 for _, key in ipairs(order) do
   local plan, own = of_plan[key], plans[key]
   if plan.left < 0 then return KNOWN end
-  own[1], own[2] = 'open_jobs', whole(plan.left)
-  if plan.left == 0 then own[3], own[4], own[5], own[6] = 'status', close(plan, key), 'finished_at', now_text end
+  if plan.carrier then
+    close(plan, key)
+  else
+    own[1], own[2] = 'open_jobs', whole(plan.left)
+    if plan.left == 0 then own[3], own[4], own[5], own[6] = 'status', close(plan, key), 'finished_at', now_text end
+  end
 end
 check_plain('running', 'completed')
 for _, set in ipairs(sets) do
   redis.call(unpack(set))
-  redis.call('HDEL', set[2], 'worker_id', 'lease_until', 'claimed_at', 'dispatched_at', 'params_sealed', 'spent')
+  redis.call('HDEL', set[2], 'worker_id', 'lease_until', 'claimed_at', 'dispatched_at', 'params_sealed', 'spent', set.last)
 end
 for _, command in ipairs(closed) do redis.call(unpack(command)) end
 write_plain('running', 'completed')

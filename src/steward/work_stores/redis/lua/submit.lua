@@ -4,8 +4,9 @@
 -- The plain case is the common one, so it is written out: one pass over the arguments, every key read once, which also
 -- shows that it is of its type, and then the commands. `submit_known` takes the same arguments and does the rest.
 
-local schema = redis.call('HMGET', K.schema, 'phase', 'filling')
+local schema = redis.call('HMGET', K.schema, 'phase', 'filling', 'lean')
 if (schema[1] and schema[1] ~= 'new-only') or schema[2] then return { 'known' } end -- each job has a copy to be written too
+if not schema[3] then return { 'known' } end -- an older process needs more
 
 local workspace, actor = take(), take()
 local names, keys = {}, {} -- key and index of each name; what must not be there yet
@@ -28,7 +29,7 @@ local plan_key, said = K.plan:format(workspace, plan_id), take()
 keys[#keys + 1] = plan_key
 if take() ~= '0' then return { 'known' } end -- it waits for an approval
 
-local ids, all, by_status, by_action, job_fields = {}, {}, {}, {}, {}
+local ids, by_status, by_action, job_fields = {}, {}, {}, {}
 local function add(groups, name, id) -- to the members that a sorted set is about to have
   local group = groups[name] or {}
   group[#group + 1], group[#group + 2] = 0, id
@@ -40,7 +41,6 @@ for i = 1, tonumber(take()) do
   if status == 'scheduled' or not action then return { 'known' } end
   ids[i], job_fields[i] = id, { K.job:format(workspace, id), first, last }
   keys[#keys + 1] = job_fields[i][1]
-  all[#all + 1], all[#all + 2] = 0, id
   add(by_status, status, id)
   if status == 'pending' then add(by_action, action, id) end
 end
@@ -50,10 +50,9 @@ if redis.call('EXISTS', unpack(keys)) > 0 then return { 'known' } end
 local home, ring, ready = K.workspace:format(workspace), K.ring, K.ready_actions:format(workspace)
 local number = tonumber(redis.call('HGET', home, 'event_sequence') or '0') + 1
 local position = last_position() + 1
-local jobs, plans, running = K.jobs:format(workspace), K.plans:format(workspace), K.plans_in:format(workspace, 'running')
-for _, key in ipairs({ jobs, plans, running }) do redis.call('ZCARD', key) end
+local running = K.plans_in:format(workspace, 'running')
+redis.call('ZCARD', running)
 redis.call('XLEN', K.all_events)
-redis.call('HLEN', K.home)
 local waits_for = {}
 for action in pairs(by_action) do
   waits_for[action] = redis.call('ZCARD', K.ready:format(workspace, action))
@@ -70,12 +69,9 @@ local event = { type = 'plan.submitted', actor = actor, plan_id = plan_id, job_i
 local number_text, position_text = whole(number), whole(position)
 append_event(workspace, number_text, position_text, event)
 redis.call('HSET', plan_key, 'events', number_text, unpack(ARGV, plan_first, plan_last))
-redis.call('HSET', K.home, plan_id, workspace)
-redis.call('ZADD', plans, 0, plan_id)
-redis.call('ZADD', running, 0, plan_id)
 for _, job in ipairs(job_fields) do redis.call('HSET', job[1], unpack(ARGV, job[2], job[3])) end
+redis.call('ZADD', running, 0, plan_id)
 for _, name in ipairs(names) do redis.call('SET', name[1], name[3] == 'request' and plan_id or ids[name[2] + 1]) end
-redis.call('ZADD', jobs, unpack(all))
 for status, group in pairs(by_status) do redis.call('ZADD', K.jobs_in:format(workspace, status), unpack(group)) end
 for action, group in pairs(by_action) do
   redis.call('ZADD', K.ready:format(workspace, action), unpack(group))

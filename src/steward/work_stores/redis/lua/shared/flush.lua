@@ -62,7 +62,7 @@ local function each_number(text, visit) -- of numbers that are kept like this, i
 end
 
 local derive = {}
-local mirror, place_old, is_old_id -- of legacy: keeps the old copy of a job, and the index of ids of the older software
+local mirror, place_old, is_old_id, is_lean -- of legacy: keeps the old copy of a job, and the index of ids of the older software
 
 local function count_action(workspace, action, ready, running)
   local of_workspace = actions[workspace] or {}
@@ -81,8 +81,9 @@ function derive.job(job, old)
   local was, is = old.status, job.status
   if was ~= is then
     local ours = not is_old_id(id)
-    if was ~= '' then zrem(K.jobs_in:format(workspace, was), id) elseif ours then zadd(K.jobs:format(workspace), 0, id) end
-    if is ~= '' then zadd(K.jobs_in:format(workspace, is), 0, id) elseif ours then zrem(K.jobs:format(workspace), id) end
+    local listed = ours and (was == '' or is == '') and not is_lean()
+    if was ~= '' then zrem(K.jobs_in:format(workspace, was), id) elseif listed then zadd(K.jobs:format(workspace), 0, id) end
+    if is ~= '' then zadd(K.jobs_in:format(workspace, is), 0, id) elseif listed then zrem(K.jobs:format(workspace), id) end
     if not ours then place_old(workspace, id, is, job.enqueued_at) end
     local action = old.action_id ~= '' and old.action_id or job.action_id
     local ready = (is == 'pending' and 1 or 0) - (was == 'pending' and 1 or 0)
@@ -115,17 +116,14 @@ function derive.plan(plan, old)
   local workspace, id = ids_of(plan, old, 'plan_id')
   local was, is = old.status, plan.status
   if was ~= is then
-    if was == '' then
+    if was ~= '' then zrem(K.plans_in:format(workspace, was), id) end
+    if is ~= '' then zadd(K.plans_in:format(workspace, is), 0, id) end
+    if was == '' and not is_lean() then
       zadd(K.plans:format(workspace), 0, id)
       later('hash', K.home, 'HSET', K.home, id, workspace)
-    else
-      zrem(K.plans_in:format(workspace, was), id)
-    end
-    if is == '' then
+    elseif is == '' and not is_lean() then
       zrem(K.plans:format(workspace), id)
       later('hash', K.home, 'HDEL', K.home, id)
-    else
-      zadd(K.plans_in:format(workspace, is), 0, id)
     end
   end
   local member = workspace .. ' ' .. id
@@ -146,6 +144,19 @@ function derive.approval(approval, old)
   local until_was = was == 'pending' and old.expires_at or ''
   local until_is = is == 'pending' and approval.expires_at or ''
   place(K.undecided, workspace .. ' ' .. id, until_was, until_is)
+end
+
+local function put_apart(plan) -- give a plan that its job carries, and that changes, a hash of its own
+  local old = stored(plan)
+  local job = old[CARRIER]
+  old[CARRIER] = nil
+  if plan.status == '' then return end -- both go
+  for name, value in pairs(old) do
+    if type(name) == 'string' and rawget(plan, name) == nil then plan[name] = value end
+  end
+  for name in pairs(stored(job)) do
+    if name == 'carried' or name == 'events' or name == 'body_armoured' or tostring(name):find('^request:') then job[name] = '' end
+  end
 end
 
 local function collect(row) -- the commands that write a row's changes
@@ -251,7 +262,7 @@ local function number_events() -- in the workspace's log and over all; each plan
     event.number = run.last
     run[#run + 1] = event
     local key = K.plan:format(event.workspace, event.plan_id)
-    local own = plans[key] or {}
+    local own = plans[key] or { workspace = event.workspace, plan_id = event.plan_id }
     if own.to == event.number - 1 then
       own.to = event.number
     else
@@ -263,7 +274,11 @@ local function number_events() -- in the workspace's log and over all; each plan
   for key, own in pairs(plans) do
     local more = append(own.text or '', span(own.from, own.to))
     local plan = rows[key]
-    if plan then
+    local carrier = (not plan or next(plan) == nil) and carrier_of(own.workspace, own.plan_id)
+    if carrier then
+      carrier.events = append(carrier.events, more)
+      if plan then stored(plan).events = carrier.events end
+    elseif plan then
       plan.events = append(plan.events, more)
     else
       later('hash', key, 'HSET', key, 'events', append(look('HGET', key, 'events') or '', more))
@@ -296,6 +311,9 @@ local function flush() -- may be called more than once; each time what was colle
   if write_ledgers then write_ledgers() end
   local runs = #events > 0 and number_events()
   for _, row in ipairs(loaded) do
+    if stored(row)[CARRIER] and next(row) ~= nil then put_apart(row) end
+  end
+  for _, row in ipairs(loaded) do
     if next(row) ~= nil then collect(row) end
   end
   local more = queue_workspaces(queue_actions())
@@ -311,18 +329,6 @@ end
 
 local function depth_of(workspace) -- ready jobs, once everything is written
   return ready_now[workspace] or redis.call('ZCARD', K.jobs_in:format(workspace, 'pending'))
-end
-
-local function each_older(key, after, step, visit) -- members of an index older than one of them, until `visit` says true
-  local from = after == '' and '+' or '(' .. after
-  while true do
-    local ids = redis.call('ZREVRANGEBYLEX', key, from, '-', 'LIMIT', 0, step)
-    for _, id in ipairs(ids) do
-      if visit(id) then return end
-    end
-    if #ids < step then return end
-    from = '(' .. ids[#ids]
-  end
 end
 
 local function answered(answers) -- write, and answer each lease with its job's record or with why it is refused

@@ -2,15 +2,20 @@
 --
 -- `TO_OLD` says which of its few statuses stands for each of ours. Parameters are never in the copy.
 
-local recorded, filling -- the phase, once it was looked up; whether the old copies are written again, on the way back
+local recorded, filling, lean -- the phase, once it was looked up; whether the old copies are written again; how records are kept
 local leave = {} -- by key of the old copy: it says the same already and is left as it is
 
 local function phase()
   if not recorded then
-    local known = redis.call('HMGET', K.schema, 'phase', 'filling')
-    recorded, filling = known[1] or 'new-only', known[2]
+    local known = redis.call('HMGET', K.schema, 'phase', 'filling', 'lean')
+    recorded, filling, lean = known[1] or 'new-only', known[2], known[3]
   end
   return recorded
+end
+
+function is_lean() -- whether no process is left that needs the lists of all jobs and plans, and whose each plan is
+  phase()
+  return lean
 end
 
 function is_old_id(id) -- whether the older software made it

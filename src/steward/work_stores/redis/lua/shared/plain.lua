@@ -7,7 +7,7 @@
 local KNOWN = { 'known' } -- what is answered where somebody else has to do it
 
 local homes, home_of = {}, {} -- workspaces with what changes in each
-local plans = {} -- by key: the numbers of a plan's events, and in a list what else is to be set of it
+local plans = {} -- by key: where the numbers of a plan's events are kept, these numbers, and in a list what else is to be set of it
 local told_events = {} -- each is a list: home, number, type, plan, job and what it says
 local begun, over = {}, {} -- leases: times and members of those that begin or go on; members of those that end
 local position
@@ -21,8 +21,10 @@ local function is_current(id) -- whether it is one of ours, and not of the older
   return #id == 28 and id:find('^job_%w+$')
 end
 
-local function specified(spec) -- plan, step, action, retry mode and when it was enqueued; nil: there is no such spec
-  return spec:match('^2 (%S+) (%S+) (%S+) %S+ %S+ (%S+) %S+ %S+ (%S+) ')
+local function specified(spec, id, key) -- plan, step, action, retry mode, when it was enqueued, and whose name the plan has; or nil
+  local plan_id, step, action, retry, at = spec:match('^2 (%S+) (%S+) (%S+) %S+ %S+ (%S+) %S+ %S+ (%S+) ')
+  if plan_id ~= '-' then return plan_id, step, action, retry, at end
+  return 'plan_' .. id:sub(5), step, action, retry, at, key
 end
 
 local function home(workspace)
@@ -44,15 +46,20 @@ local function span(from, to)
   return from == to and whole(from) or whole(from) .. '-' .. whole(to)
 end
 
-local function remember(of, plan_id, number) -- that the event with this number is the plan's
+local function numbers_of(of, plan_id, namesake) -- of a plan's events: in its own hash, or that of the job that carries it
+  local key = K.plan:format(of.workspace, plan_id)
+  local known = plans[key]
+  if not known then
+    local carried = namesake and redis.call('HGET', namesake, 'events')
+    known = { key = carried and namesake or key, text = carried or redis.call('HGET', key, 'events') or '' }
+    plans[key] = known
+  end
+  return known
+end
+
+local function remember(of, plan_id, number, namesake) -- that the event with this number is the plan's
   if of.plan_id ~= plan_id then -- not the one that was spoken of last
-    local key = K.plan:format(of.workspace, plan_id)
-    local known = plans[key]
-    if not known then
-      known = { text = redis.call('HGET', key, 'events') or '' }
-      plans[key] = known
-    end
-    of.plan_id, of.plan = plan_id, known
+    of.plan_id, of.plan = plan_id, numbers_of(of, plan_id, namesake)
   end
   local own = of.plan
   if own.to ~= number - 1 then
@@ -62,11 +69,11 @@ local function remember(of, plan_id, number) -- that the event with this number 
   own.to = number
 end
 
-local function tell(of, event, plan_id, job_id, data) -- an event, whose number its plan remembers
+local function tell(of, event, plan_id, job_id, data, namesake) -- an event, whose number its plan remembers
   local number = of.last + 1
   of.last = number
   told_events[#told_events + 1] = { of, number, event, plan_id, job_id, data }
-  remember(of, plan_id, number)
+  remember(of, plan_id, number, namesake)
 end
 
 local as_json = {} -- words that were said before
@@ -124,9 +131,9 @@ local function move_all(of, from, to) -- jobs of a workspace from the index of o
 end
 
 local function write_plain(from, to) -- all but records of jobs; `from` and `to`: the statuses of those that moved
-  for key, own in pairs(plans) do
+  for _, own in pairs(plans) do
     local text = span(own.from, own.to)
-    redis.call('HSET', key, 'events', own.text == '' and text or own.text .. ' ' .. text, unpack(own))
+    redis.call('HSET', own.key, 'events', own.text == '' and text or own.text .. ' ' .. text, unpack(own))
   end
   in_pieces('ZREM', K.leases, over)
   in_pieces('ZADD', K.leases, begun)

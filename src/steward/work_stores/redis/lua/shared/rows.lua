@@ -4,7 +4,7 @@
 -- what is stored, so a row's own keys are exactly its changes, and assigning '' removes a field.
 
 local ABSENT = { __index = function() return '' end }
-local KEY, KIND = 1, 2
+local KEY, KIND, CARRIER = 1, 2, 3
 local rows, loaded = {}, {} -- by key, and in the order in which they came
 
 local function stored(row)
@@ -21,12 +21,17 @@ end
 
 local SPEC = '^2' .. (' (%S+)'):rep(#SPEC_FIELDS) .. '$'
 
+local function namesake(id, prefix) -- the id of what has the same name: a plan's job, or a job's plan
+  return prefix .. id:sub(prefix == 'job_' and 6 or 5)
+end
+
 local function specify(fields, spec) -- what a job's spec says in words, but for what has a field of its own
   local values = { (spec or ''):match(SPEC) }
   if not values[1] then return fields end
   for i, name in ipairs(SPEC_FIELDS) do
     if i <= #SPEC_FIELDS - 2 then fields[name] = fields[name] or values[i] end
   end
+  if fields.plan_id == '-' and fields.job_id then fields.plan_id = namesake(fields.job_id, 'plan_') end
   return fields
 end
 
@@ -47,7 +52,47 @@ local function create(kind, key, fields) -- a row that is not there yet
 end
 
 local function load_job(workspace, id) return load('job', K.job:format(workspace, id)) end
-local function load_plan(workspace, id) return load('plan', K.plan:format(workspace, id)) end
+
+local FINAL_OF_CARRIED = 'completed' -- whoever ends a carried plan otherwise gives it a hash of its own
+
+local function carried_plan(job) -- the fields that a plan would have whose job carries it
+  local created_at, digest, document = job.carried:match('^1 (%d+) (%S+) (.*)$')
+  local ended = job.status == FINAL_OF_CARRIED
+  local fields = {
+    plan_id = job.plan_id, workspace_id = job.workspace_id, actor_id = job.actor_id, request_id = job.request_id,
+    status = ended and job.status or 'running', finished_at = ended and job.finished_at or nil,
+    open_jobs = ended and '0' or '1', job_ids = job.job_id, events = job.events, created_at = created_at,
+    digest = digest, document = document, body_armoured = job.body_armoured ~= '' and job.body_armoured or nil,
+  }
+  for name, value in pairs(job) do
+    if tostring(name):find('^request:') then fields[name] = value end
+  end
+  return fields
+end
+
+local function load_plan(workspace, id) -- from its own hash, or from that of the job that carries it
+  local key = K.plan:format(workspace, id)
+  local plan = load('plan', key)
+  if plan then return plan end
+  local job = load_job(workspace, namesake(id, 'job_'))
+  if not job or stored(job).carried == '' then return nil end
+  local fields = carried_plan(stored(job))
+  fields[CARRIER] = job
+  return remember('plan', key, fields)
+end
+
+local function carrier_of(workspace, plan_id) -- the loaded job that carries a plan
+  local job = rows[K.job:format(workspace, namesake(plan_id, 'job_'))]
+  return job and stored(job).carried ~= '' and job
+end
+
+local function plan_values(workspace, id) -- what is answered of a plan; false: there is none
+  local values = redis.call('HMGET', K.plan:format(workspace, id), unpack(PLAN_FIELDS))
+  if values[1] then return values end
+  values = redis.call('HMGET', K.job:format(workspace, namesake(id, 'job_')), unpack(CARRIED_FIELDS))
+  return values[1] and values
+end
+
 local function load_approval(workspace, id) return load('approval', K.approval:format(workspace, id)) end
 
 local function words(text) -- a list kept as words

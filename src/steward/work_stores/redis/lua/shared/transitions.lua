@@ -80,7 +80,7 @@ local function set_plan_status(plan, status, actor) -- what nobody can need agai
   local ended = status ~= 'running'
   plan.status, plan.finished_at = status, ended and now_text or ''
   if ended and status ~= 'failed' then
-    plan.body_sealed = ''
+    plan.body_sealed, plan.body_armoured = '', ''
     each_member(plan, drop_result)
   end
   note(PLAN_EVENT[status], plan.workspace_id, plan.plan_id, nil, actor, { status = status })
