@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, insert, select, text
 
 from steward.database import Database, migrate
-from steward.database.glance import WouldWait
+from steward.database.glance import Glance, WouldWait
 from steward.database.migrate import upgrade
 from steward.database.sql import ROWS_AT_ONCE, Sql
 from steward.database.tables import audit_views, metadata
@@ -128,6 +128,8 @@ async def test_nothing_is_waited_for_at_once(database: Database) -> None:
     await database.aclose()
     with pytest.raises(WouldWait):
         database.at_once(lambda _: 1)
+    with pytest.raises(WouldWait):
+        Glance(None).at(lambda _: 1)  # as of a server
 
 
 # -- group commit -----------------------------------------------------------------------------------------------------

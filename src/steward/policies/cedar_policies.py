@@ -6,7 +6,6 @@ change made by any process is in force soon. A compiled policy is kept as long a
 
 import asyncio
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -46,10 +45,11 @@ class CedarPolicies:
         ground = await self._ground(workspace_id)
         if isinstance(ground, UnreadablePolicy):
             return ground
-        with suppress(KeyError):  # and not get(), which hashes the ground once more
-            return self._compiled[ground]
-        policy = self._compiled[ground] = await with_room(_compiled, ground)
-        return policy
+        try:
+            return self._compiled[ground]  # and not get(), which hashes the ground once more
+        except KeyError:
+            policy = self._compiled[ground] = await with_room(_compiled, ground)
+            return policy
 
     async def with_changes(
         self, workspace_id: str, *, texts: Mapping[str, str], switch_on: Collection[str] = ()

@@ -41,8 +41,14 @@ class ShortMemory:
 
         Those who ask together share a read. ``at_once`` may raise ``WouldWait``.
         """
-        with suppress(KeyError):  # and not get(), which looks at the clock once more
-            return self._kept[key]
+        try:
+            return self._kept[key]  # and not get(), which looks at the clock once more
+        except KeyError:
+            return await self._find(key, read, at_once)
+
+    async def _find(
+        self, key: tuple[str, ...], read: Callable[[], Awaitable[T | None]], at_once: Callable[[], T | None] | None
+    ) -> T | None:
         if at_once is not None:
             with suppress(WouldWait):
                 found = at_once()
