@@ -5,6 +5,7 @@ on: record, index, names, events, leases, fairness, the record of each effect.
 """
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -90,6 +91,8 @@ async def _worker(url: str, folder: Path, jobs: int, lone: int) -> dict[str, Any
     """Return what ``steward worker`` does with 64 slots, as a process of its own: draining, and lone jobs when it is idle."""
     async with installation(folder, REDIS_URL=url, REDIS_EFFECT_SAFETY="fast") as here:
         names = [f"drain {number}" for number in range(jobs)]
+        await here.submit(["get ready"])  # the peers have done so, too, when their batches come
+        gc.freeze()  # as a process does when it has started
         began = time.perf_counter()
         plans = [await here.submit(names[start : start + MAX_STEPS]) for start in range(0, jobs, MAX_STEPS)]
         submitted = jobs / (time.perf_counter() - began)

@@ -9,6 +9,7 @@ from steward.action import ActionDefinition, Effect, ParameterRole, RetryMode
 from steward.actions import ActionCatalogue, Amount, Content, Destination, Object, Secret, Time, action
 from steward.actions.base import BuiltinAction
 from steward.actions.compute import Compute
+from steward.digest import sha256_of
 from steward.errors import Invalid, UnknownAction
 from steward.identity import Principal, Role, Scope
 from steward.plan import PlannedAction, PlanResult
@@ -258,6 +259,26 @@ BASE = checked(put(id="s1"), put(id="s2", params={"key": "k"})).digest
 def test_the_digest_binds_what_was_written(steps: list[dict[str, Any]]) -> None:
     """Steps, their order, ids, actions, values, secrets, defaults, references and dependencies."""
     assert checked(*steps).digest != BASE
+
+
+@pytest.mark.parametrize("keys", [(OLD,), (NEW, OLD)])
+@pytest.mark.parametrize(
+    "params", [{"text": "b", "key": "k"}, {"text": "b"}, {"text": "ä", "more": {"z": 1.5, "a": []}}]
+)
+def test_the_digest_is_that_of_the_canonical_form(keys: tuple[str, ...], params: dict[str, Any]) -> None:
+    """However it is come by: what another version has digested is known again."""
+    *_, step = checked(put(id="s1"), put(id="s2", params=params, depends_on=["s1"]), keys=keys).steps
+    macs = Vault(keys).macs(params.get("key"), workspace_id="acme")
+    bound = {
+        "step": "s2",
+        "action": "box.put",
+        "definition": DEFINITION.definition_hash,
+        "params": {"more": 1, **{name: value for name, value in params.items() if name != "key"}},
+        "depends_on": ["s1"],
+        "account": "office@example.com",
+    }
+    expected = [sha256_of({**bound, "secrets": {"key": mac} if "key" in params else {}}) for mac in macs]
+    assert step.digests == tuple(expected)
 
 
 def test_the_digest_binds_expressions_as_written() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steward.plan import PlannedAction, PlanResult
-from steward.redaction import MAX_TEXT_CHARS, REDACTED, is_sensitive_key, redact, redact_text
+from steward.redaction import MAX_TEXT_CHARS, REDACTED, is_sensitive_key, redact, redact_text, redact_under
 
 SENSITIVE_KEYS = [
     "password", "passwd", "passphrase", "token", "x_token", "accessToken", "refresh_token", "REFRESH-TOKEN",
@@ -195,6 +195,12 @@ def test_redaction_is_idempotent_and_leaves_its_input_alone(value: Any) -> None:
     once = redact(value)
     assert redact(once) == once
     assert value == before
+
+
+@given(st.sampled_from(["value", "name", "apiKey", "headers", "x" * 100]) | st.text(), JSON_VALUES | HOSTILE)
+def test_a_value_under_a_key_is_redacted_as_where_it_stands_alone(key: str, value: Any) -> None:
+    """The short way to the same."""
+    assert [redact_under(key, value)] == list(redact({key: value}).values())
 
 
 @given(HOSTILE)

@@ -99,7 +99,7 @@ SECRETS_AND_WAYS_OUT: Final = (
         name="secrets-in-previews",
         removes="secret parameters are masked in previews",
         file="src/steward/plan_check.py",
-        find="REDACTED if name in definition.secrets else redact({name: value})[name]",
+        find="REDACTED if name in definition.secrets else redact_under(name, value)",
         put="value",
         tests=("tests/test_plan_check.py", "tests/worker/test_results.py"),
     ),

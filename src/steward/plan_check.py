@@ -23,7 +23,7 @@ from steward.plan import PlannedAction
 from steward.policy import Ask, Decision, Policy
 from steward.provenance import Label, join
 from steward.quick_look import fits
-from steward.redaction import REDACTED, mask_text, redact, texts_in
+from steward.redaction import REDACTED, mask_text, redact_under, texts_in
 from steward.shape import Shape
 from steward.vault import Vault
 
@@ -209,7 +209,7 @@ def step_digests(
 def preview(definition: ActionDefinition, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as people see them: faithful, except that secrets are masked."""
     return {
-        name: REDACTED if name in definition.secrets else redact({name: value})[name] for name, value in params.items()
+        name: REDACTED if name in definition.secrets else redact_under(name, value) for name, value in params.items()
     }
 
 

@@ -205,6 +205,15 @@ _judge_usual_key: Final = lru_cache(_KNOWN_KEYS)(_judge_key)
 """The same, remembered: the keys of results and log lines are few and come again and again."""
 
 
+def redact_under(key: str, value: Any) -> Any:
+    """Return what ``redact`` makes of a value that stands under this key, and of nothing beside it."""
+    if not isinstance(value, str):
+        return next(iter(redact({key: value}).values()))
+    judge = _judge_usual_key if len(key) <= _MAX_KNOWN_CHARS else _judge_key
+    _, secret = judge(key)
+    return REDACTED if secret else redact_text(str(value))
+
+
 def _redact_mapping(value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
     out: dict[Any, Any] = {}
     named = ""

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from pydantic_core import from_json
@@ -52,7 +53,7 @@ _WORDS: Mapping[type[Any], str] = {
 
 def flat(fields: Fields) -> tuple[Any, ...]:
     """Return fields as a script takes them: how many, and then name and value of each."""
-    return (len(fields), *(part for pair in fields.items() for part in pair))
+    return (len(fields), *chain.from_iterable(fields.items()))
 
 
 def _short(digest: str) -> str:
@@ -99,7 +100,7 @@ def submit_arguments(principal: Principal, submission: Submission, now: int) -> 
         said,
         *flat(asked),
         len(jobs),
-        *(part for fields in _all_job_fields(principal, submission, now) for part in flat(fields)),
+        *chain.from_iterable(map(flat, _all_job_fields(principal, submission, now))),
     )
 
 
