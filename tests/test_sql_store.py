@@ -17,7 +17,7 @@ from steward.database.tables import approvals, jobs, metadata, plans
 from steward.ids import IdFactory
 from steward.job import JobStatus
 from steward.spending import Spending
-from steward.work_stores.sql import limit_statements, open_sql_engine, statements, turn_statements
+from steward.work_stores.sql import limit_statements, open_sql_engine, statements, told_statements, turn_statements
 from steward.work_stores.sql.listed import LISTED_COLUMNS, in_one_row
 from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow
 from steward.workspace import Budget
@@ -26,7 +26,7 @@ from tests.contracts.builders import ALPHA, BETA, World, asking, done, doubt, fa
 
 pytestmark = pytest.mark.anyio
 
-HOMES = (statements, limit_statements, turn_statements)
+HOMES = (statements, limit_statements, turn_statements, told_statements)
 WALKS = (
     *("JOB", "JOBS_BY_ID", "JOBS_OF_PLAN", "LIST_JOBS", "LIST_JOBS_BY_STATUS", "READY_JOBS"),
     *("DUE_JOBS", "DUE_WORKSPACES", "LOST_LEASES", "NEXT_DUE", "NEXT_LEASE_END", "READY_QUEUES", "QUEUE", "PLANS"),
@@ -61,8 +61,8 @@ def query_plan(statement: Select[tuple[object, ...]]) -> list[str]:
 @pytest.mark.parametrize("name", [*WALKS, *LIMITING])
 def test_w39_what_runs_often_walks_an_index(name: str) -> None:
     """No statement on a busy path reads a whole table or sorts one, so its cost does not grow with other work."""
-    statement = getattr(statements, name, None)
-    for line in query_plan(getattr(limit_statements, name) if statement is None else statement):
+    statement = next(getattr(home, name) for home in HOMES if hasattr(home, name))
+    for line in query_plan(statement):
         harmless = any(
             word in line
             for word in ("COVERING INDEX", "ix_queues_ready", "CONSTANT ROW", "PRIMARY KEY", "VIRTUAL TABLE")

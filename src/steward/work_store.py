@@ -364,7 +364,10 @@ class Dispatcher(Protocol):
         ...
 
     async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
-        """Return events of all workspaces after ``position``, in commit order."""
+        """Return events of all workspaces after ``position``, in commit order.
+
+        ``BY_THE_WAY``: those may be left out that tell nothing, but never the last event of all.
+        """
         ...
 
     def hear_events(self) -> AbstractContextManager[Listener]:

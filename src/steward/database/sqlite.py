@@ -27,6 +27,17 @@ _PRAGMAS: Final = (
 )
 
 
+def _nothing(value: None) -> None:
+    """Return None as it is, for SQLite's NULL."""
+    del value
+
+
+sqlite3.register_adapter(type(None), _nothing)
+"""Otherwise Python's sqlite3 looks, for each NULL, for something that could adapt it, and makes an exception of not finding it:
+that takes longer than to bind a text.
+"""
+
+
 def _make_private(url: str) -> None:
     """Make the file of a new SQLite database, readable by its owner alone; SQLite's other files follow its mode."""
     file = sqlalchemy.make_url(url).database

@@ -9,7 +9,8 @@ before it is done, and to wait for what can never be read would keep the records
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from steward.action import Catalogue
@@ -137,36 +138,12 @@ class Archiver:
     async def _entries(self, events: Sequence[Event]) -> list[AuditEntry]:
         ids = sorted({event.plan_id for event in events if event.type in _PLANS and event.plan_id})
         plans = {plan.plan_id: plan for plan in await self._dispatcher.plans(ids)} if ids else {}
+        account = cache(self._account)
         return [
-            self._entry(event, self._known(event) or await self._look_up(event), plans.get(event.plan_id or ""))
+            _entry(event, self._known(event) or await self._look_up(event), account, plans)
             for event in events
             if event.type not in BY_THE_WAY or "error_code" in event.data
         ]
-
-    def _entry(self, event: Event, asked: _Asked, plan: PlanRecord | None) -> AuditEntry:
-        _, workspace_id, kind, at, actor_id, plan_id, job_id, data, position = event  # in less time than by name
-        facts = {name: value for name, value in data.items() if name in _FACTS and value is not None}
-        if actor_id is None and asked.actor_id is not None:
-            facts["on_behalf_of"] = asked.actor_id
-        action_id = _text(data.get("action_id"))
-        told_of = plan if kind in _PLANS else None
-        return AuditEntry(
-            workspace_id=workspace_id,
-            kind=kind,
-            at=at,
-            actor_id=actor_id,
-            acting_as=None if action_id is None else self._account(action_id),
-            action_id=action_id,
-            plan_id=plan_id,
-            job_id=job_id,
-            result=_WORDS.get(kind) or str(data.get("error_code") or data.get("status") or ""),
-            rule=_text(data.get("rule")),
-            request_id=_text(data.get("request_id")) or asked.request_id,
-            source=f"work/{position}",
-            facts=facts,
-            view=None if told_of is None else plan_view(told_of),
-            comparable=told_of is not None,
-        )
 
     def _account(self, action_id: str) -> str | None:
         """Return the account in whose name an action is seen at its far end."""
@@ -175,10 +152,10 @@ class Archiver:
 
     def _known(self, event: Event) -> _Asked | None:
         """Return who had the event's plan executed, if the event says so or it is remembered."""
-        plan_id, kind = event.plan_id, event.type
-        if kind in _PLANS or plan_id is None:
-            if kind is EventType.PLAN_DRAFTED or plan_id is None:
-                return _NOBODY
+        plan_id = event.plan_id
+        if plan_id is None or (kind := event.type) is EventType.PLAN_DRAFTED:
+            return _NOBODY
+        if kind is EventType.PLAN_SUBMITTED:
             return self._remember(plan_id, _Asked(event.actor_id, _text(event.data.get("request_id"))))
         return self._asked.get(plan_id)
 
@@ -194,6 +171,30 @@ class Archiver:
         while len(self._asked) > _REMEMBERED:
             self._asked.popitem(last=False)
         return asked
+
+
+def _entry(
+    event: Event, asked: _Asked, account: Callable[[str], str | None], plans: Mapping[str, PlanRecord]
+) -> AuditEntry:
+    """Return what is recorded of an event. It is done for each, so the order of fields stands for their names."""
+    _, workspace_id, kind, at, actor_id, plan_id, job_id, data, position = event
+    facts = {name: value for name, value in data.items() if name in _FACTS and value is not None}
+    if actor_id is None and asked.actor_id is not None:
+        facts["on_behalf_of"] = asked.actor_id
+    action_id = _text(data.get("action_id"))
+    acting_as = None if action_id is None else account(action_id)
+    result = _WORDS.get(kind) or str(data.get("error_code") or data.get("status") or "")
+    rule = _text(data["rule"]) if "rule" in data else None
+    request_id = (_text(data["request_id"]) if "request_id" in data else None) or asked.request_id
+    plan = plans.get(plan_id) if plan_id is not None and kind in _PLANS else None
+    view, comparable = (None, False) if plan is None else (plan_view(plan), True)
+    source = f"work/{position}"
+    # fmt: off
+    return AuditEntry(
+        workspace_id, kind, at, actor_id, acting_as, action_id, plan_id, job_id,
+        result, rule, request_id, source, facts, view, comparable,
+    )
+    # fmt: on
 
 
 def plan_view(plan: PlanRecord) -> dict[str, Any]:

@@ -363,14 +363,6 @@ EVENTS_OF_PLAN_AFTER = (
 )
 """The same, of one plan."""
 
-ALL_EVENTS_AFTER = (
-    select(events)
-    .where(events.c.position > bindparam("after"), events.c.position <= bindparam("settled"))
-    .order_by(events.c.position)
-    .limit(_PAGE)
-)
-"""Every workspace's events up to a position before which none can appear any more, for the installation's own readers."""
-
 # -- retention -------------------------------------------------------------------------------------------------------
 
 RAISE_FLOOR = (

@@ -40,6 +40,7 @@ from steward.work_stores.sql import capped, claim, control, housekeeping, moving
 from steward.work_stores.sql.rows import JobRow
 from steward.work_stores.sql.shared import EVENTS, WORK, Shared, request_id
 from steward.work_stores.sql.submit import Asked
+from steward.work_stores.sql.told_statements import ALL_EVENTS_AFTER
 
 T = TypeVar("T")
 
@@ -254,9 +255,7 @@ class SqlDispatcher:
         values, now = {"after": position, "settled": settled, "limit": limit}, self._engine.now
 
         def run(connection: Connection) -> tuple[Event, ...]:
-            return tuple(
-                reading.shown_event(row, now) for row in Sql(connection).all(statements.ALL_EVENTS_AFTER, values)
-            )
+            return tuple(reading.shown_event(row, now) for row in Sql(connection).all(ALL_EVENTS_AFTER, values))
 
         return await database.read(run)
 
