@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, select, text
 
 from steward.database import Database, migrate
 from steward.database.glance import WouldWait
 from steward.database.migrate import upgrade
-from steward.database.tables import metadata
+from steward.database.sql import ROWS_AT_ONCE, Sql
+from steward.database.tables import audit_views, metadata
 from steward.errors import ConfigurationError, Conflict, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +31,26 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     opened.run_sync(lambda connection: connection.execute(text("CREATE TABLE numbers (n INTEGER PRIMARY KEY)")))
     yield opened
     await opened.aclose()
+
+
+def test_nothing_is_bound_as_it_is() -> None:
+    """Python's sqlite3 knows what None is; otherwise it would make an exception of each, and drop it."""
+    assert sqlite3.adapt(None) is None
+
+
+@pytest.mark.parametrize("number", [1, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE + 3])
+async def test_many_rows_are_inserted_as_one_by_one(tmp_path: Path, number: int) -> None:
+    """However many there are, each is there once, its values in their columns."""
+    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    upgrade(database)
+    given = [
+        {"workspace_id": "acme", "sequence": place, "salt": f"salt {place}", "view": f"view {place}"}
+        for place in range(number)
+    ]
+    await database.write(lambda connection: Sql(connection).run_many(insert(audit_views), given))
+    kept = await database.read(lambda connection: list(connection.execute(select(audit_views).order_by("sequence"))))
+    assert [row._asdict() for row in kept] == given
+    await database.aclose()
 
 
 async def turn() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Table, create_engine
 from sqlalchemy.sql import Select
 
 from steward.clock import SystemClock
-from steward.database.sql import compiled
+from steward.database.sql import ROWS_AT_ONCE, compiled, together
 from steward.database.tables import approvals, jobs, metadata, plans
 from steward.ids import IdFactory
 from steward.job import JobStatus
@@ -69,6 +69,15 @@ def test_w39_what_runs_often_walks_an_index(name: str) -> None:
         )
         assert not line.startswith("SCAN") or harmless, line
         assert "TEMP B-TREE FOR ORDER BY" not in line
+
+
+@pytest.mark.parametrize("name", ["ADD_JOBS", "ADD_PLAN", "ADD_APPROVAL", "ADD_CLAIM", "ADD_EVENTS", "SPEND"])
+def test_many_rows_go_in_as_one_does(name: str) -> None:
+    """An insert of many names the columns of the one in their order, so that the values of rows can follow each other."""
+    statement = next(getattr(home, name) for home in HOMES if hasattr(home, name))
+    dialect = create_engine("sqlite://").dialect
+    columns, one = compiled(statement, dialect).text.split(" VALUES ")
+    assert together(statement, dialect) == f"{columns} VALUES {', '.join([one] * ROWS_AT_ONCE)}"
 
 
 @pytest.mark.parametrize("name", ["LIST_JOBS", "LIST_JOBS_BY_STATUS", "LIST_JOBS_OF_PLAN"])

@@ -37,6 +37,19 @@ async def test_each_record_goes_on_from_the_one_before(database: Database, entry
     assert heads["rival"][0] == 1
 
 
+async def test_no_text_in_a_record_is_taken_for_its_place(database: Database, entry: MakeEntry) -> None:
+    """A record is drafted before its place is known, and its hash is that of what is kept, whatever its texts look like."""
+    odd = ',"sequence":0,"'
+    entries = [entry(actor_id=odd, result=odd, source=odd, facts={odd: odd}, view=view) for view in (None, odd)]
+    await database.write(lambda connection: append(connection, entries))
+    previous = chain.GENESIS
+    for sequence, row in enumerate(await rows(database, audit_records), 1):
+        body = chain.body(entries[sequence - 1], "acme", sequence, row.commitment)
+        assert (row.sequence, row.facts, row.source) == (sequence, body["facts"], odd)
+        assert row.hash == chain.link(previous, chain.digest(body))
+        previous = row.hash
+
+
 async def test_a_view_stands_beside_the_chain_under_a_salt_of_its_own(database: Database, entry: MakeEntry) -> None:
     """The record holds a commitment that differs for equal views, so nobody can guess a view from it."""
     same = [entry(view={"to": "ann@example.com"}) for _ in range(2)]

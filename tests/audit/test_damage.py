@@ -138,3 +138,15 @@ async def test_w43_a_plan_that_cannot_be_read_does_not_stop_the_audit(
     assert await _turn(house) > 0
     (record,) = (await house.app.audit_log.query("acme", limit=9, kind=EventType.PLAN_SUBMITTED)).records
     assert "cannot be read" in record.entry.view["intent"]
+
+
+async def test_an_event_by_the_way_that_cannot_be_read_is_on_record(place: tuple[Installation, Any]) -> None:
+    """That a job was claimed leaves no record; that something was there which nobody can read any more does."""
+    house, vandal = place
+    done = await house.submit(planned("deeds.write", text="one"))
+    await house.run_until_settled(done.plan_id)
+    (started,) = (event for event in await house.events() if event.type is EventType.JOB_STARTED)
+    await vandal.damage_event(int(started.event_id.removeprefix("evt_")), {"data": "{broken"})
+    await _turn(house)
+    (record,) = (await house.app.audit_log.query("acme", limit=100, kind=EventType.UNREADABLE)).records
+    assert record.entry.source == f"work/{started.position}"

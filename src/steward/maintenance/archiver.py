@@ -104,8 +104,8 @@ class Archiver:
         with self._dispatcher.hear_events() as listener:
             while True:
                 await self.turn()
-                await asyncio.sleep(_BREATH_S)
                 await listener.wait(_LONGEST_SLEEP_S)
+                await asyncio.sleep(_BREATH_S)
 
     async def _archive(self) -> int:
         """Archive all there is; what comes next is read and put into words while the last batch is written."""
