@@ -35,7 +35,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 def test_nothing_is_bound_as_it_is() -> None:
     """Python's sqlite3 knows what None is; otherwise it would make an exception of each, and drop it."""
-    assert sqlite3.adapt(None) is None
+    assert sqlite3.adapt(None, sqlite3.PrepareProtocol) is None
 
 
 @pytest.mark.parametrize("number", [1, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE + 3])

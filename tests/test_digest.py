@@ -76,6 +76,7 @@ def test_the_digest_is_sha256_in_hex() -> None:
         ("\ud800", "not_json"),
         ({"\udfff": 1}, "not_json"),
         ({1: "a"}, "not_json"),
+        ({1: "a", "b": "c"}, "not_json"),
         ({None: "a"}, "not_json"),
         (b"bytes", "not_json"),
         ({"a", "b"}, "not_json"),

@@ -25,22 +25,23 @@ _TEXT: Final = frozenset({str})
 def _in_order(value: Any) -> Any:
     """Return ``value`` with its keys in order, so that a fast encoder writes it as RFC 8785 does.
 
-    Raises ``ValueError`` for what that encoder may write otherwise: floats, keys beyond ASCII, and what is not JSON.
+    Raises ``ValueError`` for what that encoder may write otherwise: floats, keys beyond ASCII, and what is not JSON; or
+    ``TypeError``, for keys of several kinds.
     """
     kind = type(value)
-    if kind in _ATOMS or (kind is int and value in _EXACT):
+    if kind is dict:
+        ordered = {}
+        for key in sorted(value):
+            item = ordered[key] = value[key]
+            kind = type(item)
+            if kind not in _ATOMS and (kind is not int or item not in _EXACT):
+                ordered[key] = _in_order(item)
+        if _TEXT.issuperset(map(type, ordered)) and "".join(ordered).isascii():
+            return ordered
+    elif kind is list:
+        return [item if type(item) in _ATOMS else _in_order(item) for item in value] if value else value
+    elif kind in _ATOMS or (kind is int and value in _EXACT):
         return value
-    if (kind is list or kind is dict) and not value:
-        return value
-    if kind is list:
-        return [item if type(item) in _ATOMS else _in_order(item) for item in value]
-    if kind is dict and _TEXT.issuperset(map(type, value)) and "".join(value).isascii():
-        return {
-            key: item
-            if (kind := type(item := value[key])) in _ATOMS or (kind is int and item in _EXACT)
-            else _in_order(item)
-            for key in sorted(value)
-        }
     raise ValueError
 
 
@@ -62,7 +63,7 @@ def canonical_json(value: Any) -> bytes:
     try:
         try:
             return to_json(_in_order(value))  # many times as fast
-        except ValueError:
+        except (ValueError, TypeError):
             return rfc8785.dumps(value)
     except rfc8785.IntegerDomainError as error:
         raise Invalid(
