@@ -281,6 +281,9 @@ class WorkStore(Protocol):
 class Dispatcher(Protocol):
     """The installation's face: hands out work, takes it back, keeps house."""
 
+    piece: int
+    """How many events are best read at a time, so that nobody who waits for the store, or for the loop, notices."""
+
     @property
     def parts(self) -> int:
         """In how many parts a busy worker best fills its slots, so that it works on one while the store does on another."""
@@ -364,10 +367,7 @@ class Dispatcher(Protocol):
         ...
 
     async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
-        """Return events of all workspaces after ``position``, in commit order.
-
-        ``BY_THE_WAY``: those may be left out that tell nothing, but never the last event of all.
-        """
+        """Return events of all workspaces after ``position``, in commit order; of ``BY_THE_WAY``, all that tell anything, or are last."""
         ...
 
     def hear_events(self) -> AbstractContextManager[Listener]:

@@ -13,7 +13,7 @@ from steward.action import ActionFailed, RetryMode
 from steward.audit import AuditRecord
 from steward.event import Event
 from steward.job import JobStatus
-from steward.maintenance.archiver import BATCH, PIECE, Archiver
+from steward.maintenance.archiver import BATCH, Archiver
 from steward.maintenance.pruner import pruner
 from steward.plan import MAX_STEPS
 from steward.work_store import Dispatcher
@@ -190,14 +190,15 @@ async def test_a_backlog_is_looked_through_in_pieces(house: Installation) -> Non
     """A job that is to begin meanwhile waits for one of them, and not for all that is recorded in one transaction."""
     house.add(note([]))
     store = house.app.engine.open(await house.member())
-    for _ in range(2):
+    piece = house.app.engine.dispatcher.piece
+    for _ in range(2 * piece // MAX_STEPS + 1):
         done = await house.submit(*(planned("deeds.note", text=str(n)) for n in range(MAX_STEPS)))
         await store.cancel_plan(done.plan_id)
     watched: Any = Watched(house.app.engine.dispatcher)
     app = house.app
     archived = await Archiver(watched, app.audit_log, app.catalogue, app.recorder).turn()
-    assert archived > 2 * PIECE
-    assert watched.limits == [PIECE] * (archived // PIECE + 1)
+    assert archived > 2 * piece
+    assert watched.limits == [piece] * (archived // piece + 1)
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from steward.database.engine import Database
 from steward.database.public_keys import keep_keys, trusted_keys
 from steward.database.sql import Sql
 from steward.database.tables import audit_records, audit_views
+from steward.mouthfuls import in_mouthfuls
 from steward.vault import Vault
 
 _log = structlog.get_logger("steward.audit")
@@ -75,7 +76,7 @@ class SqlAuditLog:
 
     async def archive(self, entries: Sequence[AuditEntry], *, after: int, upto: int) -> bool:
         """Append and move the position, if nobody else has."""
-        drafts = [Draft(entry) for entry in entries]
+        drafts = [Draft(entry) async for some in in_mouthfuls(entries) for entry in some]
 
         def run(connection: Connection) -> list[Checkpoint] | None:
             if self._is_doubtful(connection):

@@ -18,14 +18,13 @@ from steward.audit import AuditEntry
 from steward.audit_log import AuditLog
 from steward.event import BY_THE_WAY, Event, EventType
 from steward.maintenance import Duty
+from steward.mouthfuls import in_mouthfuls
 from steward.plan import PlanRecord
 from steward.recorder import Recorder
 from steward.work_store import Dispatcher
 
 BATCH: Final = 1_000
 """How many events are recorded in one transaction at most."""
-PIECE: Final = 50
-"""How many of them are read and put into words at a time: a job that is picked up meanwhile waits for no more of them."""
 _BREATH_S: Final = 0.1
 """How long events are left to gather: long enough for a commit to have company, and short enough that what a crowd leaves is
 recorded in small pieces, while the work waits for the disk anyhow, and not in one long piece that the work waits for.
@@ -129,11 +128,11 @@ class Archiver:
     async def _read(self, after: int) -> _Batch:
         """Return what is recorded of the next events."""
         entries: list[AuditEntry] = []
-        count, more = 0, True
+        count, more, piece = 0, True, self._dispatcher.piece
         while more and count < BATCH:
-            events = await self._dispatcher.events_after(after, limit=PIECE)
+            events = await self._dispatcher.events_after(after, limit=piece)
             entries += await self._entries(events)
-            count, more = count + len(events), len(events) == PIECE
+            count, more = count + len(events), len(events) == piece
             after = events[-1].position if events else after
         return _Batch(entries, count, after, more)
 
@@ -141,11 +140,13 @@ class Archiver:
         named = {(event.workspace_id, event.plan_id) for event in events if event.type in _PLANS and event.plan_id}
         plans = {plan.plan_id: plan for plan in await self._dispatcher.plans(named)} if named else {}
         account = cache(self._account)
-        return [
-            _entry(event, self._known(event) or await self._look_up(event), account, plans)
-            for event in events
-            if event.type not in BY_THE_WAY or "error_code" in event.data
-        ]
+        entries: list[AuditEntry] = []
+        async for some in in_mouthfuls(events):
+            for event in some:
+                if event.type not in BY_THE_WAY or "error_code" in event.data:
+                    asked = self._known(event) or await self._look_up(event)
+                    entries.append(_entry(event, asked, account, plans))
+        return entries
 
     def _account(self, action_id: str) -> str | None:
         """Return the account in whose name an action is seen at its far end."""

@@ -81,6 +81,8 @@ def _lease(job: Job, params_sealed: bytes | None, inputs: Sequence[bytes], store
 class RedisDispatcher:
     """``Dispatcher`` over Redis; see the contract for what each verb promises."""
 
+    piece = 50
+
     def __init__(self, shared: Shared, durability: Durability) -> None:
         """Serve the whole installation."""
         self._shared = shared

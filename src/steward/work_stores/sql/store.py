@@ -184,6 +184,8 @@ class SqlWorkStore:
 class SqlDispatcher:
     """``Dispatcher`` over SQL; see the contract for what each verb promises."""
 
+    piece = 250
+
     def __init__(self, engine: Shared) -> None:
         """Serve the whole installation."""
         self._engine = engine
@@ -257,7 +259,7 @@ class SqlDispatcher:
         def run(connection: Connection) -> tuple[Event, ...]:
             return tuple(reading.shown_event(row, now) for row in Sql(connection).all(ALL_EVENTS_AFTER, values))
 
-        return await database.read(run)
+        return await database.read(run, piped=True)
 
     def hear_events(self) -> AbstractContextManager[Listener]:
         """Return a listener for events."""
@@ -266,7 +268,7 @@ class SqlDispatcher:
     async def plans(self, named: Collection[tuple[str, str]]) -> tuple[PlanRecord, ...]:
         """Return some plans."""
         return await self._engine.database.read(
-            lambda connection: reading.plans(Sql(connection), named, self._engine.now)
+            lambda connection: reading.plans(Sql(connection), named, self._engine.now), piped=True
         )
 
     def listen(self) -> AbstractContextManager[Listener]:
