@@ -232,7 +232,7 @@ async def _filled(stack: AsyncExitStack, jobs: int) -> list[WorkStore]:
     engine = await stack.enter_async_context(open_redis_engine(url, clock=CLOCK, ids=IDS, safety="fast"))
     stores = [engine.open(replace(SOMEBODY, workspace_id=f"w{number}")) for number in range(jobs // 1_000)]
     for store in stores:
-        for submission in whole_plans(2, 500):
+        for submission in whole_plans(10, 100):
             await store.submit(submission)
     return stores[:: max(len(stores) // _LOOKED_AT, 1)][:_LOOKED_AT]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, insert, select, text
 
 from steward.database import Database, migrate
 from steward.database.glance import Glance, WouldWait
@@ -163,6 +163,20 @@ async def test_a_unit_that_fails_is_undone_alone(database: Database) -> None:
     assert isinstance(results[5], ValueError)
     assert isinstance(results[6], Conflict)
     assert await numbers(database) == list(range(10))
+
+
+async def test_what_is_written_without_sqlalchemy_is_whole_or_nothing(database: Database) -> None:
+    """A write that speaks through ``Sql`` alone is committed, or leaves nothing if it fails in the middle; others go on."""
+    insertion = insert(Table("numbers", MetaData(), Column("n", Integer)))
+
+    def add(*numbers: int) -> Any:
+        return lambda connection: Sql(connection).run_many(insertion, [{"n": number} for number in numbers])
+
+    await database.write(add(1, 2), piped=True)
+    with pytest.raises(Conflict):
+        await database.write(add(3, 1), piped=True)
+    await database.write(add(4), piped=True)
+    assert await numbers(database) == [1, 2, 4]
 
 
 async def test_success_is_told_after_the_commit_and_before_the_caller_goes_on(

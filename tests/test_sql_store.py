@@ -1,14 +1,16 @@
 """What only the SQL engine can show: what its statements cost, and what a damaged row does to a listing."""
 
+import asyncio
 import random
 import sqlite3
+import threading
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, create_engine
+from sqlalchemy import Connection, Table, create_engine
 from sqlalchemy.sql import Select
 
 from steward.clock import SystemClock
@@ -88,6 +90,32 @@ def test_a_page_as_one_text_is_found_as_its_rows_are(name: str) -> None:
     assert one.startswith("CO-ROUTINE")
     rest = ["SCAN found", "SCALAR SUBQUERY 1", *query_plan(statements.QUEUE)]
     assert more == [*query_plan(statement), *rest]
+
+
+async def test_a_short_page_waits_for_no_thread(tmp_path: Path, clock: FakeClock) -> None:
+    """With every reader busy a page is there at once; a long one, or one of a plan, which may be sorted, is read by a reader."""
+    url, free, busy = f"sqlite:///{tmp_path / 'work.db'}", threading.Event(), threading.Semaphore(0)
+    async with open_sql_engine(url, clock=clock, ids=IdFactory(SystemClock()), home=None) as engine:
+        submitted = await World(engine, clock).submit()
+        store, database = engine.open(ALPHA), engine._engine.database
+
+        def hold(_: Connection) -> None:
+            busy.release()
+            free.wait(10)
+
+        held = [asyncio.create_task(database.read(hold)) for _ in range(4)]
+        for _ in held:
+            assert await asyncio.to_thread(busy.acquire, timeout=10)
+        waiting = [
+            asyncio.create_task(store.list_jobs(limit=51)),
+            asyncio.create_task(store.list_jobs(limit=5, plan_id=submitted.plan_id)),
+        ]
+        short = [await store.list_jobs(limit=50, status=status) for status in (None, JobStatus.PENDING)]
+        assert not any(task.done() for task in waiting)
+        free.set()
+        pages = [*short, *await asyncio.gather(*waiting)]
+        assert [[job.job_id for job in page.jobs] for page in pages] == [list(submitted.job_ids)] * 4
+        await asyncio.gather(*held)
 
 
 @pytest.mark.parametrize(
