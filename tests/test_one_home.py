@@ -20,7 +20,7 @@ SHAPES = {
     "an event's id": (event._EVENT_ID, "event.py"),
     "a step's id": (plan._STEP_ID, "plan.py"),
 }
-STATEMENTS = {Path(f"work_stores/sql/{name}statements.py") for name in ("", "limit_", "turn_", "moving_")}
+STATEMENTS = {Path(f"work_stores/sql/{name}statements.py") for name in ("", "limit_", "turn_", "moving_", "told_")}
 SQL = re.compile(r"\b(?:SELECT|INSERT|UPDATE|DELETE)\s[\s\S]*\b(?:FROM|INTO|SET)\s", re.IGNORECASE)
 MAKES_STATEMENTS = {"select", "insert", "update", "delete", "upsert"}
 
