@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -14,6 +15,8 @@ from steward.work_stores.redis import RedisWorkEngine
 from steward.work_stores.redis.keys import key
 from tests.conftest import FakeClock
 from tests.contracts.builders import World, action_claim, again, done, doubt, failure, request_claim
+from tests.installation import installation, planned
+from tests.redis_server import shared_server
 
 pytestmark = pytest.mark.anyio
 
@@ -169,3 +172,16 @@ async def test_a_job_with_another_name_leaves_its_plan_apart(world: World, raw: 
         await world.alpha.draft(again_)
     assert _is_carried(raw, submitted)
     assert await world.statuses(submitted) == [JobStatus.PENDING]
+
+
+async def test_one_action_is_kept_as_its_job_alone(tmp_path: Path, raw: Any, database: int) -> None:
+    """As a client asks for it: with its document and sealed body, which go when it is done."""
+    env = {"REDIS_URL": shared_server().url(database), "REDIS_EFFECT_SAFETY": "fast"}
+    async with installation(tmp_path, env=env) as house:
+        submitted = await house.submit(planned("compute", value="what was worked out"))
+        name = key("job", "acme", submitted.job_ids[0])
+        assert raw.hmget(name, "carried", "body_armoured").count(None) == 0
+        assert not list(raw.scan_iter(key("plan", "*", "*")))
+        await house.run_until_settled(submitted.plan_id)
+        assert raw.hmget(name, "status", "body_armoured") == [b"completed", None]
+        assert not list(raw.scan_iter(key("plan", "*", "*")))
