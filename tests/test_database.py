@@ -33,7 +33,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await opened.aclose()
 
 
-def test_nothing_is_bound_as_it_is() -> None:
+async def test_nothing_is_bound_as_it_is(database: Database) -> None:
     """Python's sqlite3 knows what None is; otherwise it would make an exception of each, and drop it."""
     assert sqlite3.adapt(None, sqlite3.PrepareProtocol) is None
 
