@@ -7,8 +7,8 @@ of its own outweighs what the spec says.
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import structlog
 from pydantic_core import from_json, to_json
@@ -67,8 +67,7 @@ DAMAGE: Final = (ValueError, TypeError, KeyError, OverflowError, AttributeError)
 _log = structlog.get_logger("steward.store")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a new job belongs."""
 
     workspace_id: str
@@ -81,6 +80,10 @@ class Place:
 def packed(digest: str) -> str:
     """Return a SHA-256 in base64, which is two thirds of its digits; empty for anything else."""
     return b64encode(bytes.fromhex(digest)).decode() if HEX_DIGEST.fullmatch(digest) else ""
+
+
+_packed_definition: Final = lru_cache(maxsize=512)(packed)
+"""The same of what most jobs of a plan have in common."""
 
 
 def job_fields(job: NewJob, *, status: JobStatus, now: int) -> Fields:
@@ -107,7 +110,7 @@ def spec_of(job: NewJob, where: Place, now: int) -> str | None:
     spec = (
         f"{SPEC_FORM} {where.plan_id} {job.step_id} {job.action_id} {where.actor_id} {job.effect.value} {job.retry.value} "
         f"{job.max_attempts} {round(job.key_valid_s * 1000)} {now} {where.position} {where.request_id} "
-        f"{packed(job.definition_hash)} {packed(job.digest)}"
+        f"{_packed_definition(job.definition_hash)} {packed(job.digest)}"
     )
     return spec if len(spec.split()) == 1 + len(SPEC_FIELDS) else None
 
@@ -116,7 +119,7 @@ def placed_fields(job: NewJob, where: Place, *, status: JobStatus, now: int) -> 
     """Return the fields of a new job in its place: most of them in one, if its words allow it."""
     spec = spec_of(job, where, now)
     if spec is None:
-        return job_fields(job, status=status, now=now) | asdict(where)
+        return job_fields(job, status=status, now=now) | where._asdict()
     return {
         "job_id": job.job_id,  # a script finds these three by their places
         "status": status.value,
