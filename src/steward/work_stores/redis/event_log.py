@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from steward.event import Event
+from steward.event import BY_THE_WAY, Event
 from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.records import streamed_event
 from steward.work_stores.redis.server import Server
 
+_BY_THE_WAY: Final = frozenset(kind.value.encode() for kind in BY_THE_WAY)
 _AT_ONCE: Final = 200
 """How many events are read by one command."""
 
@@ -27,6 +28,11 @@ class _Run(NamedTuple):
     last: int
     ahead: int
     """What a position is ahead of the event's number."""
+
+
+def _tells_nothing(pairs: Sequence[bytes]) -> bool:
+    """Say whether an event, as it stands in a log, may be left out."""
+    return pairs[1] in _BY_THE_WAY and not any(b"error_code" in value for value in pairs[3::2])
 
 
 def _runs(entries: Sequence[Any], after: int, limit: int) -> list[_Run]:
@@ -51,28 +57,33 @@ class EventLog:
         self._server = server
 
     async def after(self, position: int, limit: int) -> tuple[Event, ...]:
-        """Return up to ``limit`` events that stand after ``position``; fewer only if that were all."""
+        """Return up to ``limit`` events that stand after ``position``; fewer only if that were all.
+
+        Those that tell nothing are left out, but for the last one of all.
+        """
         found: list[Event] = []
         while (room := limit - len(found)) > 0:
-            entries = await self._server.look("XRANGE", key("all_events"), f"{position + 1}-0", "+", "COUNT", room)
+            room += room // 2  # about a third will be left out
+            entries = await self._server.look("XRANGE", key("all_events"), f"{position + 1}-0", "+", "COUNT", room + 1)
             if not entries:
                 break
             runs = _runs(entries, position, room)
-            found += await self._in(runs)
             position = runs[-1].last + runs[-1].ahead
-            if len(entries) < room and position == int(entries[-1][0].partition(b"-")[0]):
+            is_all = len(entries) <= room and position == int(entries[-1][0].partition(b"-")[0])
+            found += await self._in(runs, position if is_all else None)
+            if is_all:
                 break
-        return tuple(found)
+        return tuple(found[:limit])
 
-    async def _in(self, runs: Sequence[_Run]) -> list[Event]:
-        """Return the events in some runs that are still there."""
+    async def _in(self, runs: Sequence[_Run], last: int | None) -> list[Event]:
+        """Return the events in some runs that are still there, without those that tell nothing; ``last``: but for this position."""
         of_workspaces: dict[bytes, list[_Run]] = defaultdict(list)
         for run in runs:
             of_workspaces[run.workspace].append(run)
-        found = [event for own in of_workspaces.values() for event in await self._of_one(own)]
+        found = [event for own in of_workspaces.values() for event in await self._of_one(own, last)]
         return found if len(of_workspaces) == 1 else sorted(found, key=attrgetter("position"))
 
-    async def _of_one(self, runs: Sequence[_Run]) -> list[Event]:
+    async def _of_one(self, runs: Sequence[_Run], last: int | None) -> list[Event]:
         """Return the events in runs of one workspace."""
         workspace, first, now = runs[0].workspace, runs[0].first, self._server.now
         log, end, waiting = key("events", workspace.decode()), runs[-1].last, iter(runs)
@@ -83,10 +94,12 @@ class EventLog:
                 number = int(entry[0].partition(b"-")[0])
                 while number > run.last:
                     run = next(waiting)
-                event = streamed_event(workspace, entry, now, number + run.ahead)
-                if number >= run.first and event.position <= number + run.ahead:  # else one that came in its place
+                first, position = number + 1, number + run.ahead
+                if number < run.first or (position != last and _tells_nothing(entry[1])):
+                    continue
+                event = streamed_event(workspace, entry, now, position)
+                if event.position <= position:  # else it is one that came in its place
                     found.append(event)
-                first = number + 1
             if len(some) < _AT_ONCE:
                 break
         return found
