@@ -17,7 +17,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, insert, sel
 from steward.database import Database, migrate
 from steward.database.glance import Glance, WouldWait
 from steward.database.migrate import upgrade
-from steward.database.sql import ROWS_AT_ONCE, Sql
+from steward.database.sql import Sql
 from steward.database.tables import audit_views, metadata
 from steward.errors import ConfigurationError, Conflict, StoreUnavailable
 
@@ -38,7 +38,7 @@ async def test_nothing_is_bound_as_it_is(database: Database) -> None:
     assert sqlite3.adapt(None, sqlite3.PrepareProtocol) is None
 
 
-@pytest.mark.parametrize("number", [1, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE + 3])
+@pytest.mark.parametrize("number", [1, 15, 16, 63, 64, 64 + 2 * 16 + 3])
 async def test_many_rows_are_inserted_as_one_by_one(tmp_path: Path, number: int) -> None:
     """However many there are, each is there once, its values in their columns."""
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")

@@ -79,7 +79,8 @@ def test_many_rows_go_in_as_one_does(name: str) -> None:
     statement = next(getattr(home, name) for home in HOMES if hasattr(home, name))
     dialect = create_engine("sqlite://").dialect
     columns, one = compiled(statement, dialect).text.split(" VALUES ")
-    assert together(statement, dialect) == f"{columns} VALUES {', '.join([one] * ROWS_AT_ONCE)}"
+    for number in ROWS_AT_ONCE:
+        assert together(statement, dialect, number) == f"{columns} VALUES {', '.join([one] * number)}"
 
 
 @pytest.mark.parametrize("name", ["LIST_JOBS", "LIST_JOBS_BY_STATUS", "LIST_JOBS_OF_PLAN"])

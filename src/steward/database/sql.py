@@ -44,7 +44,7 @@ __all__ = ["DAMAGE", "Compiled", "Sql", "among", "compiled", "unindexed", "upser
 
 DAMAGE: Final = (ValueError, TypeError, KeyError, OverflowError)
 """What is raised when a row is read that holds what does not belong there."""
-ROWS_AT_ONCE: Final = 64
+ROWS_AT_ONCE: Final = (64, 16)
 """How many rows SQLite is given in one insert, which takes it three quarters of the time of as many inserts. And Python's sqlite3
 lets go of the interpreter for each statement: whoever takes it may be slow to give it back, while the lock on the file is held.
 """
@@ -149,12 +149,12 @@ def compiled(statement: ClauseElement, dialect: Dialect) -> Compiled:
 
 
 @lru_cache(maxsize=64)
-def together(insertion: Insert, dialect: Dialect) -> str:
-    """Return an insert of one row as one of ``ROWS_AT_ONCE``, whose values follow each other."""
+def together(insertion: Insert, dialect: Dialect, number: int) -> str:
+    """Return an insert of one row as one of so many, whose values follow each other."""
     one = insertion.compile(dialect=dialect)
     assert isinstance(one, SQLCompiler)
     row: dict[str, Any] = dict.fromkeys(one.positiontup or ())
-    return str(insert(insertion.table).values([row] * ROWS_AT_ONCE).compile(dialect=dialect))
+    return str(insert(insertion.table).values([row] * number).compile(dialect=dialect))
 
 
 class Sql:
@@ -314,8 +314,10 @@ class Sql:
 
     def _insert_together(self, insertion: Insert, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Insert as many rows as make whole statements of many; return those that are left."""
-        whole = len(rows) - len(rows) % ROWS_AT_ONCE
-        for start in range(0, whole, ROWS_AT_ONCE):
-            values = tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE]))
-            self._driver.execute(together(insertion, self._dialect), values)
-        return rows[whole:]
+        start = 0
+        for number in ROWS_AT_ONCE:
+            while len(rows) - start >= number:
+                values = tuple(chain.from_iterable(rows[start : start + number]))
+                self._driver.execute(together(insertion, self._dialect, number), values)
+                start += number
+        return rows[start:]

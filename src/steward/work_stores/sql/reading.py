@@ -1,15 +1,20 @@
 """Reads: one thing by id, pages walked down an index, and the event log. All inside one workspace."""
 
-from collections.abc import Collection, Sequence
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from sqlite3 import OperationalError
 from typing import Any, Final
 
 import structlog
+from pydantic_core import from_json
 from sqlalchemy import Connection, Select
 
 from steward.approval import Approval, ApprovalStatus
 from steward.clock import from_milliseconds
+from steward.database.lines import lines_of
 from steward.database.sql import DAMAGE, Sql
+from steward.database.tables import events
 from steward.event import Event, event_id, event_sequence, unreadable_event
 from steward.job import Job, JobStatus, ListedJob
 from steward.plan import UNREADABLE_DOCUMENT, PlanRecord, PlanStatus
@@ -27,11 +32,13 @@ from steward.work_stores.sql.rows import (
     to_approval,
     to_plan,
 )
+from steward.work_stores.sql.told_statements import ALL_EVENTS_AFTER
 
 _NEWEST: Final = "~"
 """Sorts after every id."""
 _SHORT: Final = 50
 """Jobs of a page that is read at once, where that can be."""
+_EVENT: Final = tuple(column.name for column in events.c)
 _log = structlog.get_logger("steward.store")
 
 
@@ -164,9 +171,25 @@ def shown_event(row: Any, now: int) -> Event:
     try:
         return read_event(row)
     except DAMAGE:
-        event = unreadable_event(row.workspace_id, row.sequence, from_milliseconds(now), row.plan_id, row.position)
+        position, workspace_id, sequence, _, _, _, plan_id, *_ = row
+        event = unreadable_event(workspace_id, sequence, from_milliseconds(now), plan_id, position)
         _log.warning("An event's record is damaged.", action="unreadable_record", event_id=event.event_id)
         return event
+
+
+def told_events(sql: Sql, values: Mapping[str, Any], now: int) -> tuple[Event, ...]:
+    """Return every workspace's events after a position, those by the way left out: from a file as one text.
+
+    If one of them is damaged so that it cannot be a part of that, each is read on its own.
+    """
+    rows: list[Any] | None = None
+    if sql.one_writer:
+        with contextlib.suppress(*DAMAGE, OperationalError):
+            lines = sql.scalar(lines_of(ALL_EVENTS_AFTER, _EVENT), values)
+            rows = sorted(from_json(f"[{lines.replace(chr(10), ',')}]")) if lines else []
+    if rows is None:
+        rows = sql.all(ALL_EVENTS_AFTER, values)
+    return tuple(shown_event(row, now) for row in rows)
 
 
 def _number(value: object) -> int | None:

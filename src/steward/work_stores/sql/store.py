@@ -40,7 +40,6 @@ from steward.work_stores.sql import capped, claim, control, housekeeping, moving
 from steward.work_stores.sql.rows import JobRow
 from steward.work_stores.sql.shared import EVENTS, WORK, Shared, request_id
 from steward.work_stores.sql.submit import Asked
-from steward.work_stores.sql.told_statements import ALL_EVENTS_AFTER
 
 T = TypeVar("T")
 
@@ -256,10 +255,7 @@ class SqlDispatcher:
             settled = await database.read(settled_position)
         values, now = {"after": position, "settled": settled, "limit": limit}, self._engine.now
 
-        def run(connection: Connection) -> tuple[Event, ...]:
-            return tuple(reading.shown_event(row, now) for row in Sql(connection).all(ALL_EVENTS_AFTER, values))
-
-        return await database.read(run, piped=True)
+        return await database.read(lambda connection: reading.told_events(Sql(connection), values, now), piped=True)
 
     def hear_events(self) -> AbstractContextManager[Listener]:
         """Return a listener for events."""
