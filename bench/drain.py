@@ -5,7 +5,6 @@ that flush to disk: PostgreSQL at every commit, Redis every second.
 """
 
 import asyncio
-import gc
 import shutil
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from figure import Figure, median
 from replay import BARE, Recorder
 
 from installation import installation
+from steward.cli.processes import collect_again
 from steward.plan import MAX_STEPS
 
 CONCURRENCY = 64
@@ -34,7 +34,7 @@ async def _run(folder: Path, jobs: int, *, record: bool, **elsewhere: str) -> fl
         plans = [await here.submit(names[start : start + MAX_STEPS]) for start in range(0, jobs, MAX_STEPS)]
         recorder = Recorder(here.app.database) if record else None
         noop.begun.clear()
-        gc.freeze()  # as a process does when it has started
+        collect_again()  # as a process does when it has started
         began = time.perf_counter()
         async with here.worker(CONCURRENCY):
             while len(noop.begun) < jobs:  # noqa: ASYNC110 - to look at the plans meanwhile costs a twentieth of the drain
