@@ -33,8 +33,9 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await opened.aclose()
 
 
+@pytest.mark.usefixtures("database")
 def test_nothing_is_bound_as_it_is() -> None:
-    """Python's sqlite3 knows what None is; otherwise it would make an exception of each, and drop it."""
+    """Where a database is open Python's sqlite3 knows what None is; otherwise it would make an exception of each, and drop it."""
     assert sqlite3.adapt(None, sqlite3.PrepareProtocol) is None
 
 
