@@ -34,7 +34,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 @pytest.mark.usefixtures("database")
-def test_nothing_is_bound_as_it_is() -> None:
+async def test_nothing_is_bound_as_it_is() -> None:
     """Where a database is open Python's sqlite3 knows what None is; otherwise it would make an exception of each, and drop it."""
     assert sqlite3.adapt(None, sqlite3.PrepareProtocol) is None
 
