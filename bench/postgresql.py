@@ -99,7 +99,12 @@ async def _steward(folder: Path, urls: tuple[str, ...], count: int) -> dict[str,
 
 def _peer(python: Path, name: str, url: str, count: int) -> list[float]:
     command = [python, Path(__file__).parent / "peers" / f"{name}.py", url, str(count)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    except subprocess.TimeoutExpired as late:
+        raise SystemExit(
+            f"{name} had no figures after {late.timeout:.0f} s. It said: {late.stdout!r} {late.stderr!r}"
+        ) from None
     if done.returncode or not done.stdout:
         raise SystemExit(f"{name} ended with {done.returncode} and no figures. It said:\n{done.stdout}{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -1,18 +1,16 @@
 """How processes on one PostgreSQL wake each other: LISTEN and NOTIFY, on one connection of its own for each process.
 
-A thread waits on that connection and sends what this process has to tell. After the server was away it connects again and
-rings everybody, for whatever was told meanwhile was not heard. NOTIFY is sent after the commit and not in it: inside, it
-would make all commits of the installation wait for each other. A ring is only a hint, so the disk is not waited for, and what
-rings within the moment after another ring goes out with others: the first is told at once, a crowd costs few messages.
+The event loop speaks over that connection by itself: a thread for it would take the interpreter from the loop a dozen times for
+each message. Only to connect takes a thread. After the server was away it connects again and rings everybody, for whatever was
+told meanwhile was not heard. NOTIFY is sent after the commit and not in it: inside, it would make all commits of the installation
+wait for each other. A ring is only a hint, so the disk is not waited for, and what rings within the moment after another ring goes
+out with others: the first is told at once, a crowd costs few messages.
 """
 
 import asyncio
 import contextlib
 import json
-import os
-import select
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,6 +18,7 @@ import psycopg
 import structlog
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn
 
 from steward.database.bell import EVERYBODY, Bell, read, written
 from steward.database.postgres import connect_alone
@@ -39,24 +38,30 @@ class Notices(Bell):
         super().__init__()
         self._url = url
         self._outbox: dict[str, set[str]] = {}
-        self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._wake, self._nudge = os.pipe()
+        self._connecting: threading.Thread | None = None
+        self._connection: psycopg.Connection[Any] | None = None
+        self._socket: int | None = None
+        """The connection's, while the loop hears it."""
+        self._telling = False
+        self._rest: asyncio.TimerHandle | None = None
         self._stopping = threading.Event()
         self._hearing = threading.Event()
 
     def close(self) -> None:
-        """Close the connection; from now on nobody elsewhere is rung."""
+        """Tell what there is to tell, and close the connection; from now on nobody elsewhere is rung."""
         super().close()
         if self._stopping.is_set():
             return
         self._stopping.set()
-        os.write(self._nudge, b".")
-        if self._thread is not None:
-            self._thread.join()
-        os.close(self._wake)
-        os.close(self._nudge)
+        if self._connecting is not None:
+            self._connecting.join()
+        if self._rest is not None:
+            self._rest.cancel()
+        if self._connection is not None:
+            self._hear_no_more()
+            with contextlib.suppress(psycopg.Error), self._connection as connection:
+                self._finish(connection.pgconn)
 
     def _attend(self, topic: str) -> None:
         del topic  # they all come on one channel
@@ -65,70 +70,120 @@ class Notices(Bell):
 
     def _tell(self, pending: Mapping[str, set[str]]) -> None:
         self._begin()
-        with self._lock:
-            nudged = bool(self._outbox)
-            for topic, concerned in pending.items():
-                self._outbox.setdefault(topic, set()).update(concerned)
-        if not nudged:
-            os.write(self._nudge, b".")
+        for topic, concerned in pending.items():
+            self._outbox.setdefault(topic, set()).update(concerned)
+        self._send()
+
+    # -- connecting --------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        if self._thread is None and not self._closed:
+        if self._loop is None and not self._closed:
             self._loop = asyncio.get_running_loop()
-            self._thread = threading.Thread(target=self._run, name="steward-notices", daemon=True)
-            self._thread.start()
+            self._connect(missed=False)
 
-    def _run(self) -> None:
-        missed = False
-        while not self._stopping.is_set():
+    def _connect(self, *, missed: bool) -> None:
+        self._connecting = threading.Thread(target=self._run, args=(missed,), name="steward-notices", daemon=True)
+        self._connecting.start()
+
+    def _run(self, missed: bool) -> None:
+        """Connect, sooner or later, and let the loop hear and tell from then on."""
+        while not (missed and self._stopping.wait(_AGAIN_S)):
             try:
-                with connect_alone(self._url) as connection:
-                    connection.execute(f"SET synchronous_commit = off; LISTEN {_CHANNEL}")
-                    self._hearing.set()
-                    if missed:
-                        self._in_loop(None)
-                    self._serve(connection)
+                connection = connect_alone(self._url)
+                connection.execute(f"SET synchronous_commit = off; LISTEN {_CHANNEL}")
             except (psycopg.Error, OSError) as error:
                 missed = True
-                self._hearing.clear()
-                _log.warning("Other processes cannot be heard.", action="notices_lost", kind=type(error).__name__)
-                self._stopping.wait(_AGAIN_S)
+                _warn(error)
+                continue
+            self._connection = connection
+            self._hearing.set()
+            assert self._loop is not None
+            with contextlib.suppress(RuntimeError):  # the loop is already closed
+                self._loop.call_soon_threadsafe(self._serve, missed)
+            return
 
-    def _serve(self, connection: psycopg.Connection[Any]) -> None:
-        """Tell and hear until told to stop, or the connection breaks."""
-        own, quiet_until = connection.info.backend_pid, 0.0
-        while not self._stopping.is_set():
-            breath_s = quiet_until - time.monotonic()
-            if breath_s > 0:
-                select.select([connection.fileno()], [], [], breath_s)
-            elif self._wake in select.select([connection.fileno(), self._wake], [], [])[0]:
-                os.read(self._wake, 4096)
-                self._send(connection)
-                quiet_until = time.monotonic() + _BREATH_S
-            connection.pgconn.consume_input()
-            while notice := connection.pgconn.notifies():
-                if notice.be_pid != own:
-                    self._in_loop(notice.extra.decode())
-        self._send(connection)
-
-    def _send(self, connection: psycopg.Connection[Any]) -> None:
-        """Tell what there is to tell, by libpq itself: a cursor takes several times as much work for a message so small."""
-        with self._lock:
-            outbox, self._outbox = self._outbox, {}
-        if outbox:
-            told = [json.dumps([topic, written(concerned)]).encode() for topic, concerned in outbox.items()]
-            each = ", ".join(f"pg_notify('{_CHANNEL}', ${number})" for number in range(1, len(told) + 1))
-            result = connection.pgconn.exec_params(f"SELECT {each}".encode(), told)
-            if result.status != ExecStatus.TUPLES_OK:
-                raise error_from_result(result)
-
-    def _in_loop(self, payload: str | None) -> None:
-        """Ring whom a notice is about, on the event loop; None: everybody."""
+    def _serve(self, missed: bool) -> None:
+        if self._stopping.is_set():
+            return
         assert self._loop is not None
-        with contextlib.suppress(RuntimeError):  # the loop is already closed
-            self._loop.call_soon_threadsafe(self._heard, payload)
+        assert self._connection is not None
+        self._connecting, self._socket = None, self._connection.fileno()
+        self._loop.add_reader(self._socket, self._hear)
+        if missed:
+            self._heard(None)
+        self._send()
+
+    def _lose(self, error: Exception) -> None:
+        _warn(error)
+        self._hear_no_more()
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._telling = None, False
+        self._hearing.clear()
+        self._connect(missed=True)
+
+    def _hear_no_more(self) -> None:
+        if self._socket is not None and self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._socket)
+        self._socket = None
+
+    # -- telling -----------------------------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        """Tell what there is to tell, unless something was told a moment ago, or has not been taken yet."""
+        if not self._outbox or self._socket is None or self._telling or self._rest is not None:
+            return
+        assert self._loop is not None
+        assert self._connection is not None
+        self._telling, self._rest = True, self._loop.call_later(_BREATH_S, self._go_on)
+        try:
+            self._connection.pgconn.send_query_params(*self._message())
+            self._connection.pgconn.flush()
+        except psycopg.Error as error:
+            self._lose(error)
+
+    def _go_on(self) -> None:
+        self._rest = None
+        self._send()
+
+    def _message(self) -> tuple[bytes, list[bytes]]:
+        """Return the statement that tells all of it, and its values; from now on it counts as told."""
+        outbox, self._outbox = self._outbox, {}
+        told = [json.dumps([topic, written(concerned)]).encode() for topic, concerned in outbox.items()]
+        each = ", ".join(f"pg_notify('{_CHANNEL}', ${number})" for number in range(1, len(told) + 1))
+        return f"SELECT {each}".encode(), told
+
+    def _finish(self, libpq: PGconn) -> None:
+        """Tell the rest, however long it takes."""
+        while self._telling and libpq.get_result() is not None:
+            continue
+        if self._outbox:
+            libpq.exec_params(*self._message())
+
+    # -- hearing -----------------------------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        assert self._connection is not None
+        libpq = self._connection.pgconn
+        try:
+            libpq.consume_input()
+            while self._telling and not libpq.is_busy():
+                result = libpq.get_result()
+                if result is None:
+                    self._telling = False
+                elif result.status != ExecStatus.TUPLES_OK:
+                    raise error_from_result(result)
+            notices = list(iter(libpq.notifies, None))
+        except (psycopg.Error, OSError) as error:
+            self._lose(error)
+            return
+        for notice in notices:
+            if notice.be_pid != libpq.backend_pid:
+                self._heard(notice.extra.decode())
+        self._send()
 
     def _heard(self, payload: str | None) -> None:
+        """Ring whom a notice is about; None: everybody."""
         if payload is None:
             for topic in list(self._listeners):
                 self._sound(topic, {EVERYBODY})
@@ -136,3 +191,7 @@ class Notices(Bell):
         with contextlib.suppress(ValueError):  # somebody else's notice
             topic, concerned = json.loads(payload)
             self._sound(str(topic), read([str(concerned)]))
+
+
+def _warn(error: Exception) -> None:
+    _log.warning("Other processes cannot be heard.", action="notices_lost", kind=type(error).__name__)
