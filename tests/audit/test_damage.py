@@ -11,6 +11,7 @@ from sqlalchemy import update
 from steward.action import RetryMode
 from steward.database.tables import events, plans
 from steward.event import EventType
+from steward.ids import namesake
 from steward.maintenance.archiver import Archiver
 from steward.work_stores.redis.keys import key
 from tests.conftest import FakeClock
@@ -59,9 +60,11 @@ class _Redis:
                 raw.xadd(name, fields | {word.encode(): value.encode() for word, value in odd.items()}, id=at)
 
     async def damage_plan(self, plan_id: str, document: str) -> None:
-        """Write into a plan past the store."""
+        """Write past the store into a plan that its only job carries: the document stands last."""
+        name = key("job", "acme", namesake(plan_id, "job"))
         with closing(shared_server().client(self._database)) as raw:
-            raw.hset(key("plan", "acme", plan_id), "document", document)
+            form, at, digest, _ = raw.hget(name, "carried").split(b" ", 3)
+            raw.hset(name, "carried", b" ".join((form, at, digest, document.encode())))
 
 
 def _as_kept(name: str, value: str) -> Any:

@@ -1,6 +1,7 @@
 """The isolation audit on the engines for more than one machine; on PostgreSQL also without Steward's own filters."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ import pytest
 from sqlalchemy import ClauseElement, Connection, Select, true
 from sqlalchemy.sql import visitors
 
+from steward.database.engine import Database
 from steward.database.sql import Sql
 from steward.identity import Role
 from steward.ids import IdFactory
 from steward.isolation.audit import Target, audit
 from steward.isolation.report import Report
-from steward.work_stores.sql import store, transaction
+from steward.work_stores.sql import reading, store, transaction
 from steward.work_stores.sql.store import open_sql_engine
 from tests.conftest import FakeClock
 from tests.contracts.builders import BETA, World
@@ -39,6 +41,26 @@ def unfiltered(statement: ClauseElement) -> ClauseElement:
     return opened
 
 
+for_a_tenant = ContextVar("for_a_tenant", default=False)
+"""Whether the transaction that is under way is a tenant's."""
+
+
+def noted(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a verb of the database that takes note, while its transaction runs, for whom that is."""
+
+    def run_noted(database: Database, run: Callable[[Connection], Any], *given: Any, **how: Any) -> Any:
+        def run_for_whom(connection: Connection) -> Any:
+            before = for_a_tenant.set(how.get("tenant") is not None)
+            try:
+                return run(connection)
+            finally:
+                for_a_tenant.reset(before)
+
+        return verb(database, run_for_whom, *given, **how)
+
+    return run_noted
+
+
 class Unfiltered(Sql):
     """What is asked for a tenant is asked without a word of its workspace; the installation asks as always."""
 
@@ -47,7 +69,7 @@ class Unfiltered(Sql):
     def __init__(self, connection: Connection) -> None:
         """Take note for whom the transaction is."""
         super().__init__(connection)
-        self._open = connection.get_execution_options()["whose"].tenant is not None
+        self._open = for_a_tenant.get()
 
     def all(self, statement: ClauseElement, values: Mapping[str, Any] = {}) -> list[Any]:
         """Return every row that the database lets be seen."""
@@ -65,8 +87,10 @@ class Unfiltered(Sql):
 @pytest.fixture
 def without_filters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take every filter by workspace out of what the store asks for a tenant."""
-    for module in (store, transaction):
+    for module in (reading, store, transaction):
         monkeypatch.setattr(module, "Sql", Unfiltered)
+    for verb in ("read", "write"):
+        monkeypatch.setattr(Database, verb, noted(getattr(Database, verb)))
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
+from pydantic_core import from_json
+
 from steward.event import BY_THE_WAY, Event
 from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.records import streamed_event
@@ -31,8 +33,14 @@ class _Run(NamedTuple):
 
 
 def _tells_nothing(pairs: Sequence[bytes]) -> bool:
-    """Say whether an event, as it stands in a log, may be left out."""
-    return pairs[1] in _BY_THE_WAY and not any(b"error_code" in value for value in pairs[3::2])
+    """Say whether an event, as it stands in a log, may be left out: not one that cannot be read."""
+    if pairs[1] not in _BY_THE_WAY:
+        return False
+    try:
+        data = from_json(dict(zip(pairs[::2], pairs[1::2], strict=True))[b"data"])
+    except (ValueError, KeyError):
+        return False
+    return isinstance(data, dict) and "error_code" not in data
 
 
 def _runs(entries: Sequence[Any], after: int, limit: int) -> list[_Run]:
