@@ -9,8 +9,8 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from steward.bootstrap import Application
 from steward.caps import NO_CAPS, Caps
 from steward.database import Database
 from steward.database.pipe import Pipe
+from steward.database.sqlite import Sqlite
 from steward.errors import StoreUnavailable
 from steward.identity import Principal
 from steward.job import Completed, Expanded, Job, NewJob
@@ -57,8 +58,10 @@ class AtCommit:
         self._trap = trap
         self._awaited: tuple[str, str] | None = None
         event.listen(Engine, "commit", self._committing)
-        self._leave: Any = Pipe.__exit__
-        Pipe.__exit__ = self._leaving()  # type: ignore[method-assign]
+        self._in_file: Any = Sqlite._transaction  # noqa: SLF001 - it begins and commits what SQLAlchemy does not hear of
+        Sqlite._transaction = self._committing_file()  # type: ignore[method-assign]  # noqa: SLF001
+        self._end: Any = Pipe.send_end
+        Pipe.send_end = self._ending()  # type: ignore[method-assign]
 
     def await_job(self, plan_id: str, job_id: str) -> None:
         """Spring when this job, no longer running, is about to be committed."""
@@ -72,18 +75,33 @@ class AtCommit:
         if connection.execute(written, {"job_id": job_id}).first() is not None:
             self._trap.spring(plan_id, job_id)
 
-    def _leaving(self) -> Any:
-        """Return what leaves a pipe: on PostgreSQL that is the commit."""
+    def _committing_file(self) -> Any:
+        """Return what runs a transaction on a file's own connection."""
 
-        def leave(pipe: Any, kind: Any, *error: Any) -> None:
-            if kind is None and self._awaited is not None:
+        @contextmanager
+        def transaction(kind: Any, engine: Engine) -> Iterator[Any]:
+            with self._in_file(kind, engine) as connection:
+                yield connection
+                if self._awaited is not None:
+                    plan_id, job_id = self._awaited
+                    written = "SELECT 1 FROM jobs WHERE job_id = ? AND status <> 'running'"
+                    if connection.driver_connection.execute(written, (job_id,)).fetchone():
+                        self._trap.spring(plan_id, job_id)
+
+        return transaction
+
+    def _ending(self) -> Any:
+        """Return what ends a pipe: on PostgreSQL that is the commit."""
+
+        def end(pipe: Any) -> None:
+            if self._awaited is not None and pipe.error is None:
                 plan_id, job_id = self._awaited
                 written = b"SELECT 1 FROM jobs WHERE job_id = $1 AND status <> 'running'"
                 if list(pipe.send(written, (job_id,))):
                     self._trap.spring(plan_id, job_id)
-            self._leave(pipe, kind, *error)
+            self._end(pipe)
 
-        return leave
+        return end
 
 
 class InCommand:
@@ -96,7 +114,9 @@ class InCommand:
         """Stand in the way of every command of this process."""
         self._trap = trap
         self._awaited: tuple[str, str] | None = None
-        self._verbs = {script(name).sha.encode() for name in ("submit", "settle", "settle_fully", "expand")}
+        self._verbs = {
+            script(name).sha.encode() for name in ("submit", "submit_one", "settle", "settle_fully", "expand")
+        }
         self._send: Any = AbstractConnection.send_packed_command
         self._write: Any = wire.Wire.write  # what is shared goes out here, and nowhere else
         AbstractConnection.send_packed_command = self._sending()  # type: ignore[method-assign]
