@@ -23,7 +23,7 @@ from steward.web.dependencies import Executor, Previewer
 from steward.web.secured_route import SecuredRoute
 from steward.web.server import Server
 
-_PLANS = 2
+_PLANS = 5
 _CONCURRENCY = 16
 router = APIRouter(prefix="/bench", route_class=SecuredRoute)
 

@@ -74,23 +74,38 @@ def _request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
     return head.encode() + body
 
 
-def _rate(connections: list[_Connection], request: bytes, count: int, status: int) -> float:
-    """Return requests per second; every connection always has one under way."""
+def _pages(connection: _Connection, token: str) -> tuple[list[bytes], bytes]:
+    """Return a request for each connection, none for what another asks, since what is asked together may be read once; and a page."""
+    asked, cursor, body = list[bytes](), "", b""
+    for _ in range(_CONNECTIONS):
+        asked.append(_request("GET", f"/ai/jobs{cursor}", token))
+        status, body = connection.ask(asked[-1]).answer()
+        assert status == 200, body
+        cursor = f"?cursor={json.loads(body)['next_cursor']}"
+    return asked, body
+
+
+def _rate(connections: list[_Connection], requests: list[bytes], count: int, status: int) -> float:
+    """Return requests per second; every connection always has its own under way."""
     began = time.perf_counter()
-    for connection in connections:
+    pairs = list(zip(connections, requests, strict=True))
+    for connection, request in pairs:
         connection.ask(request)
     for number in range(count):
-        connection = connections[number % len(connections)]
+        connection, request = pairs[number % len(pairs)]
         found, _ = connection.answer()
         assert found == status, found
-        if number + len(connections) < count:
+        if number + len(pairs) < count:
             connection.ask(request)
     return count / (time.perf_counter() - began)
 
 
-def _beside(connections: list[_Connection], one: bytes, other: bytes, count: int, status: int) -> tuple[float, float]:
-    """Return the rates of two requests, asked in turns, and the second one's such that the ratio is that of the rounds."""
-    rounds = [[_rate(connections, request, count, status) for request in (one, other)] for _ in range(_ROUNDS)]
+def _beside(
+    connections: list[_Connection], one: list[bytes], other: bytes, count: int, status: int
+) -> tuple[float, float]:
+    """Return the rates of two kinds of request, asked in turns, and the second's such that the ratio is that of the rounds."""
+    sides = (one, [other] * len(one))
+    rounds = [[_rate(connections, requests, count, status) for requests in sides] for _ in range(_ROUNDS)]
     value = median([ours for ours, _ in rounds])
     return value, value / median([ours / theirs for ours, theirs in rounds])
 
@@ -99,14 +114,12 @@ def measure(folder: Path, count: int, **elsewhere: str) -> list[Figure]:
     """Return requests per second of a page of 50 jobs and of an execution, each beside a route that does nothing."""
     with _server(folder, elsewhere) as (port, token):
         connections = [_Connection(port) for _ in range(_CONNECTIONS)]
-        page = _request("GET", "/ai/jobs", token)
-        status, body = connections[0].ask(page).answer()
-        assert status == 200, body
+        asked, body = _pages(connections[0], token)
         connections[0].ask(_request("POST", "/bench/bytes", token, body)).answer()
-        pages = _beside(connections, page, _request("GET", "/bench/bytes", token), count, 200)
+        pages = _beside(connections, asked, _request("GET", "/bench/bytes", token), count, 200)
         wanted = json.dumps({"actions": [_ACTION]}).encode()
         execution, nothing = (_request("POST", path, token, wanted) for path in ("/ai/execute", "/bench/nothing"))
-        executions = _beside(connections, execution, nothing, count, 202)
+        executions = _beside(connections, [execution] * _CONNECTIONS, nothing, count, 202)
         for connection in connections:
             connection.close()
     return [
