@@ -1,6 +1,6 @@
 // Keys for those who like them: listed under "?", and off for those who do not.
 import { useLocation } from "preact-iso";
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type { Screen } from "../screens";
 import { Dialog } from "./dialog";
 
@@ -12,9 +12,9 @@ function isTyping(event: KeyboardEvent): boolean {
   return target.matches("input, textarea, select, [contenteditable]") || document.querySelector("dialog[open]") !== null;
 }
 
-/** Call what belongs to a pressed key, unless somebody is typing or keys are off. */
+/** Call what belongs to a pressed key, unless somebody is typing or keys are off; from when the page can be seen, not a moment later. */
 export function useKeys(keys: Record<string, () => void>): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent): void => {
       const action = keys[event.key];
       if (!action || !isOn() || event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
