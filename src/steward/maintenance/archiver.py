@@ -25,10 +25,8 @@ from steward.work_store import Dispatcher
 
 BATCH: Final = 1_000
 """How many events are recorded in one transaction at most."""
-_BREATH_S: Final = 0.1
-"""How long events are left to gather: long enough for a commit to have company, and short enough that what a crowd leaves is
-recorded in small pieces, while the work waits for the disk anyhow, and not in one long piece that the work waits for.
-"""
+_BREATH_S: Final = 0.5
+"""How long events are left to gather."""
 _LONGEST_SLEEP_S: Final = 5.0
 """How long a record of the directory may stay unsigned; a ring may be lost as well."""
 _REMEMBERED: Final = 10_000
