@@ -92,7 +92,7 @@ REDIS: Final = (
         removes="the index of a workspace's jobs is its own",
         file=_SCRIPTS,
         find=_PARTS,
-        put=_without_workspace("job", "jobs"),
+        put=_without_workspace("job", "jobs", "jobs_in"),
         tests=(
             f"{_CONTRACTS}/test_tenancy.py::test_w47_listings_show_only_ones_own",
             f"{_CONTRACTS}/test_listing.py::test_w38_a_small_workspace_among_many_foreign_jobs",

@@ -159,9 +159,11 @@ async def test_w47_no_combination_returns_a_foreign_job(world: World) -> None:
             for status in (None, JobStatus.PENDING):
                 page = await world.alpha.list_jobs(limit=50, after=after, plan_id=plan_id, status=status)
                 assert {job.workspace_id for job in page.jobs} <= {"alpha"}
+                assert {job.job_id for job in page.jobs} <= {*mine.job_ids}
     for after in (None, mine.plan_id, theirs.plan_id, "plan_zzzzzzzzzzzzzzzzzzzzzzzz"):
         page_of_plans = await world.alpha.list_plans(limit=50, after=after)
         assert {plan.workspace_id for plan in page_of_plans.plans} <= {"alpha"}
+        assert {plan.plan_id for plan in page_of_plans.plans} <= {mine.plan_id}
 
 
 @pytest.mark.parametrize("limit", [1, 2, 7, 100])
