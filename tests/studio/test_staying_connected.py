@@ -4,7 +4,7 @@ import re
 
 import httpx2
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.studio.conftest import Visit, ask, sign_in
 from tests.studio.looking import Eyes, look_for_barriers
@@ -48,12 +48,22 @@ def expect_completed(viewer: httpx2.Client) -> None:
         assert any("event: plan.completed" in line for line in stream.iter_lines())
 
 
+def revoked_on_the_way(page: Page, world: World, key_id: str, address: str) -> None:
+    """Revoke a key while the page's next request is on its way: any earlier, and its stream of events might say so first."""
+
+    def revoke(route: Route) -> None:
+        world.admin("doors").delete(f"/keys/{key_id}").raise_for_status()
+        route.continue_()
+
+    page.route(address, revoke, times=1)
+
+
 def test_a_revoked_key_leads_to_the_door_and_back(world: World, visit: Visit) -> None:
     """The page says that the session has ended; with another key one is where one was, with what was written."""
     first, second = (world.key("doors", "developer", "hugo") for _ in range(2))
     page = visit(first["key"], path="/studio/jobs?status=failed")
     expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
-    world.admin("doors").delete(f"/keys/{first['key_id']}").raise_for_status()
+    revoked_on_the_way(page, world, first["key_id"], "**/ai/jobs?*completed*")
     page.get_by_role("link", name="Completed").click()
     expect(page.get_by_text("Your session has ended, or its key was revoked")).to_be_visible()
     look_for_barriers(page)
@@ -67,7 +77,7 @@ def test_the_sentence_survives_the_end_of_a_session(world: World, visit: Visit) 
     first, second = (world.key("doors", "developer", "ines") for _ in range(2))
     page = visit(first["key"])
     page.get_by_label("Your request").fill("write 'half a thought' to note.txt")
-    world.admin("doors").delete(f"/keys/{first['key_id']}").raise_for_status()
+    revoked_on_the_way(page, world, first["key_id"], "**/ai/plan")
     page.get_by_role("button", name="Make a plan").click()
     page.get_by_text("Your session has ended").wait_for()
     sign_in(page, second["key"])
