@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,9 +12,11 @@ from types import NoneType
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints, is_typeddict
 
 import pytest
+import trustme
 
 from steward.client import AsyncSteward, EventsLost, NoAnswer, Refused, Steward, answers
 from steward.identity import Role
+from tests.actions.servers import Site, web_server
 from tests.web.house import House, open_house
 
 REFUSAL = {
@@ -274,6 +277,22 @@ def _differences(hint: Any, schema: dict[str, Any], schemas: dict[str, Any], at:
             yield from _differences(args[0], forms[0], schemas, at)
     elif schema.get("type") != _TYPES[get_origin(hint) or hint]:
         yield f"{at}: {hint} or {schema.get('type')}"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+async def test_a_certificate_that_nobody_vouches_for_is_refused(scheme: str) -> None:
+    """However the address is spelt: no request goes to a server that cannot show who it is."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
+    site = Site({})
+    async with (
+        web_server(site, tls=tls) as port,
+        AsyncSteward(f"{scheme}://127.0.0.1:{port}", "k", patience_s=0) as client,
+    ):
+        with pytest.raises(NoAnswer):
+            await client.actions()
+    assert site.requests == []
 
 
 async def test_the_types_are_those_of_the_published_description(house: House) -> None:

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,23 +46,12 @@ def test_a_real_installation_keeps_its_workspaces_apart() -> None:
     assert report["rows_compared"] > 50
 
 
-@dataclass(frozen=True)
-class Leak:
-    """A router with one deliberate mistake."""
+def _mistaken() -> APIRouter:
+    """Return routes that each make one mistake."""
+    router = APIRouter(prefix="/ai", tags=["mistakes"], route_class=SecuredRoute)
 
-    router: APIRouter
-    expected: Kind
-
-
-def _router() -> APIRouter:
-    return APIRouter(prefix="/ai", tags=["leaks"], route_class=SecuredRoute)
-
-
-def _leaking() -> Leak:
-    router = _router()
-
-    @router.get("/leaks/{job_id}", operation_id="leak", summary="x", responses=_documented())
-    async def leak(principal: Previewer, services: Services, job_id: JobId) -> Response:
+    @router.get("/shown/{job_id}", operation_id="shown", summary="x", responses=_documented())
+    async def show(principal: Previewer, services: Services, job_id: JobId) -> Response:
         """Shows the plan of any job, whoever asks."""
         found = await services.database.read(
             lambda connection: connection.execute(
@@ -72,44 +60,26 @@ def _leaking() -> Leak:
         )
         return json_answer({"document": found})
 
-    return Leak(router, Kind.CANARY)
-
-
-def _writing() -> Leak:
-    router = _router()
-
-    @router.post("/leaks/{plan_id}", operation_id="leak", summary="x", responses=_documented(body=True))
+    @router.post("/written/{plan_id}", operation_id="written", summary="x", responses=_documented(body=True))
     async def write(principal: Executor, services: Services, plan_id: PlanId) -> Response:
         """Changes any plan, and says nothing of it."""
         change = update(plans).where(plans.c.plan_id == plan_id).values(request_id="changed")
         await services.database.write(lambda connection: connection.execute(change))
         return json_answer({})
 
-    return Leak(router, Kind.WRITE)
-
-
-def _telling() -> Leak:
-    router = _router()
-
-    @router.get("/leaks/{job_id}", operation_id="leak", summary="x", responses=_documented())
+    @router.get("/told/{job_id}", operation_id="told", summary="x", responses=_documented())
     async def tell(principal: Previewer, services: Services, job_id: JobId) -> Response:
         """Says whether anybody has such a job."""
         statement = select(jobs.c.job_id).where(jobs.c.job_id == job_id)
         found = await services.database.read(lambda connection: connection.execute(statement).scalar())
         return json_answer({"there": found is not None})
 
-    return Leak(router, Kind.TELLS)
-
-
-def _undeclared() -> Leak:
-    router = _router()
-
-    @router.get("/leaks/{job_id}", operation_id="leak", summary="x")
+    @router.get("/undeclared/{job_id}", operation_id="undeclared", summary="x")
     async def forgotten(principal: Previewer, job_id: JobId) -> Response:
         """Declares nothing."""
         return json_answer({})
 
-    return Leak(router, Kind.UNDECLARED)
+    return router
 
 
 def _documented(*, body: bool = False) -> Any:
@@ -135,18 +105,15 @@ def shown(findings: Sequence[Finding], kind: Kind) -> set[str]:
 @pytest.mark.anyio
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "make", [_leaking, _writing, *(pytest.param(make, marks=pytest.mark.soak) for make in (_telling, _undeclared))]
-)
-async def test_a_route_with_a_mistake_is_found(tmp_path: Path, make: Any) -> None:
+async def test_routes_with_a_mistake_are_found(tmp_path: Path) -> None:
     """A route that shows, changes or tells of what is another's, or that declares nothing, is named."""
-    leak = make()
-    report = await audited(tmp_path, leak.router)
+    report = await audited(tmp_path, _mistaken())
     assert not report.clean
-    assert any("leaks" in finding.door or finding.kind is Kind.WRITE for finding in report.findings), report.findings
-    assert report.count(leak.expected) > 0, report.findings
-    if leak.expected is Kind.UNDECLARED:
-        assert report.coverage < 1.0
+    assert "GET /ai/shown/{job_id}" in shown(report.findings, Kind.CANARY)
+    assert shown(report.findings, Kind.WRITE) == {"plans"}
+    assert "GET /ai/told/{job_id}" in shown(report.findings, Kind.TELLS)
+    assert shown(report.findings, Kind.UNDECLARED) == {"GET /ai/undeclared/{job_id}"}
+    assert report.coverage < 1.0
 
 
 @pytest.mark.anyio

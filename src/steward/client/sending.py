@@ -53,11 +53,13 @@ class Connection:
 
     def options(self) -> dict[str, Any]:
         """Return what an HTTP client is made with."""
+        place = httpx2.URL(self.url)
         return {
             "base_url": self.url,
             "headers": {"Authorization": f"Bearer {self.api_key}"},
             "timeout": self.timeout_s,
-            "trust_env": httpx2.URL(self.url).host not in _LOOPBACK,  # no proxy between a machine and itself
+            "verify": place.scheme != "http",  # where there is nothing to check, the authorities are not read
+            "trust_env": place.host not in _LOOPBACK,  # no proxy between a machine and itself
         }
 
     def request(self, call: Call[Any]) -> dict[str, Any]:
@@ -83,7 +85,11 @@ class Connection:
 
     def patience(self, call: Call[Any]) -> "Patience":
         """Return the arguments of ``stamina.retry_context`` for a call."""
-        return {"on": self._worth_another_try(call), "attempts": None, "timeout": self.patience_s}
+        return {
+            "on": self._worth_another_try(call),
+            "attempts": None if self.patience_s else 1,
+            "timeout": self.patience_s or None,
+        }
 
     def _worth_another_try(self, call: Call[Any]) -> Callable[[Exception], bool | float]:
         def worth(error: Exception) -> bool | float:
@@ -111,8 +117,8 @@ class Patience(TypedDict):
     """Arguments of ``stamina.retry_context``."""
 
     on: Callable[[Exception], bool | float]
-    attempts: None
-    timeout: float
+    attempts: int | None
+    timeout: float | None
 
 
 def outcome(response: httpx2.Response) -> Any:
