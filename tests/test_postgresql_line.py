@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
+import psycopg
 import pytest
 from sqlalchemy import Connection
 
@@ -13,6 +15,7 @@ from steward.database import Database, Doorbell
 from steward.database.kind import Line, Lost, Whose
 from steward.database.migrate import upgrade
 from steward.database.pipe import Pipe
+from steward.database.row_security import ROLE, WORKSPACE_SETTING
 from steward.errors import StoreUnavailable
 from steward.work_stores.sql import SqlWorkEngine
 from tests.conftest import FakeClock
@@ -70,8 +73,16 @@ async def _line(database: Database) -> Line:
     return line
 
 
-async def _asked(line: Line, text: bytes, *values: Any) -> Any:
-    """Return the rows of a statement that is sent over the line; raise why it is undone."""
+async def _reopened(line: Line) -> Line:
+    """Return the line once it is there again; a connection that was lost a moment ago is not made anew before a second."""
+    with anyio.fail_after(10):
+        while not line.is_free():
+            await _turn()
+    return line
+
+
+async def _asked(line: Line, text: bytes, *values: Any, tenant: str | None = None) -> Any:
+    """Return the rows of a statement that is sent over the line, perhaps for a workspace; raise why it is undone."""
     answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def settle(result: Any, error: Exception | None) -> None:
@@ -80,7 +91,8 @@ async def _asked(line: Line, text: bytes, *values: Any) -> Any:
         else:
             answered.set_exception(error)
 
-    line.send(lambda connection: Pipe.of(connection).send(text, values), _ANYBODY, settle)
+    whose = Whose(tenant, locks=True, piped=True)
+    line.send(lambda connection: Pipe.of(connection).send(text, values), whose, settle)
     return await answered
 
 
@@ -204,3 +216,40 @@ async def test_a_value_that_cannot_be_sent_is_refused_and_the_next_goes_through(
     assert told != [None]
     assert len(told) == 1
     assert (await world.submit()).queue_depth == 2
+
+
+async def test_a_connection_that_is_gone_when_a_transaction_is_sent_is_made_anew(
+    database: Database, engine: SqlWorkEngine, clock: FakeClock
+) -> None:
+    """Whoever sent it is told, once; the line is opened again, and is closed without anybody waiting for that answer."""
+    world = World(engine, clock)
+    await world.submit()
+    line = await _line(database)
+
+    def goes_away(connection: Connection) -> Any:
+        sent = Pipe.of(connection).send(b"SELECT 1", ())
+        driver: Any = connection.connection.driver_connection
+        driver.close()
+        return sent
+
+    told: list[Exception | None] = []
+    line.send(goes_away, _ANYBODY, lambda _, error: told.append(error))
+    assert len(told) == 1
+    assert told != [None]
+    assert (await world.submit()).queue_depth == 2
+    assert await _asked(await _reopened(line), b"SELECT 7") == [(7,)]
+
+
+async def test_a_workspace_and_its_role_end_with_their_transaction(database: Database) -> None:
+    """Workspaces that follow each other on the line see their own rows alone, also behind one that fails."""
+    line = await _line(database)
+    asks = f"SELECT current_user::text, current_setting('{WORKSPACE_SETTING}', true)".encode()
+    for tenant in ("alpha", "beta"):
+        assert await _asked(line, asks, tenant=tenant) == [(ROLE, tenant)]
+        ((user, workspace),) = await _asked(line, asks)
+        assert (user != ROLE, workspace) == (True, "")
+        for wrong in (b"SELECT 1 / 0", b"SELEC"):
+            with pytest.raises(psycopg.Error):
+                await _asked(line, wrong, tenant=tenant)
+            ((user, workspace),) = await _asked(line, asks)
+            assert (user != ROLE, workspace) == (True, "")
