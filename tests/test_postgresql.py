@@ -314,6 +314,40 @@ async def test_a_bell_hears_again_after_the_server_was_away(own_server: Postgres
         there.close()
 
 
+async def test_what_is_told_over_a_connection_that_is_gone_is_told_again(url: str) -> None:
+    """The others have not lost theirs, so nothing else would wake them."""
+    here, there = Notices(url), Notices(url)
+    try:
+        with here.listen("work"), there.listen("work") as listener:
+            here.ring("work")
+            assert await listener.wait(20)
+            assert here._connection is not None
+            here._connection.pgconn.finish()
+            here.ring("work")
+            assert await listener.wait(20)
+    finally:
+        here.close()
+        there.close()
+
+
+async def test_what_rings_right_behind_another_ring_is_told_a_moment_later(url: str) -> None:
+    """Though nothing rings after it."""
+    here, there = Notices(url), Notices(url)
+    try:
+        with there.listen("work") as work, there.listen("events") as events:
+            here.ring("work")
+            assert await work.wait(20)
+            for topic in ("work", "events"):
+                here.ring(topic)
+                turned = asyncio.Event()
+                asyncio.get_running_loop().call_soon(turned.set)
+                await turned.wait()
+            assert await events.wait(20)
+    finally:
+        here.close()
+        there.close()
+
+
 _LISTENER = """
 import asyncio, sys
 from steward.database.notices import Notices

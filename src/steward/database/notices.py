@@ -44,6 +44,8 @@ class Notices(Bell):
         self._socket: int | None = None
         """The connection's, while the loop hears it."""
         self._telling = False
+        self._told: dict[str, set[str]] = {}
+        """What is being told: again, if the connection is lost meanwhile."""
         self._rest: asyncio.TimerHandle | None = None
         self._stopping = threading.Event()
         self._hearing = threading.Event()
@@ -70,9 +72,12 @@ class Notices(Bell):
 
     def _tell(self, pending: Mapping[str, set[str]]) -> None:
         self._begin()
+        self._put(pending)
+        self._send()
+
+    def _put(self, pending: Mapping[str, set[str]]) -> None:
         for topic, concerned in pending.items():
             self._outbox.setdefault(topic, set()).update(concerned)
-        self._send()
 
     # -- connecting --------------------------------------------------------------------------------------------------
 
@@ -119,6 +124,8 @@ class Notices(Bell):
         if self._connection is not None:
             self._connection.close()
         self._connection, self._telling = None, False
+        self._put(self._told)
+        self._told = {}
         self._hearing.clear()
         self._connect(missed=True)
 
@@ -147,9 +154,9 @@ class Notices(Bell):
         self._send()
 
     def _message(self) -> tuple[bytes, list[bytes]]:
-        """Return the statement that tells all of it, and its values; from now on it counts as told."""
-        outbox, self._outbox = self._outbox, {}
-        told = [json.dumps([topic, written(concerned)]).encode() for topic, concerned in outbox.items()]
+        """Return the statement that tells all of it, and its values."""
+        self._told, self._outbox = self._outbox, {}
+        told = [json.dumps([topic, written(concerned)]).encode() for topic, concerned in self._told.items()]
         each = ", ".join(f"pg_notify('{_CHANNEL}', ${number})" for number in range(1, len(told) + 1))
         return f"SELECT {each}".encode(), told
 
@@ -170,7 +177,7 @@ class Notices(Bell):
             while self._telling and not libpq.is_busy():
                 result = libpq.get_result()
                 if result is None:
-                    self._telling = False
+                    self._telling, self._told = False, {}
                 elif result.status != ExecStatus.TUPLES_OK:
                     raise error_from_result(result)
             notices = list(iter(libpq.notifies, None))
