@@ -19,7 +19,7 @@ from steward.database.row_security import ROLE, WORKSPACE_SETTING
 from steward.errors import StoreUnavailable
 from steward.work_stores.sql import SqlWorkEngine
 from tests.conftest import FakeClock
-from tests.contracts.builders import World, request_claim
+from tests.contracts.builders import BETA, World, request_claim
 from tests.postgresql import PostgresServer, server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -253,3 +253,27 @@ async def test_a_workspace_and_its_role_end_with_their_transaction(database: Dat
                 await _asked(line, wrong, tenant=tenant)
             ((user, workspace),) = await _asked(line, asks)
             assert (user != ROLE, workspace) == (True, "")
+
+
+async def test_who_comes_while_the_line_is_busy_is_answered_too(
+    database: Database, engine: SqlWorkEngine, clock: FakeClock
+) -> None:
+    """Two workspaces at once: one goes by the line and the other by a thread, and each gets its own answer."""
+    world = World(engine, clock)
+    await asyncio.gather(world.submit(), world.submit(who=BETA))
+    await _line(database)
+    one, other = await asyncio.gather(world.submit(), world.submit(who=BETA))
+    assert (await world.plan_of(one.plan_id)).workspace_id == "alpha"
+    assert (await world.plan_of(other.plan_id, BETA)).workspace_id == "beta"
+    assert (one.queue_depth, other.queue_depth) == (2, 2)
+
+
+async def test_the_line_is_the_loops_that_opened_it(database: Database) -> None:
+    """Answers on it wake nobody on another event loop, so who is there goes by the threads."""
+    line = await _line(database)
+
+    async def elsewhere() -> bool:
+        return line.is_free()
+
+    assert not await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
+    assert line.is_free()

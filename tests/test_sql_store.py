@@ -112,6 +112,10 @@ async def test_a_short_page_waits_for_no_thread(tmp_path: Path, clock: FakeClock
             asyncio.create_task(store.list_jobs(limit=5, plan_id=submitted.plan_id)),
         ]
         short = [await store.list_jobs(limit=50, status=status) for status in (None, JobStatus.PENDING)]
+        for _ in range(5):  # turns of the loop, in which they would be read if they needed no reader
+            turned = asyncio.Event()
+            asyncio.get_running_loop().call_soon(turned.set)
+            await turned.wait()
         assert not any(task.done() for task in waiting)
         free.set()
         pages = [*short, *await asyncio.gather(*waiting)]
