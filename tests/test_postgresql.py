@@ -348,6 +348,24 @@ async def test_what_rings_right_behind_another_ring_is_told_a_moment_later(url: 
         there.close()
 
 
+async def test_what_has_rung_is_told_before_the_bell_is_gone(url: str) -> None:
+    """Also what would have been told a moment later."""
+    here, there = Notices(url), Notices(url)
+    try:
+        with there.listen("work") as work, there.listen("events") as events:
+            here.ring("work")
+            assert await work.wait(20)
+            for topic in ("work", "events"):
+                here.ring(topic)
+                turned = asyncio.Event()
+                asyncio.get_running_loop().call_soon(turned.set)
+                await turned.wait()
+            here.close()
+            assert await events.wait(20)
+    finally:
+        there.close()
+
+
 _LISTENER = """
 import asyncio, sys
 from steward.database.notices import Notices
