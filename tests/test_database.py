@@ -408,6 +408,8 @@ async def test_nobody_hears_of_what_was_not_committed(database: Database, piped:
 
     with pytest.raises(Conflict):
         await database.write(undone, heard.append, piped=piped)
+    with closing(sqlite3.connect(str(database.url).removeprefix("sqlite:///"), timeout=0)) as another:
+        another.execute("BEGIN IMMEDIATE")  # nobody keeps the lock
     together = [database.write(run, heard.append, piped=piped) for run in (lambda _: "first", undone, lambda _: "last")]
     told = await asyncio.gather(*together, return_exceptions=True)
     assert heard == [answer for answer in told if isinstance(answer, str)]

@@ -124,6 +124,14 @@ SHORT_WAYS: Final = (
         tests=("tests/test_database.py",),
     ),
     Mutation(
+        name="lock-kept-by-what-was-not-committed",
+        removes="a commit that fails lets go of the one lock",
+        file=f"{_DATABASE}/sqlite.py",
+        find="        connection.rollback()  # behind",
+        put="        return  # behind",
+        tests=("tests/test_database.py",),
+    ),
+    Mutation(
         name="remembered-that-nothing-is-there",
         removes="what is not there is looked for again",
         file="src/steward/directories/sql/memory.py",
