@@ -87,7 +87,7 @@ async def _asked(line: Line, text: bytes, *values: Any, tenant: str | None = Non
 
     def settle(result: Any, error: Exception | None) -> None:
         if error is None:
-            answered.set_result(list(result))
+            answered.set_result(result.rows)  # which have come; to iterate would wait for them
         else:
             answered.set_exception(error)
 
