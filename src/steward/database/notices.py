@@ -49,6 +49,7 @@ class Notices(Bell):
         self._rest: asyncio.TimerHandle | None = None
         self._stopping = threading.Event()
         self._hearing = threading.Event()
+        """Nobody need wait for the connection: it was there, or whoever listens will be rung once it is."""
 
     def close(self) -> None:
         """Tell what there is to tell, and close the connection; from now on nobody elsewhere is rung."""
@@ -98,6 +99,7 @@ class Notices(Bell):
                 connection.execute(f"SET synchronous_commit = off; LISTEN {_CHANNEL}")
             except (psycopg.Error, OSError) as error:
                 missed = True
+                self._hearing.set()
                 _warn(error)
                 continue
             self._connection = connection
@@ -126,7 +128,6 @@ class Notices(Bell):
         self._connection, self._telling = None, False
         self._put(self._told)
         self._told = {}
-        self._hearing.clear()
         self._connect(missed=True)
 
     def _hear_no_more(self) -> None:
