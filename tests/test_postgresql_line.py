@@ -277,3 +277,26 @@ async def test_the_line_is_the_loops_that_opened_it(database: Database) -> None:
 
     assert not await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
     assert line.is_free()
+
+
+async def test_one_request_through_two_processes_that_wait_for_one_turn_is_made_once(
+    name: str, database: Database, engine: SqlWorkEngine, clock: FakeClock
+) -> None:
+    """Neither could see the other's when it was sent: who comes second is told of the first, and not that there is a conflict."""
+    async with _opened(server().url(name)) as another:
+        worlds = (World(engine, clock), World(SqlWorkEngine(another, Doorbell(None), clock), clock))
+        for world, own in zip(worlds, (database, another), strict=True):
+            await world.submit()
+            await _line(own)
+        with server().administrator(name) as connection:
+            connection.execute("BEGIN; SELECT * FROM queues FOR UPDATE")
+            sent = [asyncio.create_task(world.submit(claims=(request_claim("mine"),))) for world in worlds]
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            while connection.execute(waiting).fetchone() != (2,):
+                await _turn()
+            connection.execute("COMMIT")
+        told = await asyncio.gather(*sent)
+    assert sorted(one.duplicate for one in told) == [False, True]
+    assert told[0].plan_id == told[1].plan_id

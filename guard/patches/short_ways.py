@@ -67,6 +67,22 @@ SHORT_WAYS: Final = (
         tests=_LINE_TESTS,
     ),
     Mutation(
+        name="line-conflict-is-the-clients",
+        removes="a request that was made once meanwhile is answered with that",
+        file="src/steward/work_stores/sql/shared.py",
+        find="        with suppress(Conflict):",
+        put="        with suppress(KeyError):",
+        tests=_LINE_TESTS,
+    ),
+    Mutation(
+        name="submissions-of-all-together",
+        removes="submissions share a transaction with those of their own workspace alone",
+        file="src/steward/work_stores/sql/shared.py",
+        find="here = (workspace_id, asyncio",
+        put="here = (0, asyncio",
+        tests=_LINE_TESTS,
+    ),
+    Mutation(
         name="arrays-of-mixed-rows",
         removes="the values of a row stay together",
         file=f"{_DATABASE}/many.py",
@@ -276,7 +292,23 @@ SHORT_WAYS: Final = (
         put="            except ZeroDivisionError:\n",
         tests=("tests/redis/test_damage.py",),
     ),
-    # The worker
+    # The archiver and the worker
+    Mutation(
+        name="archived-by-halves",
+        removes="what another archiver had not seen yet is archived in the same turn",
+        file="src/steward/maintenance/archiver.py",
+        find="behind = batch.more or after < batch.upto",
+        put="behind = batch.more",
+        tests=("tests/audit/test_archiver.py",),
+    ),
+    Mutation(
+        name="said-to-all-of-an-action",
+        removes="an entry tells of steps that were given one and the same answer alone",
+        file="src/steward/recorded.py",
+        find="        entry = entries.get((action_id, id(decision)))\n",
+        put="        entry = next((known for (action, _), known in entries.items() if action == action_id), None)\n",
+        tests=("tests/audit/test_recorder.py",),
+    ),
     Mutation(
         name="time-never-up",
         removes="an action that takes too long is stopped",
