@@ -392,3 +392,26 @@ def test_a_new_database_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     finally:
         asyncio.run(database.aclose())
     assert set(modes.values()) == {0o600}, modes
+
+
+@pytest.mark.parametrize("piped", [False, True])
+async def test_nobody_hears_of_what_was_not_committed(database: Database, piped: bool) -> None:
+    """The commit itself fails, alone or with others: all are told, and no listener is; what comes after goes through."""
+    heard: list[str] = []
+
+    def undone(connection: Connection) -> str:
+        driver: Any = connection.connection.driver_connection
+        driver.execute("CREATE TABLE whole (id INTEGER PRIMARY KEY)")
+        driver.execute("CREATE TABLE part (of_whole REFERENCES whole (id) DEFERRABLE INITIALLY DEFERRED)")
+        driver.execute("INSERT INTO part VALUES (1)")  # of nothing, which only the commit finds out
+        return "undone"
+
+    with pytest.raises(Conflict):
+        await database.write(undone, heard.append, piped=piped)
+    with closing(sqlite3.connect(str(database.url).removeprefix("sqlite:///"), timeout=0)) as another:
+        another.execute("BEGIN IMMEDIATE")  # nobody keeps the lock
+    together = [database.write(run, heard.append, piped=piped) for run in (lambda _: "first", undone, lambda _: "last")]
+    told = await asyncio.gather(*together, return_exceptions=True)
+    assert heard == [answer for answer in told if isinstance(answer, str)]
+    assert await database.write(lambda _: "done", heard.append, piped=piped) == "done"
+    assert heard[-1] == "done"

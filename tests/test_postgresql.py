@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -311,6 +312,79 @@ async def test_a_bell_hears_again_after_the_server_was_away(own_server: Postgres
             assert await listener.wait(20)
     finally:
         here.close()
+        there.close()
+
+
+async def test_what_is_told_over_a_connection_that_is_gone_is_told_again(url: str) -> None:
+    """The others have not lost theirs, so nothing else would wake them."""
+    here, there = Notices(url), Notices(url)
+    try:
+        with here.listen("work"), there.listen("work") as listener:
+            here.ring("work")
+            assert await listener.wait(20)
+            assert here._connection is not None
+            here._connection.pgconn.finish()
+            here.ring("work")
+            assert await listener.wait(20)
+    finally:
+        here.close()
+        there.close()
+
+
+async def test_nobody_waits_for_a_server_that_is_away_to_listen(own_server: PostgresServer) -> None:
+    """The event loop is not held up by each who begins to listen: all are rung once the server is back."""
+    url = own_server.url(own_server.new_database())
+    here, late = Notices(url), Notices(url)
+    try:
+        with here.listen("work") as listener:
+            await asyncio.to_thread(own_server.stop)
+            began = time.monotonic()
+            for number in range(10):
+                with here.listen(f"topic-{number}"), late.listen(f"topic-{number}"):
+                    pass
+            assert time.monotonic() - began < 2.5  # each would have taken half a second
+            with late.listen("work") as later:
+                await asyncio.to_thread(own_server.start)
+                assert await listener.wait(20)
+                assert await later.wait(20)
+    finally:
+        here.close()
+        late.close()
+
+
+async def test_what_rings_right_behind_another_ring_is_told_a_moment_later(url: str) -> None:
+    """Though nothing rings after it."""
+    here, there = Notices(url), Notices(url)
+    try:
+        with there.listen("work") as work, there.listen("events") as events:
+            here.ring("work")
+            assert await work.wait(20)
+            for topic in ("work", "events"):
+                here.ring(topic)
+                turned = asyncio.Event()
+                asyncio.get_running_loop().call_soon(turned.set)
+                await turned.wait()
+            assert await events.wait(20)
+    finally:
+        here.close()
+        there.close()
+
+
+async def test_what_has_rung_is_told_before_the_bell_is_gone(url: str) -> None:
+    """Also what would have been told a moment later."""
+    here, there = Notices(url), Notices(url)
+    try:
+        with there.listen("work") as work, there.listen("events") as events:
+            here.ring("work")
+            assert await work.wait(20)
+            for topic in ("work", "events"):
+                here.ring(topic)
+                turned = asyncio.Event()
+                asyncio.get_running_loop().call_soon(turned.set)
+                await turned.wait()
+            here.close()
+            assert await events.wait(20)
+    finally:
         there.close()
 
 

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
+import psycopg
 import pytest
 from sqlalchemy import Connection
 
@@ -13,10 +15,11 @@ from steward.database import Database, Doorbell
 from steward.database.kind import Line, Lost, Whose
 from steward.database.migrate import upgrade
 from steward.database.pipe import Pipe
+from steward.database.row_security import ROLE, WORKSPACE_SETTING
 from steward.errors import StoreUnavailable
 from steward.work_stores.sql import SqlWorkEngine
 from tests.conftest import FakeClock
-from tests.contracts.builders import World, request_claim
+from tests.contracts.builders import BETA, World, request_claim
 from tests.postgresql import PostgresServer, server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -70,17 +73,26 @@ async def _line(database: Database) -> Line:
     return line
 
 
-async def _asked(line: Line, text: bytes, *values: Any) -> Any:
-    """Return the rows of a statement that is sent over the line; raise why it is undone."""
+async def _reopened(line: Line) -> Line:
+    """Return the line once it is there again; a connection that was lost a moment ago is not made anew before a second."""
+    with anyio.fail_after(10):
+        while not line.is_free():
+            await _turn()
+    return line
+
+
+async def _asked(line: Line, text: bytes, *values: Any, tenant: str | None = None) -> Any:
+    """Return the rows of a statement that is sent over the line, perhaps for a workspace; raise why it is undone."""
     answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def settle(result: Any, error: Exception | None) -> None:
         if error is None:
-            answered.set_result(list(result))
+            answered.set_result(result.rows)  # which have come; to iterate would wait for them
         else:
             answered.set_exception(error)
 
-    line.send(lambda connection: Pipe.of(connection).send(text, values), _ANYBODY, settle)
+    whose = Whose(tenant, locks=True, piped=True)
+    line.send(lambda connection: Pipe.of(connection).send(text, values), whose, settle)
     return await answered
 
 
@@ -204,3 +216,87 @@ async def test_a_value_that_cannot_be_sent_is_refused_and_the_next_goes_through(
     assert told != [None]
     assert len(told) == 1
     assert (await world.submit()).queue_depth == 2
+
+
+async def test_a_connection_that_is_gone_when_a_transaction_is_sent_is_made_anew(
+    database: Database, engine: SqlWorkEngine, clock: FakeClock
+) -> None:
+    """Whoever sent it is told, once; the line is opened again, and is closed without anybody waiting for that answer."""
+    world = World(engine, clock)
+    await world.submit()
+    line = await _line(database)
+
+    def goes_away(connection: Connection) -> Any:
+        sent = Pipe.of(connection).send(b"SELECT 1", ())
+        driver: Any = connection.connection.driver_connection
+        driver.close()
+        return sent
+
+    told: list[Exception | None] = []
+    line.send(goes_away, _ANYBODY, lambda _, error: told.append(error))
+    assert len(told) == 1
+    assert told != [None]
+    assert (await world.submit()).queue_depth == 2
+    assert await _asked(await _reopened(line), b"SELECT 7") == [(7,)]
+
+
+async def test_a_workspace_and_its_role_end_with_their_transaction(database: Database) -> None:
+    """Workspaces that follow each other on the line see their own rows alone, also behind one that fails."""
+    line = await _line(database)
+    asks = f"SELECT current_user::text, current_setting('{WORKSPACE_SETTING}', true)".encode()
+    for tenant in ("alpha", "beta"):
+        assert await _asked(line, asks, tenant=tenant) == [(ROLE, tenant)]
+        ((user, workspace),) = await _asked(line, asks)
+        assert (user != ROLE, workspace) == (True, "")
+        for wrong in (b"SELECT 1 / 0", b"SELEC"):
+            with pytest.raises(psycopg.Error):
+                await _asked(line, wrong, tenant=tenant)
+            ((user, workspace),) = await _asked(line, asks)
+            assert (user != ROLE, workspace) == (True, "")
+
+
+async def test_who_comes_while_the_line_is_busy_is_answered_too(
+    database: Database, engine: SqlWorkEngine, clock: FakeClock
+) -> None:
+    """Two workspaces at once: one goes by the line and the other by a thread, and each gets its own answer."""
+    world = World(engine, clock)
+    await asyncio.gather(world.submit(), world.submit(who=BETA))
+    await _line(database)
+    one, other = await asyncio.gather(world.submit(), world.submit(who=BETA))
+    assert (await world.plan_of(one.plan_id)).workspace_id == "alpha"
+    assert (await world.plan_of(other.plan_id, BETA)).workspace_id == "beta"
+    assert (one.queue_depth, other.queue_depth) == (2, 2)
+
+
+async def test_the_line_is_the_loops_that_opened_it(database: Database) -> None:
+    """Answers on it wake nobody on another event loop, so who is there goes by the threads."""
+    line = await _line(database)
+
+    async def elsewhere() -> bool:
+        return line.is_free()
+
+    assert not await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
+    assert line.is_free()
+
+
+async def test_one_request_through_two_processes_that_wait_for_one_turn_is_made_once(
+    name: str, database: Database, engine: SqlWorkEngine, clock: FakeClock
+) -> None:
+    """Neither could see the other's when it was sent: who comes second is told of the first, and not that there is a conflict."""
+    async with _opened(server().url(name)) as another:
+        worlds = (World(engine, clock), World(SqlWorkEngine(another, Doorbell(None), clock), clock))
+        for world, own in zip(worlds, (database, another), strict=True):
+            await world.submit()
+            await _line(own)
+        with server().administrator(name) as connection:
+            connection.execute("BEGIN; SELECT * FROM queues FOR UPDATE")
+            sent = [asyncio.create_task(world.submit(claims=(request_claim("mine"),))) for world in worlds]
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            while connection.execute(waiting).fetchone() != (2,):
+                await _turn()
+            connection.execute("COMMIT")
+        told = await asyncio.gather(*sent)
+    assert sorted(one.duplicate for one in told) == [False, True]
+    assert told[0].plan_id == told[1].plan_id

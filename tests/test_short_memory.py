@@ -106,3 +106,12 @@ async def test_a_reader_that_is_cancelled_takes_nobody_along(clock: FakeClock) -
     first.cancel()
     row.gate.set()
     assert await second == "before"
+
+
+async def test_what_is_not_there_is_looked_for_again(clock: FakeClock) -> None:
+    """An id that nobody has is not remembered: it may come to be in the next moment, and ids are easily made up."""
+    memory, row = ShortMemory(clock), Row()
+    answers = iter([None, "there"])
+    assert await memory.recall(KEY, row.read, lambda: next(answers)) is None
+    assert len(memory) == 0
+    assert await memory.recall(KEY, row.read, lambda: next(answers)) == "there"

@@ -17,7 +17,7 @@ from steward.clock import SystemClock
 from steward.database.sql import ROWS_AT_ONCE, compiled, together
 from steward.database.tables import approvals, jobs, metadata, plans
 from steward.ids import IdFactory
-from steward.job import JobStatus
+from steward.job import LEASE_S, JobStatus
 from steward.spending import Spending
 from steward.work_stores.sql import limit_statements, open_sql_engine, statements, told_statements, turn_statements
 from steward.work_stores.sql.listed import LISTED_COLUMNS, in_one_row
@@ -112,6 +112,10 @@ async def test_a_short_page_waits_for_no_thread(tmp_path: Path, clock: FakeClock
             asyncio.create_task(store.list_jobs(limit=5, plan_id=submitted.plan_id)),
         ]
         short = [await store.list_jobs(limit=50, status=status) for status in (None, JobStatus.PENDING)]
+        for _ in range(5):  # turns of the loop, in which they would be read if they needed no reader
+            turned = asyncio.Event()
+            asyncio.get_running_loop().call_soon(turned.set)
+            await turned.wait()
         assert not any(task.done() for task in waiting)
         free.set()
         pages = [*short, *await asyncio.gather(*waiting)]
@@ -147,6 +151,36 @@ async def test_w43_a_damaged_row_is_shown_degraded_beside_the_others(
         for job in (got, page.jobs[1]) if column in LISTED_COLUMNS else (got,):
             assert job.error is not None
             assert job.error.code == "unreadable_record"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("history", '[{"number": 1}]'), ("labels", b"\xff"), ("retry", "often"), ("depends_on", "s1")),
+        *(("effect", "some"), ("fence", "x"), ("attempts", "x")),
+    ],
+)
+@pytest.mark.parametrize("claimed", [False, True])
+async def test_w43_a_job_that_cannot_be_read_stops_nobody_elses(
+    tmp_path: Path, clock: FakeClock, column: str, value: object, claimed: bool
+) -> None:
+    """Ready, or with a lease that has run out: the others go on, and it waits for a person, who settles it."""
+    file = tmp_path / "work.db"
+    async with open_sql_engine(f"sqlite:///{file}", clock=clock, ids=IdFactory(SystemClock()), home=None) as engine:
+        world = World(engine, clock)
+        (damaged,), (whole,), (other,) = [(await world.submit(who=who)).job_ids for who in (ALPHA, ALPHA, BETA)]
+        if claimed:
+            assert len(await world.claim()) == 3
+            clock.advance(LEASE_S + 1)
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute(f"UPDATE jobs SET {column} = ? WHERE job_id = ?", (value, damaged))
+        assert (await world.dispatcher.sweep()).leases_lost == (3 if claimed else 0)
+        assert {lease.job.job_id for lease in await world.claim()} - {damaged} == {whole, other}
+        job = await world.job_of(damaged)
+        assert job.error is not None
+        assert (job.status, job.error.code) == (JobStatus.UNKNOWN, "unreadable_record")
+        assert (await world.alpha.resolve_job(damaged, "failed", "looked")).status is JobStatus.FAILED
+        await world.run(whole)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from guard.patches.limits import LIMITS
 from guard.patches.policies import POLICIES
 from guard.patches.redis import REDIS
 from guard.patches.schema import SCHEMA
+from guard.patches.short_ways import SHORT_WAYS
 from guard.patches.tenants import TENANTS
 from guard.patches.ways_out import SECRETS_AND_WAYS_OUT
 
@@ -26,5 +27,6 @@ MUTATIONS: Final = (
     *LIMITS,
     *REDIS,
     *SCHEMA,
+    *SHORT_WAYS,
 )
 """Every protection under guard."""

@@ -137,7 +137,7 @@ REDIS: Final = (
         name="redis-phase-by-anybody",
         removes="the phase is moved from the one that was looked at, and from no other",
         file=f"{_ENGINE}/lua/schema_move.lua",
-        find="if (redis.call('HGET', K.schema, 'phase') or '') ~= from then return 0 end\n",
+        find="if (is or '') ~= from and (is or 'new-only') ~= from then return 0 end\n",
         put="",
         tests=("tests/migration/test_phases.py::test_w120_of_several_who_move_the_phase_at_once_one_does",),
     ),

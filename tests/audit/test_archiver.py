@@ -11,7 +11,7 @@ import pytest
 
 from steward.action import ActionFailed, RetryMode
 from steward.audit import AuditRecord
-from steward.event import Event
+from steward.event import Event, EventType
 from steward.job import JobStatus
 from steward.maintenance.archiver import BATCH, Archiver
 from steward.maintenance.pruner import pruner
@@ -166,6 +166,32 @@ async def test_more_than_a_batch_is_archived_in_one_turn(house: Installation) ->
     sources = [record.entry.source for record in reversed(page.records) if record.entry.source]
     assert sources == [f"work/{position}" for position in range(1, number + 1)]
     assert (await house.app.audit_log.verify("acme")).sound
+
+
+async def test_what_another_archiver_had_not_seen_yet_is_archived_in_the_same_turn(house: Installation) -> None:
+    """It was first with fewer events: the rest is not left until somebody rings again."""
+    house.add(note([]))
+    await house.submit(planned("deeds.note", text="a"))
+    quick, slow = archiver_of(house), archiver_of(house)
+    seen = await quick._read(0)
+    await house.submit(planned("deeds.note", text="b"))
+    log = house.app.audit_log
+
+    class First:
+        """The log, in which somebody else writes first, once."""
+
+        async def archive(self, entries: Any, *, after: int, upto: int) -> bool:
+            """Write what the quick one has seen, and then try as asked."""
+            await log.archive(seen.entries, after=0, upto=seen.upto)
+            return await log.archive(entries, after=after, upto=upto)
+
+        def __getattr__(self, name: str) -> Any:
+            """Do all else as the log does."""
+            return getattr(log, name)
+
+    slow._log = First()  # type: ignore[assignment]
+    assert await slow.turn() == 1
+    assert len((await log.query("acme", limit=9, kind=EventType.PLAN_SUBMITTED)).records) == 2
 
 
 class Watched:

@@ -10,9 +10,11 @@ from steward.action import Effect, RetryMode
 from steward.approval import ApprovalStatus, Verdict
 from steward.errors import ApprovalMismatch, Conflict, IllegalTransition, PlanExpired, StewardError
 from steward.event import EventType
+from steward.ids import namesake
 from steward.job import HeldFor, JobStatus
 from steward.plan import PlanStatus
 from steward.work_store import DRAFT_S, MAX_DRAFTS
+from tests.conftest import FakeClock
 from tests.contracts.builders import ALPHA, COLLEAGUE, World, request_claim
 
 pytestmark = pytest.mark.anyio
@@ -290,3 +292,23 @@ async def test_times_are_kept_to_the_millisecond(world: World) -> None:
     assert kept is not None
     assert kept == moment
     assert kept.utcoffset() == timedelta(0)
+
+
+async def test_a_job_is_its_submitters_whoever_made_the_plan(world: World) -> None:
+    """It runs with the rights of whoever submitted it; the plan goes on saying who made it."""
+    submitted = await world.submit(plan=world.plan(actor_id=COLLEAGUE.actor_id))
+    assert (await world.job_of(submitted.job_ids[0])).actor_id == ALPHA.actor_id
+    assert (await world.plan_of(submitted.plan_id)).actor_id == COLLEAGUE.actor_id
+    assert (await world.start(submitted.job_ids[0])).job.actor_id == ALPHA.actor_id
+
+
+async def test_the_only_job_of_a_plan_waits_for_its_time_and_its_question(world: World, clock: FakeClock) -> None:
+    """A plan of one step that cannot start now is no exception."""
+    plan, other = world.plan(), world.plan()
+    later = world.job(job_id=namesake(plan.plan_id, "job"), not_before=world.at(60))
+    scheduled = await world.submit(later, plan=plan)
+    asked = await world.submit(plan=other, approved=False)
+    assert [await world.statuses(scheduled), await world.statuses(asked)] == [[JobStatus.SCHEDULED], [JobStatus.HELD]]
+    assert await world.claim() == ()
+    clock.advance(61)
+    assert [lease.job.job_id for lease in await world.claim()] == list(scheduled.job_ids)

@@ -18,9 +18,11 @@ from steward.work_store import Settlement
 from steward.work_stores.redis import SchemaStart, open_redis_engine
 from steward.work_stores.redis.keys import KEYS, key
 from steward.work_stores.redis.legacy.words import TO_OLD
+from tests.conftest import FakeClock
 from tests.contracts.backends import RedisBackend
 from tests.contracts.builders import World, done, failure
 from tests.contracts.test_model_walk import RandomHistory
+from tests.migration.conftest import Open
 from tests.migration.old import copy_of
 from tests.redis.history import live
 from tests.redis_server import everything
@@ -172,3 +174,20 @@ def test_w24_a_random_history_is_the_models_in_every_phase(switch: str) -> None:
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )
+
+
+async def test_w24_what_is_submitted_while_old_copies_are_written_again_has_its_own(
+    start: Open, raw: Any, clock: FakeClock
+) -> None:
+    """On the way back from the new keys alone, whoever writes the copies may have passed by already."""
+    async with start() as engine:
+        world = World(engine, clock)
+        assert copy_of(raw, (await world.submit()).job_ids[0]) == {}
+        raw.hset(key("schema"), mapping={"filling": "1", "left": "1"})
+        for jobs in ((), (world.job("s1"), world.job("s2", "s1"))):
+            for job_id in (await world.submit(*jobs)).job_ids:
+                assert copy_of(raw, job_id)["job_id"] == job_id
+        for lease in await world.claim():
+            assert copy_of(raw, lease.job.job_id)["status"] == TO_OLD["running"]
+            await world.run(lease.job.job_id)
+            assert copy_of(raw, lease.job.job_id)["status"] == TO_OLD["completed"]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from steward.errors import StewardError
+from steward.errors import NotFound, StewardError
 from steward.job import HeldFor, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.work_store import MIN_RETENTION_S, Submitted
@@ -16,7 +16,7 @@ from steward.work_stores.redis.keys import key
 from tests.conftest import FakeClock
 from tests.contracts.builders import World, action_claim, again, done, doubt, failure, request_claim
 from tests.installation import installation, planned
-from tests.redis_server import shared_server
+from tests.redis_server import everything, shared_server
 
 pytestmark = pytest.mark.anyio
 
@@ -122,6 +122,23 @@ async def test_whatever_becomes_of_a_carried_plan_every_index_agrees(
     clock.advance(MIN_RETENTION_S + 1)
     ended = await world.plan_of(after.plan_id)
     assert await engine.dispatcher.purge(MIN_RETENTION_S) == int(ended.status is not PlanStatus.RUNNING)
+
+
+@pytest.mark.parametrize("prefix", ["blan_", "plan:", "plan-", "job_", "PLAN_", "plan", "xxxxx", "pl\u0430n_", ""])
+async def test_no_other_id_leads_to_a_carried_plan(world: World, raw: Any, prefix: str) -> None:
+    """Neither one that only looks like its own, nor its own from another workspace: nothing is shown, and nothing changes."""
+    submitted = await world.submit()
+    alike = prefix + submitted.plan_id.removeprefix("plan_")
+    before = sorted(everything(raw))
+    for store, plan_id in ((world.alpha, alike), (world.beta, submitted.plan_id)):
+        assert await store.get_plan(plan_id) is None
+        assert await store.plan_jobs(plan_id) == ()
+        assert (await store.list_jobs(limit=9, plan_id=plan_id)).jobs == ()
+        assert (await store.events_after("evt_" + "0" * 16, limit=9, plan_id=plan_id)).events == ()
+        assert await world.dispatcher.plans({(store.principal.workspace_id, plan_id)}) == ()
+        with pytest.raises(NotFound):
+            await store.cancel_plan(plan_id)
+    assert sorted(everything(raw)) == before
 
 
 async def test_a_damaged_carried_plan_hides_no_other(world: World, raw: Any) -> None:

@@ -6,11 +6,12 @@ from typing import Any, Final
 import pytest
 
 from steward.errors import StoreUnavailable
-from steward.job import HeldFor
+from steward.job import LEASE_S, HeldFor, JobStatus
 from steward.spending import Spending
 from steward.work_store import Lease, Settlement
 from steward.work_stores.redis.keys import key
 from steward.workspace import Budget, Cap
+from tests.conftest import FakeClock
 from tests.contracts.builders import BETA, World, action_claim, asking, done, failure, request_claim
 from tests.redis_server import everything
 
@@ -24,6 +25,7 @@ SUBMITTED: Final = (
     *(("events", "alpha"), ("all_events",), ("installation",), ("request_name", "alpha", "r"), ("scheduled", "alpha")),
     *(("due",), ("action_name", "alpha", "a")),
 )
+LONE: Final = (("jobs_in", "alpha", "pending"), *(case for case in SUBMITTED if case[0] not in {"scheduled", "due"}))
 FIRST: Final = (("ring",), ("ready_actions", "beta"), ("events", "beta"), ("workspace", "beta"))
 CLAIMED: Final = (
     ("running", "alpha"),
@@ -58,6 +60,7 @@ def _hold(world: World, leases: list[Lease]) -> Awaitable[Any]:
 
 VERBS: Final[dict[str, tuple[Callable[[World, list[Lease]], Awaitable[Any]], tuple[tuple[str, ...], ...]]]] = {
     "submit": (_submit, SUBMITTED),
+    "submit one": (lambda world, _: world.submit(claims=[request_claim("r"), action_claim("a")]), LONE),
     "ask first": (lambda world, _: world.submit(world.job("s1"), world.job("s2", "s1"), approved=False), ASKED),
     "submit first": (lambda world, _: world.submit(who=BETA), FIRST),
     "claim": (lambda world, _: world.claim(1, "w", caps={"alpha": {"*": Cap(per_minute=9)}}), CLAIMED),
@@ -137,3 +140,56 @@ async def test_w43_a_damaged_plan_or_question_hides_no_other(world: World, raw: 
     assert "cannot be read" in plans[1].document["intent"]
     approvals = (await world.alpha.list_approvals(limit=9)).approvals
     assert [approval.approval_id for approval in approvals] == [second, first]
+
+
+UNREADABLE: Final = (
+    *(("spec", "2 x"), ("fence", "x"), ("attempts", "x"), ("history", "{"), ("labels", "x"), ("started_at", "soon")),
+    *(("carried", "1"), ("depends_on", b"\xff"), ("dispatched_at", "soon")),
+)
+
+
+@pytest.mark.parametrize(("field", "value"), UNREADABLE, ids=str)
+async def test_w43_a_ready_job_that_cannot_be_read_stops_nobody_elses(
+    world: World, raw: Any, field: str, value: Any
+) -> None:
+    """The others are claimed and run; it waits for a person, who settles it, unless a worker can do without what is damaged."""
+    damaged, one, other = await world.submit(), await world.submit(), await world.submit(who=BETA)
+    raw.hset(key("job", "alpha", damaged.job_ids[0]), field, value)
+    taken = {lease.job.job_id: lease for lease in await world.claim()}
+    for job_id in (*one.job_ids, *other.job_ids):
+        assert (await world.run(job_id)).status is JobStatus.COMPLETED
+    job = await world.job_of(damaged.job_ids[0])
+    if job.job_id in taken:
+        assert field == "carried"
+        return
+    assert job.status is JobStatus.UNKNOWN
+    assert job.error is not None
+    assert job.error.code == "unreadable_record"
+    assert (await world.alpha.resolve_job(job.job_id, "failed", "looked")).status is JobStatus.FAILED
+    assert await world.claim() == ()
+
+
+@pytest.mark.parametrize(("field", "value"), [("spec", "2 x"), ("history", "{"), ("fence", "x")])
+async def test_w43_a_lost_lease_whose_job_cannot_be_read_stops_no_sweep(
+    world: World, raw: Any, clock: FakeClock, field: str, value: str
+) -> None:
+    """The others come back; it waits for a person."""
+    damaged, other = await world.submit(), await world.submit()
+    await world.claim()
+    raw.hset(key("job", "alpha", damaged.job_ids[0]), field, value)
+    clock.advance(LEASE_S + 1)
+    assert (await world.dispatcher.sweep()).leases_lost == 1
+    assert (await world.job_of(other.job_ids[0])).status is JobStatus.PENDING
+    assert (await world.job_of(damaged.job_ids[0])).status is JobStatus.UNKNOWN
+    assert (await world.dispatcher.sweep()).leases_lost == 0
+
+
+@pytest.mark.parametrize("field", ["lease_until", "dispatched_at", "started_at", "spec"])
+async def test_w43_a_running_job_that_is_damaged_stops_nobody_in_its_batch(world: World, raw: Any, field: str) -> None:
+    """Those that are dispatched and settled together with it end as they should."""
+    damaged, other = await world.submit(), await world.submit()
+    refs = [lease.ref for lease in await world.claim()]
+    raw.hset(key("job", "alpha", damaged.job_ids[0]), field, "x")
+    await world.dispatcher.dispatch(refs)
+    await world.dispatcher.settle([Settlement(ref, done()) for ref in refs])
+    assert (await world.job_of(other.job_ids[0])).status is JobStatus.COMPLETED

@@ -78,3 +78,16 @@ async def test_many_events_are_read_a_few_at_a_time(engine: RedisWorkEngine, wor
     found = await engine.dispatcher.events_after(0, limit=1000)
     assert [event.workspace_id for event in found] == ["alpha"] * 130 + ["beta"] * 130 + ["alpha"] * 130
     assert all(one.position < two.position for one, two in itertools.pairwise(found))
+
+
+async def test_positions_go_on_above_what_was_given_out_whatever_the_servers_clock_says(
+    engine: RedisWorkEngine, world: World, raw: Any
+) -> None:
+    """A clock that was ahead once stays behind what is known: no event is told at a position twice, or below another."""
+    raw.hset(key("installation"), "position", 2**52)
+    for _ in range(3):
+        await world.submit()
+    await world.submit(world.job("s1"), world.job("s2"))
+    await world.run((await world.submit()).job_ids[0])
+    told = [event.position - 2**52 for event in await engine.dispatcher.events_after(0, limit=1000)]
+    assert told == [1, 2, 3, 4, 5, 12, 13, 14]  # between them are six that were claimed, which is not told

@@ -1,5 +1,6 @@
 """Claim, dispatch and settle are written out for the plain case, and leave what the full ways would leave."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -51,3 +52,21 @@ async def test_what_is_not_plain_is_left_to_the_full_ways(engine: RedisWorkEngin
     assert _used(raw) == ["claim_fully", "settle_fully"]
     assert await world.statuses(submitted) == [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.PENDING]
     assert (await engine.mend(put_right=False)).differences == {}
+
+
+async def test_pages_that_are_asked_for_together_are_each_whose_they_are(world: World) -> None:
+    """Of two workspaces, of two statuses, of two lengths: only the same page of the same workspace is read once."""
+    mine, more, theirs = await world.submit(), await world.submit(), await world.submit(who=BETA)
+    await world.run(mine.job_ids[0])
+    asked = {
+        world.alpha.list_jobs(limit=9): [*more.job_ids, *mine.job_ids],
+        world.beta.list_jobs(limit=9): [*theirs.job_ids],
+        world.alpha.list_jobs(limit=1): [*more.job_ids],
+        world.alpha.list_jobs(limit=9, after=more.job_ids[0]): [*mine.job_ids],
+        world.alpha.list_jobs(limit=9, status=JobStatus.COMPLETED): [*mine.job_ids],
+        world.alpha.list_jobs(limit=9, plan_id=mine.plan_id): [*mine.job_ids],
+        world.alpha.list_jobs(limit=9, plan_id=more.plan_id): [*more.job_ids],
+        world.beta.list_jobs(limit=9, plan_id=more.plan_id): [],
+    }
+    pages = await asyncio.gather(*asked)
+    assert [[job.job_id for job in page.jobs] for page in pages] == list(asked.values())

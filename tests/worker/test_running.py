@@ -22,6 +22,13 @@ pytestmark = pytest.mark.anyio
 S = JobStatus
 
 
+async def _turn() -> None:
+    """Let the event loop go on once."""
+    done = asyncio.Event()
+    asyncio.get_running_loop().call_soon(done.set)
+    await done.wait()
+
+
 async def test_w5_from_sentence_to_result(house: Installation) -> None:
     """Plan, execute, work: the job is completed and its result is there to read."""
     done: list[Any] = []
@@ -305,3 +312,29 @@ async def test_a_lost_lease_that_nobody_has_swept_yet_is_not_polled_for(house: I
         await house.app.engine.dispatcher.sweep()
         await house.until(submitted.plan_id, {S.COMPLETED})
     assert done == ["a"]
+
+
+async def test_w129_concurrency_is_kept_behind_what_has_ended(house: Installation) -> None:
+    """Once some attempts have ended and another hangs, there is room for what is left of the slots, and for no more."""
+    deeds, done = Deeds(hangs=9), list[Any]()
+    house.add(note(done), deeds.write("deeds.do", RetryMode.KEYED))
+    async with house.worker(concurrency=2) as worker:
+        ended = await house.submit(*[planned("deeds.note", text=text) for text in "abcd"])
+        await house.until(ended.plan_id, {S.COMPLETED})
+        while worker.busy:
+            await _turn()
+        start, seen = worker._start, list[int]()
+
+        def note_start(lease: Any) -> None:
+            start(lease)
+            seen.append(worker.busy)
+
+        worker._start = note_start  # type: ignore[method-assign]
+        await house.submit(planned("deeds.do", text="first"))
+        await deeds.began.wait()
+        deeds.began.clear()
+        rest = await house.submit(*[planned("deeds.do", text=text) for text in "xyz"])
+        await deeds.began.wait()
+        assert seen == [1, 2]
+        deeds.go_on.set()
+        await house.until(rest.plan_id, {S.COMPLETED})

@@ -7,7 +7,7 @@ import pytest
 
 from steward.action import ActionFailed, RetryMode
 from steward.actions import Content, action
-from steward.job import JobStatus
+from steward.job import LEASE_S, JobStatus
 from tests.installation import Installation, planned
 from tests.worker.deeds import Deeds
 
@@ -21,11 +21,11 @@ async def test_a_synchronous_action_over_its_time_keeps_its_slot_until_its_threa
 ) -> None:
     """It is in mid-effect: it is neither repeated nor given up, its slot is taken, and at last it tells how it went."""
     deeds, overdue = Deeds(), asyncio.Event()
-    house.add(deeds.blocking("deeds.block", mode, timeout_s=0.01), deeds.read(result="free"))
+    house.add(deeds.blocking("deeds.block", mode, timeout_s=0.2), deeds.read(result="free"))
     blocked = await house.submit(planned("deeds.block", text="a"))
     async with house.worker(concurrency=1) as worker:
         await deeds.began.wait()
-        asyncio.get_running_loop().call_later(0.1, overdue.set)  # well past the action's time
+        asyncio.get_running_loop().call_later(0.3, overdue.set)  # well past the action's time
         await overdue.wait()
         behind = await house.submit(planned("deeds.read"))
         (job,) = await house.jobs(blocked.plan_id)
@@ -42,7 +42,7 @@ async def test_what_a_thread_raises_late_counts_as_it_would_have_in_time(house: 
     """A late word that nothing happened is still that word."""
     deeds = Deeds()
 
-    @action("deeds.late", effect="write", timeout_s=0.01)
+    @action("deeds.late", effect="write", timeout_s=0.2)
     def late() -> None:
         deeds.gate.wait(20)
         raise ActionFailed("refused", "The far end said no.")
@@ -50,17 +50,20 @@ async def test_what_a_thread_raises_late_counts_as_it_would_have_in_time(house: 
     house.add(late)
     submitted = await house.submit(planned("deeds.late"))
     async with house.worker():
-        asyncio.get_running_loop().call_later(0.1, deeds.gate.set)
+        asyncio.get_running_loop().call_later(0.3, deeds.gate.set)
         (job,) = await house.until(submitted.plan_id, {S.FAILED, S.UNKNOWN})
     assert (job.status, job.error and job.error.code) == (S.FAILED, "refused")
 
 
-async def test_a_stopping_worker_gives_up_a_thread_and_says_that_nobody_knows(house: Installation) -> None:
-    """The worker cannot wait for ever; what its thread may still do is honestly unknown."""
+@pytest.mark.parametrize("timeout_s", [0.2, 60.0], ids=["over its time", "in time"])
+async def test_a_stopping_worker_gives_up_a_thread_and_says_that_nobody_knows(
+    house: Installation, timeout_s: float
+) -> None:
+    """The worker cannot wait for ever, not even for a lease; what its thread may still do is honestly unknown."""
     deeds = Deeds()
-    house.add(deeds.blocking("deeds.block", RetryMode.NONE, timeout_s=0.01))
+    house.add(deeds.blocking("deeds.block", RetryMode.NONE, timeout_s=timeout_s))
     submitted = await house.submit(planned("deeds.block", text="a"))
-    async with house.worker(grace_s=0.05):
+    async with asyncio.timeout(LEASE_S - 1), house.worker(grace_s=0.3):
         await deeds.began.wait()
     (job,) = await house.jobs(submitted.plan_id)
     assert (job.status, job.error and job.error.code) == (S.UNKNOWN, "worker_stopped")

@@ -66,18 +66,25 @@ class LoopLine:
         try:
             pipe.__enter__()
             self._begin(pipe, whose)
-            self._under_way = run(connection), settle
+            result = run(connection)
             pipe.send_end()
-            self._flush()
         except Exception as error:  # noqa: BLE001 - it is told; what was begun goes with the connection
             self._drop()
             settle(None, error)
+        else:
+            self._under_way = result, settle
+            self._flush()
 
     def _flush(self) -> None:
         """Send on, now or when there is room."""
         assert self._connection is not None
         assert self._loop is not None
-        if _driver(self._connection).pgconn.flush():
+        try:
+            full = _driver(self._connection).pgconn.flush()
+        except psycopg.Error:
+            self._lose()
+            return
+        if full:
             self._loop.add_writer(self._socket, self._flush)
             self._waits_for_room = True
         elif self._waits_for_room:
@@ -91,13 +98,17 @@ class LoopLine:
         try:
             _driver(self._connection).pgconn.consume_input()
             over = self._under_way is not None and pipe.take_in()
-        except Exception:  # noqa: BLE001 - whatever it was, nobody knows what the answer would have been
-            self._drop()
-            self._settle(StoreUnavailable(IN_DOUBT))
+        except Exception:  # noqa: BLE001 - whatever it was
+            self._lose()
             return
         if over:
             error = pipe.error
             self._settle(Lost() if error is not None and error.sqlstate in GIVEN_UP else error)
+
+    def _lose(self) -> None:
+        """Give the connection up; nobody knows what the answer would have been."""
+        self._drop()
+        self._settle(StoreUnavailable(IN_DOUBT))
 
     def _settle(self, error: Exception | None) -> None:
         if self._under_way is not None:

@@ -44,9 +44,12 @@ class Notices(Bell):
         self._socket: int | None = None
         """The connection's, while the loop hears it."""
         self._telling = False
+        self._told: dict[str, set[str]] = {}
+        """What is being told: again, if the connection is lost meanwhile."""
         self._rest: asyncio.TimerHandle | None = None
         self._stopping = threading.Event()
         self._hearing = threading.Event()
+        """Nobody need wait for the connection: it was there, or whoever listens will be rung once it is."""
 
     def close(self) -> None:
         """Tell what there is to tell, and close the connection; from now on nobody elsewhere is rung."""
@@ -70,9 +73,12 @@ class Notices(Bell):
 
     def _tell(self, pending: Mapping[str, set[str]]) -> None:
         self._begin()
+        self._put(pending)
+        self._send()
+
+    def _put(self, pending: Mapping[str, set[str]]) -> None:
         for topic, concerned in pending.items():
             self._outbox.setdefault(topic, set()).update(concerned)
-        self._send()
 
     # -- connecting --------------------------------------------------------------------------------------------------
 
@@ -93,6 +99,7 @@ class Notices(Bell):
                 connection.execute(f"SET synchronous_commit = off; LISTEN {_CHANNEL}")
             except (psycopg.Error, OSError) as error:
                 missed = True
+                self._hearing.set()
                 _warn(error)
                 continue
             self._connection = connection
@@ -119,7 +126,8 @@ class Notices(Bell):
         if self._connection is not None:
             self._connection.close()
         self._connection, self._telling = None, False
-        self._hearing.clear()
+        self._put(self._told)
+        self._told = {}
         self._connect(missed=True)
 
     def _hear_no_more(self) -> None:
@@ -147,9 +155,9 @@ class Notices(Bell):
         self._send()
 
     def _message(self) -> tuple[bytes, list[bytes]]:
-        """Return the statement that tells all of it, and its values; from now on it counts as told."""
-        outbox, self._outbox = self._outbox, {}
-        told = [json.dumps([topic, written(concerned)]).encode() for topic, concerned in outbox.items()]
+        """Return the statement that tells all of it, and its values."""
+        self._told, self._outbox = self._outbox, {}
+        told = [json.dumps([topic, written(concerned)]).encode() for topic, concerned in self._told.items()]
         each = ", ".join(f"pg_notify('{_CHANNEL}', ${number})" for number in range(1, len(told) + 1))
         return f"SELECT {each}".encode(), told
 
@@ -170,7 +178,7 @@ class Notices(Bell):
             while self._telling and not libpq.is_busy():
                 result = libpq.get_result()
                 if result is None:
-                    self._telling = False
+                    self._telling, self._told = False, {}
                 elif result.status != ExecStatus.TUPLES_OK:
                     raise error_from_result(result)
             notices = list(iter(libpq.notifies, None))

@@ -53,6 +53,10 @@ def _configure(engine: Engine, begin: str, busy_ms: int = _BUSY_MS) -> None:
         for pragma in (f"busy_timeout={busy_ms}", *_PRAGMAS):
             connection.execute(f"PRAGMA {pragma}")
 
+    @event.listens_for(engine, "reset")
+    def _reset(connection: sqlite3.Connection, *_: object) -> None:
+        connection.rollback()  # behind a commit that failed, too, which SQLAlchemy takes for the end: it would keep the lock
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection

@@ -120,7 +120,8 @@ class Archiver:
                 done, after, batch = done + batch.count, batch.upto, following
             else:
                 after = await self._log.position()
-                batch = await self._read(after) if batch.more else _NOTHING
+                behind = batch.more or after < batch.upto  # who was first may have seen less
+                batch = await self._read(after) if behind else _NOTHING
         return done
 
     async def _read(self, after: int) -> _Batch:

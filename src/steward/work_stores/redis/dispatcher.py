@@ -1,10 +1,12 @@
 """``Dispatcher`` over Redis: the installation's face. Claims and settlements go in one round trip, however many."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import cache, partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import structlog
 
 from steward.approval import Approval
 from steward.caps import NO_CAPS, Caps
@@ -26,7 +28,7 @@ from steward.work_stores.redis.claims import (
 )
 from steward.work_stores.redis.durability import Durability
 from steward.work_stores.redis.event_log import EventLog
-from steward.work_stores.redis.job_records import to_job
+from steward.work_stores.redis.job_records import DAMAGE, to_job
 from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.plan_records import listed_plan
 from steward.work_stores.redis.records import Values, approval_fields, bare
@@ -42,6 +44,8 @@ from steward.work_stores.redis.submissions import (
 )
 from steward.workspace import MAX_WINDOW_S
 
+T = TypeVar("T")
+_log = structlog.get_logger("steward.redis")
 _DECLINED: Final = [b"known"]
 _REFUSED: Final = (1, 3)
 """How long an answer is that refuses: a reason, or one with words and a time."""
@@ -60,6 +64,18 @@ def _answer(values: Values) -> Answer:
             return Refused(reason.decode(), detail.decode(), moment_of(retry_at))
         case _:
             return Granted(partial(to_job, values))
+
+
+def _named(values: Values) -> tuple[Any, Any]:
+    """Return the workspace and the id that a whole record says, readable or not."""
+    job_id, workspace_id, *_ = values
+    return workspace_id, job_id
+
+
+def _named_in_pairs(pairs: Values) -> tuple[Any, Any]:
+    """Return the same of a record that is told as names and values in turn."""
+    record = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    return record.get(b"workspace_id", b""), record[b"job_id"]
 
 
 def _name(ref: LeaseRef) -> tuple[Any, ...]:
@@ -106,14 +122,35 @@ class RedisDispatcher:
         told = await self._server.run("claim", *asked)
         if told == _DECLINED:
             next_at, *taken = await self._server.run("claim_fully", *asked)
-            jobs = [(to_job(values), params, inputs) for values, inputs, params in taken]
+            jobs = await self._readable(taken, lambda values, inputs, params: (to_job(values), params, inputs), _named)
         else:
             next_at, began, *taken = told
             claiming = Claiming(worker_id, lease_end, int(began))
-            jobs = [(*claimed(fields, own, claiming), inputs) for fields, own, inputs in taken]
+            jobs = await self._readable(
+                taken, lambda fields, own, inputs: (*claimed(fields, own, claiming), inputs), _named_in_pairs
+            )
         store_of = cache(self._store)  # many jobs of one claim are somebody's
         leases = [_lease(job, params, inputs, store_of(job.workspace_id, job.actor_id)) for job, params, inputs in jobs]
         return Claimed(leases=tuple(leases), next_at=moment_of(next_at))
+
+    async def _readable(
+        self, told: Iterable[Sequence[Any]], read: Callable[..., T], named: Callable[[Values], tuple[Any, Any]]
+    ) -> list[T]:
+        """Return what ``read`` makes of each job; one whose record cannot be read is put aside, so that it stops no other.
+
+        ``named``: gives workspace and id of a record as it was told, which comes first.
+        """
+        found: list[T] = []
+        damaged: list[Any] = []
+        for each in told:
+            try:
+                found.append(read(*each))
+            except DAMAGE:
+                damaged += named(each[0])
+        if damaged:
+            _log.warning("Jobs' records are damaged.", action="unreadable_record", job_ids=str(damaged[1::2]))
+            await self._server.run("set_aside", len(damaged) // 2, *damaged)
+        return found
 
     def _store(self, workspace_id: str, actor_id: str) -> RedisWorkStore:
         return RedisWorkStore(self._shared, Principal(actor_id, workspace_id, frozenset(), frozenset()))
@@ -191,7 +228,8 @@ class RedisDispatcher:
 
     async def sweep(self) -> Swept:
         """Recover lost leases; expire approvals and drafts."""
-        lost = [to_job(record) for record in await self._server.run("lost_leases", _BATCH)]
+        records = await self._server.run("lost_leases", _BATCH)
+        lost = await self._readable(((record,) for record in records), to_job, _named)
         taken = await self._end([self._follows(job) for job in lost], lost=True) if lost else ()
         approvals, drafts = await self._server.run("expire", _BATCH)
         return Swept(

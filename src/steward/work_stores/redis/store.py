@@ -18,7 +18,7 @@ from steward.plan import PlanRecord, PlanStatus
 from steward.redaction import redact_text
 from steward.work_pages import ApprovalPage, EventPage, JobPage, PlanPage
 from steward.work_store import IdempotencyClaim, Listener, Submission, Submitted
-from steward.work_stores.redis.job_records import to_job
+from steward.work_stores.redis.job_records import shown_job
 from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.legacy.migrating import Migrator
 from steward.work_stores.redis.legacy.routes import Routes
@@ -72,11 +72,11 @@ class RedisWorkStore:
     async def _meddle_with_job(self, verb: str, job_id: str, *arguments: Any) -> Job:
         """Run what a person asked for on a job; one of the older software gets its current record first."""
         try:
-            return to_job(await self._meddle(verb, job_id, *arguments))
+            return shown_job(await self._meddle(verb, job_id, *arguments))
         except NotFound:
             if not await self._routes.take_over(Migrator(self._server, self._ids), self._workspace, job_id):
                 raise
-        return to_job(await self._meddle(verb, job_id, *arguments))
+        return shown_job(await self._meddle(verb, job_id, *arguments))
 
     async def draft(self, plan: PlanRecord) -> None:
         """Keep a plan that nobody has executed."""

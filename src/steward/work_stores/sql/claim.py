@@ -17,8 +17,9 @@ from steward.action import RetryMode
 from steward.approval import Approval
 from steward.caps import Caps
 from steward.clock import from_milliseconds
+from steward.database.sql import DAMAGE
 from steward.event import EventType
-from steward.job import LEASE_S, Difference, HeldFor, JobStatus
+from steward.job import LEASE_S, Difference, HeldFor, Job, JobStatus
 from steward.spending import Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Refused, Settlement, WorkStore
 from steward.work_stores.sql import statements, turn_statements
@@ -26,7 +27,7 @@ from steward.work_stores.sql.budgets import reserve
 from steward.work_stores.sql.capped import within_caps
 from steward.work_stores.sql.rows import JobRow, approval_row, encode, to_job
 from steward.work_stores.sql.transaction import Work
-from steward.work_stores.sql.transitions import OUTCOME_WORDS, apply
+from steward.work_stores.sql.transitions import OUTCOME_WORDS, apply, set_aside
 
 _DUE_AT_ONCE: Final = 100
 """Most due jobs of one workspace made ready by one claim."""
@@ -54,8 +55,7 @@ def claim(work: Work, worker_id: str, limit: int, opener: Opener, caps: Mapping[
         left = limit - len(taken)
         for workspace_id, rows in _offered(work, _deal(line, left), caps, capped):
             turn += 1
-            _take(work, workspace_id, rows, worker_id, turn, capped=workspace_id in capped)
-            taken += rows
+            taken += _take(work, workspace_id, rows, worker_id, turn, capped=workspace_id in capped)
         work.flush()
         all_offered = len(line) < left and sum(queue.depth for queue in line) <= left
         line = () if all_offered or len(taken) >= limit else _line(work, limit - len(taken), capped)
@@ -134,11 +134,18 @@ def _offered(
         yield workspace_id, work.adopt(found)
 
 
-def _take(work: Work, workspace_id: str, rows: Sequence[JobRow], worker_id: str, turn: int, *, capped: bool) -> None:
-    """Claim a workspace's jobs, and send it to the end of the line."""
+def _take(
+    work: Work, workspace_id: str, rows: Sequence[JobRow], worker_id: str, turn: int, *, capped: bool
+) -> list[JobRow]:
+    """Claim a workspace's jobs, and send it to the end of the line; return those that were claimed."""
+    taken = []
     for row in rows:
-        row.fence += 1
-        row.attempts += 1
+        try:
+            row.fence, row.attempts = row.fence + 1, row.attempts + 1
+        except TypeError:
+            set_aside(work, row)
+            continue
+        taken.append(row)
         work.move(row, JobStatus.RUNNING, EventType.JOB_STARTED)
         row.worker_id, row.claimed_at, row.lease_until = worker_id, work.now, work.now + _LEASE_MS
         row.not_before = None
@@ -146,9 +153,23 @@ def _take(work: Work, workspace_id: str, rows: Sequence[JobRow], worker_id: str,
     work.sql.run(turn_statements.SET_TURN, {"key": workspace_id, "new_turn": turn, "now_capped": capped})
     if not rows and not capped:  # the count was wrong: mend it rather than come back for ever
         work.mend_depth(workspace_id)
+    return taken
+
+
+def _readable(work: Work, rows: Sequence[JobRow]) -> dict[str, Job]:
+    """Return the records of claimed jobs by their ids; one that cannot be read is put aside."""
+    jobs = {}
+    for row in rows:
+        try:
+            jobs[row.job_id] = to_job(row)
+        except DAMAGE:
+            set_aside(work, row)
+    return jobs
 
 
 def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]:
+    jobs = _readable(work, rows)
+    rows = [row for row in rows if row.job_id in jobs]
     needs = {row.job_id: from_json(row.depends_on) for row in rows}
     results: dict[tuple[str, str], Any] = {}
     if any(needs.values()):
@@ -167,7 +188,7 @@ def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]
         inputs = {step: results[row.plan_id, step] for step in needs[row.job_id]}
         leases.append(
             Lease(
-                job=to_job(row),
+                job=jobs[row.job_id],
                 params_sealed=row.params_sealed or b"",
                 inputs_sealed={step: item.result_sealed for step, item in inputs.items()},
                 input_labels={step: from_json(item.result_labels) for step, item in inputs.items()},

@@ -14,7 +14,7 @@ from steward.job import Job, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.redaction import redact_text
 from steward.work_stores.sql import statements
-from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow, load, to_approval, to_job, to_plan
+from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow, load, shown_job, to_approval, to_job, to_plan
 from steward.work_stores.sql.submit import find_plan
 from steward.work_stores.sql.transaction import Work
 from steward.work_stores.sql.transitions import cancel, drop_dependents, open_to_cancel, resolve, retry, start
@@ -171,4 +171,4 @@ def resolve_job(work: Work, principal: Principal, job_id: str, *, completed: boo
     """Settle an unknown outcome by hand."""
     row = _job(work, principal, job_id)
     resolve(work, row, completed=completed, note=note, actor=principal.actor_id)
-    return to_job(row)
+    return shown_job(row)

@@ -6,6 +6,7 @@ from sqlalchemy import ClauseElement
 
 from steward.approval import ApprovalStatus
 from steward.clock import from_milliseconds
+from steward.database.sql import DAMAGE
 from steward.job import after_lost_lease
 from steward.plan import PlanStatus
 from steward.work_store import Swept
@@ -14,7 +15,7 @@ from steward.work_stores.sql.budgets import forget_old
 from steward.work_stores.sql.control import close_approval, turn_down
 from steward.work_stores.sql.rows import ApprovalRow, encode, load, to_job
 from steward.work_stores.sql.transaction import Work
-from steward.work_stores.sql.transitions import apply
+from steward.work_stores.sql.transitions import apply, set_aside
 
 _BATCH: Final = 200
 _DAY_MS: Final = 24 * 3600 * 1000
@@ -27,7 +28,12 @@ def sweep(work: Work) -> Swept:
     _take_turns(work, *((search, batch) for search in searches))
     lost = work.adopt(_found(work, statements.LOST_LEASES, batch))
     for row in lost:
-        apply(work, row, after_lost_lease(to_job(row), from_milliseconds(work.now)), word="lease_lost")
+        try:
+            follows = after_lost_lease(to_job(row), from_milliseconds(work.now))
+        except DAMAGE:
+            set_aside(work, row)
+        else:
+            apply(work, row, follows, word="lease_lost")
     approvals = [load(ApprovalRow, item) for item in _found(work, statements.OLD_APPROVALS, batch)]
     for approval in approvals:
         close_approval(work, approval, ApprovalStatus.EXPIRED, actor=None)

@@ -193,7 +193,7 @@ def to_job(row: JobRow) -> Job:
 
 
 _TIMES: Final = tuple(f.name for f in fields(JobRow) if f.name.endswith(("_at", "_until", "_before")))
-_UNREADABLE: Final = JobError("unreadable_record", "Part of this job's record cannot be read; the rest is shown.")
+UNREADABLE: Final = JobError("unreadable_record", "Part of this job's record cannot be read; the rest is shown.")
 
 
 def shown_job(row: JobRow) -> Job:
@@ -211,7 +211,7 @@ def shown_job(row: JobRow) -> Job:
         whole.effect, whole.retry, whole.held_for, whole.result = Effect.WRITE, RetryMode.NONE, None, None
         whole.depends_on = whole.authored_after = whole.history = "[]"
         whole.labels = whole.result_labels = "{}"
-        whole.error = encode(_UNREADABLE.as_dict())
+        whole.error = encode(UNREADABLE.as_dict())
         return to_job(whole)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import structlog
 from pydantic_core import from_json
 
 from steward.clock import milliseconds
@@ -26,10 +27,11 @@ from steward.job import (
 from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
 from steward.redaction import redact_text
 from steward.work_stores.sql.budgets import give_back
-from steward.work_stores.sql.rows import JobRow, PlanRow, encode, to_job
+from steward.work_stores.sql.rows import UNREADABLE, JobRow, PlanRow, encode, to_job
 from steward.work_stores.sql.submit import first_status, new_job_row
 from steward.work_stores.sql.transaction import Work
 
+_log = structlog.get_logger("steward.store")
 _UNMET: Final = {JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SKIPPED}
 OUTCOME_WORDS: Final[dict[type[Any], str]] = {
     Completed: "completed",
@@ -78,6 +80,13 @@ def apply(work: Work, row: JobRow, outcome: Outcome, *, word: str | None = None)
             work.move(row, JobStatus.PENDING, EventType.JOB_RELEASED)
         case Expanded():
             _expand(work, row, outcome)
+
+
+def set_aside(work: Work, row: JobRow) -> None:
+    """Leave a job whose record cannot be read to a person, so that it stops nobody else's."""
+    _log.warning("A job's record is damaged.", action="unreadable_record", job_id=row.job_id)
+    row.error = encode(UNREADABLE.as_dict())
+    work.move(row, JobStatus.UNKNOWN, EventType.JOB_UNKNOWN, error_code=UNREADABLE.code)
 
 
 def _heed_cancel(row: JobRow, outcome: Outcome) -> Outcome:

@@ -61,7 +61,9 @@ local function take_job(of, id)
   local plan_id, step, action, _, _, namesake = specified(spec, id, key)
   if not plan_id then return false end
   local n = #keys + 1
-  fence, tries = whole((fence or 0) + 1), whole((tries or 0) + 1)
+  fence, tries = tonumber(fence or 0), tonumber(tries or 0)
+  if not fence or not tries then return false end
+  fence, tries = whole(fence + 1), whole(tries + 1)
   keys[n], fences[n], attempts[n], starts[n] = key, fence, tries, started or now_text
   records[n], changes[n], inputs[n] = record, fence .. ' ' .. tries, needs and { of.workspace, needs, steps or '' } or false
   local member = of.workspace .. ' ' .. id

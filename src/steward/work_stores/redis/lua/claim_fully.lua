@@ -97,14 +97,20 @@ local function capped_jobs(workspace, share)
   return ids
 end
 
+local function count_of(text) -- nil: it is no number
+  return text == '' and 0 or tonumber(text)
+end
+
 local function take_jobs(workspace, share) -- a workspace's oldest ready jobs that its caps allow
   local key = K.jobs_in:format(workspace, 'pending')
   local ids = rules_of[workspace] and capped_jobs(workspace, share) or redis.call('ZRANGE', key, 0, share - 1)
   for _, id in ipairs(ids) do
     local job = load_job(workspace, id)
-    if job and job.status == 'pending' then
-      job.fence = (tonumber(job.fence) or 0) + 1
-      job.attempts = (tonumber(job.attempts) or 0) + 1
+    local fence, attempts = count_of(job and job.fence), count_of(job and job.attempts)
+    if job and job.status == 'pending' and not (fence and attempts) then
+      set_aside(job)
+    elseif job and job.status == 'pending' then
+      job.fence, job.attempts = fence + 1, attempts + 1
       move(job, 'running', 'job.started')
       job.worker_id, job.claimed_at, job.lease_until, job.not_before = worker, now_text, lease_until, ''
       if job.started_at == '' then job.started_at = now_text end

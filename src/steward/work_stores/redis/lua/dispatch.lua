@@ -17,12 +17,12 @@ for i = 1, tonumber(take()) do
   local read = redis.call('HMGET', key, 'spec', 'fence', 'status', 'attempts', 'lease_until', 'dispatched_at',
     'first_dispatched_at', 'cancel_requested')
   local before, first = read[6], read[7]
-  if not read[1] or read[2] ~= fence or read[3] ~= 'running' or tonumber(read[5]) <= now then return KNOWN end
-  if before then
+  if not read[1] or read[2] ~= fence or read[3] ~= 'running' or (tonumber(read[5]) or 0) <= now then return KNOWN end
+  if before and first then
     answers[i] = before .. ' ' .. read[5] .. ' ' .. first
   else
     local plan_id, step, action, retry, _, namesake = specified(read[1], id, key)
-    if read[8] or not plan_id then return KNOWN end
+    if before or read[8] or not plan_id then return KNOWN end
     if not first or retry ~= 'keyed' then first = now_text end
     local n = #keys + 1
     keys[n], firsts[n] = key, first

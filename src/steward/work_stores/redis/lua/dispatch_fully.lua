@@ -19,9 +19,10 @@ end
 for i = 1, tonumber(take()) do
   local job = leased(take(), take(), take())
   local budgets, recipients = take_budgets()
-  local spendable = job and tonumber(job.lease_until) > now and job.dispatched_at == '' and job.cancel_requested == ''
+  local good = job and (tonumber(job.lease_until) or 0) > now
+  local spendable = good and job.dispatched_at == '' and job.cancel_requested == ''
   local refused = spendable and reserve(job, budgets, recipients)
-  if not job or tonumber(job.lease_until) <= now then
+  if not good then
     answers[i] = { 'fence' }
   elseif job.dispatched_at ~= '' then
     answers[i] = job

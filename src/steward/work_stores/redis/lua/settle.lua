@@ -56,6 +56,7 @@ for i = 1, tonumber(take()) do
   over[i] = workspace .. ' ' .. id
   of.moved[#of.moved + 1] = id
   count_running(of, action, -1)
+  started, enqueued_at = tonumber(started or ''), tonumber(enqueued_at) or now
   local took = (started and ',"duration_ms":' .. whole(now - started) or '') .. ',"latency_ms":' .. whole(now - enqueued_at)
   tell(of, 'job.completed', plan_id, id, said(step, action, 'completed', attempts, took))
   answers[i] = (read[9] or '') .. ' ' .. now_text .. ' ' .. history

@@ -22,6 +22,7 @@ end
 local SPEC = '^2' .. (' (%S+)'):rep(#SPEC_FIELDS) .. '$'
 
 local function namesake(id, prefix) -- the id of what has the same name: a plan's job, or a job's plan
+  if prefix == 'job_' and id:sub(1, 5) ~= 'plan_' then return '' end -- it is no plan's, so no job has its name
   return prefix .. id:sub(prefix == 'job_' and 6 or 5)
 end
 
@@ -71,6 +72,7 @@ local function carried_plan(job) -- the fields that a plan would have whose job 
 end
 
 local function load_plan(workspace, id) -- from its own hash, or from that of the job that carries it
+  if id == '' then return nil end -- of a job that no longer says which
   local key = K.plan:format(workspace, id)
   local plan = load('plan', key)
   if plan then return plan end

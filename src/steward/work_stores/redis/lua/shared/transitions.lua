@@ -27,15 +27,16 @@ local function move(job, status, event, actor, facts) -- bring a job to another 
   if status ~= 'held' then job.held_for = '' end
   local change = (FINAL[before] and 1 or 0) - (FINAL[status] and 1 or 0)
   if change ~= 0 then
-    local plan = stored(plan_of(job))[KEY]
-    opened[plan] = (opened[plan] or 0) + change
+    local plan = plan_of(job) -- none: the job no longer says which
+    local key = plan and stored(plan)[KEY]
+    if key then opened[key] = (opened[key] or 0) + change end
   end
   facts = facts or {}
   job.finished_at = ''
   if FINAL[status] then
     job.finished_at = now_text
-    if job.started_at ~= '' then facts.duration_ms = now - job.started_at end
-    facts.latency_ms = now - job.enqueued_at
+    local started, enqueued = tonumber(job.started_at), tonumber(job.enqueued_at)
+    facts.duration_ms, facts.latency_ms = started and now - started, enqueued and now - enqueued
   end
   note_job(event, job, actor, facts)
 end
@@ -148,6 +149,10 @@ end
 local function doubt(job, error_text, actor)
   job.error = error_text
   move(job, 'unknown', 'job.unknown', actor, { error_code = cjson.decode(error_text).code })
+end
+
+local function set_aside(job) -- whose record cannot be read: it is left to a person, so that it stops nobody else's
+  doubt(job, error_json('unreadable_record', "Part of this job's record cannot be read; the rest is shown."))
 end
 
 local function drop(job, status, reason, actor)
