@@ -75,7 +75,7 @@ def _request(method: str, path: str, token: str, body: bytes = b"") -> bytes:
 
 
 def _pages(connection: _Connection, token: str) -> tuple[list[bytes], bytes]:
-    """Return a request for each connection, none for what another asks, since what is asked together may be read once; and a page."""
+    """Return a request for each connection, each for a page of its own, and the last of these pages."""
     asked, cursor, body = list[bytes](), "", b""
     for _ in range(_CONNECTIONS):
         asked.append(_request("GET", f"/ai/jobs{cursor}", token))

@@ -91,6 +91,25 @@ async def test_w43_a_job_that_is_no_text_hides_no_other(world: World, raw: Any) 
         assert job.error.code == "unreadable_record"
 
 
+async def test_w43_what_stands_between_the_fields_of_a_line_may_stand_in_one(world: World, raw: Any) -> None:
+    """A list shows each field as it is, whatever somebody has put into it."""
+    ids = [job_id for _ in range(2) for job_id in (await world.submit()).job_ids]
+    raw.hset(key("job", "alpha", ids[0]), "reason", "one\0two")
+    jobs = (await world.alpha.list_jobs(limit=5)).jobs
+    assert [(job.job_id, job.reason) for job in jobs] == [(ids[1], None), (ids[0], "one\0two")]
+
+
+async def test_a_job_that_stands_in_two_lists_is_shown_once(world: World, raw: Any) -> None:
+    """In its place among those of all statuses; the page is as long as it was to be."""
+    ids = [job_id for _ in range(4) for job_id in (await world.submit()).job_ids]
+    await world.alpha.cancel_job(ids[1])
+    raw.zadd(key("jobs_in", "alpha", JobStatus.CANCELLED.value), {ids[2]: 0})
+    page = await world.alpha.list_jobs(limit=3)
+    assert [job.job_id for job in page.jobs] == ids[:0:-1]
+    rest = await world.alpha.list_jobs(limit=3, after=page.next_after)
+    assert [job.job_id for job in rest.jobs] == ids[:1]
+
+
 async def test_words_that_a_spec_cannot_hold_have_fields(world: World, raw: Any) -> None:
     """A job whose digest is none of ours is kept in fields, and runs like any other."""
     submitted = await world.submit(world.job("s1", digest="no digest"))

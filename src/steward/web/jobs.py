@@ -4,6 +4,7 @@ import time
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from steward import explain
@@ -20,12 +21,15 @@ from steward.web.cursors import next_cursor, position
 from steward.web.dependencies import Executor, JobId, Previewer, Services, services_of, work_of
 from steward.web.json_answer import json_answer, json_page
 from steward.web.openapi import answers as documented
+from steward.web.queries import query_of, taken
 from steward.web.secured_route import SecuredRoute
 from steward.work_store import MAX_PAGE
 
 DEFAULT_PAGE: Final = 50
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Rows on a page.")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
+_LIMIT_SAID: Final = "Rows on a page."
+_CURSOR_SAID: Final = "`next_cursor` of the page before."
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description=_LIMIT_SAID)]
+Cursor = Annotated[str | None, Query(description=_CURSOR_SAID)]
 router = APIRouter(prefix="/ai/jobs", tags=["jobs"], route_class=SecuredRoute)
 
 
@@ -35,27 +39,30 @@ def _plan_filter(plan_id: str | None) -> str | None:
     return plan_id
 
 
+class JobsQuery(BaseModel):
+    """Which jobs are listed."""
+
+    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE, description=_LIMIT_SAID)
+    cursor: str | None = Field(None, description=_CURSOR_SAID)
+    status: JobStatus | None = Field(None, description="Only jobs with this status.")
+    plan_id: str | None = Field(None, description="Only jobs of this plan.")
+
+
 @router.get(
     "",
     operation_id="jobs_list",
     summary="List jobs, newest first",
     responses=documented(answers.JobPage, tenancy="workspace"),
+    openapi_extra=taken(JobsQuery),
 )
-async def list_jobs(
-    request: Request,
-    principal: Previewer,
-    *,
-    limit: Limit = DEFAULT_PAGE,
-    cursor: Cursor = None,
-    status: Annotated[JobStatus | None, Query(description="Only jobs with this status.")] = None,
-    plan_id: Annotated[str | None, Query(description="Only jobs of this plan.")] = None,
-) -> Response:
+async def list_jobs(request: Request, principal: Previewer) -> Response:
     """A walk from the first page to the last shows every job that existed throughout exactly once."""
     began = time.perf_counter()
-    services, workspace_id = services_of(request), principal.workspace_id
-    filters = {"status": status, "plan_id": _plan_filter(plan_id)}
-    after = position(services.vault, "jobs", cursor, filters, workspace_id=workspace_id)
-    page = await work_of(services, principal).list_jobs(limit=limit, after=after, status=status, plan_id=plan_id)
+    services, workspace_id, asked = services_of(request), principal.workspace_id, query_of(request, JobsQuery)
+    status, plan_id = asked.status, _plan_filter(asked.plan_id)
+    filters = {"status": status, "plan_id": plan_id}
+    after = position(services.vault, "jobs", asked.cursor, filters, workspace_id=workspace_id)
+    page = await work_of(services, principal).list_jobs(limit=asked.limit, after=after, status=status, plan_id=plan_id)
     services.telemetry.job_list_query(workspace_id, len(page.jobs), time.perf_counter() - began)
     return json_page(
         "jobs",

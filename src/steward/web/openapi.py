@@ -21,7 +21,7 @@ from steward.web.problems import MEDIA_TYPE
 from steward.web.rate_limits import rule_of
 
 VERSION: Final = importlib.metadata.version("steward")
-_REF: Final = "#/components/schemas/{model}"
+REF: Final = "#/components/schemas/{model}"
 _MEANING: Final = {
     400: "A bad query parameter, cursor or header value.",
     401: "No valid credential.",
@@ -92,7 +92,7 @@ def public_answers(
     for code in sorted(set(problems)):
         documented[code] = {
             "description": _MEANING[code],
-            "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model=Problem.__name__)}}},
+            "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(model=Problem.__name__)}}},
         }
     return documented
 
@@ -105,7 +105,7 @@ def event_stream(*problems: int) -> Responses:
 
 
 def _events_of(data: type[BaseModel]) -> dict[str, Any]:
-    return {"text/event-stream": {"schema": {"$ref": _REF.format(model=data.__name__)}}}
+    return {"text/event-stream": {"schema": {"$ref": REF.format(model=data.__name__)}}}
 
 
 def _say_where_limited(document: Mapping[str, Any]) -> None:
@@ -127,7 +127,7 @@ def install(api: FastAPI) -> None:
             )
             _, schemas = models_json_schema(
                 [(Problem, "serialization"), (StreamedEvent, "serialization"), (PlanProgress, "serialization")],
-                ref_template=_REF,
+                ref_template=REF,
             )
             document["components"].setdefault("schemas", {}).update(schemas["$defs"])
             _say_where_limited(document)

@@ -17,6 +17,7 @@ from steward.errors import BadRequest, FieldProblem, Invalid, NotYourWorkspace
 from steward.identity import Principal
 from steward.web.dependencies import authenticated, count_request
 from steward.web.problems import pointer
+from steward.web.queries import names_taken
 from steward.web.rate_limits import rule_of
 from steward.web.strict_request import StrictRequest
 
@@ -33,7 +34,7 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return FastAPI's handler with the doors in front of it."""
         handler = super().get_route_handler()
-        parameters = frozenset(_query_names(self.dependant))
+        parameters = names_taken(self.openapi_extra).union(_query_names(self.dependant))
         takes_body = self.body_field is not None
 
         async def behind_doors(request: Request) -> Response:

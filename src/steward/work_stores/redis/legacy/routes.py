@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from pydantic_core import from_json
-
 from steward.job import Job, ListedJob
 from steward.key_schema import Phase, ReadPath, is_job_id
 from steward.work_stores.redis.job_records import JOB_FIELDS, LINE_FIELDS, LISTED_FIELDS, listed_job, shown_job
@@ -18,6 +16,9 @@ from steward.work_stores.redis.server import Server
 
 _ONLY_NEW: Final = Phase.NEW_ONLY.value.encode()
 _ID: Final = "job_id"
+_LINE: Final = ("job_id", *LINE_FIELDS)
+_BETWEEN: Final = b"\0"
+"""What stands between the fields of a line: it is in no text that a record can hold."""
 
 
 def _is_pair(found: Sequence[Any]) -> bool:
@@ -34,10 +35,8 @@ def _as_before(values: tuple[bytes | None, ...]) -> ListedJob:
 @lru_cache(maxsize=1_000)
 def _in_line(line: bytes, workspace: bytes) -> ListedJob:
     """Return the same for a line of a plain page."""
-    job_id, _, values = line.partition(b" ")
-    field = dict(zip(LINE_FIELDS, (value.encode() if value else None for value in from_json(values)), strict=True))
-    field |= {"job_id": job_id, "workspace_id": workspace}
-    return _as_before(tuple(field[name] for name in LISTED_FIELDS))
+    field = dict(zip(_LINE, line.split(_BETWEEN), strict=True)) | {"workspace_id": workspace}
+    return _as_before(tuple(field[name] or None for name in LISTED_FIELDS))
 
 
 def _listed(found: Sequence[Any]) -> ListedJob:
@@ -85,11 +84,11 @@ class Routes:
         self._count(phase, found)
         return tuple(map(_listed, found))
 
-    def listed_in(self, lines: bytes, workspace_id: str) -> tuple[ListedJob, ...] | None:
-        """Return the jobs of a plain page, where only current records are read; None: one of them is no text."""
+    def listed_in(self, lines: Sequence[bytes], workspace_id: str) -> tuple[ListedJob, ...] | None:
+        """Return the jobs of a plain page, where only current records are read; None: one of them is no line."""
         workspace = workspace_id.encode()
         try:
-            jobs = tuple(_in_line(line, workspace) for line in lines.split(b"\n")) if lines else ()
+            jobs = tuple([_in_line(line, workspace) for line in lines])
         except ValueError:
             return None
         self._server.statistics.read(Phase.NEW_ONLY, "new", len(jobs))

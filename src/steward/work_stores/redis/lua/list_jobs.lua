@@ -1,20 +1,35 @@
--- list_jobs: the same as list_jobs_fully for a plain page, each job a line, its id and JSON; of any other it says nothing.
--- uses: older
+-- list_jobs: the same as list_jobs_fully for a plain page, each job a line of its id and fields; of any other it says nothing.
+-- uses:
 
 local workspace, after, limit, status = take(), take(), tonumber(take()), take()
 local known = redis.call('HGET', K.schema, 'phase')
 if known and known ~= 'new-only' or redis.call('EXISTS', K.old_jobs:format(workspace)) == 1 then return {} end
 
-local every, ids = {}, {}
-for i, any in ipairs(status == '' and JOB_STATUSES or { status }) do every[i] = K.jobs_in:format(workspace, any) end
-each_older(every, after, limit, function(id)
-  ids[#ids + 1] = id
-  return #ids >= limit
-end)
-local lines = {}
-for i, id in ipairs(ids) do
-  local values = redis.pcall('HMGET', K.job:format(workspace, id), unpack(LINE_FIELDS))
-  if not values[1] or not values[2] or status ~= '' and values[1] ~= status then return {} end
-  lines[i] = id .. ' ' .. cjson.encode(values)
+local function newest(ids) -- so many of them, from the newest on, each once
+  table.sort(ids)
+  local kept = {}
+  for i = #ids, 1, -1 do
+    if ids[i] ~= kept[#kept] then kept[#kept + 1] = ids[i] end
+    if #kept == limit then break end
+  end
+  return kept
 end
-return { redis.call('ZCARD', K.jobs_in:format(workspace, 'pending')), ids[limit - 1] or '', table.concat(lines, '\n') }
+
+local ids, lists, from = {}, 0, after == '' and '+' or '(' .. after
+for _, any in ipairs(status == '' and JOB_STATUSES or { status }) do
+  local found = redis.call('ZREVRANGEBYLEX', K.jobs_in:format(workspace, any), from, '-', 'LIMIT', 0, limit)
+  if lists == 0 then ids = found else for i = 1, #found do ids[#ids + 1] = found[i] end end
+  if found[1] then lists = lists + 1 end
+end
+if lists > 1 then ids = newest(ids) end
+
+local A, B, C, D, E, F, G, H, I, J = unpack(LINE_FIELDS) -- written out: in half the time of a loop over them
+local head, NUL, read, lines = K.job:format(workspace, ''), '\0', redis.pcall, {}
+for i = 1, #ids do
+  local id = ids[i]
+  local v = read('HMGET', head .. id, A, B, C, D, E, F, G, H, I, J)
+  if not v[1] or not v[2] or status ~= '' and v[1] ~= status then return {} end
+  lines[i] = id .. NUL .. v[1] .. NUL .. v[2] .. NUL .. (v[3] or '') .. NUL .. (v[4] or '') .. NUL .. (v[5] or '')
+    .. NUL .. (v[6] or '') .. NUL .. (v[7] or '') .. NUL .. (v[8] or '') .. NUL .. (v[9] or '') .. NUL .. (v[10] or '')
+end
+return { redis.call('ZCARD', K.jobs_in:format(workspace, 'pending')), ids[limit - 1] or '', lines }
