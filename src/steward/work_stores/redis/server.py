@@ -1,6 +1,6 @@
 """The Redis server behind the engine: connections, scripts, and errors in the words of the house.
 
-A command whose answer was lost is sent again, once or twice, within the two seconds in which a 503 is due; every script
+A command whose answer was lost is sent again, up to three times, within the two seconds in which a 503 is due; every script
 can be sent twice.
 """
 
@@ -15,10 +15,9 @@ from typing import Any, Final
 import structlog
 from pydantic_core import from_json
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
+from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as Unanswered
 
 from steward.clock import Clock, milliseconds
@@ -48,6 +47,8 @@ from steward.work_stores.redis.scripts import script
 
 _ANSWER_S: Final = 1.8
 """Longest time for everything that one operation takes, resending included."""
+_BREATH_S: Final = 0.05
+"""How long after the call that made them due counts are left."""
 _REFUSALS: Final[dict[str, type[StewardError]]] = {
     kind.__name__: kind
     for kind in (
@@ -79,11 +80,11 @@ class Server:
         except ValueError as error:
             raise ConfigurationError(f"REDIS_URL {error}.") from None
         self._pools = Pools(self.address, _ANSWER_S)
-        again = (Disconnected, Unanswered, ReadOnlyError)
-        self._line = Line(self._pools.waiting, Retry(ExponentialBackoff(cap=0.2, base=0.05), 2, again))
+        self._line = Line(self._pools.waiting, ExponentialBackoff(cap=0.2, base=0.05), again=2, patience_s=_ANSWER_S)
         self._client: Any = Redis(connection_pool=self._pools.working)
         self._name = secrets.token_hex(4)
         self._reads: dict[tuple[Any, ...], asyncio.Task[Any]] = {}
+        self._leaving: asyncio.Task[None] | None = None
         self.statistics = Statistics()
         """What the phases of the key schema were like."""
         self.bells = Bells(self._pools.waiting, self._name.encode())
@@ -137,8 +138,6 @@ class Server:
         kind, answer, *rest = told
         if kind == b"refused":
             raise refusal(answer, *rest)
-        if self.statistics.due:
-            await self.leave_counts()
         events, rung = rest
         for event in map(committed_event, events):
             for sink in self._sinks:
@@ -153,26 +152,19 @@ class Server:
         """
         began = time.monotonic()
         try:
-            answer = await self._look(command, instead)
-        except StoreUnavailable:
-            self.statistics.call(began, failed=True)
-            raise
-        self.statistics.call(began, failed=False)
-        return answer
-
-    async def _look(self, command: tuple[Any, ...], instead: tuple[Any, ...] | None) -> Any:
-        try:
-            async with asyncio.timeout(_ANSWER_S):
-                try:
-                    return await self._line.ask(*command)
-                except NoScriptError:
-                    assert instead is not None
-                    return await self._line.ask(*instead)
-        except TimeoutError as error:
-            await self._line.doubt()
-            raise _translated(error) from error
+            try:
+                answer = await self._line.ask(*command)
+            except NoScriptError:
+                assert instead is not None
+                answer = await self._line.ask(*instead)
         except (RedisError, OSError) as error:
+            self.statistics.call(began, failed=True)
+            if isinstance(error, TimeoutError):
+                await self._line.doubt()
             raise _translated(error) from error
+        if self.statistics.call(began, failed=False) and (self._leaving is None or self._leaving.done()):
+            self._leaving = asyncio.create_task(self._leave_counts_soon())
+        return answer
 
     async def send(self, *command: Any) -> Any:
         """Send one command on a connection of its own and return its answer as the client library reads it."""
@@ -197,6 +189,11 @@ class Server:
         self.statistics.call(began, failed=False)
         return answers
 
+    async def _leave_counts_soon(self) -> None:
+        """Leave counts once whoever made them due has gone on: in a process that has little to do it might be a lone job."""
+        await asyncio.sleep(_BREATH_S)
+        await self.leave_counts()
+
     async def leave_counts(self) -> None:
         """Add what was counted to what stands in Redis, and look which phase it is now; it may fail, and nobody minds."""
         with suppress(StewardError, ValueError):
@@ -205,6 +202,8 @@ class Server:
 
     async def aclose(self) -> None:
         """Leave what was counted, and close every connection."""
+        if self._leaving is not None:
+            self._leaving.cancel()
         await self.leave_counts()
         await self.bells.aclose()
         await self._line.hang_up()
