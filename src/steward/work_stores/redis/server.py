@@ -49,6 +49,8 @@ _ANSWER_S: Final = 1.8
 """Longest time for everything that one operation takes, resending included."""
 _BREATH_S: Final = 0.05
 """How long after the call that made them due counts are left."""
+_PLAIN: Final = frozenset({"submit_one", "submit", "claim", "dispatch", "settle"})
+"""Scripts whose events say of themselves at whose request they are, or are at nobody's."""
 _REFUSALS: Final[dict[str, type[StewardError]]] = {
     kind.__name__: kind
     for kind in (
@@ -106,7 +108,7 @@ class Server:
 
     async def run(self, name: str, *arguments: Any) -> Any:
         """Run a script and return its answer; sinks have been told of its events by then."""
-        wanted, given = script(name), self._given(arguments)
+        wanted, given = script(name), self._given(name, arguments)
         return await self._heard(
             await self.look("EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given))
         )
@@ -125,12 +127,12 @@ class Server:
 
         So they are answered by a server that knows what the script did, not by one that came back without it.
         """
-        first = ("EVALSHA", script(name).sha, 0, *self._given(arguments))
+        first = ("EVALSHA", script(name).sha, 0, *self._given(name, arguments))
         told, *answers = await self.send_together(first, *following)
         return await self._heard(told), answers
 
-    def _given(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
-        asked_by = structlog.contextvars.get_contextvars().get("request_id", "")
+    def _given(self, name: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
+        asked_by = "" if name in _PLAIN else structlog.contextvars.get_contextvars().get("request_id", "")
         return (self.now, self._wanted, self._name, asked_by, *arguments)
 
     async def _heard(self, told: Sequence[Any]) -> Any:
