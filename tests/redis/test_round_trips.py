@@ -67,23 +67,6 @@ async def test_w39_a_page_asks_the_same_of_the_server_however_much_work_others_h
     assert len(costs[0]) < 3 * MAX_STEPS
 
 
-async def test_whoever_asks_for_the_same_page_at_the_same_moment_shares_it(
-    world: World, raw: Any, database: int
-) -> None:
-    """One question to the server for four who look, and another one for who looks at something else, or later."""
-    await world.submit(world.job("s1"), world.job("s2"))
-    await world.alpha.list_jobs(limit=1)
-    with closing(raw.client()) as other, raw.monitor() as watch:
-        pages = await asyncio.gather(
-            *(world.engine.open(who).list_jobs(limit=9) for who in (ALPHA, ALPHA, BETA, ALPHA, ALPHA))
-        )
-        other.echo(_END)
-        asked = _asked(watch, database)
-        assert (await world.submit()).plan_id == (await world.alpha.list_jobs(limit=9)).jobs[0].plan_id
-    assert asked == ["EVALSHA", "EVALSHA"]
-    assert [len(page.jobs) for page in pages] == [2, 2, 0, 2, 2]
-
-
 async def test_w126_any_number_of_requests_share_a_few_connections(tmp_path: Path, database: int, raw: Any) -> None:
     """Hundreds at once, reads and writes: one pool for the process, and not a connection for each request."""
     env = {"REDIS_URL": shared_server().url(database), "REDIS_EFFECT_SAFETY": "fast"}

@@ -85,7 +85,6 @@ class Server:
         self._line = Line(self._pools.waiting, ExponentialBackoff(cap=0.2, base=0.05), again=2, patience_s=_ANSWER_S)
         self._client: Any = Redis(connection_pool=self._pools.working)
         self._name = secrets.token_hex(4)
-        self._reads: dict[tuple[Any, ...], asyncio.Task[Any]] = {}
         self._leaving: asyncio.Task[None] | None = None
         self.statistics = Statistics()
         """What the phases of the key schema were like."""
@@ -112,15 +111,6 @@ class Server:
         return await self._heard(
             await self.look("EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given))
         )
-
-    async def read(self, name: str, *arguments: Any) -> Any:
-        """Run a script that only reads; whoever asks for the same before it is sent is given the same answer."""
-        asked = (name, *arguments)
-        reading = self._reads.get(asked)
-        if reading is None:
-            reading = self._reads[asked] = asyncio.create_task(self.run(name, *arguments))
-            asyncio.get_running_loop().call_soon(self._reads.pop, asked)  # right behind what puts it on the line
-        return await asyncio.shield(reading)
 
     async def run_with(self, name: str, *arguments: Any, following: Sequence[tuple[Any, ...]]) -> tuple[Any, list[Any]]:
         """Run a script and then commands on its connection; return its answer and theirs.

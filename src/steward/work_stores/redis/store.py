@@ -171,7 +171,7 @@ class RedisWorkStore:
         page = (self._workspace, after or "", limit + 1, status or "")
         found = await self._plain_page(page) if plan_id is None else None
         if found is None:
-            depth, phase, place, *records = await self._server.read("list_jobs_fully", *page, plan_id or "")
+            depth, phase, place, *records = await self._server.run("list_jobs_fully", *page, plan_id or "")
             found = depth, place, self._routes.listed(phase, records)
         depth, place, jobs = found
         next_after = place.decode() if len(jobs) > limit else None
@@ -179,7 +179,7 @@ class RedisWorkStore:
 
     async def _plain_page(self, page: tuple[Any, ...]) -> tuple[int, bytes, tuple[ListedJob, ...]] | None:
         """Return how many jobs are ready, the last place on a page, and its jobs; None: the page is not plain."""
-        answer = await self._server.read("list_jobs", *page)
+        answer = await self._server.run("list_jobs", *page)
         if not answer:
             return None
         depth, place, lines = answer
