@@ -79,6 +79,8 @@ async def test_what_is_wrong_with_one_concerns_no_other(engine: RedisWorkEngine,
         assert isinstance(one, Submitted)
         assert (await world.plan_of(one.plan_id)).job_ids == one.job_ids
         assert one.duplicate is (one is twice)
+    assert isinstance(once, Submitted)
+    assert isinstance(twice, Submitted)
     assert once.plan_id == twice.plan_id
     raw.delete(key("plans_in", "beta", "running"))
     assert (await engine.mend(put_right=False)).differences == {}
