@@ -63,6 +63,14 @@ REDIS: Final = (
         tests=(f"{_CONTRACTS}/test_idempotency.py",),
     ),
     Mutation(
+        name="redis-names-in-company",
+        removes="of two submissions that go to Redis together, the second knows the names of the first",
+        file=f"{_ENGINE}/lua/submit_ones.lua",
+        find="if taken[key] then return false end",
+        put="if false then return false end",
+        tests=("tests/redis/test_company.py",),
+    ),
+    Mutation(
         name="redis-before-the-disk",
         removes="an effect that nobody could repeat waits until its record is on disk",
         file=f"{_ENGINE}/dispatcher.py",

@@ -7,22 +7,21 @@ from typing import Any
 
 import pytest
 from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import ResponseError
 
 from steward.work_stores.redis.line import Line
 from tests.redis_server import shared_server
 
 pytestmark = pytest.mark.anyio
+PATIENCE_S = 0.3
 
 
 @pytest.fixture
 async def line(database: int) -> AsyncIterator[Line]:
     """Return a line to an empty database, already connected."""
     pool = ConnectionPool.from_url(shared_server().url(database), protocol=2, socket_timeout=None)
-    line = Line(pool, Retry(NoBackoff(), 1, (Disconnected,)))
+    line = Line(pool, NoBackoff(), again=1, patience_s=PATIENCE_S)
     await line.ask("PING")
     yield line
     await line.hang_up()
@@ -67,3 +66,27 @@ async def test_a_lost_connection_is_made_anew(line: Line, raw: Any) -> None:
         b"3",
         b"4",
     ]
+
+
+async def test_a_lone_question_is_sent_before_anything_else_that_the_turn_has_to_do(line: Line, raw: Any) -> None:
+    """Whoever was waiting for the same turn of the loop finds it sent: so it does not lie there while they work."""
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(raw.dbsize())
+
+    asyncio.get_running_loop().call_soon(look)
+    await line.ask("SET", "asked", "1")
+    assert seen == [1]
+
+
+async def test_who_is_not_answered_is_told_so_in_time_and_nobody_else(line: Line, raw: Any) -> None:
+    """Each waits as long as was said, whoever else does; what comes too late is nobody's answer."""
+    raw.client_pause(timeout=int(PATIENCE_S * 1000) + 50, all=True)
+    first = asyncio.create_task(line.ask("ECHO", "first"))
+    await asyncio.wait({first}, timeout=PATIENCE_S / 2)
+    second = asyncio.create_task(line.ask("ECHO", "second"))
+    with pytest.raises(TimeoutError):
+        await first
+    assert await second == b"second"
+    assert await line.ask("ECHO", "third") == b"third"

@@ -17,13 +17,13 @@ from tests.web.house import echo, open_house
 pytestmark = pytest.mark.anyio
 
 _DIGEST = "c" * 64
-_END = "that was it"
+END = "that was it"
 
 
-def _asked(watch: Any, database: int, *, inside: bool = False) -> list[str]:
+def asked_of(watch: Any, database: int, *, inside: bool = False) -> list[str]:
     """Return the commands on a database until the end was called out, by name; of scripts' own those that are ``inside``."""
     names: list[str] = []
-    while (seen := watch.next_command())["command"] != f"ECHO {_END}":
+    while (seen := watch.next_command())["command"] != f"ECHO {END}":
         if (inside or seen["client_type"] != "lua") and seen["db"] == database:
             names.append(seen["command"].split(" ", 1)[0])
     return names
@@ -39,8 +39,8 @@ async def test_a_yes_to_a_long_plan_releases_it_in_one_round_trip(world: World, 
     assert set(await world.statuses(submitted)) == {JobStatus.HELD}
     with closing(raw.client()) as other, raw.monitor() as watch:
         await world.alpha.decide_approval(submitted.approval_id, _DIGEST, Verdict.APPROVE, None)
-        other.echo(_END)
-        asked = _asked(watch, database)
+        other.echo(END)
+        asked = asked_of(watch, database)
     assert asked == ["EVALSHA"]
     assert await world.statuses(submitted) == [JobStatus.PENDING] * MAX_STEPS
 
@@ -58,8 +58,8 @@ async def test_w39_a_page_asks_the_same_of_the_server_however_much_work_others_h
             page = await world.alpha.list_jobs(limit=MAX_STEPS)
             assert (len(page.jobs), page.next_after is None) == (MAX_STEPS, False)
             await world.alpha.list_jobs(limit=MAX_STEPS, status=JobStatus.PENDING)
-            other.echo(_END)
-            costs.append(_asked(watch, database, inside=True))
+            other.echo(END)
+            costs.append(asked_of(watch, database, inside=True))
         for _ in range(10):
             await world.submit(*[world.job(f"s{number}") for number in range(MAX_STEPS)], who=who)
     assert costs[0] == costs[1] == costs[2]

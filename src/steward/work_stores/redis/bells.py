@@ -77,6 +77,8 @@ class Bells:
 
     def ring(self, channels: Iterable[bytes]) -> None:
         """Wake those who listen here; others are woken by the script that this comes from."""
+        if not self._listeners:
+            return
         for channel in channels:
             self._sound(channel)
             self._sound(channel.rpartition(b":")[0] + _ANY)

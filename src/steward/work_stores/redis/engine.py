@@ -10,6 +10,7 @@ from steward.identity import Principal
 from steward.ids import IdFactory
 from steward.key_schema import ReadSink
 from steward.work_stores.redis import moving
+from steward.work_stores.redis.company import Company
 from steward.work_stores.redis.dispatcher import RedisDispatcher
 from steward.work_stores.redis.durability import Durability, EffectSafety, open_durability
 from steward.work_stores.redis.lean import begin_lean
@@ -94,6 +95,6 @@ async def open_redis_engine(
         await begin_lean(server)
         if schema is not None:
             server.statistics.phase = await start(Migrator(server, ids), schema)
-        yield RedisWorkEngine(Shared(server, ids), durability)
+        yield RedisWorkEngine(Shared(server, ids, Company(server)), durability)
     finally:
         await server.aclose()

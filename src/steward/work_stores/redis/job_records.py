@@ -5,7 +5,8 @@ one of many. A job that was written before there was one, or whose words do not 
 of its own outweighs what the spec says.
 """
 
-from base64 import b64decode, b64encode
+from base64 import b64decode
+from binascii import b2a_base64
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -79,7 +80,7 @@ class Place(NamedTuple):
 
 def packed(digest: str) -> str:
     """Return a SHA-256 in base64, which is two thirds of its digits; empty for anything else."""
-    return b64encode(bytes.fromhex(digest)).decode() if HEX_DIGEST.fullmatch(digest) else ""
+    return b2a_base64(bytes.fromhex(digest), newline=False).decode() if HEX_DIGEST.fullmatch(digest) else ""
 
 
 _packed_definition: Final = lru_cache(maxsize=512)(packed)

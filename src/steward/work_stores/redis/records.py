@@ -4,8 +4,7 @@ A field that is not there is None, empty or false. Lists of ids are words; what 
 milliseconds; sealed bytes are base64 in a job and kept as they are in a plan.
 """
 
-from base64 import b64encode
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -43,7 +42,7 @@ def encode(value: Any) -> str:
 
 def armoured(sealed: bytes | None) -> str | None:
     """Return sealed bytes as text: whoever looks at a job's hash finds nothing in it that is none."""
-    return None if sealed is None else b64encode(sealed).decode()
+    return None if sealed is None else b2a_base64(sealed, newline=False).decode()
 
 
 def bare(armour: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """The Redis server behind the engine: connections, scripts, and errors in the words of the house.
 
-A command whose answer was lost is sent again, once or twice, within the two seconds in which a 503 is due; every script
+A command whose answer was lost is sent again, up to three times, within the two seconds in which a 503 is due; every script
 can be sent twice.
 """
 
@@ -15,10 +15,9 @@ from typing import Any, Final
 import structlog
 from pydantic_core import from_json
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
+from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as Unanswered
 
 from steward.clock import Clock, milliseconds
@@ -48,6 +47,10 @@ from steward.work_stores.redis.scripts import script
 
 _ANSWER_S: Final = 1.8
 """Longest time for everything that one operation takes, resending included."""
+_BREATH_S: Final = 0.05
+"""How long after the call that made them due counts are left."""
+_PLAIN: Final = frozenset({"submit_one", "submit_ones", "submit", "claim", "dispatch", "settle"})
+"""Scripts whose events say of themselves at whose request they are, or are at nobody's."""
 _REFUSALS: Final[dict[str, type[StewardError]]] = {
     kind.__name__: kind
     for kind in (
@@ -79,10 +82,10 @@ class Server:
         except ValueError as error:
             raise ConfigurationError(f"REDIS_URL {error}.") from None
         self._pools = Pools(self.address, _ANSWER_S)
-        again = (Disconnected, Unanswered, ReadOnlyError)
-        self._line = Line(self._pools.waiting, Retry(ExponentialBackoff(cap=0.2, base=0.05), 2, again))
+        self._line = Line(self._pools.waiting, ExponentialBackoff(cap=0.2, base=0.05), again=2, patience_s=_ANSWER_S)
         self._client: Any = Redis(connection_pool=self._pools.working)
         self._name = secrets.token_hex(4)
+        self._leaving: asyncio.Task[None] | None = None
         self.statistics = Statistics()
         """What the phases of the key schema were like."""
         self.bells = Bells(self._pools.waiting, self._name.encode())
@@ -104,7 +107,7 @@ class Server:
 
     async def run(self, name: str, *arguments: Any) -> Any:
         """Run a script and return its answer; sinks have been told of its events by then."""
-        wanted, given = script(name), self._given(arguments)
+        wanted, given = script(name), self._given(name, arguments)
         return await self._heard(
             await self.look("EVALSHA", wanted.sha, 0, *given, instead=("EVAL", wanted.text, 0, *given))
         )
@@ -114,12 +117,12 @@ class Server:
 
         So they are answered by a server that knows what the script did, not by one that came back without it.
         """
-        first = ("EVALSHA", script(name).sha, 0, *self._given(arguments))
+        first = ("EVALSHA", script(name).sha, 0, *self._given(name, arguments))
         told, *answers = await self.send_together(first, *following)
         return await self._heard(told), answers
 
-    def _given(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
-        asked_by = structlog.contextvars.get_contextvars().get("request_id", "")
+    def _given(self, name: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
+        asked_by = "" if name in _PLAIN else structlog.contextvars.get_contextvars().get("request_id", "")
         return (self.now, self._wanted, self._name, asked_by, *arguments)
 
     async def _heard(self, told: Sequence[Any]) -> Any:
@@ -127,8 +130,6 @@ class Server:
         kind, answer, *rest = told
         if kind == b"refused":
             raise refusal(answer, *rest)
-        if self.statistics.due:
-            await self.leave_counts()
         events, rung = rest
         for event in map(committed_event, events):
             for sink in self._sinks:
@@ -143,26 +144,19 @@ class Server:
         """
         began = time.monotonic()
         try:
-            answer = await self._look(command, instead)
-        except StoreUnavailable:
-            self.statistics.call(began, failed=True)
-            raise
-        self.statistics.call(began, failed=False)
-        return answer
-
-    async def _look(self, command: tuple[Any, ...], instead: tuple[Any, ...] | None) -> Any:
-        try:
-            async with asyncio.timeout(_ANSWER_S):
-                try:
-                    return await self._line.ask(*command)
-                except NoScriptError:
-                    assert instead is not None
-                    return await self._line.ask(*instead)
-        except TimeoutError as error:
-            await self._line.doubt()
-            raise _translated(error) from error
+            try:
+                answer = await self._line.ask(*command)
+            except NoScriptError:
+                assert instead is not None
+                answer = await self._line.ask(*instead)
         except (RedisError, OSError) as error:
+            self.statistics.call(began, failed=True)
+            if isinstance(error, TimeoutError):
+                await self._line.doubt()
             raise _translated(error) from error
+        if self.statistics.call(began, failed=False) and (self._leaving is None or self._leaving.done()):
+            self._leaving = asyncio.create_task(self._leave_counts_soon())
+        return answer
 
     async def send(self, *command: Any) -> Any:
         """Send one command on a connection of its own and return its answer as the client library reads it."""
@@ -187,6 +181,11 @@ class Server:
         self.statistics.call(began, failed=False)
         return answers
 
+    async def _leave_counts_soon(self) -> None:
+        """Leave counts once whoever made them due has gone on: in a process that has little to do it might be a lone job."""
+        await asyncio.sleep(_BREATH_S)
+        await self.leave_counts()
+
     async def leave_counts(self) -> None:
         """Add what was counted to what stands in Redis, and look which phase it is now; it may fail, and nobody minds."""
         with suppress(StewardError, ValueError):
@@ -195,6 +194,8 @@ class Server:
 
     async def aclose(self) -> None:
         """Leave what was counted, and close every connection."""
+        if self._leaving is not None:
+            self._leaving.cancel()
         await self.leave_counts()
         await self.bells.aclose()
         await self._line.hang_up()

@@ -18,6 +18,7 @@ from steward.plan import PlanRecord, PlanStatus
 from steward.redaction import redact_text
 from steward.work_pages import ApprovalPage, EventPage, JobPage, PlanPage
 from steward.work_store import IdempotencyClaim, Listener, Submission, Submitted
+from steward.work_stores.redis.company import Company
 from steward.work_stores.redis.job_records import shown_job
 from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.legacy.migrating import Migrator
@@ -43,6 +44,7 @@ class Shared:
 
     server: Server
     ids: IdFactory
+    company: Company
 
 
 class RedisWorkStore:
@@ -52,6 +54,7 @@ class RedisWorkStore:
         """Open for ``principal``."""
         self._server = shared.server
         self._ids = shared.ids
+        self._company = shared.company
         self._routes = Routes(shared.server)
         self._principal = principal
 
@@ -87,8 +90,8 @@ class RedisWorkStore:
         now = self._server.now
         one = lone_arguments(self._principal, submission, now)
         if one is not None:
-            depth = await self._server.run("submit_one", *one)
-            if isinstance(depth, int):
+            depth = await self._company.submit(one)
+            if depth is not None:
                 return lone_submitted(submission, depth)
         arguments = submit_arguments(self._principal, submission, now)
         if one is None and submission.approval is None:

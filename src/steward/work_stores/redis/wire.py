@@ -26,6 +26,7 @@ class Wire(asyncio.Protocol):
         self._lose = lose
         self._reader = Reader(protocolError=InvalidResponse, replyError=DefaultParser.parse_error)
         self._transport.set_protocol(self)
+        self._transport.set_write_buffer_limits(0)  # what is written goes out now, and not when the loop's turn ends
 
     def write(self, everything: bytes) -> None:
         """Send packed commands."""

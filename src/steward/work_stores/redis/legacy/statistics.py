@@ -29,12 +29,16 @@ class Statistics:
         self._calls: Counter[tuple[Phase, int]] = Counter()
         self._written = time.monotonic()
 
-    def call(self, began: float, *, failed: bool) -> None:
-        """Take note of one call to Redis that began at this time, and of whether it failed."""
-        took_ms = (time.monotonic() - began) * 1000
-        self._calls[self.phase, bisect.bisect_left(_EDGES_MS, took_ms)] += 1
+    def call(self, began: float, *, failed: bool) -> bool:
+        """Take note of one call to Redis that began at this time, and of whether it failed.
+
+        Returns whether it is time to add what was counted to what stands in Redis.
+        """
+        now = time.monotonic()
+        self._calls[self.phase, bisect.bisect_left(_EDGES_MS, (now - began) * 1000)] += 1
         if failed:
             self._counts[f"{self.phase} failed"] += 1
+        return now - self._written >= _EVERY_S
 
     def read(self, phase: Phase, path: ReadPath, count: int = 1) -> None:
         """Take note of reads that this record answered."""
@@ -43,11 +47,6 @@ class Statistics:
             self._counts[f"{phase} {path}"] += count
             if self.sink is not None:
                 self.sink(phase, path, count)
-
-    @property
-    def due(self) -> bool:
-        """Whether it is time to add what was counted to what stands in Redis."""
-        return time.monotonic() - self._written >= _EVERY_S
 
     def take(self) -> list[tuple[Any, ...]]:
         """Return commands that add what was counted, and begin anew."""

@@ -1,0 +1,104 @@
+"""Plans of one step that come at the same moment go together, and what is wrong with one of them is nobody else's."""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from steward.errors import IdempotencyKeyReused, StoreUnavailable
+from steward.event import EventType
+from steward.ids import IdFactory
+from steward.work_store import Submitted
+from steward.work_stores.redis import RedisWorkEngine, open_redis_engine
+from steward.work_stores.redis.keys import key
+from tests.conftest import FakeClock
+from tests.contracts.builders import ALPHA, BETA, World, action_claim, request_claim
+from tests.redis.test_round_trips import END, asked_of
+from tests.redis_server import RedisServer
+
+pytestmark = pytest.mark.anyio
+
+MANY = 150
+
+
+async def _warmed_up(world: World) -> None:
+    """Let the server know both scripts."""
+    await asyncio.gather(world.submit(), world.submit())
+
+
+async def test_a_crowd_of_lone_plans_takes_few_calls(
+    engine: RedisWorkEngine, world: World, raw: Any, database: int
+) -> None:
+    """One goes at once and the others a hundred at a time; each has its own answer, number and position, and every index agrees."""
+    await _warmed_up(world)
+    with closing(raw.client()) as other, raw.monitor() as watch:
+        found = await asyncio.gather(
+            *(
+                world.submit(who=BETA if number % 3 == 0 else ALPHA, claims=[action_claim(f"a{number}")])
+                for number in range(MANY)
+            )
+        )
+        other.echo(END)
+        asked = asked_of(watch, database)
+    assert asked == ["EVALSHA"] * 3
+    assert not any(one.duplicate for one in found)
+    of_beta = [one.queue_depth for one in found[::3]]
+    assert of_beta == list(range(1, len(of_beta) + 1))
+    assert (await engine.mend(put_right=False)).differences == {}
+    log = await world.log(BETA)
+    assert [event.plan_id for event in log] == [one.plan_id for one in found[::3]]
+    every = await engine.dispatcher.events_after(0, limit=1_000)
+    assert [event.type for event in every] == [EventType.PLAN_SUBMITTED] * (MANY + 2)
+    assert len({event.position for event in every}) == len(every)
+    assert len(await world.claim()) == MANY + 2
+    assert (await engine.mend(put_right=False)).differences == {}
+
+
+async def test_what_is_wrong_with_one_concerns_no_other(engine: RedisWorkEngine, world: World, raw: Any) -> None:
+    """A name that is reused, a plan that is sent twice, and a workspace with a foreign key, among others in one call."""
+    await _warmed_up(world)
+    raw.set(key("plans_in", "beta", "running"), "foreign")
+    again = world.submission(claims=[request_claim("again")])
+    plain, named, reused, once, twice, foreign, last = await asyncio.gather(
+        world.submit(),
+        world.submit(claims=[action_claim("name", payload="a")]),
+        world.submit(claims=[action_claim("name", payload="b")]),
+        world.alpha.submit(again),
+        world.alpha.submit(again),
+        world.submit(who=BETA),
+        world.submit(claims=[action_claim("last")]),
+        return_exceptions=True,
+    )
+    assert isinstance(reused, IdempotencyKeyReused)
+    assert isinstance(foreign, StoreUnavailable)
+    for one in (plain, named, once, twice, last):
+        assert isinstance(one, Submitted)
+        assert (await world.plan_of(one.plan_id)).job_ids == one.job_ids
+        assert one.duplicate is (one is twice)
+    assert isinstance(once, Submitted)
+    assert isinstance(twice, Submitted)
+    assert once.plan_id == twice.plan_id
+    raw.delete(key("plans_in", "beta", "running"))
+    assert (await engine.mend(put_right=False)).differences == {}
+    assert raw.keys("ai:*beta*") == []
+
+
+@pytest.mark.slow
+async def test_whoever_waits_behind_one_hears_in_time_that_redis_is_away(server: RedisServer, clock: FakeClock) -> None:
+    """A server that hangs: nobody waits for the one before and then once more for himself; when it goes on, so do they."""
+    async with open_redis_engine(server.url(), clock=clock, ids=IdFactory(clock)) as engine:
+        world = World(engine, clock)
+        await _warmed_up(world)
+        os.kill(server.process.pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            ends = await asyncio.gather(*(world.submit() for _ in range(5)), return_exceptions=True)
+            assert time.monotonic() - began < 2.2
+            assert [type(end) for end in ends] == [StoreUnavailable] * 5
+        finally:
+            os.kill(server.process.pid, signal.SIGCONT)
+        await asyncio.gather(*(world.submit() for _ in range(5)))
