@@ -27,13 +27,13 @@ class Together(Generic[Item, Answer]):
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._asking: asyncio.Task[None] | None = None
 
-    async def __call__(self, item: Item) -> Answer:
-        """Return the answer for ``item``. Its question is asked also if the caller stops waiting meanwhile."""
+    def __call__(self, item: Item) -> "asyncio.Future[Answer]":
+        """Return what brings the answer for ``item``. Its question is asked also if the caller stops waiting meanwhile."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask_all())
-        return await answer
+        return answer
 
     async def _ask_all(self) -> None:
         try:

@@ -19,6 +19,7 @@ from steward.caps import Caps
 from steward.clock import from_milliseconds
 from steward.event import EventType
 from steward.job import LEASE_S, Difference, HeldFor, JobStatus
+from steward.quickly import quickly
 from steward.spending import Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Refused, Settlement, WorkStore
 from steward.work_stores.sql import statements, turn_statements
@@ -32,6 +33,8 @@ _DUE_AT_ONCE: Final = 100
 """Most due jobs of one workspace made ready by one claim."""
 _IN_OTHER_HANDS_MS: Final = 10
 _LEASE_MS: Final = round(timedelta(seconds=LEASE_S) / timedelta(milliseconds=1))
+
+_make_lease: Final = quickly(Lease)
 
 Opener = Callable[[JobRow], WorkStore]
 
@@ -166,7 +169,7 @@ def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]
         store = stores.get(whose) or stores.setdefault(whose, opener(row))
         inputs = {step: results[row.plan_id, step] for step in needs[row.job_id]}
         leases.append(
-            Lease(
+            _make_lease(
                 job=to_job(row),
                 params_sealed=row.params_sealed or b"",
                 inputs_sealed={step: item.result_sealed for step, item in inputs.items()},

@@ -17,11 +17,13 @@ from steward.event import Event, EventType, event_id
 from steward.identity import Role
 from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, differences_in
 from steward.plan import PlanRecord, PlanStatus
+from steward.quickly import quickly
 
 Row = TypeVar("Row", "JobRow", "PlanRow", "ApprovalRow")
 
 _log = structlog.get_logger("steward.store")
 JOB_STATUSES: Final = {status.value: status for status in JobStatus}
+_make_job: Final = quickly(Job)
 _EFFECTS: Final = {effect.value: effect for effect in Effect}
 _RETRY_MODES: Final = {mode.value: mode for mode in RetryMode}
 _EVENT_TYPES: Final = {kind.value: kind for kind in EventType}
@@ -135,6 +137,11 @@ def _texts(text: str) -> tuple[str, ...]:
     return () if text == NO_TEXTS else tuple(from_json(text))
 
 
+def _object(text: str) -> Any:
+    """Return an object kept as JSON text; most are empty."""
+    return {} if text == "{}" else from_json(text)
+
+
 def _attempt(item: Mapping[str, Any]) -> Attempt:
     return Attempt(
         number=item["number"],
@@ -151,7 +158,7 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
 
 def to_job(row: JobRow) -> Job:
     """Return the frozen record of a row."""
-    return Job(
+    return _make_job(
         job_id=row.job_id,
         workspace_id=row.workspace_id,
         plan_id=row.plan_id,
@@ -182,8 +189,8 @@ def to_job(row: JobRow) -> Job:
         result=None if row.result is None else from_json(row.result),
         error=job_error(row.error),
         reason=row.reason,
-        labels=from_json(row.labels),
-        result_labels=from_json(row.result_labels),
+        labels=_object(row.labels),
+        result_labels=_object(row.result_labels),
         authored_after=_texts(row.authored_after),
         parent_step_id=row.parent_step_id,
         expanded=bool(row.expanded),
