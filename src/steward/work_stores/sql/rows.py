@@ -368,6 +368,8 @@ class EventRow:
     plan_id: str | None
     job_id: str | None
     data: str
+    facts: Mapping[str, Any]
+    """What ``data`` says; not a column."""
 
     def to_event(self) -> Event:
         """Return the frozen event."""
@@ -379,11 +381,11 @@ class EventRow:
             actor_id=self.actor_id,
             plan_id=self.plan_id,
             job_id=self.job_id,
-            data=from_json(self.data),
+            data=self.facts,
         )
 
 
-EVENT_COLUMNS: Final = tuple(f.name for f in fields(EventRow))
+EVENT_COLUMNS: Final = tuple(f.name for f in fields(EventRow) if f.name != "facts")
 
 
 def read_event(row: Any) -> Event:

@@ -223,7 +223,9 @@ class Work(Turns):
         """Leave an event to be appended."""
         if actor is not None and self.request_id is not None:
             data = {"request_id": self.request_id, **data}
-        self._events.append(EventRow(workspace_id, 0, str(event), self.now, actor, plan_id, job_id, encode(data)))
+        self._events.append(
+            EventRow(workspace_id, 0, event.value, self.now, actor, plan_id, job_id, encode(data), data)
+        )
 
     def plan_ends_as(self, plan_id: str, status: PlanStatus) -> None:
         """Say how a plan will have ended if this transaction closes its last job (else its jobs tell)."""
