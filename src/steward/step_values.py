@@ -85,6 +85,8 @@ class Ready:
 
     def result_labels(self, definition: ActionDefinition, own: Mapping[str, Label] | None) -> dict[str, Label]:
         """Return the labels to be kept with what it returned; ``own``: those that the action gave it itself."""
+        if not self.shapes and own is None and definition.labels_stand:
+            return dict(definition.output_labels)
         written = {name: _WRITTEN for name in self.params if name not in self.shapes}
         return result_labels(definition, {**written, **self.shapes}, own)
 

@@ -20,8 +20,7 @@ class _Limit:
 
     __slots__ = ("_cancels", "_over", "_task", "_timer", "expired", "seconds")
 
-    def __init__(self, seconds: float) -> None:
-        task = asyncio.current_task()
+    def __init__(self, seconds: float, task: "asyncio.Task[Any] | None") -> None:
         assert task is not None, "an action runs in a task"
         self.seconds = seconds
         self.expired = self._over = False
@@ -53,14 +52,14 @@ class Limits:
     def __init__(self) -> None:
         """Begin with none under way."""
         self._new: list[_Limit] = []
+        self._loop: asyncio.AbstractEventLoop  # in which they began
 
     async def run(self, action: Action, params: Mapping[str, Any], context: ActionContext) -> Any:
         """Return what the action returns; raise ``TimeoutError`` when its time is up.
 
         A thread cannot be stopped: it is in the middle of its effect until it ends, and then it tells how it went.
         """
-        limit = _Limit(action.definition.timeout_s)
-        self._begin_soon(limit)
+        limit = self._limit(action.definition.timeout_s)
         try:
             return await action.run(params, context)
         except asyncio.CancelledError as stopped:
@@ -77,13 +76,15 @@ class Limits:
         finally:
             limit.end()
 
-    def _begin_soon(self, limit: _Limit) -> None:
+    def _limit(self, seconds: float) -> _Limit:
         if not self._new:
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._begin, loop)
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._begin)
+        limit = _Limit(seconds, asyncio.current_task(self._loop))
         self._new.append(limit)
+        return limit
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _begin(self) -> None:
         new, self._new = self._new, []
         for limit in new:
-            limit.begin(loop)
+            limit.begin(self._loop)

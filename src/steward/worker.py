@@ -62,6 +62,7 @@ class Worker:
         self._settling: set[Attempt] = set()
         self._slot_freed = asyncio.Event()
         self._asleep: asyncio.Timeout | None = None
+        self._loop: asyncio.AbstractEventLoop  # in which it runs
         self._settlement = Together(self._settle_all)
 
     @property
@@ -72,7 +73,8 @@ class Worker:
     async def run(self, stop: asyncio.Event, *, grace_s: float = GRACE_S) -> None:
         """Work until ``stop`` is set; then hand back what has no effect yet, and finish or give up the rest in ``grace_s``."""
         _log.info("The worker started.", action="worker_started", worker_id=self._worker_id)
-        heartbeat = asyncio.create_task(self._heartbeat())
+        self._loop = asyncio.get_running_loop()
+        heartbeat = self._loop.create_task(self._heartbeat())
         try:
             with self._rooms.dispatcher.listen() as listener:
                 await self._claim_until(stop, listener)
@@ -152,7 +154,7 @@ class Worker:
 
     def _start(self, lease: Lease) -> None:
         attempt = Attempt(lease, self._rooms)
-        self._attempts[attempt] = asyncio.create_task(self._attempt(attempt), name=lease.job.job_id)
+        self._attempts[attempt] = self._loop.create_task(self._attempt(attempt), name=lease.job.job_id)
 
     async def _attempt(self, attempt: Attempt) -> None:
         job = attempt.job

@@ -25,7 +25,7 @@ from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Refuse
 from steward.work_stores.sql import statements, turn_statements
 from steward.work_stores.sql.budgets import reserve
 from steward.work_stores.sql.capped import within_caps
-from steward.work_stores.sql.rows import JobRow, approval_row, encode, to_job
+from steward.work_stores.sql.rows import JobRow, approval_row, encode, texts, to_job
 from steward.work_stores.sql.transaction import Work
 from steward.work_stores.sql.transitions import OUTCOME_WORDS, apply
 
@@ -152,7 +152,7 @@ def _take(work: Work, workspace_id: str, rows: Sequence[JobRow], worker_id: str,
 
 
 def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]:
-    needs = {row.job_id: from_json(row.depends_on) for row in rows}
+    needs = {row.job_id: texts(row.depends_on) for row in rows}
     results: dict[tuple[str, str], Any] = {}
     if any(needs.values()):
         found = work.sql.all(
@@ -167,7 +167,7 @@ def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]
     for row in rows:
         whose = (row.workspace_id, row.actor_id)
         store = stores.get(whose) or stores.setdefault(whose, opener(row))
-        inputs = {step: results[row.plan_id, step] for step in needs[row.job_id]}
+        inputs = {step: results[row.plan_id, step] for step in needs[row.job_id]} if needs[row.job_id] else {}
         leases.append(
             _make_lease(
                 job=to_job(row),
@@ -201,7 +201,7 @@ def dispatch(work: Work, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spe
             answers.append(Granted(partial(to_job, row)))
         elif row.cancel_requested:
             answers.append(Refused("cancelled"))
-        elif ref in spends and (refused := reserve(work, row, spends[ref])) is not None:
+        elif spends and ref in spends and (refused := reserve(work, row, spends[ref])) is not None:
             answers.append(refused)
         else:
             row.dispatched_at, row.lease_until = work.now, work.now + _LEASE_MS

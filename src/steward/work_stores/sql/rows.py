@@ -1,8 +1,9 @@
 """Rows as mutable Python values inside one transaction, and their translation to the frozen records outside it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any, Final, TypeVar
 
@@ -117,6 +118,12 @@ values_as_found: Final = itemgetter(*map(JOB_COLUMNS.index, CHANGING))
 """Returns the same of a selected row."""
 
 
+@lru_cache(maxsize=256)
+def unchanged_values(changed: tuple[str, ...]) -> Callable[[tuple[Any, ...]], Any]:
+    """Return what returns, of the values of a job row, those in all columns but these."""
+    return itemgetter(*(place for place, name in enumerate(CHANGING) if name not in changed))
+
+
 def load(kind: type[Row], found: Any) -> Row:
     """Return a selected row as a mutable value of ``kind``, whose fields are the table's columns in their order."""
     return kind(*found)
@@ -132,7 +139,7 @@ def job_error(text: str | None) -> JobError | None:
     return None if text is None else JobError(**from_json(text))
 
 
-def _texts(text: str) -> tuple[str, ...]:
+def texts(text: str) -> tuple[str, ...]:
     """Return a list kept as JSON text; most are empty."""
     return () if text == NO_TEXTS else tuple(from_json(text))
 
@@ -169,7 +176,7 @@ def to_job(row: JobRow) -> Job:
         held_for=None if row.held_for is None else HeldFor(row.held_for),
         definition_hash=row.definition_hash,
         digest=row.digest,
-        depends_on=_texts(row.depends_on),
+        depends_on=texts(row.depends_on),
         effect=_EFFECTS[row.effect],
         retry=_RETRY_MODES[row.retry],
         effect_key=row.effect_key,
@@ -191,7 +198,7 @@ def to_job(row: JobRow) -> Job:
         reason=row.reason,
         labels=_object(row.labels),
         result_labels=_object(row.result_labels),
-        authored_after=_texts(row.authored_after),
+        authored_after=texts(row.authored_after),
         parent_step_id=row.parent_step_id,
         expanded=bool(row.expanded),
         history=() if row.history == NO_TEXTS else tuple(_attempt(item) for item in from_json(row.history)),
