@@ -39,9 +39,9 @@ async def test_who_comes_while_a_call_is_under_way_shares_the_next_one() -> None
     squares = Squares()
     together = Together(squares)
     squares.gate.clear()
-    asking = [asyncio.create_task(together(0))]
+    asking = [asyncio.ensure_future(together(0))]
     await squares.called.wait()
-    asking += [asyncio.create_task(together(number)) for number in range(1, 50)]
+    asking += [asyncio.ensure_future(together(number)) for number in range(1, 50)]
     asyncio.get_running_loop().call_soon(squares.gate.set)  # once they have asked
     assert await asyncio.gather(*asking) == [number**2 for number in range(50)]
     assert squares.calls == [[0], list(range(1, 50))]
@@ -72,7 +72,7 @@ async def test_who_stops_waiting_harms_nobody() -> None:
     squares = Squares()
     together = Together(squares)
     squares.gate.clear()
-    first, second = asyncio.create_task(together(2)), asyncio.create_task(together(3))
+    first, second = asyncio.ensure_future(together(2)), asyncio.ensure_future(together(3))
     await squares.called.wait()
     first.cancel()
     squares.gate.set()

@@ -135,6 +135,11 @@ class ActionDefinition:
         return frozenset(name for name, role in self.roles.items() if role is ParameterRole.OBJECT)
 
     @cached_property
+    def labels_stand(self) -> bool:
+        """Whether its result is labelled as declared, whatever parameters it takes, as long as somebody wrote them out."""
+        return not (self.made_of_params or self.passes or self.objects)
+
+    @cached_property
     def shown(self) -> Mapping[str, Any]:
         """What a plan document says of it in every step, as plain texts, which are written as JSON in a third of the time."""
         return {

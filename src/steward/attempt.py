@@ -53,6 +53,7 @@ from steward.plan import REPLAN
 from steward.plan_check import destinations, schema_problems, step_digests
 from steward.policy import Allow, Ask, Deny, Policy
 from steward.provenance import Label
+from steward.quickly import quickly
 from steward.recorded import job_decided, record_first
 from steward.redaction import mask_text, redact_text, texts_in
 from steward.replanning import Replanning
@@ -64,13 +65,14 @@ from steward.step_approval import Changed, StepNow
 from steward.step_children import children
 from steward.step_values import Each, Gathered, Given, NotNow, Ready
 from steward.submission import sealed_params, sealed_result
-from steward.time_limit import run_in_time
 from steward.usage import settings_of
 from steward.vault import SealBroken
 from steward.work_store import Granted, Lease, LeaseRef, Refused
 
 _log = structlog.get_logger("steward.worker")
 _MAX_DETAIL_CHARS: Final = 500
+_make_context: Final = quickly(ActionContext)
+_make_given: Final = quickly(Given)
 _CANCELLED: Final = Cancelled("It was cancelled before it had any effect.")
 
 
@@ -92,7 +94,7 @@ def _refused(answer: Refused) -> Outcome | LeaseLost:
     return _CANCELLED if answer.reason == "cancelled" else LeaseLost()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Attempt:
     """One attempt under way."""
 
@@ -159,7 +161,7 @@ class Attempt:
             gone = "Whoever asked for this may no longer run actions in this workspace."
             return Failed(JobError("permission_revoked", gone))
         try:
-            given = Given(self.job, written, self._inputs(), self.lease.input_labels)
+            given = _make_given(self.job, written, self._inputs(), self.lease.input_labels)
         except SealBroken as error:
             return Failed(JobError("seal_broken", error.detail))
         if not self._is_as_checked(action.definition, written):
@@ -318,7 +320,7 @@ class Attempt:
     async def _run_action(self, action: Action, turn: Ready, context: ActionContext) -> Outcome:
         definition = action.definition
         try:
-            result = await run_in_time(action, turn.params, context)
+            result = await self.rooms.limits.run(action, turn.params, context)
         except ActionFailed as failure:
             error = self._error(failure.code, failure.detail, retryable=failure.retryable)
             return self._after(error, provably_not_done=True, retry_after_s=failure.retry_after_s)
@@ -367,7 +369,7 @@ class Attempt:
     # -- words -------------------------------------------------------------------------------------------------------
 
     def _context(self, turn: Ready) -> ActionContext:
-        return ActionContext(
+        return _make_context(
             workspace_id=self.job.workspace_id,
             actor_id=self.job.actor_id,
             plan_id=self.job.plan_id,

@@ -6,7 +6,7 @@ hosts and counts, never an address, a path or content.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -40,12 +40,14 @@ def facts_of(
     ``resolved``, an expression among the parameters stands for a value that nobody knows yet; after that it is a value
     like any other.
     """
+    if not inputs and _is_all_content(definition, params):
+        return _told(_NOWHERE, (), [])
     found = _Destinations()
     amounts: list[int] = []
     unknown: set[str] = set()
     for name, value in params.items():
         role = definition.role_of(name)
-        if role is ParameterRole.CONTENT and isinstance(value, str):  # as most are: a fact never tells of it
+        if role is ParameterRole.CONTENT and isinstance(value, str):  # a fact never tells of it
             continue
         if not resolved and _awaits(value):
             unknown.add(role.value)
@@ -59,15 +61,25 @@ def facts_of(
                     unknown.add(role.value)
                 else:
                     amounts.append(amount)
-    facts: dict[str, Any] = {
+    facts = _told(found, unknown, _labels(definition, inputs))
+    return facts | ({"amount": max(amounts)} if amounts else {})
+
+
+def _is_all_content(definition: ActionDefinition, params: Mapping[str, Any]) -> bool:
+    """Say whether there are only texts that a fact never tells of, as many actions take nothing else."""
+    roles = definition.roles
+    return all(isinstance(value, str) and roles.get(name) is ParameterRole.CONTENT for name, value in params.items())
+
+
+def _told(found: "_Destinations", unknown: Collection[str], labels: list[str]) -> dict[str, Any]:
+    return {
         "recipients": len(found.addresses),
         "recipient_domains": sorted(found.domains),
         "hosts": sorted(found.hosts),
         "other_destinations": found.others,
         "unknown": sorted(unknown),
-        "labels": _labels(definition, inputs),
+        "labels": labels,
     }
-    return facts | ({"amount": max(amounts)} if amounts else {})
 
 
 class _Destinations:
@@ -97,6 +109,9 @@ class _Destinations:
             self.addresses.add(value)
         else:
             self.others += 1
+
+
+_NOWHERE: Final = _Destinations()
 
 
 def _awaits(value: Any) -> bool:

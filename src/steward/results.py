@@ -1,7 +1,7 @@
 """What becomes of a result: kept in full under seal for the steps that need it, and redacted for people. Pure."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
@@ -9,9 +9,12 @@ from steward.action import ActionDefinition, Effect
 from steward.job import Completed, Failed, Job, JobError
 from steward.plan import MAX_RESULT_BYTES
 from steward.provenance import Label
+from steward.quickly import quickly
 from steward.redaction import mask, redact
 from steward.submission import sealed_result
 from steward.vault import Vault
+
+_make_completed: Final = quickly(Completed)
 
 
 def completed(
@@ -31,7 +34,7 @@ def completed(
             return Failed(JobError("result_too_large", f"The result is not JSON of at most {MAX_RESULT_BYTES} bytes."))
         result = {"note": f"Done; its result was not JSON of at most {MAX_RESULT_BYTES} bytes and was not kept."}
     purpose = sealed_result(job.plan_id, job.step_id)
-    return Completed(
+    return _make_completed(
         result=mask(redact(result), secrets),
         result_sealed=vault.seal(result, workspace_id=job.workspace_id, purpose=purpose),
         result_labels=labels,

@@ -14,6 +14,7 @@ from steward.policy import Policies
 from steward.recorder import Recorder
 from steward.spending import Spending, spending_of
 from steward.standing import Standings
+from steward.time_limit import Limits
 from steward.together import Together
 from steward.usage import settings_of
 from steward.vault import Vault
@@ -36,6 +37,7 @@ class Rooms:
     dispatch: Together[tuple[LeaseRef, Spending | None], Answer] = field(init=False)
     """The dispatcher's verb for one attempt; those that are due at the same moment share a call."""
     standings: Standings = field(init=False)
+    limits: Limits = field(init=False, default_factory=Limits)
 
     def __post_init__(self) -> None:
         """Gather dispatches, and what attempts ask about their actors."""

@@ -17,6 +17,7 @@ from steward.job import Job
 from steward.plan import MAX_EACH, REPLAN
 from steward.planner import INPUTS
 from steward.provenance import Label, join
+from steward.quickly import quickly
 from steward.shape import Shape, labels_in, literal, shape_of_value
 
 SHAPES: Final = "$shapes"
@@ -84,8 +85,13 @@ class Ready:
 
     def result_labels(self, definition: ActionDefinition, own: Mapping[str, Label] | None) -> dict[str, Label]:
         """Return the labels to be kept with what it returned; ``own``: those that the action gave it itself."""
+        if not self.shapes and own is None and definition.labels_stand:
+            return dict(definition.output_labels)
         written = {name: _WRITTEN for name in self.params if name not in self.shapes}
         return result_labels(definition, {**written, **self.shapes}, own)
+
+
+_make_ready: Final = quickly(Ready)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,7 @@ class Given:
             return self._gathered()
         params = {name: value for name, value in self.written.items() if not name.startswith("$")}
         if not self.job.labels:
-            return Ready(params, {}, {})  # all of it is written out, by somebody who had read nothing
+            return _make_ready(params, {}, {})  # all of it is written out, by somebody who had read nothing
         if self.job.parent_step_id is not None and PLANNED not in self.job.labels:
             return self._as_given(params)
         if WHEN in self.written and resolve(self.written[WHEN], self._scope()) in _FALSE:

@@ -6,9 +6,12 @@ One finished execution adds one to exactly one series of ``action_exec_total``. 
 ``steward.web``, which calls ``http_request`` and ``render``.
 """
 
+import asyncio
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 
@@ -86,8 +89,32 @@ class _WorkspaceLabel:
         return known
 
 
+class _Durations(Histogram):
+    """A histogram that is told once of what took equally long many times."""
+
+    def observe_times(self, seconds: float, times: int) -> None:
+        """Count ``times`` of one duration, as ``observe`` does of one."""
+        self._sum.inc(seconds * times)
+        self._buckets[bisect_left(self._upper_bounds, seconds)].inc(times)
+
+
+class _Told(NamedTuple):
+    """What is counted of an event. In a crowd, events that are told together are mostly alike in this."""
+
+    type: EventType
+    workspace_id: str
+    action_id: object
+    status: object
+    error_code: object
+    latency_ms: object
+    duration_ms: object
+
+
 class Telemetry:
-    """Counts. It is an ``EventSink``; it never raises and never blocks."""
+    """Counts. It is an ``EventSink``; it never raises and never blocks.
+
+    What it is told in one turn of an event loop is counted in the next: once for what is alike.
+    """
 
     wants: Final = frozenset({*_REACHED, EventType.JOB_RESOLVED})
     """Types of events that are counted."""
@@ -99,6 +126,7 @@ class Telemetry:
         self._registry = registry
         self._workspace = _WorkspaceLabel(attached=workspace_label, allowlist=allowlist)
         self._reasons: set[str] = set()
+        self._told: defaultdict[_Told, int] = defaultdict(int)
         # the library's own way to a series is slow, and their number is bounded
         self._reached = cache(self._series_reached)
         self._executed = cache(self._series_executed)
@@ -111,8 +139,8 @@ class Telemetry:
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(name, meaning, labels, registry=self._registry)
 
-    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(name, meaning, labels, buckets=buckets, registry=self._registry)
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> _Durations:
+        return _Durations(name, meaning, labels, buckets=buckets, registry=self._registry)
 
     def _make_work_metrics(self) -> None:
         self._jobs = self._counter("ai_jobs_total", "Jobs that reached this status.", "status", "workspace_id")
@@ -159,29 +187,43 @@ class Telemetry:
 
     def __call__(self, event: Event) -> None:
         """Count what ``event`` says about a job; other events leave no trace here."""
-        status = _REACHED.get(event.type)
-        if event.type is EventType.JOB_RESOLVED:
-            status = str(event.data.get("status"))
-            status = status if status in {"completed", "failed"} else None
+        if event.type not in self.wants:
+            return
+        if not self._told:
+            try:
+                asyncio.get_running_loop().call_soon(self._count_told)
+            except RuntimeError:  # nobody else will be heard in this turn
+                self._count(_told_by(event), 1)
+                return
+        self._told[_told_by(event)] += 1
+
+    def _count_told(self) -> None:
+        told, self._told = self._told, defaultdict(int)
+        for what, times in told.items():
+            self._count(what, times)
+
+    def _count(self, told: _Told, times: int) -> None:
+        status = _REACHED.get(told.type)
+        if told.type is EventType.JOB_RESOLVED:
+            status = told.status if told.status in {"completed", "failed"} else None
         if status is None:
             return
-        workspace = self._workspace.of(event.workspace_id)
-        reached, latency = self._reached(status, workspace)
-        reached.inc()
-        _observe(latency, event.data.get("latency_ms"))
-        if event.type in _EXECUTED:
-            action = str(event.data.get("action_id") or OTHER)
-            executed, duration = self._executed(action, status, workspace)
-            executed.inc()
-            _observe(duration, event.data.get("duration_ms"))
+        workspace = self._workspace.of(told.workspace_id)
+        reached, latency = self._reached(str(status), workspace)
+        reached.inc(times)
+        _observe(latency, told.latency_ms, times)
+        if told.type in _EXECUTED:
+            action = str(told.action_id or OTHER)
+            executed, duration = self._executed(action, str(status), workspace)
+            executed.inc(times)
+            _observe(duration, told.duration_ms, times)
             if status != "completed":
-                reason = self._reason(event.data.get("error_code"))
-                self._errors.labels(_provider(action), action, reason).inc()
+                self._errors.labels(_provider(action), action, self._reason(told.error_code)).inc(times)
 
-    def _series_reached(self, status: str, workspace: str) -> tuple[Counter, Histogram]:
+    def _series_reached(self, status: str, workspace: str) -> tuple[Counter, _Durations]:
         return self._jobs.labels(status, workspace), self._job_latency.labels(workspace)
 
-    def _series_executed(self, action: str, status: str, workspace: str) -> tuple[Counter, Histogram]:
+    def _series_executed(self, action: str, status: str, workspace: str) -> tuple[Counter, _Durations]:
         provider = _provider(action)
         executed = self._executions.labels(provider, action, status, workspace)
         return executed, self._action_latency.labels(provider, action)
@@ -254,6 +296,7 @@ class Telemetry:
 
     def render(self, depths: Mapping[str, int] | None, schema: SchemaStatus | None = None) -> bytes:
         """Return everything in Prometheus' text form, with ``ai_queue_depth`` as ``depths`` has it (None: not known)."""
+        self._count_told()
         self._schema.status = schema
         totals: dict[str, int] = {} if self._workspace.attached or depths is None else {UNSCOPED: 0}
         for workspace_id, depth in (depths or {}).items():
@@ -269,6 +312,19 @@ def _provider(action: str) -> str:
     return action.rsplit(".", 1)[0]
 
 
-def _observe(histogram: Histogram, value_ms: object) -> None:
+def _told_by(event: Event) -> _Told:
+    say = event.data.get
+    return _Told(
+        event.type,
+        event.workspace_id,
+        say("action_id"),
+        say("status"),
+        say("error_code"),
+        say("latency_ms"),
+        say("duration_ms"),
+    )
+
+
+def _observe(durations: _Durations, value_ms: object, times: int) -> None:
     if isinstance(value_ms, (int, float)) and not isinstance(value_ms, bool):
-        histogram.observe(max(value_ms, 0) / 1000)
+        durations.observe_times(max(value_ms, 0) / 1000, times)

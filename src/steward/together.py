@@ -26,14 +26,16 @@ class Together(Generic[Item, Answer]):
         self._most = most
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._asking: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop  # that of whoever asks
 
-    async def __call__(self, item: Item) -> Answer:
-        """Return the answer for ``item``. Its question is asked also if the caller stops waiting meanwhile."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, answer))
+    def __call__(self, item: Item) -> "asyncio.Future[Answer]":
+        """Return what brings the answer for ``item``. Its question is asked also if the caller stops waiting meanwhile."""
         if self._asking is None:
-            self._asking = asyncio.create_task(self._ask_all())
-        return await answer
+            self._loop = asyncio.get_running_loop()
+            self._asking = self._loop.create_task(self._ask_all())
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._waiting.append((item, answer))
+        return answer
 
     async def _ask_all(self) -> None:
         try:

@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +86,9 @@ class Vault:
 
     def seal(self, value: Any, *, workspace_id: str, purpose: str) -> bytes:
         """Return the JSON ``value`` sealed for one workspace and one purpose."""
-        return self.seal_all(((purpose, value),), workspace_id=workspace_id)[0]
+        keys, nonce = self._keys[0], os.urandom(_NONCE_BYTES)
+        hidden = keys.aead.encrypt(nonce, to_json(value), f"{workspace_id}/{purpose}".encode())
+        return b"".join((_VERSION, keys.key_id, nonce, hidden))
 
     def seal_all(self, values: Sequence[tuple[str, Any]], *, workspace_id: str) -> list[bytes]:
         """Return JSON values sealed for one workspace, each for the purpose before it; chance is asked for once."""

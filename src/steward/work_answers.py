@@ -1,11 +1,26 @@
-"""What a store answers to whoever shows it a lease: go on, or do not."""
+"""What a worker shows to a store to act on a job, and what it is answered: go on, or do not."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Final, Literal
 
 from steward.job import Job
+from steward.quickly import quickly
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRef:
+    """Names one lease: what a worker must show to act on a job."""
+
+    workspace_id: str
+    job_id: str
+    fence: int
+    record: Any = field(default=None, compare=False, repr=False)
+    """What the store told with the lease, in its own words: to whoever shows it again it need not say it again."""
+
+
+make_ref: Final = quickly(LeaseRef)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ claims, settle and dispatch by job and fence.
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
@@ -20,7 +20,7 @@ from steward.identity import Principal
 from steward.job import Difference, HeldFor, Job, JobStatus, NewJob, Outcome
 from steward.plan import PlanRecord, PlanStatus
 from steward.spending import NO_SPENDING, Spending
-from steward.work_answers import Answer, Granted, Refused
+from steward.work_answers import Answer, Granted, LeaseRef, Refused, make_ref
 from steward.work_pages import ApprovalPage, EventPage, JobPage, PlanPage
 
 __all__ = ["Granted", "Refused"]
@@ -70,17 +70,6 @@ class Submitted:
     """Ready jobs of this workspace afterwards."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseRef:
-    """Names one lease: what a worker must show to act on a job."""
-
-    workspace_id: str
-    job_id: str
-    fence: int
-    record: Any = field(default=None, compare=False, repr=False)
-    """What the store told with the lease, in its own words: to whoever shows it again it need not say it again."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """A claimed job: the record as claimed, its sealed parameters, and the sealed results of the steps it depends on."""
@@ -98,7 +87,8 @@ class Lease:
     @property
     def ref(self) -> LeaseRef:
         """What to show to the dispatcher."""
-        return LeaseRef(self.job.workspace_id, self.job.job_id, self.job.fence, self.record)
+        job = self.job
+        return make_ref(job.workspace_id, job.job_id, job.fence, self.record)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ import os
 import secrets
 import socket
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import stamina
@@ -16,9 +18,10 @@ import structlog
 from steward.attempt import Attempt, Held, LeaseLost
 from steward.errors import StoreUnavailable
 from steward.job import HEARTBEAT_S, LEASE_S, Completed, Outcome
+from steward.quickly import quickly
 from steward.rooms import Rooms
 from steward.together import Together
-from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement
+from steward.work_store import Answer, Claimed, Granted, Lease, Listener, Refused, Settlement
 
 _log = structlog.get_logger("steward.worker")
 _LONGEST_SLEEP_S: Final = 60.0
@@ -30,6 +33,15 @@ _LAST_WORDS_S: Final = 2.0
 _PATIENT: Final = stamina.AsyncRetryingCaller(attempts=None, timeout=LEASE_S * 6)
 GRACE_S: Final = 20.0
 """How long a stopping worker lets effects under way finish, in seconds."""
+_make_settlement: Final = quickly(Settlement)
+
+
+def _word(outcome: Outcome) -> str:
+    return type(outcome).__name__
+
+
+def _cannot_settle(error: BaseException) -> None:
+    _log.error("An attempt could not be settled.", action="settle_failed", kind=type(error).__name__)
 
 
 def new_worker_id() -> str:
@@ -46,30 +58,33 @@ class Worker:
         self._concurrency = concurrency
         self._at_once = -(-concurrency // rooms.dispatcher.parts)
         self._worker_id = worker_id or new_worker_id()
-        self._attempts: dict[asyncio.Task[None], Attempt] = {}
-        self._settling = 0
+        self._attempts: dict[Attempt, asyncio.Task[None]] = {}
+        self._settling: set[Attempt] = set()
         self._slot_freed = asyncio.Event()
         self._asleep: asyncio.Timeout | None = None
+        self._loop: asyncio.AbstractEventLoop  # in which it runs
         self._settlement = Together(self._settle_all)
 
     @property
     def busy(self) -> int:
         """How many attempts are under way."""
-        return len(self._attempts)
+        return len(self._attempts) + len(self._settling)
 
     async def run(self, stop: asyncio.Event, *, grace_s: float = GRACE_S) -> None:
         """Work until ``stop`` is set; then hand back what has no effect yet, and finish or give up the rest in ``grace_s``."""
         _log.info("The worker started.", action="worker_started", worker_id=self._worker_id)
-        heartbeat = asyncio.create_task(self._heartbeat())
+        self._loop = asyncio.get_running_loop()
+        heartbeat = self._loop.create_task(self._heartbeat())
         try:
             with self._rooms.dispatcher.listen() as listener:
                 await self._claim_until(stop, listener)
             await self._drain(grace_s)
         finally:
-            left = {heartbeat, *self._attempts}
-            for task in left:
+            await asyncio.sleep(0)  # as in _drain
+            for task in (heartbeat, *self._attempts.values()):
                 task.cancel()
-            await asyncio.wait(left, timeout=_LAST_WORDS_S)
+            await self._at_rest(_LAST_WORDS_S)
+            await asyncio.wait((heartbeat,), timeout=_LAST_WORDS_S)
         _log.info("The worker stopped.", action="worker_stopped", worker_id=self._worker_id)
 
     @property
@@ -78,8 +93,7 @@ class Worker:
 
         So what follows is claimed behind that, and not a round trip later. If nothing can be written down, it ends.
         """
-        working = len(self._attempts) - self._settling
-        return self._concurrency - max(working, len(self._attempts) - self._concurrency)
+        return self._concurrency - max(len(self._attempts), self.busy - self._concurrency)
 
     # -- claiming ----------------------------------------------------------------------------------------------------
 
@@ -140,59 +154,64 @@ class Worker:
 
     def _start(self, lease: Lease) -> None:
         attempt = Attempt(lease, self._rooms)
-        task = asyncio.create_task(self._attempt(attempt), name=lease.job.job_id)
-        self._attempts[task] = attempt
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._attempts.pop(task, None)
-        self._slot_freed.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("An attempt could not be settled.", action="settle_failed", kind=type(error).__name__)
+        self._attempts[attempt] = self._loop.create_task(self._attempt(attempt), name=lease.job.job_id)
 
     async def _attempt(self, attempt: Attempt) -> None:
-        job = attempt.lease.job
+        job = attempt.job
         structlog.contextvars.bind_contextvars(  # of this attempt's task alone
             job_id=job.job_id, plan_id=job.plan_id, workspace_id=job.workspace_id, request_id=job.request_id
         )
-        outcome = await attempt.run()
-        if isinstance(outcome, (Held, LeaseLost)):
-            _log.info("Nothing to settle.", action="attempt_left", why=type(outcome).__name__)
-        else:
-            await self._settle(attempt.ref, outcome)
+        try:
+            outcome = await attempt.run()
+            if isinstance(outcome, (Held, LeaseLost)):
+                _log.info("Nothing to settle.", action="attempt_left", why=type(outcome).__name__)
+            else:
+                self._settle(attempt, outcome)
+        except Exception as error:  # noqa: BLE001 - the next must go on
+            _cannot_settle(error)
+        finally:
+            del self._attempts[attempt]
+            self._slot_freed.set()
 
     async def _settle_all(self, settlements: Sequence[Settlement]) -> Sequence[Answer]:
         """Write down how attempts ended, trying again while the store is away: the effects may have happened."""
         return await _PATIENT(StoreUnavailable, self._rooms.dispatcher.settle, settlements)
 
-    async def _settle(self, ref: LeaseRef, outcome: Outcome) -> None:
-        self._settling += 1
+    def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Have it written down how an attempt ended. Its task is over with that: a crowd of them need not be woken for an answer."""
+        self._settling.add(attempt)
+        answer = self._settlement(_make_settlement(attempt.ref, outcome))
+        answer.add_done_callback(partial(self._settled, attempt, outcome))
+
+    def _settled(self, attempt: Attempt, outcome: Outcome, answer: "asyncio.Future[Answer]") -> None:
+        self._settling.discard(attempt)
         self._slot_freed.set()
-        try:
-            answer = await self._settlement(Settlement(ref, outcome))
-        finally:
-            self._settling -= 1
-        kind = type(outcome).__name__
-        if isinstance(answer, Granted):
-            if not isinstance(outcome, Completed):  # which the events, the audit and the counters tell already
-                _log.info("Settled.", action="job_settled", outcome=kind, status=answer.job.status)
-        else:
-            _log.warning("The lease was lost before it could be settled.", action="settle_refused", outcome=kind)
+        if (error := answer.exception()) is not None:
+            _cannot_settle(error)
+        elif not isinstance(granted := answer.result(), Granted):
+            _log.warning(
+                "The lease was lost before it could be settled.", action="settle_refused", outcome=_word(outcome)
+            )
+        elif not isinstance(outcome, Completed):  # which the events, the audit and the counters tell already
+            _log.info("Settled.", action="job_settled", outcome=_word(outcome), status=granted.job.status)
 
     async def _heartbeat(self) -> None:
         """Renew every lease; pass on cancels; give up attempts whose lease is gone before they have an effect."""
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            running = list(self._attempts.items())
+            running = [*self._attempts, *self._settling]
             if not running:
                 continue
             try:
-                answers = await self._rooms.dispatcher.renew([attempt.ref for _, attempt in running])
+                answers = await self._rooms.dispatcher.renew([attempt.ref for attempt in running])
             except Exception as error:  # noqa: BLE001 - a heart that stops would lose every lease
                 _log.warning("The leases were not renewed.", action="renew_failed", kind=type(error).__name__)
                 continue
-            for (task, attempt), answer in zip(running, answers, strict=True):
+            for attempt, answer in zip(running, answers, strict=True):
                 attempt.cancel_asked = isinstance(answer, Granted) and answer.job.cancel_requested
+                task = self._attempts.get(attempt)
+                if task is None:  # it has ended meanwhile
+                    continue
                 if (attempt.cancel_asked or isinstance(answer, Refused)) and not attempt.effect_under_way:
                     task.cancel()
 
@@ -200,12 +219,19 @@ class Worker:
 
     async def _drain(self, grace_s: float) -> None:
         await asyncio.sleep(0)  # a task cancelled before its first step could not hand its job back
-        for task, attempt in list(self._attempts.items()):
+        for attempt, task in self._attempts.items():
             if not attempt.effect_under_way:
                 task.cancel()
+        await self._at_rest(grace_s)
         if self._attempts:
-            await asyncio.wait(set(self._attempts), timeout=grace_s)
-        for task in list(self._attempts):
-            task.cancel()
-        if self._attempts:
-            await asyncio.wait(set(self._attempts), timeout=LEASE_S)
+            for task in self._attempts.values():
+                task.cancel()
+            await self._at_rest(LEASE_S)
+
+    async def _at_rest(self, patience_s: float) -> None:
+        """Return when every attempt has ended and is written down, but no later than in so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while self.busy:
+                    self._slot_freed.clear()
+                    await self._slot_freed.wait()

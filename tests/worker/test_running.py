@@ -188,7 +188,7 @@ async def test_what_is_only_being_written_down_leaves_its_room_to_the_next(house
         start(lease)
         seen.append((worker.busy, gate.is_set()))
 
-    worker._settlement = settle_later  # type: ignore[assignment]
+    worker._settlement = lambda one: asyncio.ensure_future(settle_later(one))  # type: ignore[assignment]
     worker._start = note_start  # type: ignore[method-assign]
     running = asyncio.create_task(worker.run(stop))
     for plan in plans:

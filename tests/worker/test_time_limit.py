@@ -7,7 +7,7 @@ import pytest
 
 from steward.action import ActionContext
 from steward.actions import action
-from steward.time_limit import run_in_time
+from steward.time_limit import Limits
 
 pytestmark = pytest.mark.anyio
 CONTEXT = ActionContext(
@@ -37,7 +37,7 @@ async def run(does: Callable[[], Awaitable[int]], timeout_s: float = 30.0) -> in
         """Wait."""
         return await does()
 
-    return await run_in_time(waits, {}, CONTEXT)
+    return await Limits().run(waits, {}, CONTEXT)
 
 
 async def test_an_action_may_wait_as_often_as_it_likes() -> None:

@@ -11,7 +11,7 @@ import asyncio
 import contextvars
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar
 
@@ -46,10 +46,12 @@ _is_coroutine_function: Final = functools.cache(inspect.iscoroutinefunction)
 """Looked up once for each function: there are few, and they are called often."""
 
 
-async def _call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    """Return what ``function`` returns: awaited if it is a coroutine function, run in a thread otherwise."""
-    if _is_coroutine_function(function):
-        return await function(**arguments)
+def _call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Coroutine[Any, Any, Any]:
+    """Return what brings what ``function`` returns: its own coroutine if it makes one, or a thread in which it runs."""
+    return function(**arguments) if _is_coroutine_function(function) else _in_thread(function, arguments)
+
+
+async def _in_thread(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     thread = _THREADS.submit(functools.partial(contextvars.copy_context().run, function, **arguments))
     ended = asyncio.wrap_future(thread)
     try:

@@ -45,7 +45,8 @@ class Signature:
             problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
             place = ".".join(str(part) for part in problem["loc"])
             raise ActionFailed("invalid_params", f"{place}: {problem['msg']}") from None
-        arguments = {name: getattr(values, _PREFIX + name) for name in self.names}
+        found = values.__dict__
+        arguments = {name: found[_PREFIX + name] for name in self.names}
         if self.context_name:
             arguments[self.context_name] = context
         return arguments

@@ -20,12 +20,13 @@ from steward.clock import from_milliseconds
 from steward.database.sql import DAMAGE
 from steward.event import EventType
 from steward.job import LEASE_S, Difference, HeldFor, Job, JobStatus
+from steward.quickly import quickly
 from steward.spending import Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Refused, Settlement, WorkStore
 from steward.work_stores.sql import statements, turn_statements
 from steward.work_stores.sql.budgets import reserve
 from steward.work_stores.sql.capped import within_caps
-from steward.work_stores.sql.rows import JobRow, approval_row, encode, to_job
+from steward.work_stores.sql.rows import JobRow, approval_row, encode, texts, to_job
 from steward.work_stores.sql.transaction import Work
 from steward.work_stores.sql.transitions import OUTCOME_WORDS, apply, set_aside
 
@@ -33,6 +34,8 @@ _DUE_AT_ONCE: Final = 100
 """Most due jobs of one workspace made ready by one claim."""
 _IN_OTHER_HANDS_MS: Final = 10
 _LEASE_MS: Final = round(timedelta(seconds=LEASE_S) / timedelta(milliseconds=1))
+
+_make_lease: Final = quickly(Lease)
 
 Opener = Callable[[JobRow], WorkStore]
 
@@ -170,7 +173,7 @@ def _readable(work: Work, rows: Sequence[JobRow]) -> dict[str, Job]:
 def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]:
     jobs = _readable(work, rows)
     rows = [row for row in rows if row.job_id in jobs]
-    needs = {row.job_id: from_json(row.depends_on) for row in rows}
+    needs = {row.job_id: texts(row.depends_on) for row in rows}
     results: dict[tuple[str, str], Any] = {}
     if any(needs.values()):
         found = work.sql.all(
@@ -185,9 +188,9 @@ def _leases(work: Work, rows: list[JobRow], opener: Opener) -> tuple[Lease, ...]
     for row in rows:
         whose = (row.workspace_id, row.actor_id)
         store = stores.get(whose) or stores.setdefault(whose, opener(row))
-        inputs = {step: results[row.plan_id, step] for step in needs[row.job_id]}
+        inputs = {step: results[row.plan_id, step] for step in needs[row.job_id]} if needs[row.job_id] else {}
         leases.append(
-            Lease(
+            _make_lease(
                 job=jobs[row.job_id],
                 params_sealed=row.params_sealed or b"",
                 inputs_sealed={step: item.result_sealed for step, item in inputs.items()},
@@ -219,7 +222,7 @@ def dispatch(work: Work, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spe
             answers.append(Granted(partial(to_job, row)))
         elif row.cancel_requested:
             answers.append(Refused("cancelled"))
-        elif ref in spends and (refused := reserve(work, row, spends[ref])) is not None:
+        elif spends and ref in spends and (refused := reserve(work, row, spends[ref])) is not None:
             answers.append(refused)
         else:
             row.dispatched_at, row.lease_until = work.now, work.now + _LEASE_MS

@@ -1,8 +1,9 @@
 """Rows as mutable Python values inside one transaction, and their translation to the frozen records outside it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any, Final, TypeVar
 
@@ -17,11 +18,13 @@ from steward.event import Event, EventType, event_id
 from steward.identity import Role
 from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, differences_in
 from steward.plan import PlanRecord, PlanStatus
+from steward.quickly import quickly
 
 Row = TypeVar("Row", "JobRow", "PlanRow", "ApprovalRow")
 
 _log = structlog.get_logger("steward.store")
 JOB_STATUSES: Final = {status.value: status for status in JobStatus}
+_make_job: Final = quickly(Job)
 _EFFECTS: Final = {effect.value: effect for effect in Effect}
 _RETRY_MODES: Final = {mode.value: mode for mode in RetryMode}
 _EVENT_TYPES: Final = {kind.value: kind for kind in EventType}
@@ -115,6 +118,12 @@ values_as_found: Final = itemgetter(*map(JOB_COLUMNS.index, CHANGING))
 """Returns the same of a selected row."""
 
 
+@lru_cache(maxsize=256)
+def unchanged_values(changed: tuple[str, ...]) -> Callable[[tuple[Any, ...]], Any]:
+    """Return what returns, of the values of a job row, those in all columns but these."""
+    return itemgetter(*(place for place, name in enumerate(CHANGING) if name not in changed))
+
+
 def load(kind: type[Row], found: Any) -> Row:
     """Return a selected row as a mutable value of ``kind``, whose fields are the table's columns in their order."""
     return kind(*found)
@@ -130,9 +139,14 @@ def job_error(text: str | None) -> JobError | None:
     return None if text is None else JobError(**from_json(text))
 
 
-def _texts(text: str) -> tuple[str, ...]:
+def texts(text: str) -> tuple[str, ...]:
     """Return a list kept as JSON text; most are empty."""
     return () if text == NO_TEXTS else tuple(from_json(text))
+
+
+def _object(text: str) -> Any:
+    """Return an object kept as JSON text; most are empty."""
+    return {} if text == "{}" else from_json(text)
 
 
 def _attempt(item: Mapping[str, Any]) -> Attempt:
@@ -151,7 +165,7 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
 
 def to_job(row: JobRow) -> Job:
     """Return the frozen record of a row."""
-    return Job(
+    return _make_job(
         job_id=row.job_id,
         workspace_id=row.workspace_id,
         plan_id=row.plan_id,
@@ -162,7 +176,7 @@ def to_job(row: JobRow) -> Job:
         held_for=None if row.held_for is None else HeldFor(row.held_for),
         definition_hash=row.definition_hash,
         digest=row.digest,
-        depends_on=_texts(row.depends_on),
+        depends_on=texts(row.depends_on),
         effect=_EFFECTS[row.effect],
         retry=_RETRY_MODES[row.retry],
         effect_key=row.effect_key,
@@ -182,9 +196,9 @@ def to_job(row: JobRow) -> Job:
         result=None if row.result is None else from_json(row.result),
         error=job_error(row.error),
         reason=row.reason,
-        labels=from_json(row.labels),
-        result_labels=from_json(row.result_labels),
-        authored_after=_texts(row.authored_after),
+        labels=_object(row.labels),
+        result_labels=_object(row.result_labels),
+        authored_after=texts(row.authored_after),
         parent_step_id=row.parent_step_id,
         expanded=bool(row.expanded),
         history=() if row.history == NO_TEXTS else tuple(_attempt(item) for item in from_json(row.history)),
@@ -361,6 +375,8 @@ class EventRow:
     plan_id: str | None
     job_id: str | None
     data: str
+    facts: Mapping[str, Any]
+    """What ``data`` says; not a column."""
 
     def to_event(self) -> Event:
         """Return the frozen event."""
@@ -372,11 +388,11 @@ class EventRow:
             actor_id=self.actor_id,
             plan_id=self.plan_id,
             job_id=self.job_id,
-            data=from_json(self.data),
+            data=self.facts,
         )
 
 
-EVENT_COLUMNS: Final = tuple(f.name for f in fields(EventRow))
+EVENT_COLUMNS: Final = tuple(f.name for f in fields(EventRow) if f.name != "facts")
 
 
 def read_event(row: Any) -> Event:

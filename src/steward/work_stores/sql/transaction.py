@@ -29,6 +29,7 @@ from steward.work_stores.sql.rows import (
     changing_values,
     encode,
     load,
+    unchanged_values,
     values_as_found,
 )
 from steward.work_stores.sql.turns import OpenPlan, Turns
@@ -165,15 +166,16 @@ class Work(Turns):
             self._made_room.add(row.workspace_id)
         if status is not JobStatus.HELD:
             row.held_for = None
+        ends = status in FINAL
         self._depth[row.workspace_id] += (status is JobStatus.PENDING) - (before is JobStatus.PENDING)
-        self._open[row.plan_id] += (before in FINAL) - (status in FINAL)
+        self._open[row.plan_id] += (before in FINAL) - ends
         self._plan_workspace[row.plan_id] = row.workspace_id
-        row.finished_at = self.now if status in FINAL else None
+        row.finished_at = self.now if ends else None
         self.touch(row)
-        if row.finished_at is not None and row.started_at is not None:
-            facts["duration_ms"] = row.finished_at - row.started_at
-        if row.finished_at is not None:
-            facts["latency_ms"] = row.finished_at - row.enqueued_at
+        if ends:
+            if row.started_at is not None:
+                facts["duration_ms"] = self.now - row.started_at
+            facts["latency_ms"] = self.now - row.enqueued_at
         self.note_job(event, row, actor=actor, **facts)
 
     def open_more(self, plan_id: str, number: int) -> None:
@@ -184,7 +186,7 @@ class Work(Turns):
         self, row: JobRow, outcome: str, error: JobError | None = None, differences: Sequence[Difference] = ()
     ) -> None:
         """Write the attempt under way into the job's history."""
-        history = from_json(row.history)
+        history = [] if row.history == NO_TEXTS else from_json(row.history)
         history.append(
             {
                 "number": row.attempts,
@@ -223,7 +225,7 @@ class Work(Turns):
         """Leave an event to be appended."""
         if actor is not None and self.request_id is not None:
             data = {"request_id": self.request_id, **data}
-        self._events.append(EventRow(workspace_id, 0, str(event), self.now, actor, plan_id, job_id, encode(data)))
+        self._events.append(EventRow(workspace_id, 0, str(event), self.now, actor, plan_id, job_id, encode(data), data))
 
     def plan_ends_as(self, plan_id: str, status: PlanStatus) -> None:
         """Say how a plan will have ended if this transaction closes its last job (else its jobs tell)."""
@@ -281,10 +283,14 @@ class Work(Turns):
     def _save_jobs(self) -> None:
         if not self._dirty:
             return
-        alike: defaultdict[tuple[str, ...], list[JobRow]] = defaultdict(list)
+        alike: dict[tuple[str, ...], list[JobRow]] = {}
+        same, rows = None, []
         for job_id, row in self._dirty.items():
-            values = changing_values(row)
-            alike[tuple(compress(CHANGING, map(ne, values, self._saved[job_id])))].append(row)
+            before, values = self._saved[job_id], changing_values(row)
+            if same is None or same(before) != same(values):  # else: no more has changed than of the one before
+                changed = tuple(compress(CHANGING, map(ne, values, before)))
+                same, rows = unchanged_values(changed), alike.setdefault(changed, [])
+            rows.append(row)
             self._saved[job_id] = values
         for changed, rows in alike.items():
             if changed:
