@@ -362,8 +362,8 @@ class EventRow:
     job_id: str | None
     data: str
 
-    def to_event(self) -> Event:
-        """Return the frozen event."""
+    def to_event(self, position: int = 0) -> Event:
+        """Return the frozen event, standing at ``position``, if that is known."""
         return Event(
             event_id=event_id(self.sequence),
             workspace_id=self.workspace_id,
@@ -373,6 +373,7 @@ class EventRow:
             plan_id=self.plan_id,
             job_id=self.job_id,
             data=from_json(self.data),
+            position=position,
         )
 
 

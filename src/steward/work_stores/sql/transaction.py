@@ -60,6 +60,8 @@ class Work(Turns):
         self.request_id = request_id
         self.became_ready = False
         self.committed: list[EventRow] = []
+        self.last_position: int | None = None
+        """Of the last of these, where they follow each other."""
         self.depths: dict[str, int] = {}
         self._jobs: dict[str, JobRow] = {}
         self._saved: dict[str, tuple[Any, ...]] = {}
@@ -383,5 +385,6 @@ class Work(Turns):
             event.sequence = following[event.workspace_id]
         if self._events:
             self.sql.run_for_each(statements.ADD_EVENTS, self._events)
+            self.last_position = self.sql.last_row() if self.sql.one_writer else None
         self.committed += self._events
         self._events = []
