@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+DISPATCHED: Final = "dispatched"
+"""In the facts of what an attempt came to: the event of its dispatch, which has no record of its own then."""
+DISPATCHED_AT: Final = "dispatched_at"
+"""And when that was."""
 
 
 class AuditKind(StrEnum):

@@ -51,7 +51,10 @@ class AuditLog(Protocol):
         actor_id: str | None = None,
         plan_id: str | None = None,
     ) -> AuditPage:
-        """Return up to ``limit`` records older than sequence ``before``, newest first."""
+        """Return up to ``limit`` records older than sequence ``before``, newest first.
+
+        Of the kind ``job.dispatched`` are also records of outcomes that tell of the dispatch themselves.
+        """
         ...
 
     def decisions(self, workspace_id: str, since: datetime) -> AsyncIterator[RecordedDecision]:

@@ -11,12 +11,13 @@ import pytest
 
 from steward.action import ActionFailed, RetryMode
 from steward.audit import AuditRecord
+from steward.clock import rfc3339
 from steward.event import Event, EventType
-from steward.job import JobStatus
+from steward.job import Completed, JobStatus
 from steward.maintenance.archiver import BATCH, Archiver
 from steward.maintenance.pruner import pruner
 from steward.plan import MAX_STEPS
-from steward.work_store import Dispatcher
+from steward.work_store import Dispatcher, Settlement
 from tests.conftest import FakeClock
 from tests.installation import Installation, installation, planned
 from tests.worker.deeds import Deeds, note
@@ -46,14 +47,14 @@ async def records(house: Installation, workspace_id: str = "acme", **filters: An
 
 
 async def test_the_life_of_a_plan_is_on_record(house: Installation) -> None:
-    """Decision, submission, attempt, dispatch and outcome, each with who asked, the request, and how it ended."""
+    """Decision, submission, attempt with its dispatch, and end, each with who asked, the request, and how it ended."""
     house.add(Deeds().write("deeds.write", RetryMode.KEYED))
     who = await house.member()
     done = await house.submit(planned("deeds.write", text="hello"))
     await house.run_until_settled(done.plan_id)
     found = [record.entry for record in await records(house, plan_id=done.plan_id)]
     assert {entry.kind for entry in found} == {
-        *("policy.decided", "plan.submitted", "job.dispatched", "job.completed", "plan.completed"),
+        *("policy.decided", "plan.submitted", "job.completed", "plan.completed"),
     }
     assert {entry.request_id for entry in found} == {"req-test"}
     by_kind = {entry.kind: entry for entry in found}
@@ -61,7 +62,9 @@ async def test_the_life_of_a_plan_is_on_record(house: Installation) -> None:
     assert by_kind["job.completed"].actor_id is None
     assert by_kind["job.completed"].facts["on_behalf_of"] == who.actor_id
     assert by_kind["job.completed"].result == "completed"
-    assert by_kind["job.dispatched"].facts["attempt"] == 1
+    assert by_kind["job.completed"].facts["attempt"] == 1
+    (dispatch,) = [event for event in await house.events() if event.type == "job.dispatched"]
+    assert by_kind["job.completed"].facts["dispatched_at"] == rfc3339(dispatch.at)
     assert by_kind["policy.decided"].result == "allow"
     assert by_kind["policy.decided"].rule
     assert (await house.app.audit_log.verify("acme")).sound
@@ -109,6 +112,28 @@ async def test_w100_failures_are_on_record_as_what_they_were(house: Installation
     assert ("job.failed", "no", "no") in told
     assert any(code == "busy" for _, _, code in told)
     assert not any(result == "completed" for _, result, _ in told)
+
+
+async def test_what_was_begun_before_it_is_known_how_it_ended_is_on_record_by_itself(house: Installation) -> None:
+    """So whoever dies then has left a record; and those who ask for dispatches are shown each one, in either form."""
+    house.add(Deeds().write("deeds.write", RetryMode.KEYED))
+    begun = await house.submit(planned("deeds.write", text="a"))
+    lease = await house.lease()
+    assert await house.app.engine.dispatcher.dispatch([lease.ref])
+    (alone,) = await records(house, kind="job.dispatched")
+    assert (alone.entry.kind, alone.entry.result) == ("job.dispatched", "dispatched")
+    assert alone.entry.facts["attempt"] == 1
+    await house.app.engine.dispatcher.settle([Settlement(lease.ref, Completed({}, None))])
+    both = await house.submit(planned("deeds.write", text="b"))
+    await house.run_until_settled(both.plan_id)
+    (outcome,) = await records(house, kind="job.completed", plan_id=begun.plan_id)
+    assert not {"dispatched", "dispatched_at"} & outcome.entry.facts.keys()
+    dispatches = await records(house, kind="job.dispatched")
+    assert [(it.entry.kind, it.entry.plan_id) for it in dispatches] == [
+        ("job.dispatched", begun.plan_id),
+        ("job.completed", both.plan_id),
+    ]
+    assert (await house.app.audit_log.verify("acme")).sound
 
 
 async def test_w98_no_secret_and_no_address_stands_in_the_chain(house: Installation) -> None:

@@ -22,7 +22,9 @@ def test_the_record_of_a_plan_is_listed(beside: Shell, up: Machine) -> None:
     """As a table with who, what, result and rule, and as JSON; the ids of the table stand whole on a line each."""
     plan_id = plan_on_record(beside)
     kinds = {record["kind"] for record in beside.json("audit", "list", "--plan", plan_id)["records"]}
-    assert {"policy.decided", "plan.drafted", "plan.submitted", "job.dispatched", "job.completed"} <= kinds
+    assert {"policy.decided", "plan.drafted", "plan.submitted", "job.completed"} <= kinds
+    begun = beside.json("audit", "list", "--plan", plan_id, "--kind", "job.dispatched")["records"]
+    assert {record["facts"]["attempt"] for record in begun} == {1}, "in a record of its own, or in that of the outcome"
     table = beside.steward("audit", "list", "--plan", plan_id)
     assert table.code == 0
     assert "plan.submitted" in table.out

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Connection, bindparam, delete
+from sqlalchemy import Connection, bindparam, delete, or_
 
-from steward.audit import AuditEntry, AuditKind, AuditVerdict, RecordedDecision
+from steward.audit import DISPATCHED, AuditEntry, AuditKind, AuditVerdict, RecordedDecision
 from steward.audit_log import AuditPage
 from steward.audit_logs import cursor
 from steward.audit_logs.adopting import adopt
@@ -23,6 +23,7 @@ from steward.database.engine import Database
 from steward.database.public_keys import keep_keys, trusted_keys
 from steward.database.sql import Sql
 from steward.database.tables import audit_records, audit_views
+from steward.event import EventType
 from steward.mouthfuls import in_mouthfuls
 from steward.vault import Vault
 
@@ -36,6 +37,14 @@ _PAGE: Final = (
     .order_by(audit_records.c.sequence.desc())
     .limit(bindparam("limit"))
 )
+_OF_KIND: Final = audit_records.c.kind == bindparam("kind")
+_TELLS_OF_DISPATCH: Final = or_(_OF_KIND, audit_records.c.facts.contains(f'"{DISPATCHED}":"', autoescape=True))
+"""Within a text of the facts, each of these quotes would follow a backslash."""
+_FILTERS: Final = {
+    "kind": _OF_KIND,
+    "actor_id": audit_records.c.actor_id == bindparam("actor_id"),
+    "plan_id": audit_records.c.plan_id == bindparam("plan_id"),
+}
 _ERASE: Final = delete(audit_views).where(audit_views.c.workspace_id == W, audit_views.c.sequence == bindparam("at"))
 _DECISIONS: Final = (
     WITH_VIEWS.where(audit_records.c.kind == AuditKind.DECIDED)
@@ -127,7 +136,10 @@ class SqlAuditLog:
         """Return a page, newest first."""
         filters = {"kind": kind, "actor_id": actor_id, "plan_id": plan_id}
         given = {name: value for name, value in filters.items() if value is not None}
-        statement = _PAGE.where(*(audit_records.c[name] == bindparam(name) for name in given))
+        conditions = [_FILTERS[name] for name in given]
+        if kind == EventType.JOB_DISPATCHED:
+            conditions = [_TELLS_OF_DISPATCH if one is _OF_KIND else one for one in conditions]
+        statement = _PAGE.where(*conditions)
         values = {"w": workspace_id, "before": before or _NEWEST, "limit": limit + 1, **given}
         rows = await self._database.read(lambda connection: list(connection.execute(statement, values)))
         page, more = rows[:limit], len(rows) > limit

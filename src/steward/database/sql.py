@@ -299,6 +299,10 @@ class Sql:
         """Run a statement once for each of several sets of values, for what it does and not for its rows."""
         self._run_all(statement, list(map(compiled(statement, self._dialect).bind, rows)))
 
+    def last_row(self) -> int:
+        """Return SQLite's number of the row that was inserted last, which a primary key of whole numbers is."""
+        return self._driver.execute("SELECT last_insert_rowid()").fetchone()[0]
+
     def _run_all(self, statement: ClauseElement, values: list[tuple[Any, ...]]) -> None:
         if not values:
             return

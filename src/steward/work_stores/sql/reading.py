@@ -20,6 +20,7 @@ from steward.job import Job, JobStatus, ListedJob
 from steward.plan import UNREADABLE_DOCUMENT, PlanRecord, PlanStatus
 from steward.work_store import ApprovalPage, EventPage, JobPage, PlanPage
 from steward.work_stores.sql import statements
+from steward.work_stores.sql.event_rows import read_event
 from steward.work_stores.sql.listed import listed, listed_one_by_one
 from steward.work_stores.sql.rows import (
     ApprovalRow,
@@ -27,7 +28,6 @@ from steward.work_stores.sql.rows import (
     PlanRow,
     encode,
     load,
-    read_event,
     shown_job,
     to_approval,
     to_plan,

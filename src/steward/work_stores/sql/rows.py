@@ -14,7 +14,6 @@ from steward.action import Effect, RetryMode
 from steward.approval import Approval, ApprovalStatus
 from steward.clock import from_milliseconds, milliseconds, rfc3339
 from steward.database.sql import DAMAGE
-from steward.event import Event, EventType, event_id
 from steward.identity import Role
 from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, differences_in
 from steward.plan import PlanRecord, PlanStatus
@@ -27,8 +26,6 @@ JOB_STATUSES: Final = {status.value: status for status in JobStatus}
 _make_job: Final = quickly(Job)
 _EFFECTS: Final = {effect.value: effect for effect in Effect}
 _RETRY_MODES: Final = {mode.value: mode for mode in RetryMode}
-_EVENT_TYPES: Final = {kind.value: kind for kind in EventType}
-_TEXT_OR_NOTHING: Final = frozenset({str, type(None)})
 NO_TEXTS: Final = "[]"
 """An empty list, as it is kept."""
 
@@ -361,48 +358,6 @@ def to_approval(row: ApprovalRow) -> Approval:
         decided_at=as_time(row.decided_at),
         comment=row.comment,
     )
-
-
-@dataclass(slots=True)
-class EventRow:
-    """A row of ``events`` before it has its position."""
-
-    workspace_id: str
-    sequence: int
-    type: str
-    at: int
-    actor_id: str | None
-    plan_id: str | None
-    job_id: str | None
-    data: str
-    facts: Mapping[str, Any]
-    """What ``data`` says; not a column."""
-
-    def to_event(self) -> Event:
-        """Return the frozen event."""
-        return Event(
-            event_id=event_id(self.sequence),
-            workspace_id=self.workspace_id,
-            type=_EVENT_TYPES[self.type],
-            at=from_milliseconds(self.at),
-            actor_id=self.actor_id,
-            plan_id=self.plan_id,
-            job_id=self.job_id,
-            data=self.facts,
-        )
-
-
-EVENT_COLUMNS: Final = tuple(f.name for f in fields(EventRow) if f.name != "facts")
-
-
-def read_event(row: Any) -> Event:
-    """Return the frozen event of a row as selected; raises one of ``DAMAGE`` if anything of it cannot be read."""
-    position, workspace_id, sequence, kind, at, actor_id, plan_id, job_id, text = row  # quicker than by name
-    data = from_json(text, allow_inf_nan=False)
-    if type(data) is not dict or not {type(actor_id), type(plan_id), type(job_id)} <= _TEXT_OR_NOTHING:
-        raise TypeError
-    named, moment = event_id(sequence), from_milliseconds(at)
-    return Event(named, workspace_id, _EVENT_TYPES[kind], moment, actor_id, plan_id, job_id, data, position)
 
 
 def when(ms: int) -> str:

@@ -16,6 +16,7 @@ from steward.errors import Conflict, StewardError
 from steward.event import EventSink, EventType
 from steward.together import Together
 from steward.work_store import Submitted
+from steward.work_stores.sql.recent import Recent
 from steward.work_stores.sql.submit import Asked, may_be_new, submit_all, submit_new
 from steward.work_stores.sql.transaction import Work
 from steward.work_stores.sql.turns import NoTurn, make_queues
@@ -44,6 +45,7 @@ class Shared:
         default_factory=WeakValueDictionary
     )
     """Submissions that come at the same moment, by workspace and loop, as long as somebody waits for one."""
+    recent: Recent = field(default_factory=Recent)
     wanted: frozenset[str] = field(init=False)
     """Types of events that a sink wants to be told of; the others, most of a drain's, are not even made."""
 
@@ -116,6 +118,7 @@ class Shared:
 
     def _announce(self, outcome: tuple[Any, Work]) -> None:
         work = outcome[1]
+        self.recent.add(work.committed, work.last_position)
         for row in work.committed:
             if row.type in self.wanted:
                 event = row.to_event()

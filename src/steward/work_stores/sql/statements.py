@@ -29,7 +29,7 @@ from steward.database.tables import approvals, events, idempotency, jobs, plans,
 from steward.database.under_way import mark_under_way
 from steward.job import JobStatus
 from steward.plan import PlanStatus
-from steward.work_stores.sql.rows import EVENT_COLUMNS
+from steward.work_stores.sql.event_rows import EVENT_COLUMNS
 
 W = bindparam("w")
 _UNUSED = or_(plans.c.status == PlanStatus.DRAFT, plans.c.status == PlanStatus.NEEDS_INPUT)

@@ -1,7 +1,7 @@
 """The SQL engine's two faces. Each verb is a plain function over one transaction; here they meet threads and time."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -247,6 +247,9 @@ class SqlDispatcher:
 
     async def events_after(self, position: int, *, limit: int) -> tuple[Event, ...]:
         """Return every workspace's events after a position."""
+        found = self._engine.recent.after(position, limit)
+        if found is not None:
+            return found
         database = self._engine.database
         settled = (
             ALL  # unless several write at once: then it is asked for in a snapshot of its own, before the one below
@@ -257,9 +260,11 @@ class SqlDispatcher:
 
         return await database.read(lambda connection: reading.told_events(Sql(connection), values, now), piped=True)
 
-    def hear_events(self) -> AbstractContextManager[Listener]:
-        """Return a listener for events."""
-        return self._engine.bell.listen(EVENTS)
+    @contextmanager
+    def hear_events(self) -> Iterator[Listener]:
+        """Yield a listener for events; meanwhile this process keeps those that it makes itself at hand."""
+        with self._engine.recent.kept(), self._engine.bell.listen(EVENTS) as listener:
+            yield listener
 
     async def plans(self, named: Collection[tuple[str, str]]) -> tuple[PlanRecord, ...]:
         """Return some plans."""

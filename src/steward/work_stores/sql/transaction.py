@@ -19,11 +19,11 @@ from steward.event import EventType
 from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, Difference, JobError, JobStatus, differences_as_text
 from steward.plan import PlanStatus
 from steward.work_stores.sql import statements, turn_statements
+from steward.work_stores.sql.event_rows import EventRow
 from steward.work_stores.sql.rows import (
     CHANGING,
     JOB_STATUSES,
     NO_TEXTS,
-    EventRow,
     JobRow,
     PlanRow,
     changing_values,
@@ -61,6 +61,8 @@ class Work(Turns):
         self.request_id = request_id
         self.became_ready = False
         self.committed: list[EventRow] = []
+        self.last_position: int | None = None
+        """Of the last of these, where they follow each other."""
         self.depths: dict[str, int] = {}
         self._jobs: dict[str, JobRow] = {}
         self._saved: dict[str, tuple[Any, ...]] = {}
@@ -389,5 +391,6 @@ class Work(Turns):
             event.sequence = following[event.workspace_id]
         if self._events:
             self.sql.run_for_each(statements.ADD_EVENTS, self._events)
+            self.last_position = self.sql.last_row() if self.sql.one_writer else None
         self.committed += self._events
         self._events = []

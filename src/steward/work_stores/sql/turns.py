@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 
 from steward.database.sql import Sql
 from steward.work_stores.sql import statements, turn_statements
-from steward.work_stores.sql.rows import EventRow, JobRow, PlanRow, encode
+from steward.work_stores.sql.event_rows import EventRow
+from steward.work_stores.sql.rows import JobRow, PlanRow, encode
 
 
 class NoTurn(Exception):

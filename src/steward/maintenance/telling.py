@@ -1,0 +1,149 @@
+"""What is recorded of events: entries, in the order of the events. Pure.
+
+That a job was dispatched and what that attempt came to are one record where both are told of together; else the dispatch has
+its own, so that of what was begun and never heard of again there is a record, too.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from steward.audit import DISPATCHED, DISPATCHED_AT, AuditEntry
+from steward.clock import rfc3339
+from steward.event import Event, EventType
+from steward.plan import PlanRecord
+
+PLANS: Final = frozenset({EventType.PLAN_DRAFTED, EventType.PLAN_SUBMITTED})
+_FACTS: Final = frozenset(
+    {
+        *("step_id", "attempt", "status", "error_code", "approval_id", "jobs", "actions", "held_for", "cause"),
+        *("children", "duration_ms"),
+    }
+)
+"""What is recorded of an event's data: words, numbers and ids, never values."""
+_OUTCOMES: Final = frozenset(
+    {EventType.JOB_COMPLETED, EventType.JOB_FAILED, EventType.JOB_UNKNOWN, EventType.JOB_RETRY_SCHEDULED}
+)
+"""What an attempt comes to."""
+_WORDS: Final = {
+    EventType.JOB_DISPATCHED: "dispatched",
+    EventType.JOB_RETRY_SCHEDULED: "will_retry",
+    EventType.JOB_RETRIED: "retried",
+    EventType.JOB_EXPANDED: "expanded",
+    EventType.JOB_CANCEL_REQUESTED: "cancel_requested",
+    EventType.APPROVAL_REQUESTED: "asked",
+    EventType.APPROVAL_EXPIRED: "expired",
+    EventType.PLAN_RESUMED: "resumed",
+    EventType.UNREADABLE: "unreadable",
+}
+
+
+class Asked(NamedTuple):
+    """Who had a plan executed, and in which request."""
+
+    actor_id: str | None
+    request_id: str | None
+
+
+NOBODY: Final = Asked(None, None)
+
+
+class _Begun(NamedTuple):
+    """That a job was dispatched, and who had its plan executed."""
+
+    event: Event
+    asked: Asked
+
+
+class Telling:
+    """What is recorded of the events of a batch, in their order."""
+
+    def __init__(self, account: Callable[[str], str | None]) -> None:
+        """Name in whose name an action is seen at its far end as ``account`` says."""
+        self._account = account
+        self._found: list[AuditEntry | _Begun | None] = []
+        self._begun: dict[str | None, int] = {}
+        """By job: where in ``_found`` its dispatch stands."""
+
+    def add(self, event: Event, asked: Asked, plans: Mapping[str, PlanRecord]) -> None:
+        """Take the next event; ``plans``: those that it may tell of."""
+        found, begun = self._found, None
+        if event.type is EventType.JOB_DISPATCHED:
+            self._begun[event.job_id] = len(found)
+            found.append(_Begun(event, asked))
+            return
+        if event.type in _OUTCOMES and (place := self._begun.pop(event.job_id, None)) is not None:
+            before = found[place]
+            if isinstance(before, _Begun) and _tells_of(event, before.event):
+                found[place], begun = None, before.event
+        found.append(_entry(event, asked, self._account, plans, begun))
+
+    def entries(self) -> list[AuditEntry]:
+        """Return what is recorded of them all."""
+        return [
+            _entry(*one, self._account, {}, None) if isinstance(one, _Begun) else one
+            for one in self._found
+            if one is not None
+        ]
+
+
+def _tells_of(outcome: Event, begun: Event) -> bool:
+    """Say whether an outcome is that of the attempt that was begun, and says all that is recorded of that."""
+    told, said = outcome.data, begun.data
+    for name in said:
+        if name != "status" and told.get(name) != said[name]:
+            return False
+    return (
+        outcome.plan_id == begun.plan_id
+        and outcome.workspace_id == begun.workspace_id
+        and outcome.actor_id == begun.actor_id
+    )
+
+
+def _entry(
+    event: Event,
+    asked: Asked,
+    account: Callable[[str], str | None],
+    plans: Mapping[str, PlanRecord],
+    begun: Event | None,
+) -> AuditEntry:
+    """Return what is recorded of an event. It is done for each, so the order of fields stands for their names."""
+    _, workspace_id, kind, at, actor_id, plan_id, job_id, data, position = event
+    facts = {name: value for name, value in data.items() if name in _FACTS and value is not None}
+    if begun is not None:
+        facts[DISPATCHED], facts[DISPATCHED_AT] = f"work/{begun.position}", rfc3339(begun.at)
+    if actor_id is None and asked.actor_id is not None:
+        facts["on_behalf_of"] = asked.actor_id
+    action_id = text_or_none(data.get("action_id"))
+    acting_as = None if action_id is None else account(action_id)
+    result = _WORDS.get(kind) or str(data.get("error_code") or data.get("status") or "")
+    rule = text_or_none(data["rule"]) if "rule" in data else None
+    request_id = (text_or_none(data["request_id"]) if "request_id" in data else None) or asked.request_id
+    plan = plans.get(plan_id) if plan_id is not None and kind in PLANS else None
+    view, comparable = (None, False) if plan is None else (plan_view(plan), True)
+    source = f"work/{position}"
+    # fmt: off
+    return AuditEntry(
+        workspace_id, kind, at, actor_id, acting_as, action_id, plan_id, job_id,
+        result, rule, request_id, source, facts, view, comparable,
+    )
+    # fmt: on
+
+
+def plan_view(plan: PlanRecord) -> dict[str, Any]:
+    """Return what was shown of a plan, and so what was asked for: the same of a draft and of its execution."""
+    document = plan.document
+    steps = [
+        {name: step.get(name) for name in ("id", "action_id", "params", "depends_on", "acting_as")}
+        for step in document.get("steps", ())
+    ]
+    return {
+        "digest": plan.digest,
+        "prompt": document.get("prompt"),
+        "intent": document.get("intent"),
+        "steps": steps,
+    }
+
+
+def text_or_none(value: object) -> str | None:
+    """Return what an event says if it is a text, as all that is kept in a column is."""
+    return value if isinstance(value, str) else None

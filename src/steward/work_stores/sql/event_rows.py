@@ -1,0 +1,56 @@
+"""Events as rows, and their translation to the frozen records: apart from other rows, since they are only ever added and read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from steward.clock import from_milliseconds
+from steward.event import Event, EventType, event_id
+
+_EVENT_TYPES: Final = {kind.value: kind for kind in EventType}
+_TEXT_OR_NOTHING: Final = frozenset({str, type(None)})
+
+
+@dataclass(slots=True)
+class EventRow:
+    """A row of ``events`` before it has its position."""
+
+    workspace_id: str
+    sequence: int
+    type: str
+    at: int
+    actor_id: str | None
+    plan_id: str | None
+    job_id: str | None
+    data: str
+    facts: Mapping[str, Any]
+    """What ``data`` says; not a column."""
+
+    def to_event(self, position: int = 0) -> Event:
+        """Return the frozen event, standing at ``position``, if that is known."""
+        return Event(
+            event_id=event_id(self.sequence),
+            workspace_id=self.workspace_id,
+            type=_EVENT_TYPES[self.type],
+            at=from_milliseconds(self.at),
+            actor_id=self.actor_id,
+            plan_id=self.plan_id,
+            job_id=self.job_id,
+            data=self.facts,
+            position=position,
+        )
+
+
+EVENT_COLUMNS: Final = tuple(f.name for f in fields(EventRow) if f.name != "facts")
+
+
+def read_event(row: Any) -> Event:
+    """Return the frozen event of a row as selected; raises one of ``DAMAGE`` if anything of it cannot be read."""
+    position, workspace_id, sequence, kind, at, actor_id, plan_id, job_id, text = row  # quicker than by name
+    data = from_json(text, allow_inf_nan=False)
+    if type(data) is not dict or not {type(actor_id), type(plan_id), type(job_id)} <= _TEXT_OR_NOTHING:
+        raise TypeError
+    named, moment = event_id(sequence), from_milliseconds(at)
+    return Event(named, workspace_id, _EVENT_TYPES[kind], moment, actor_id, plan_id, job_id, data, position)
