@@ -14,7 +14,7 @@ _CARRIED: Final = ("tests/redis/test_carried.py",)
 _CONTRACTS: Final = "tests/contracts"
 _NOTICES: Final = f"{_DATABASE}/notices.py"
 _WORKER: Final = "src/steward/worker.py"
-_BELLS: Final = "tests/test_postgresql.py"
+_BELLS: Final = "tests/test_postgresql_bells.py"
 
 SHORT_WAYS: Final = (
     # PostgreSQL: the line, and rows as arrays
@@ -277,14 +277,6 @@ SHORT_WAYS: Final = (
         tests=(f"{_CONTRACTS}/test_dispatch_and_fence.py",),
     ),
     Mutation(
-        name="another-questions-answer",
-        removes="only those who ask for the same page share an answer",
-        file=f"{_REDIS}/server.py",
-        find="asked = (name, *arguments)",
-        put="asked = (name,)",
-        tests=("tests/redis/test_short_ways.py",),
-    ),
-    Mutation(
         name="damaged-lease-stops-the-sweep",
         removes="a job that cannot be read is put aside on Redis, too",
         file=f"{_REDIS}/dispatcher.py",
@@ -313,15 +305,15 @@ SHORT_WAYS: Final = (
         name="time-never-up",
         removes="an action that takes too long is stopped",
         file="src/steward/time_limit.py",
-        find="loop.call_soon(limit.reschedule, loop.time() + action.definition.timeout_s)",
-        put="loop.call_soon(limit.when)",
+        find="self._timer = loop.call_later(self.seconds, self._expire)",
+        put="self._timer = None",
         tests=("tests/worker/test_time_limit.py",),
     ),
     Mutation(
         name="worker-waits-for-its-threads",
         removes="a worker that stops waits for no thread",
         file="src/steward/time_limit.py",
-        find="        if not limit.expired():\n            raise asyncio.CancelledError from None  # the worker must stop\n",
+        find="            if not limit.expired:\n                raise asyncio.CancelledError from None  # the worker must stop\n",
         put="",
         tests=("tests/worker/test_threads.py",),
     ),
@@ -329,8 +321,8 @@ SHORT_WAYS: Final = (
         name="worker-settling-for-ever",
         removes="an attempt that was written down takes no room and leaves none",
         file=_WORKER,
-        find="            self._settling -= 1\n",
-        put="            pass\n",
+        find="        self._settling.discard(attempt)\n",
+        put="",
         tests=("tests/worker/test_running.py",),
     ),
     Mutation(
