@@ -277,6 +277,22 @@ SHORT_WAYS: Final = (
         tests=(f"{_CONTRACTS}/test_dispatch_and_fence.py",),
     ),
     Mutation(
+        name="page-of-the-new-records-alone",
+        removes="a list says what each of its jobs says, in each phase of the keys",
+        file=f"{_LUA}/list_jobs.lua",
+        find="if known and known ~= 'new-only' or redis.call",
+        put="if redis.call",
+        tests=("tests/migration/test_reading.py",),
+    ),
+    Mutation(
+        name="page-of-what-an-index-says",
+        removes="a page of a status shows nobody who has another",
+        file=f"{_LUA}/list_jobs.lua",
+        find=" or status ~= '' and values[1] ~= status then",
+        put=" then",
+        tests=("tests/redis/test_short_ways.py",),
+    ),
+    Mutation(
         name="another-questions-answer",
         removes="only those who ask for the same page share an answer",
         file=f"{_REDIS}/server.py",
