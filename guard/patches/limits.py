@@ -104,8 +104,8 @@ LIMITS: Final = (
         name="budget-not-reserved",
         removes="an effect goes on only within its workspace's budgets",
         file=_CLAIM,
-        find="        elif ref in spends and (refused := reserve(work, row, spends[ref])) is not None:\n",
-        put="        elif ref in spends and (refused := None) is not None:\n",
+        find="        elif spends and ref in spends and (refused := reserve(work, row, spends[ref])) is not None:\n",
+        put="        elif spends and ref in spends and (refused := None) is not None:\n",
         tests=(*_BUDGETS, "tests/worker/test_limits.py"),
     ),
     Mutation(

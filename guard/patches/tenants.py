@@ -206,9 +206,15 @@ TENANTS: Final = (
         name="seal-of-any-workspace",
         removes="what is sealed opens in its own workspace only",
         file=_VAULT,
-        find='to_json(value), f"{workspace_id}/{purpose}".encode())',
-        put='to_json(value), f"/{purpose}".encode())',
-        also=(('sealed[_HEADER_BYTES:], f"{workspace_id}/{purpose}"', 'sealed[_HEADER_BYTES:], f"/{purpose}"'),),
+        find='to_json(value), f"{workspace_id}/{purpose}".encode())\n        return',
+        put='to_json(value), f"/{purpose}".encode())\n        return',
+        also=(
+            (
+                'to_json(value), f"{workspace_id}/{purpose}".encode())\n            sealed',
+                'to_json(value), f"/{purpose}".encode())\n            sealed',
+            ),
+            ('sealed[_HEADER_BYTES:], f"{workspace_id}/{purpose}"', 'sealed[_HEADER_BYTES:], f"/{purpose}"'),
+        ),
         tests=_SEALS,
         at_least=3,
     ),

@@ -85,9 +85,13 @@ SECRETS_AND_WAYS_OUT: Final = (
         name="parameters-in-clear",
         removes="parameters are sealed at rest",
         file=_VAULT,
-        find='keys.aead.encrypt(nonce, to_json(value), f"{workspace_id}/{purpose}".encode())',
-        put="to_json(value)",
+        find='keys.aead.encrypt(nonce, to_json(value), f"{workspace_id}/{purpose}".encode())\n        return',
+        put="to_json(value)\n        return",
         also=(
+            (
+                'keys.aead.encrypt(nonce, to_json(value), f"{workspace_id}/{purpose}".encode())\n            sealed',
+                "to_json(value)\n            sealed",
+            ),
             (
                 'keys.aead.decrypt(nonce, sealed[_HEADER_BYTES:], f"{workspace_id}/{purpose}".encode())',
                 "sealed[_HEADER_BYTES:]",
