@@ -48,7 +48,8 @@ async def _opened(url: str) -> AsyncIterator[Database]:
     try:
         yield database
     finally:
-        await database.aclose()
+        with anyio.fail_after(20):  # whatever the line has under way
+            await database.aclose()
 
 
 @pytest.fixture

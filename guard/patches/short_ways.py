@@ -277,6 +277,22 @@ SHORT_WAYS: Final = (
         tests=(f"{_CONTRACTS}/test_dispatch_and_fence.py",),
     ),
     Mutation(
+        name="page-of-the-new-records-alone",
+        removes="a list says what each of its jobs says, in each phase of the keys",
+        file=f"{_LUA}/list_jobs.lua",
+        find="if known and known ~= 'new-only' or redis.call",
+        put="if redis.call",
+        tests=("tests/migration/test_reading.py",),
+    ),
+    Mutation(
+        name="page-of-what-an-index-says",
+        removes="a page of a status shows nobody who has another",
+        file=f"{_LUA}/list_jobs.lua",
+        find=" or status ~= '' and v[1] ~= status then",
+        put=" then",
+        tests=("tests/redis/test_short_ways.py",),
+    ),
+    Mutation(
         name="damaged-lease-stops-the-sweep",
         removes="a job that cannot be read is put aside on Redis, too",
         file=f"{_REDIS}/dispatcher.py",
@@ -284,7 +300,15 @@ SHORT_WAYS: Final = (
         put="            except ZeroDivisionError:\n",
         tests=("tests/redis/test_damage.py",),
     ),
-    # The archiver and the worker
+    # What is sealed, the archiver and the worker
+    Mutation(
+        name="one-nonce-for-a-plan",
+        removes="no two things are sealed with one nonce",
+        file="src/steward/vault.py",
+        find="nonce = chance[number * _NONCE_BYTES : (number + 1) * _NONCE_BYTES]",
+        put="nonce = chance[:_NONCE_BYTES]",
+        tests=("tests/test_vault.py",),
+    ),
     Mutation(
         name="archived-by-halves",
         removes="what another archiver had not seen yet is archived in the same turn",

@@ -44,6 +44,15 @@ def _cannot_settle(error: BaseException) -> None:
     _log.error("An attempt could not be settled.", action="settle_failed", kind=type(error).__name__)
 
 
+def _is_cancelled(answer: Answer) -> bool:
+    """Say whether somebody has asked to cancel a job; one whose record cannot be read now goes on, as its lease does."""
+    try:
+        return isinstance(answer, Granted) and answer.job.cancel_requested
+    except Exception as error:  # noqa: BLE001 - a heart that stops would lose every lease
+        _log.warning("A job's record is damaged.", action="unreadable_record", kind=type(error).__name__)
+        return False
+
+
 def new_worker_id() -> str:
     """Return a name for this worker that tells machine and process."""
     return f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
@@ -208,7 +217,7 @@ class Worker:
                 _log.warning("The leases were not renewed.", action="renew_failed", kind=type(error).__name__)
                 continue
             for attempt, answer in zip(running, answers, strict=True):
-                attempt.cancel_asked = isinstance(answer, Granted) and answer.job.cancel_requested
+                attempt.cancel_asked = _is_cancelled(answer)
                 task = self._attempts.get(attempt)
                 if task is None:  # it has ended meanwhile
                     continue

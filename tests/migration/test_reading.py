@@ -188,3 +188,16 @@ async def test_mending_keeps_old_jobs_in_the_lists(start: Open, raw: Any, clock:
         raw.delete(key("old_jobs", "alpha"), key("old_jobs_in", "alpha", "completed"))
         await engine.mend()
         assert await walk(world.alpha, 7) == old
+
+
+@pytest.mark.parametrize("switch", ["off", "on"])
+async def test_a_list_says_what_each_of_its_jobs_says(start: Open, raw: Any, clock: FakeClock, switch: Any) -> None:
+    """Also of jobs that only Steward has made, once the older software has changed their copies."""
+    async with start(switch) as engine:
+        world = World(engine, clock)
+        (job_id,) = (await world.submit()).job_ids
+        raw.hset(key("old_job", job_id), mapping={"status": "failed", "result": '{"sent": false}'})
+        (listed,) = (await world.alpha.list_jobs(limit=9)).jobs
+        job = await world.job_of(job_id)
+        assert (listed.status, listed.result) == (job.status, job.result)
+        assert (job.status is JobStatus.PENDING) == (switch == "on")

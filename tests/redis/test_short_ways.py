@@ -8,6 +8,7 @@ import pytest
 from steward.job import JobStatus
 from steward.plan import PlanStatus
 from steward.work_stores.redis import RedisWorkEngine
+from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.scripts import script
 from steward.workspace import Cap
 from tests.contracts.builders import BETA, World, done, failure
@@ -70,3 +71,12 @@ async def test_pages_that_are_asked_for_together_are_each_whose_they_are(world: 
     }
     pages = await asyncio.gather(*asked)
     assert [[job.job_id for job in page.jobs] for page in pages] == list(asked.values())
+
+
+async def test_a_page_of_a_status_shows_nobody_who_has_another(world: World, raw: Any) -> None:
+    """Where an index is wrong, the records say what is shown."""
+    one, two = await world.submit(), await world.submit()
+    raw.zadd(key("jobs_in", "alpha", "completed"), dict.fromkeys((*one.job_ids, *two.job_ids), 0))
+    await world.run(two.job_ids[0])
+    page = await world.alpha.list_jobs(limit=9, status=JobStatus.COMPLETED)
+    assert [job.job_id for job in page.jobs] == [*two.job_ids]

@@ -266,6 +266,30 @@ async def test_the_heartbeat_keeps_a_long_attempt_and_passes_a_cancel_on(
     assert [job.status for job in jobs] == [S.COMPLETED, S.CANCELLED]
 
 
+async def test_w43_a_damaged_record_stops_no_heartbeat(
+    house: Installation, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The leases of the others, and its own, are renewed again and again."""
+    monkeypatch.setattr(steward.worker, "HEARTBEAT_S", 0.02)
+    one, other = Deeds(hangs=1), Deeds(hangs=1)
+    house.add(one.write("deeds.one", RetryMode.NONE), other.write("deeds.other", RetryMode.NONE))
+    damaged = await house.submit(planned("deeds.one", text="a"))
+    whole = await house.submit(planned("deeds.other", text="b"))
+    async with house.worker():
+        await asyncio.gather(one.began.wait(), other.began.wait())
+        with closing(sqlite3.connect(house.home / "steward.db", isolation_level=None)) as connection:
+            connection.execute("UPDATE jobs SET history = '{' WHERE plan_id = ?", (damaged.plan_id,))
+        async with asyncio.timeout(20):
+            for _ in range(3):
+                clock.advance(LEASE_S - 1)
+                renewed = clock.now() + timedelta(seconds=LEASE_S)
+                while (await house.job(whole.job_ids[0])).lease_until != renewed:
+                    pass  # each look is a turn of the loop and of the store
+        other.go_on.set()
+        await house.until(whole.plan_id, {S.COMPLETED})
+        one.go_on.set()
+
+
 async def test_an_attempt_whose_lease_is_gone_is_given_up_before_its_effect(
     house: Installation, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
