@@ -23,12 +23,6 @@ _TEXT: Final = frozenset({str})
 _HOLDERS: Final = frozenset({dict, list})
 
 
-def _is_in_order(value: Any) -> bool:
-    """Say whether there is nothing in ``value`` to be put in order."""
-    kind = type(value)
-    return kind in _ATOMS or (kind in _HOLDERS and not value)
-
-
 def _in_order(value: Any) -> Any:
     """Return ``value`` with its keys in order, so that a fast encoder writes it as RFC 8785 does.
 
@@ -90,7 +84,12 @@ def sha256_of(value: Any) -> str:
 def sha256_of_ordered(fields: Mapping[str, Any]) -> str:
     """Return ``sha256_of`` of an object whose keys are ASCII and in order already: only its values are looked at."""
     try:
-        written = to_json({name: item if _is_in_order(item) else _in_order(item) for name, item in fields.items()})
+        written = to_json(
+            {
+                name: item if type(item) in _ATOMS or (not item and type(item) in _HOLDERS) else _in_order(item)
+                for name, item in fields.items()
+            }
+        )
     except (ValueError, RecursionError):
         written = canonical_json(fields)
     return hashlib.sha256(written).hexdigest()
