@@ -87,6 +87,22 @@ async def test_what_is_wrong_with_one_concerns_no_other(engine: RedisWorkEngine,
     assert raw.keys("ai:*beta*") == []
 
 
+@pytest.mark.parametrize("number", [2, 3, 102])
+@pytest.mark.parametrize("field", ["lean", "filling"])
+async def test_where_no_plan_is_carried_each_of_a_crowd_goes_its_own_way(
+    world: World, raw: Any, field: str, number: int
+) -> None:
+    """While an older version may be at work, or old copies are written again: everybody is answered, also one who waits alone."""
+    await _warmed_up(world)
+    raw.hdel(key("schema"), "lean") if field == "lean" else raw.hset(key("schema"), field, "1")
+    async with asyncio.timeout(20):
+        found = await asyncio.gather(*(world.submit(claims=[request_claim(f"r{one}")]) for one in range(number)))
+    assert len({one.plan_id for one in found}) == number
+    for one in found:
+        assert not one.duplicate
+        assert not raw.hexists(key("job", "alpha", one.job_ids[0]), "carried")
+
+
 @pytest.mark.slow
 async def test_whoever_waits_behind_one_hears_in_time_that_redis_is_away(server: RedisServer, clock: FakeClock) -> None:
     """A server that hangs: nobody waits for the one before and then once more for himself; when it goes on, so do they."""
