@@ -11,6 +11,7 @@ _REDIS: Final = "src/steward/work_stores/redis"
 _LUA: Final = f"{_REDIS}/lua"
 _SUBMISSIONS: Final = f"{_REDIS}/submissions.py"
 _CARRIED: Final = ("tests/redis/test_carried.py",)
+_CROWD: Final = ("tests/redis/test_company.py",)
 _CONTRACTS: Final = "tests/contracts"
 _NOTICES: Final = f"{_DATABASE}/notices.py"
 _WORKER: Final = "src/steward/worker.py"
@@ -195,6 +196,54 @@ SHORT_WAYS: Final = (
         find="if redis.call('EXISTS', unpack(keys)) > 0 then return { 'known' } end",
         put="",
         tests=_CARRIED,
+    ),
+    Mutation(
+        name="crowd-beside-older-versions",
+        removes="no plan of a crowd is carried while an older version may be at work",
+        file=f"{_LUA}/submit_ones.lua",
+        find=" or schema[2] or not schema[3] then",
+        put=" or schema[2] then",
+        tests=_CROWD,
+    ),
+    Mutation(
+        name="crowd-without-old-copies",
+        removes="a crowd's jobs have their old copies while those are written again",
+        file=f"{_LUA}/submit_ones.lua",
+        find="or schema[2] or not",
+        put="or not",
+        tests=_CROWD,
+    ),
+    Mutation(
+        name="crowd-over-what-is-there",
+        removes="a crowd takes no plan's, job's or name's place",
+        file=f"{_LUA}/submit_ones.lua",
+        find="return redis.call('EXISTS', unpack(keys)) == 0",
+        put="return true",
+        tests=_CROWD,
+    ),
+    Mutation(
+        name="crowd-over-each-other",
+        removes="two of a crowd do not take the same name",
+        file=f"{_LUA}/submit_ones.lua",
+        find="    if taken[key] then return false end\n",
+        put="",
+        tests=_CROWD,
+    ),
+    Mutation(
+        name="crowd-of-one-workspace",
+        removes="each of a crowd is in its own workspace",
+        file=f"{_LUA}/submit_ones.lua",
+        find="local home = known_or(homes, workspace, read_home, workspace)",
+        put="local home = known_or(homes, 1, read_home, workspace)",
+        tests=_CROWD,
+    ),
+    Mutation(
+        name="crowd-with-each-others-answers",
+        removes="each of a crowd is given its own answer",
+        file=f"{_REDIS}/company.py",
+        find="in zip(group, depths, strict=True):",
+        put="in zip(group, reversed(depths), strict=True):",
+        tests=_CROWD,
     ),
     Mutation(
         name="carried-types-not-read",

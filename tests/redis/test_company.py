@@ -87,6 +87,31 @@ async def test_what_is_wrong_with_one_concerns_no_other(engine: RedisWorkEngine,
     assert raw.keys("ai:*beta*") == []
 
 
+async def test_what_was_known_before_is_known_to_a_crowd(world: World) -> None:
+    """A request that is sent again behind others, its key with something else, and a plan that is there: no second plan."""
+    await _warmed_up(world)
+    first, plan = await world.submit(claims=[request_claim("mine")]), world.plan()
+    drafted = world.submission(plan=plan)
+    await world.alpha.draft(plan)
+    _, again, reused, theirs, begun = await asyncio.gather(
+        world.submit(),
+        world.submit(claims=[request_claim("mine")]),
+        world.submit(claims=[request_claim("mine", "b")]),
+        world.submit(who=BETA, claims=[request_claim("mine", "b")]),
+        world.alpha.submit(drafted),
+        return_exceptions=True,
+    )
+    assert isinstance(again, Submitted)
+    assert (again.duplicate, again.plan_id, again.job_ids) == (True, first.plan_id, first.job_ids)
+    assert isinstance(reused, IdempotencyKeyReused)
+    assert isinstance(theirs, Submitted)
+    assert not theirs.duplicate
+    assert isinstance(begun, Submitted)
+    assert (begun.duplicate, begun.plan_id) == (False, plan.plan_id)
+    assert len((await world.alpha.list_plans(limit=9)).plans) == 5
+    assert len((await world.beta.list_plans(limit=9)).plans) == 1
+
+
 @pytest.mark.parametrize("number", [2, 3, 102])
 @pytest.mark.parametrize("field", ["lean", "filling"])
 async def test_where_no_plan_is_carried_each_of_a_crowd_goes_its_own_way(
