@@ -17,8 +17,9 @@ from steward.work_stores.redis import RedisWorkEngine, open_redis_engine
 from steward.work_stores.redis.keys import key
 from tests.conftest import FakeClock
 from tests.contracts.builders import ALPHA, BETA, World, action_claim, request_claim
+from tests.cutting import assert_made_once, cutting, send_all
 from tests.redis.test_round_trips import END, asked_of
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, shared_server
 
 pytestmark = pytest.mark.anyio
 
@@ -143,3 +144,21 @@ async def test_whoever_waits_behind_one_hears_in_time_that_redis_is_away(server:
         finally:
             os.kill(server.process.pid, signal.SIGCONT)
         await asyncio.gather(*(world.submit() for _ in range(5)))
+
+
+async def test_w11_requests_are_made_once_however_often_connections_are_cut(
+    engine: RedisWorkEngine, world: World, database: int
+) -> None:
+    """Alone or together, sent again by the engine or by the client: nothing is lost, made twice or somebody else's."""
+    with closing(shared_server().client(database)) as client:
+        own = client.client_id()
+
+        def cut() -> int:
+            ids = [one["id"] for one in client.client_list() if int(one["db"]) == database and int(one["id"]) != own]
+            return sum(int(client.client_kill_filter(_id=one)) for one in ids)
+
+        with cutting(cut) as cuts:
+            made = await send_all(world)
+    assert sum(cuts) > 0
+    await assert_made_once(world, made)
+    assert (await engine.mend(put_right=False)).differences == {}
