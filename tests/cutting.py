@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from steward.errors import StoreUnavailable
@@ -65,7 +65,10 @@ async def send_all(world: World) -> dict[tuple[int, int], Submitted]:
 async def assert_made_once(world: World, made: dict[tuple[int, int], Submitted]) -> None:
     """Each answer was the request's own, each request is one plan of its workspace, one job and one event."""
     for (number, request), answer in made.items():
-        again = await world.submit(who=_who(number), claims=[request_claim(f"{number}-{request}")])
+        again = None
+        while again is None:
+            with suppress(StoreUnavailable):  # of a connection that was cut as the last, and is found so now
+                again = await world.submit(who=_who(number), claims=[request_claim(f"{number}-{request}")])
         assert (again.duplicate, again.plan_id, again.job_ids) == (True, answer.plan_id, answer.job_ids)
     for who in (ALPHA, BETA):
         mine = {answer.plan_id for (number, _), answer in made.items() if _who(number) is who}
