@@ -154,4 +154,4 @@ def _text(raw: bytes) -> str:
 
 
 def _tag(keys: _Keys, workspace_id: str, body: bytes) -> bytes:
-    return hmac.new(keys.cursor, workspace_id.encode() + b"\0" + body, hashlib.sha256).digest()[:_CURSOR_TAG_BYTES]
+    return hmac.digest(keys.cursor, workspace_id.encode() + b"\0" + body, "sha256")[:_CURSOR_TAG_BYTES]
