@@ -5,6 +5,7 @@ its own, so that of what was begun and never heard of again there is a record, t
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from steward.audit import DISPATCHED, DISPATCHED_AT, AuditEntry
@@ -35,6 +36,10 @@ _WORDS: Final = {
     EventType.PLAN_RESUMED: "resumed",
     EventType.UNREADABLE: "unreadable",
 }
+
+
+_moment: Final = lru_cache(maxsize=256)(rfc3339)
+"""A time as a text; of a batch many are the same."""
 
 
 class Asked(NamedTuple):
@@ -110,7 +115,7 @@ def _entry(
     _, workspace_id, kind, at, actor_id, plan_id, job_id, data, position = event
     facts = {name: value for name, value in data.items() if name in _FACTS and value is not None}
     if begun is not None:
-        facts[DISPATCHED], facts[DISPATCHED_AT] = f"work/{begun.position}", rfc3339(begun.at)
+        facts[DISPATCHED], facts[DISPATCHED_AT] = f"work/{begun.position}", _moment(begun.at)
     if actor_id is None and asked.actor_id is not None:
         facts["on_behalf_of"] = asked.actor_id
     action_id = text_or_none(data.get("action_id"))

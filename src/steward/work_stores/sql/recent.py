@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from steward.event import BY_THE_WAY, Event
 from steward.work_stores.sql.event_rows import EventRow
 
-_MOST: Final = 512
+_MOST: Final = 256
 """How many transactions' events are kept; the archiver usually comes by after half as many."""
 _BY_THE_WAY: Final = frozenset(map(str, BY_THE_WAY))
 
