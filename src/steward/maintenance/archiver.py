@@ -27,7 +27,7 @@ from steward.recorder import Recorder
 from steward.work_store import Dispatcher
 
 BATCH: Final = 1_000
-"""How many events are recorded in one transaction at most."""
+"""How many records are made in one transaction, and a piece of events' more at most."""
 _BREATH_S: Final = 0.5
 """How long events are left to gather."""
 _PATIENCE_S: Final = 1.5
@@ -69,7 +69,8 @@ class Archiver:
         self._log = log
         self._catalogue = catalogue
         self._recorder = recorder
-        self._asked: OrderedDict[str, Asked] = OrderedDict()
+        self._asked: OrderedDict[str | None, Asked] = OrderedDict()
+        """Who had plans executed, as far as it is remembered."""
         self._seconds = seconds
         self._left: int | None = None
         """Where this process has left the position."""
@@ -131,6 +132,7 @@ class Archiver:
             if ours:
                 done, after, batch = done + batch.count, batch.upto, following
             elif until_others:
+                self._seen = after, self._seconds()
                 break
             else:
                 after = await self._log.position()
@@ -143,7 +145,7 @@ class Archiver:
         """Return what is recorded of the next events."""
         telling = Telling(cache(self._account))
         count, more, piece = 0, True, self._dispatcher.piece
-        while more and count < BATCH:
+        while more and len(telling) < BATCH:
             events = await self._dispatcher.events_after(after, limit=piece)
             await self._tell(events, telling)
             count, more = count + len(events), len(events) == piece
@@ -156,7 +158,8 @@ class Archiver:
         async for some in in_mouthfuls(events):
             for event in some:
                 if event.type not in BY_THE_WAY or "error_code" in event.data:
-                    telling.add(event, self._known(event) or await self._look_up(event), plans)
+                    asked = None if event.type in PLANS else self._asked.get(event.plan_id)
+                    telling.add(event, asked or self._known(event) or await self._look_up(event), plans)
 
     def _account(self, action_id: str) -> str | None:
         """Return the account in whose name an action is seen at its far end."""
@@ -164,13 +167,13 @@ class Archiver:
         return None if action is None else action.definition.acting_as
 
     def _known(self, event: Event) -> Asked | None:
-        """Return who had the event's plan executed, if the event says so or it is remembered."""
+        """Return who had the event's plan executed, if the event says so."""
         plan_id = event.plan_id
         if plan_id is None or (kind := event.type) is EventType.PLAN_DRAFTED:
             return NOBODY
         if kind is EventType.PLAN_SUBMITTED:
             return self._remember(plan_id, Asked(event.actor_id, text_or_none(event.data.get("request_id"))))
-        return self._asked.get(plan_id)
+        return None
 
     async def _look_up(self, event: Event) -> Asked:
         """Return the same from the record of that."""
