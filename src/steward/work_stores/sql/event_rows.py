@@ -31,8 +31,8 @@ class EventRow:
     facts: Mapping[str, Any]
     """What ``data`` says; not a column."""
 
-    def to_event(self, position: int = 0) -> Event:
-        """Return the frozen event, standing at ``position``, if that is known."""
+    def to_event(self) -> Event:
+        """Return the frozen event."""
         return Event(
             event_id=event_id(self.sequence),
             workspace_id=self.workspace_id,
@@ -42,7 +42,6 @@ class EventRow:
             plan_id=self.plan_id,
             job_id=self.job_id,
             data=self.facts,
-            position=position,
         )
 
 
