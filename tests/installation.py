@@ -27,6 +27,7 @@ from steward.settings import Settings
 from steward.work_store import Lease, Submitted
 from steward.worker import Worker
 from tests.asking import Asking
+from tests.databases import lay_out
 
 SECRET: Final = "a secret key for tests that is long enough"
 OTHER_SECRET: Final = "another secret key for tests as long as the first"
@@ -168,5 +169,6 @@ async def installation(
 ) -> AsyncIterator[Installation]:
     """Open an installation in ``home``; ``asking`` are rules that ask, ``env`` more settings."""
     settings = Settings.load({"STEWARD_HOME": str(home), "STEWARD_SECRET_KEY": SECRET, **(env or {})})
+    await lay_out(home, env or {})
     async with open_application(settings, clock=clock, around_policies=asking) as app:
         yield Installation(app, home, clock or SystemClock())

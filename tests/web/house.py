@@ -21,6 +21,7 @@ from steward.settings import Settings
 from steward.web.app import Limits, create_app
 from steward.web.server import Server
 from tests.asking import Asking
+from tests.databases import lay_out
 
 SECRET = "a secret for tests that is long enough to be one"
 
@@ -113,6 +114,7 @@ async def open_house(
         "STEWARD_ACTIONS": "tests.web.sample_actions",
         **env,
     }
+    await lay_out(home, env)
     async with (
         open_application(Settings.load(variables), clock=clock, around_policies=asking) as app,
         AsyncExitStack() as rooms,
