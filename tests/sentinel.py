@@ -72,9 +72,12 @@ class Sentinels:
         return next(server for server in self.servers if server.port == port)
 
     def failed_over(self) -> RedisServer:
-        """Wait until the last of the Sentinels has another primary, and return that; blocks."""
+        """Wait until the last of the Sentinels has another primary, which has a replica again, and return it; blocks."""
         self.sentinels[-1].read_until("+switch-master")
-        return self.primary()
+        primary = self.primary()
+        with closing(primary.client()) as client:
+            assert client.execute_command("WAIT", 1, 15_000) >= 1
+        return primary
 
     def stop(self) -> None:
         """Stop everything for good."""
