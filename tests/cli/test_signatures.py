@@ -1,6 +1,7 @@
 """What ``steward doctor`` says of signatures: whether policies, and the audit's cursor, are as Steward put them there."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from sqlalchemy import text
 
 from steward.cli.checks import Finding, examine
 from tests.audit.test_archiver import archiver_of
+from tests.cli.conftest import environment, steward
 from tests.installation import SECRET, installation, planned
 from tests.policies.test_genuine import NO_GETS
 from tests.postgresql import server
@@ -66,6 +68,13 @@ def finding() -> Finding:
 def test_what_steward_put_there_is_ok(home: Path) -> None:
     """One line that says so."""
     assert (finding().level, finding().text) == ("ok", SOUND)
+
+
+def test_a_process_that_has_opened_no_other_database_says_the_same(home: Path, place: dict[str, str]) -> None:
+    """The command itself."""
+    looked = steward(environment(home, STEWARD_SECRET_KEY=SECRET, **place), "doctor", "--json")
+    (found,) = [one for one in json.loads(looked.stdout)["findings"] if one["check"] == "signatures"]
+    assert (found["level"], found["text"]) == ("ok", SOUND)
 
 
 @pytest.mark.parametrize(
