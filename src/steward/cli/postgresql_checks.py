@@ -18,7 +18,9 @@ def examine_postgresql(url: str, *more: Callable[[Any], Finding]) -> Iterator[Fi
 
     address = driver_url(url)
     where = f"{address.database} on {address.host or address.query.get('host')}"
-    engine = sqlalchemy.create_engine(address, connect_args={"connect_timeout": 5}, isolation_level="AUTOCOMMIT")
+    engine = sqlalchemy.create_engine(
+        address, connect_args={"connect_timeout": 5}, isolation_level="AUTOCOMMIT", paramstyle="format"
+    )
     try:
         with engine.connect() as connection:
             version = connection.exec_driver_sql("SHOW server_version").scalar()

@@ -59,7 +59,7 @@ statement would be compiled yet.
 
 def _manner(dialect: Dialect) -> tuple[Any, ...]:
     """Return all that the text of a statement depends on."""
-    return dialect.name, dialect.driver, dialect.server_version_info
+    return dialect.name, dialect.driver, dialect.server_version_info, dialect.paramstyle
 
 
 class among(ColumnElement[Any]):  # noqa: N801 - reads as the function that it is
