@@ -1,21 +1,31 @@
 """What auditing costs: two installations side by side, one with its archiver and one without, drained in turns.
 
-The audited one has ended when every job has and every event is on record and signed, so nothing is left for later.
+The audited one has ended when every job has and every event is on record and signed, so nothing is left for later. The
+archiver is in the worker's process, as in ``steward up``; or mostly in another one, as where there is a ``steward serve``
+beside the worker: what that one has not come to when the jobs have ended is archived here, and counts as well.
 """
 
 import asyncio
+import gc
+import os
+import subprocess
+import sys
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from figure import Figure, median
 
 from installation import BREATH_S, Installation, installation
+from steward.cli.processes import collect_again
 from steward.maintenance.archiver import Archiver
 from steward.plan import MAX_STEPS
 
 CONCURRENCY = 64
 ACTIONS = {"bench.wait": "jobs of 5 ms", "bench.noop": "empty jobs"}
+LONGER = 4
+"""How many times as many jobs there are where another process archives, which begins half a second behind."""
 
 
 async def _drain(here: Installation, action_id: str, jobs: int, *, audited: bool) -> float:
@@ -25,37 +35,78 @@ async def _drain(here: Installation, action_id: str, jobs: int, *, audited: bool
     app = here.app
     await app.recorder.written()
     archiver = Archiver(app.engine.dispatcher, app.audit_log, app.catalogue, app.recorder)
-    began = time.perf_counter()
-    archiving = asyncio.create_task(archiver.run()) if audited else None
-    async with here.worker(CONCURRENCY):
-        await here.ended(*(plan.plan_id for plan in plans), breath_s=BREATH_S)
-        if archiving is not None:
-            archiving.cancel()
-            with suppress(asyncio.CancelledError):
-                await archiving
-            await archiver.turn()
-        return jobs / (time.perf_counter() - began)
+    with app.engine.dispatcher.hear_events() if audited else nullcontext():  # also while what is left is archived
+        began = time.perf_counter()
+        archiving = asyncio.create_task(archiver.run()) if audited else None
+        async with here.worker(CONCURRENCY):
+            await here.ended(*(plan.plan_id for plan in plans), breath_s=BREATH_S)
+            if archiving is not None:
+                archiving.cancel()
+                with suppress(asyncio.CancelledError):
+                    await archiving
+                await archiver.turn()
+            return jobs / (time.perf_counter() - began)
+
+
+async def _compare(
+    audited: Installation, plain: Installation, action_id: str, jobs: int, rounds: int
+) -> tuple[float, float]:
+    """Return the rate with the audit, and the one without."""
+    rates: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(rounds):
+        for watched in (True, False) if number % 2 else (False, True):
+            here = audited if watched else plain
+            rates[watched].append(await _drain(here, action_id, jobs, audited=watched))
+    return median(rates[True]), median(rates[False])
+
+
+@contextmanager
+def _as_in_a_process() -> Iterator[None]:
+    """Look for garbage as a process of Steward does when it has started, and afterwards as before."""
+    usual = gc.get_threshold()
+    collect_again()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*usual)
+
+
+@asynccontextmanager
+async def _server(here: Installation) -> AsyncIterator[None]:
+    """Have a ``steward serve`` beside; it archives when this begins."""
+    server = subprocess.Popen(  # noqa: ASYNC220 - it is waited for by what it does
+        [str(Path(sys.executable).with_name("steward")), "serve", "--port", "0"],
+        env={**os.environ, **here.environment, "PYTHONPATH": str(Path(__file__).parent)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        await here.submit(["to be archived"])
+        dispatcher = here.app.engine.dispatcher
+        with dispatcher.hear_events() as listener:
+            while await dispatcher.events_after(await here.app.audit_log.position(), limit=1):
+                await listener.wait(BREATH_S)
+        yield
+    finally:
+        server.terminate()
+        await asyncio.to_thread(server.wait)
 
 
 async def measure(folder: Path, jobs: int, rounds: int) -> list[Figure]:
     """Return the rate with the audit, beside the one without, for jobs that take a moment and for empty ones."""
     found = []
-    for name in ("audited", "plain"):
-        (folder / name).mkdir()
-    async with installation(folder / "audited") as audited, installation(folder / "plain") as plain:
+    async with AsyncExitStack() as open_here:
+        homes = []
+        for name in ("audited", "served", "plain"):
+            (folder / name).mkdir()
+            homes.append(await open_here.enter_async_context(installation(folder / name)))
+        audited, served, plain = homes
+        await open_here.enter_async_context(_server(served))
+        open_here.enter_context(_as_in_a_process())
         for action_id, what in ACTIONS.items():
-            rates: dict[bool, list[float]] = {True: [], False: []}
-            for number in range(rounds):
-                for watched in (True, False) if number % 2 else (False, True):
-                    here = audited if watched else plain
-                    rates[watched].append(await _drain(here, action_id, jobs, audited=watched))
-            found.append(
-                Figure(
-                    f"a worker drains {what}, {CONCURRENCY} slots, with the audit",
-                    median(rates[True]),
-                    "/s",
-                    "without it",
-                    median(rates[False]),
-                )
-            )
+            for here, number, where in ((audited, jobs, "the worker's"), (served, jobs * LONGER, "another")):
+                rate, without = await _compare(here, plain, action_id, number, rounds)
+                name = f"a worker drains {what}, {CONCURRENCY} slots, with the audit; the archiver in {where} process"
+                found.append(Figure(name, rate, "/s", "without it", without))
     return found

@@ -315,3 +315,14 @@ async def test_nobody_hears_of_what_was_not_committed(database: Database, piped:
     assert heard == [answer for answer in told if isinstance(answer, str)]
     assert await database.write(lambda _: "done", heard.append, piped=piped) == "done"
     assert heard[-1] == "done"
+
+
+async def test_what_the_driver_refuses_at_once_is_left_to_a_thread(database: Database) -> None:
+    """Whatever it was, the thread meets it too, and says what it means; what is asked next is read at once again."""
+    for ask in (
+        lambda connection: Sql(connection).all(select(Column("x")).select_from(text("nowhere"))),
+        lambda connection: connection.execute(text("SELECT x FROM nowhere")).all(),
+    ):
+        with pytest.raises(WouldWait):
+            database.at_once(ask)
+        assert database.at_once(lambda connection: connection.exec_driver_sql("SELECT 1").scalar()) == 1

@@ -20,6 +20,7 @@ from steward.errors import StoreUnavailable
 from steward.work_stores.sql import SqlWorkEngine
 from tests.conftest import FakeClock
 from tests.contracts.builders import BETA, World, request_claim
+from tests.cutting import assert_made_once, cutting, send_all
 from tests.postgresql import PostgresServer, server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -301,3 +302,22 @@ async def test_one_request_through_two_processes_that_wait_for_one_turn_is_made_
         told = await asyncio.gather(*sent)
     assert sorted(one.duplicate for one in told) == [False, True]
     assert told[0].plan_id == told[1].plan_id
+
+
+async def test_w11_requests_are_made_once_however_often_connections_are_cut(
+    name: str, engine: SqlWorkEngine, clock: FakeClock
+) -> None:
+    """The line's and the threads', before, in and behind a transaction: nothing is lost, made twice or somebody else's."""
+    world = World(engine, clock)
+    with server().administrator(name) as connection:
+        others = "datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.6"
+
+        def cut() -> int:
+            asked = f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {others}"
+            (number,) = connection.execute(asked).fetchone() or (0,)
+            return number
+
+        with cutting(cut) as cuts:
+            made = await send_all(world)
+    assert sum(cuts) > 0
+    await assert_made_once(world, made)

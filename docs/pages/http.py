@@ -15,7 +15,8 @@ from steward.web.app import create_app
 _INTRO = """# HTTP
 
 JSON in UTF-8, and `Authorization: Bearer <api key>` on everything but health, version, metrics and the description itself.
-The running server describes itself in full at `/openapi.json`; this page is that description in short.
+The running server describes itself in full at `/openapi.json`; this page is that description in short. Whatever takes GET answers
+HEAD in the same way, without the body.
 
 Times are RFC 3339 in UTC; durations end in `_ms` or `_s`. An unknown field in a body or query is refused (422).
 `workspace_id` and `actor_id` may be sent, but only with the credential's own values; anything else is 403. What belongs to

@@ -11,6 +11,7 @@ _REDIS: Final = "src/steward/work_stores/redis"
 _LUA: Final = f"{_REDIS}/lua"
 _SUBMISSIONS: Final = f"{_REDIS}/submissions.py"
 _CARRIED: Final = ("tests/redis/test_carried.py",)
+_CROWD: Final = ("tests/redis/test_company.py",)
 _CONTRACTS: Final = "tests/contracts"
 _NOTICES: Final = f"{_DATABASE}/notices.py"
 _WORKER: Final = "src/steward/worker.py"
@@ -156,6 +157,14 @@ SHORT_WAYS: Final = (
         tests=("tests/test_short_memory.py",),
     ),
     Mutation(
+        name="refused-at-once",
+        removes="what cannot be read at once is read by a thread",
+        file=f"{_DATABASE}/glance.py",
+        find="        except (DBAPIError, sqlite3.Error) as error:\n",
+        put="        except DBAPIError as error:\n",
+        tests=("tests/test_database.py",),
+    ),
+    Mutation(
         name="long-pages-at-once",
         removes="a long page is read by a reader, not on the event loop",
         file="src/steward/work_stores/sql/reading.py",
@@ -195,6 +204,54 @@ SHORT_WAYS: Final = (
         find="if redis.call('EXISTS', unpack(keys)) > 0 then return { 'known' } end",
         put="",
         tests=_CARRIED,
+    ),
+    Mutation(
+        name="crowd-beside-older-versions",
+        removes="no plan of a crowd is carried while an older version may be at work",
+        file=f"{_LUA}/submit_ones.lua",
+        find=" or schema[2] or not schema[3] then",
+        put=" or schema[2] then",
+        tests=_CROWD,
+    ),
+    Mutation(
+        name="crowd-without-old-copies",
+        removes="a crowd's jobs have their old copies while those are written again",
+        file=f"{_LUA}/submit_ones.lua",
+        find="or schema[2] or not",
+        put="or not",
+        tests=_CROWD,
+    ),
+    Mutation(
+        name="crowd-over-what-is-there",
+        removes="a crowd takes no plan's, job's or name's place",
+        file=f"{_LUA}/submit_ones.lua",
+        find="return redis.call('EXISTS', unpack(keys)) == 0",
+        put="return true",
+        tests=_CROWD,
+    ),
+    Mutation(
+        name="crowd-over-each-other",
+        removes="two of a crowd do not take the same name",
+        file=f"{_LUA}/submit_ones.lua",
+        find="    if taken[key] then return false end\n",
+        put="",
+        tests=_CROWD,
+    ),
+    Mutation(
+        name="crowd-of-one-workspace",
+        removes="each of a crowd is in its own workspace",
+        file=f"{_LUA}/submit_ones.lua",
+        find="local home = known_or(homes, workspace, read_home, workspace)",
+        put="local home = known_or(homes, 1, read_home, workspace)",
+        tests=_CROWD,
+    ),
+    Mutation(
+        name="crowd-with-each-others-answers",
+        removes="each of a crowd is given its own answer",
+        file=f"{_REDIS}/company.py",
+        find="in zip(group, depths, strict=True):",
+        put="in zip(group, reversed(depths), strict=True):",
+        tests=_CROWD,
     ),
     Mutation(
         name="carried-types-not-read",
@@ -283,6 +340,30 @@ SHORT_WAYS: Final = (
         find="if known and known ~= 'new-only' or redis.call",
         put="if redis.call",
         tests=("tests/migration/test_reading.py",),
+    ),
+    Mutation(
+        name="page-without-the-older-ids",
+        removes="a list shows the older software's jobs, too",
+        file=f"{_LUA}/list_jobs.lua",
+        find=" or redis.call('EXISTS', K.old_jobs:format(workspace)) == 1 then",
+        put=" then",
+        tests=("tests/migration/test_reading.py",),
+    ),
+    Mutation(
+        name="carried-since-any-start",
+        removes="a start alone does not say that older versions have left",
+        file=f"{_REDIS}/lean.py",
+        find='    if not await server.send("EXISTS", key("installation")):\n',
+        put="    if True:\n",
+        tests=_CARRIED,
+    ),
+    Mutation(
+        name="carried-and-never-mended",
+        removes="a repair finds carried plans by their jobs",
+        file=f"{_REDIS}/walking.py",
+        find='    if kind == "plan":\n',
+        put="    if False:\n",
+        tests=_CARRIED,
     ),
     Mutation(
         name="page-of-what-an-index-says",

@@ -43,7 +43,7 @@ def body(entry: AuditEntry, workspace_id: str, sequence: int, committed: str | N
         "actor_id": actor_id,
         "at": _moment(at)[1],
         "commitment": committed,
-        "facts": canonical_json(dict(facts)).decode(),
+        "facts": canonical_json(facts if type(facts) is dict else dict(facts)).decode(),
         "job_id": job_id,
         "kind": str(kind),
         "plan_id": plan_id,

@@ -17,9 +17,7 @@ from steward.errors import Invalid
 HEX_DIGEST: Final = re.compile("[0-9a-f]{64}")
 """A SHA-256 as it is written."""
 _MAX_INTEGER: Final = 2**53 - 1
-_EXACT: Final = range(-_MAX_INTEGER, _MAX_INTEGER + 1)
 _ATOMS: Final = frozenset({str, bool, type(None)})
-_TEXT: Final = frozenset({str})
 _HOLDERS: Final = frozenset({dict, list})
 
 
@@ -31,17 +29,18 @@ def _in_order(value: Any) -> Any:
     """
     kind = type(value)
     if kind is dict:
-        ordered = {}
-        for key in sorted(value):
+        names, ordered = sorted(value), {}
+        if not "".join(names).isascii():
+            raise ValueError
+        for key in names:
             item = ordered[key] = value[key]
             kind = type(item)
-            if kind not in _ATOMS and (kind is not int or item not in _EXACT):
+            if kind is not str and kind not in _ATOMS and not (kind is int and -_MAX_INTEGER <= item <= _MAX_INTEGER):
                 ordered[key] = _in_order(item)
-        if _TEXT.issuperset(map(type, ordered)) and "".join(ordered).isascii():
-            return ordered
-    elif kind is list:
+        return ordered
+    if kind is list:
         return [item if type(item) in _ATOMS else _in_order(item) for item in value] if value else value
-    elif kind in _ATOMS or (kind is int and value in _EXACT):
+    if kind in _ATOMS or (kind is int and -_MAX_INTEGER <= value <= _MAX_INTEGER):
         return value
     raise ValueError
 

@@ -11,7 +11,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from steward.action import is_action_id
 from steward.digest import canonical_json
@@ -77,6 +87,18 @@ def _surely_bounded(params: Mapping[str, Any]) -> bool:
     return text.isascii() and _ESCAPED * len(text) + _AROUND * (1 + len(params)) <= MAX_PARAMS_CHARS
 
 
+def _one_of(kinds: str) -> WrapValidator:
+    """Return what refuses a value of no kind in one sentence about its place; pydantic has one for each, about places of its own."""
+
+    def fits(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise ValueError(f"it must be {kinds}") from None
+
+    return WrapValidator(fits)
+
+
 class PlannedAction(BaseModel):
     """One step as proposed: an action with parameters that are literals or references to earlier results."""
 
@@ -87,11 +109,13 @@ class PlannedAction(BaseModel):
     action_id: str
     description: Annotated[str, Field(max_length=MAX_TEXT_CHARS)] = ""
     params: dict[str, Any] = Field(default_factory=dict)
-    depends_on: list[str | int] = Field(default_factory=list, max_length=MAX_STEPS)
+    depends_on: list[Annotated[str | int, _one_of("the id of a step or its position")]] = Field(
+        default_factory=list, max_length=MAX_STEPS
+    )
     """Ids or positions (from 0) of earlier steps; those that references imply are added."""
     when: dict[str, Any] | None = None
     """An expression; where it is false when the step's turn comes, the step is skipped."""
-    for_each: dict[str, Any] | list[Any] | None = None
+    for_each: Annotated[dict[str, Any] | list[Any] | None, _one_of("an expression or a list")] = None
     """A list, mostly an expression: the step runs once for each element, which its parameters call ``item``."""
 
     @field_validator("when", "for_each")

@@ -12,6 +12,7 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
@@ -55,11 +56,6 @@ class _Keys:
     cursor: bytes
     signer: Ed25519PrivateKey
 
-    @property
-    def public(self) -> str:
-        """The public half of the signer, as hex."""
-        return self.signer.public_key().public_bytes_raw().hex()
-
 
 class Vault:
     """Seals, opens, and signs. Safe to share between threads."""
@@ -78,6 +74,8 @@ class Vault:
             )
             for secret in secret_keys
         )
+        public = [keys.signer.public_key().public_bytes_raw().hex() for keys in self._keys]
+        self._public_keys = MappingProxyType({signing_key_id(key): key for key in public})
 
     @property
     def key_count(self) -> int:
@@ -122,9 +120,9 @@ class Vault:
         return tuple(hmac.new(keys.mac, message, hashlib.sha256).hexdigest() for keys in self._keys)
 
     @property
-    def public_keys(self) -> dict[str, str]:
+    def public_keys(self) -> Mapping[str, str]:
         """Key id to public key (hex) of each Ed25519 key, the one that signs first."""
-        return {signing_key_id(keys.public): keys.public for keys in self._keys}
+        return self._public_keys
 
     def sign(self, message: bytes) -> str:
         """Return the primary key's Ed25519 signature (hex), which anybody can check with its public key."""
@@ -156,4 +154,4 @@ def _text(raw: bytes) -> str:
 
 
 def _tag(keys: _Keys, workspace_id: str, body: bytes) -> bytes:
-    return hmac.new(keys.cursor, workspace_id.encode() + b"\0" + body, hashlib.sha256).digest()[:_CURSOR_TAG_BYTES]
+    return hmac.digest(keys.cursor, workspace_id.encode() + b"\0" + body, "sha256")[:_CURSOR_TAG_BYTES]

@@ -303,3 +303,63 @@ async def test_work_is_not_forgotten_before_the_audit_has_it(house: Installation
     await archiver_of(house).turn()
     assert await duty.run_once() == 1
     assert [record.entry.kind for record in await records(house, kind="job.completed")] == ["job.completed"]
+
+
+class Seconds:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        """Begin anywhere."""
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+async def test_who_finds_another_archiving_leaves_it_to_them_until_they_stop(house: Installation) -> None:
+    """It is not put into words twice; and whoever stops, or dies, is followed by another within two seconds."""
+    house.add(note([]))
+    app, seconds = house.app, Seconds()
+    one, other = (
+        Archiver(app.engine.dispatcher, app.audit_log, app.catalogue, app.recorder, seconds=seconds) for _ in range(2)
+    )
+
+    async def turn(archiver: Archiver) -> int:
+        await house.submit(planned("deeds.note", text="a"))
+        seconds.now += 0.5
+        return await archiver.turn(unless_others=True)
+
+    assert [await turn(one), await turn(other)] == [1, 1], "neither knew of the other"
+    for _ in range(5):
+        assert [await turn(one), await turn(other)] == [0, 2], "that is the other's now"
+    assert [await turn(one) for _ in range(4)] == [0, 0, 0, 4], "the other has stopped"
+    assert [await turn(other) for _ in range(2)] == [0, 0]
+    assert [await turn(one), await turn(one)] == [3, 1]
+    found = await records(house, kind="plan.submitted")
+    assert len(found) == len({record.entry.source for record in found})
+    assert (await house.app.audit_log.verify("acme")).sound
+
+
+async def test_who_loses_a_race_leaves_it_to_the_winner(house: Installation) -> None:
+    """Of archivers that begin at the same moment one goes on; one that carries out no steps always does."""
+    house.add(note([]))
+    seconds = Seconds()
+    app = house.app
+    racing = [
+        Archiver(app.engine.dispatcher, app.audit_log, app.catalogue, app.recorder, seconds=seconds) for _ in range(4)
+    ]
+    for _ in range(3):
+        await house.submit(planned("deeds.note", text="a"))
+    first = await asyncio.gather(*(archiver.turn(unless_others=True) for archiver in racing))
+    assert sorted(first) == [0, 0, 0, 3]
+    await house.submit(planned("deeds.note", text="b"))
+    winner = racing[first.index(3)]
+    for archiver in racing:
+        if archiver is not winner:
+            assert await archiver.turn(unless_others=True) == 0
+    assert await winner.turn(unless_others=True) == 1
+    await house.submit(planned("deeds.note", text="c"))
+    assert await racing[first.index(0)].turn() == 1, "whoever does it in any case"
+    await house.submit(planned("deeds.note", text="d"))
+    assert await winner.turn(unless_others=True) == 0

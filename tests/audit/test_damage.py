@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from steward.action import RetryMode
 from steward.database.tables import events, plans
@@ -143,13 +143,31 @@ async def test_w43_a_plan_that_cannot_be_read_does_not_stop_the_audit(
     assert "cannot be read" in record.entry.view["intent"]
 
 
-async def test_an_event_by_the_way_that_cannot_be_read_is_on_record(place: tuple[Installation, Any]) -> None:
+@pytest.mark.parametrize("values", [{"data": "{broken"}, {"data": "[]"}, {"at": "9" * 18}])
+async def test_an_event_by_the_way_that_cannot_be_read_is_on_record(
+    place: tuple[Installation, Any], values: dict[str, str]
+) -> None:
     """That a job was claimed leaves no record; that something was there which nobody can read any more does."""
     house, vandal = place
     done = await house.submit(planned("deeds.write", text="one"))
     await house.run_until_settled(done.plan_id)
     (started,) = (event for event in await house.events() if event.type is EventType.JOB_STARTED)
-    await vandal.damage_event(int(started.event_id.removeprefix("evt_")), {"data": "{broken"})
+    await vandal.damage_event(int(started.event_id.removeprefix("evt_")), values)
     await _turn(house)
     (record,) = (await house.app.audit_log.query("acme", limit=100, kind=EventType.UNREADABLE)).records
     assert record.entry.source == f"work/{started.position}"
+
+
+@pytest.mark.parametrize("name", ["at", "actor_id", "plan_id", "job_id"])
+async def test_bytes_in_an_event_by_the_way_are_on_record(tmp_path: Path, clock: FakeClock, name: str) -> None:
+    """SQLite keeps anything anywhere: what is no time or no text is seen although the rest of the event is whole."""
+    async with installation(tmp_path, clock=clock) as house:
+        house.add(Deeds().write("deeds.write", RetryMode.KEYED))
+        done = await house.submit(planned("deeds.write", text="one"))
+        await house.run_until_settled(done.plan_id)
+        (started,) = (event for event in await house.events() if event.type is EventType.JOB_STARTED)
+        damage = text(f"UPDATE events SET {name} = CAST('x' AS BLOB) WHERE position = {started.position}")
+        await house.app.database.write(lambda connection: connection.execute(damage).close())
+        await _turn(house)
+        (record,) = (await house.app.audit_log.query("acme", limit=100, kind=EventType.UNREADABLE)).records
+        assert record.entry.source == f"work/{started.position}"

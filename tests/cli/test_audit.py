@@ -46,6 +46,8 @@ def test_the_chain_is_checked(beside: Shell) -> None:
     wrong = beside.steward("audit", "verify", "--noted", f"{verdict['head']}:{'0' * 64}")
     assert wrong.code == 1
     assert "noted" in wrong.err
+    assert f"records of {verdict['workspace_id']}" in checked.out
+    assert f"the chain of {verdict['workspace_id']}" in wrong.err
 
 
 def test_evidence_is_checked_without_a_server(beside: Shell, up: Machine, tmp_path: Path) -> None:

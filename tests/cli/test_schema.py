@@ -111,6 +111,8 @@ def test_w33_retiring_is_a_dry_run_first_and_leaves_new_keys_alone(
     dry = machine.json("schema", "retire", "--accept-invalid")
     assert (dry["removed"], raw.dbsize()) == (0, before)
     assert dry["removable"] >= len(planted.movable)
+    told = machine.steward("schema", "retire", "--accept-invalid")
+    assert f"{dry['removable']} can be removed, 0 removed, {dry['kept']} kept" in told.out + told.err
     kept = machine.steward("schema", "retire", "--execute", "--rps", "100000")
     assert kept.code == 1
     assert current_keys(raw, planted) == len(planted.movable)

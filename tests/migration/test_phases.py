@@ -162,6 +162,8 @@ async def test_c22_new_only_waits_for_a_clean_verdict(start: Open, raw: Any) -> 
         with pytest.raises(SchemaRefused, match="accept-invalid"):
             await schema.advance(Phase.NEW_ONLY)
         assert (await schema.advance(Phase.NEW_ONLY, accept_invalid=True)).phase is Phase.NEW_ONLY
+        with pytest.raises(SchemaRefused, match="which is the last"):
+            await schema.advance(Phase.NEW_READ)
 
 
 async def test_w32_verify_tells_missing_extra_and_different(start: Open, raw: Any, clock: FakeClock) -> None:

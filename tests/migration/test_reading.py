@@ -201,3 +201,19 @@ async def test_a_list_says_what_each_of_its_jobs_says(start: Open, raw: Any, clo
         job = await world.job_of(job_id)
         assert (listed.status, listed.result) == (job.status, job.result)
         assert (job.status is JobStatus.PENDING) == (switch == "on")
+
+
+async def test_w36_the_older_ids_are_listed_when_there_are_new_keys_alone(
+    start: Open, raw: Any, clock: FakeClock
+) -> None:
+    """On every page, with those that have come since."""
+    old = _plant_many(raw, 20)
+    async with start("on") as engine:
+        async for _ in engine.key_schema.backfill(execute=True, batch=10):
+            pass
+        raw.hset(key("schema"), "verified", "0")
+        await engine.key_schema.advance(Phase.NEW_ONLY)
+        world = World(engine, clock)
+        new = [(await world.submit()).job_ids[0] for _ in range(5)][::-1]
+        for limit in (3, 50):
+            assert await walk(world.alpha, limit) == new + old

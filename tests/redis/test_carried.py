@@ -8,10 +8,11 @@ from typing import Any, Final
 import pytest
 
 from steward.errors import NotFound, StewardError
+from steward.ids import IdFactory
 from steward.job import HeldFor, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.work_store import MIN_RETENTION_S, Submitted
-from steward.work_stores.redis import RedisWorkEngine
+from steward.work_stores.redis import RedisWorkEngine, open_redis_engine
 from steward.work_stores.redis.keys import key
 from tests.conftest import FakeClock
 from tests.contracts.builders import World, action_claim, again, done, doubt, failure, request_claim
@@ -202,3 +203,26 @@ async def test_one_action_is_kept_as_its_job_alone(tmp_path: Path, raw: Any, dat
         await house.run_until_settled(submitted.plan_id)
         assert raw.hmget(name, "status", "body_armoured") == [b"completed", None]
         assert not list(raw.scan_iter(key("plan", "*", "*")))
+
+
+async def test_a_start_alone_does_not_say_that_the_older_ones_have_left(world: World, raw: Any, database: int) -> None:
+    """Where work is kept as they keep it, it goes on like that; an empty Redis begins without."""
+    assert raw.hget(key("schema"), "lean") == b"1"
+    raw.hdel(key("schema"), "lean")
+    await world.submit()
+    clock = FakeClock()
+    async with open_redis_engine(shared_server().url(database), clock=clock, ids=IdFactory(clock), safety="fast"):
+        assert raw.hget(key("schema"), "lean") is None
+    assert not _is_carried(raw, await world.submit())
+
+
+async def test_a_carried_plan_that_no_list_names_is_put_back(engine: RedisWorkEngine, world: World, raw: Any) -> None:
+    """A repair finds it by the job that carries it, running or done."""
+    running, done_ = await world.submit(), await world.submit()
+    await world.run(done_.job_ids[0])
+    before = await world.visible()
+    raw.delete(key("plans_in", "alpha", "running"), key("plans_in", "alpha", "completed"), key("ended"))
+    assert (await world.alpha.list_plans(limit=9)).plans == ()
+    assert (await engine.mend()).differences == {"lists of plans by status": 2, "plans that are purged": 1}
+    assert await world.visible() == before
+    assert {plan.plan_id for plan in before["plans"].plans} == {running.plan_id, done_.plan_id}

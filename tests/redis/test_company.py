@@ -17,8 +17,9 @@ from steward.work_stores.redis import RedisWorkEngine, open_redis_engine
 from steward.work_stores.redis.keys import key
 from tests.conftest import FakeClock
 from tests.contracts.builders import ALPHA, BETA, World, action_claim, request_claim
+from tests.cutting import assert_made_once, cutting, send_all
 from tests.redis.test_round_trips import END, asked_of
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, shared_server
 
 pytestmark = pytest.mark.anyio
 
@@ -87,6 +88,47 @@ async def test_what_is_wrong_with_one_concerns_no_other(engine: RedisWorkEngine,
     assert raw.keys("ai:*beta*") == []
 
 
+async def test_what_was_known_before_is_known_to_a_crowd(world: World) -> None:
+    """A request that is sent again behind others, its key with something else, and a plan that is there: no second plan."""
+    await _warmed_up(world)
+    first, plan = await world.submit(claims=[request_claim("mine")]), world.plan()
+    drafted = world.submission(plan=plan)
+    await world.alpha.draft(plan)
+    _, again, reused, theirs, begun = await asyncio.gather(
+        world.submit(),
+        world.submit(claims=[request_claim("mine")]),
+        world.submit(claims=[request_claim("mine", "b")]),
+        world.submit(who=BETA, claims=[request_claim("mine", "b")]),
+        world.alpha.submit(drafted),
+        return_exceptions=True,
+    )
+    assert isinstance(again, Submitted)
+    assert (again.duplicate, again.plan_id, again.job_ids) == (True, first.plan_id, first.job_ids)
+    assert isinstance(reused, IdempotencyKeyReused)
+    assert isinstance(theirs, Submitted)
+    assert not theirs.duplicate
+    assert isinstance(begun, Submitted)
+    assert (begun.duplicate, begun.plan_id) == (False, plan.plan_id)
+    assert len((await world.alpha.list_plans(limit=9)).plans) == 5
+    assert len((await world.beta.list_plans(limit=9)).plans) == 1
+
+
+@pytest.mark.parametrize("number", [2, 3, 102])
+@pytest.mark.parametrize("field", ["lean", "filling"])
+async def test_where_no_plan_is_carried_each_of_a_crowd_goes_its_own_way(
+    world: World, raw: Any, field: str, number: int
+) -> None:
+    """While an older version may be at work, or old copies are written again: everybody is answered, also one who waits alone."""
+    await _warmed_up(world)
+    raw.hdel(key("schema"), "lean") if field == "lean" else raw.hset(key("schema"), field, "1")
+    async with asyncio.timeout(20):
+        found = await asyncio.gather(*(world.submit(claims=[request_claim(f"r{one}")]) for one in range(number)))
+    assert len({one.plan_id for one in found}) == number
+    for one in found:
+        assert not one.duplicate
+        assert not raw.hexists(key("job", "alpha", one.job_ids[0]), "carried")
+
+
 @pytest.mark.slow
 async def test_whoever_waits_behind_one_hears_in_time_that_redis_is_away(server: RedisServer, clock: FakeClock) -> None:
     """A server that hangs: nobody waits for the one before and then once more for himself; when it goes on, so do they."""
@@ -102,3 +144,21 @@ async def test_whoever_waits_behind_one_hears_in_time_that_redis_is_away(server:
         finally:
             os.kill(server.process.pid, signal.SIGCONT)
         await asyncio.gather(*(world.submit() for _ in range(5)))
+
+
+async def test_w11_requests_are_made_once_however_often_connections_are_cut(
+    engine: RedisWorkEngine, world: World, database: int
+) -> None:
+    """Alone or together, sent again by the engine or by the client: nothing is lost, made twice or somebody else's."""
+    with closing(shared_server().client(database)) as client:
+        own = client.client_id()
+
+        def cut() -> int:
+            ids = [one["id"] for one in client.client_list() if int(one["db"]) == database and int(one["id"]) != own]
+            return sum(int(client.client_kill_filter(_id=one)) for one in ids)
+
+        with cutting(cut) as cuts:
+            made = await send_all(world)
+    assert sum(cuts) > 0
+    await assert_made_once(world, made)
+    assert (await engine.mend(put_right=False)).differences == {}

@@ -56,6 +56,8 @@ def test_doctor_looks_at_redis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     assert _of_redis(monkeypatch, tmp_path) == []
     (sound,) = _of_redis(monkeypatch, tmp_path, REDIS_URL=server.url())
     assert sound.level == "ok"
+    with closing(server.client()) as raw:
+        assert not raw.keys()
     (lossy,) = _of_redis(monkeypatch, tmp_path, REDIS_URL=shared_server().url())
     assert (lossy.level, "appendonly" in lossy.text) == ("fail", True)
     server.kill()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.web.house import House, assert_marked, assert_problem, open_house
@@ -51,3 +52,21 @@ async def test_another_origin_is_not_allowed(tmp_path: Path, origin: str) -> Non
         ):
             assert "access-control-allow-origin" not in answer.headers
             assert_marked(answer)
+
+
+async def test_a_preflight_is_refused_in_the_one_shape(tmp_path: Path) -> None:
+    """An origin, a method or a header that is not allowed: a problem document, which a cache does not mix up."""
+    async with (
+        open_house(tmp_path, CORS_ALLOW_ORIGINS=STUDIO) as house,
+        house.served() as (_, address),
+        httpx2.AsyncClient(base_url=address) as client,
+    ):
+        for origin, more in (
+            ("https://evil.example", {}),
+            (STUDIO, {"Access-Control-Request-Method": "PATCH"}),
+            (STUDIO, {"Access-Control-Request-Headers": "x-other"}),
+        ):
+            answer = await client.options("/ai/plan", headers={"Origin": origin, **ASKED, **more})
+            assert_problem(answer, 400, "cors_refused")
+            assert_marked(answer)
+            assert "Origin" in answer.headers["vary"].split(", ")

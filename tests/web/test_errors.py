@@ -5,6 +5,7 @@ import sqlite3
 import time
 from typing import Any
 
+import httpx2
 import pytest
 
 from steward.errors import StoreUnavailable
@@ -152,6 +153,18 @@ async def test_w17_field_problems_point_at_the_field(house: House) -> None:
     document = assert_problem(answer, 422, "invalid")
     assert {problem["pointer"] for problem in document["errors"]} == {"/actions/1/params", "/colour~0~1"}
     assert "secret-value" not in answer.text
+
+
+async def test_w17_what_may_be_of_several_kinds_is_pointed_at_once(house: House) -> None:
+    """Where it stands in what was sent, and in one sentence, whatever kinds there are."""
+    client = await house.client()
+    body = {"actions": [echo(), echo() | {"depends_on": ["s1", 1.5]}, echo() | {"for_each": "s1"}]}
+    async with house.served() as (_, address), httpx2.AsyncClient(base_url=address, headers=client.headers) as served:
+        document = assert_problem(await served.post("/ai/execute", json=body), 422, "invalid")
+    assert document["errors"] == [
+        {"pointer": "/actions/1/depends_on/1", "detail": "it must be the id of a step or its position"},
+        {"pointer": "/actions/2/for_each", "detail": "it must be an expression or a list"},
+    ]
 
 
 async def test_query_problems_point_at_the_parameter(house: House) -> None:

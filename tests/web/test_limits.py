@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from steward.web.app import Limits
+from steward.web.app import STREAMS_PER_WORKSPACE, Limits
 from tests.web.house import House, assert_marked, assert_problem, echo, open_house
 
 pytestmark = pytest.mark.anyio
@@ -129,7 +129,35 @@ async def test_a_wrong_method_is_told_the_right_ones(house: House) -> None:
     client = await house.client()
     answer = await client.delete("/ai/jobs")
     assert_problem(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, HEAD"
+
+
+async def test_head_answers_as_get_does_without_the_body(house: House) -> None:
+    """Wherever there is a GET, refusals included, on a connection that goes on; what takes no GET takes no HEAD."""
+    token = await house.key()
+    headers = {"Authorization": f"Bearer {token}", "X-Request-ID": "one-of-mine"}
+    async with house.served() as (_, address), httpx2.AsyncClient(base_url=address, headers=headers) as client:
+        for path in (
+            "/ai/jobs",
+            f"/ai/jobs/job_{'0' * 24}",
+            "/ai/jobs?limit=0",
+            "/actions",
+            "/healthz",
+            "/openapi.json",
+        ):
+            seen, head = await client.get(path), await client.head(path)
+            assert (head.status_code, head.content) == (seen.status_code, b"")
+            for name in ("content-length", "content-type", "x-request-id"):
+                assert head.headers[name] == seen.headers[name]
+            assert_marked(head)
+        for _ in range(STREAMS_PER_WORKSPACE + 1):  # none of them stays open
+            stream = await client.head("/ai/events")
+            assert (stream.status_code, stream.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        refused = await client.head("/ai/execute")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+        assert (await client.head("/ai/jobs", headers={"Authorization": "Bearer no"})).status_code == 401
+        told = (await client.get("/metrics")).text
+        assert 'http_requests_total{endpoint="/ai/jobs",method="HEAD",status_code="200"} 1.0' in told
 
 
 async def test_the_server_does_not_say_what_it_is_made_of(house: House) -> None:

@@ -132,14 +132,15 @@ def _verify_chain(noted: str | None, *, as_json: bool) -> None:
 
     with Client.here() as client:
         verdict = client.get("/audit/verify", timeout_s=_VERIFY_TIMEOUT_S, noted=noted)
+    whose = verdict["workspace_id"]
     if as_json:
         print_json(verdict)
     elif verdict["sound"]:
-        show(word("ok") + plain(f" {verdict['records']} records, signed up to record {verdict['sealed']}."))
+        show(word("ok") + plain(f" {verdict['records']} records of {whose}, signed up to record {verdict['sealed']}."))
         show(plain(f"Note this elsewhere, to check later with --noted: {verdict['head']}:{verdict['hash']}", "dim"))
         for key in verdict["keys"]:
             show(plain(f"public key {key['public_key']}{'' if key['signs'] else ' (earlier)'}", "dim"))
-    _fail_unless_sound(verdict)
+    _fail_unless_sound(verdict, f" This was about the chain of {whose}.")
 
 
 def _verify_file(file: Path, public_keys: list[str], *, as_json: bool) -> None:
@@ -163,10 +164,10 @@ def _verify_file(file: Path, public_keys: list[str], *, as_json: bool) -> None:
     _fail_unless_sound(verdict)
 
 
-def _fail_unless_sound(verdict: dict[str, Any]) -> None:
+def _fail_unless_sound(verdict: dict[str, Any], whose: str = "") -> None:
     if not verdict["sound"]:
         where = "" if verdict["first_bad"] is None else f"From record {verdict['first_bad']} on it cannot be relied on."
-        raise CommandFailed(verdict["problem"], where)
+        raise CommandFailed(verdict["problem"], f"{where}{whose}".strip())
 
 
 def _what(record: dict[str, Any]) -> str:

@@ -20,7 +20,10 @@ async def examine_redis(settings: "Settings", *, repair: bool) -> list[Finding]:
     clock = SystemClock()
     safety = settings.redis_effect_safety
     try:
-        async with open_redis_engine(settings.redis_url, clock=clock, ids=IdFactory(clock), safety=safety) as engine:
+        opened = open_redis_engine(
+            settings.redis_url, clock=clock, ids=IdFactory(clock), safety=safety, looking=not repair
+        )
+        async with opened as engine:
             answers = f"It answers, and keeps what it is given (REDIS_EFFECT_SAFETY is {safety})."
             return [Finding("redis", "ok", answers), await _derived(engine, repair=repair)]
     except ConfigurationError as error:

@@ -149,8 +149,9 @@ def _backfilled(progress: "BackfillProgress") -> tuple[int, int, str]:
 
 
 def _retired(retired: "Retired") -> tuple[int, int, str]:
-    done = retired.removed + retired.kept
-    return done, max(retired.removable + retired.kept, done), f"{retired.removed:,} removed, {retired.kept:,} kept"
+    looked_at = retired.removable + retired.kept
+    said = f"{retired.removable:,} can be removed, {retired.removed:,} removed, {retired.kept:,} kept"
+    return looked_at, looked_at, said
 
 
 def _judge_backfill(last: "BackfillProgress", *, execute: bool, accept_invalid: bool) -> None:

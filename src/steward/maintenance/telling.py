@@ -5,7 +5,9 @@ its own, so that of what was begun and never heard of again there is a record, t
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from functools import lru_cache, partial
+from itertools import chain
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from steward.audit import DISPATCHED, DISPATCHED_AT, AuditEntry
 from steward.clock import rfc3339
@@ -37,6 +39,10 @@ _WORDS: Final = {
 }
 
 
+_moment: Final = lru_cache(maxsize=256)(rfc3339)
+"""A time as a text; of a batch many are the same."""
+
+
 class Asked(NamedTuple):
     """Who had a plan executed, and in which request."""
 
@@ -45,13 +51,10 @@ class Asked(NamedTuple):
 
 
 NOBODY: Final = Asked(None, None)
-
-
-class _Begun(NamedTuple):
-    """That a job was dispatched, and who had its plan executed."""
-
-    event: Event
-    asked: Asked
+_Begun: TypeAlias = tuple[int, Event, Asked]
+"""That a job was dispatched: where it stands, the event, and who had its plan executed."""
+_new: Final[Callable[[Any], AuditEntry]] = partial(tuple.__new__, AuditEntry)
+"""Make an entry of its values in order, in half the time that it takes with their names."""
 
 
 class Telling:
@@ -60,30 +63,40 @@ class Telling:
     def __init__(self, account: Callable[[str], str | None]) -> None:
         """Name in whose name an action is seen at its far end as ``account`` says."""
         self._account = account
-        self._found: list[AuditEntry | _Begun | None] = []
-        self._begun: dict[str | None, int] = {}
-        """By job: where in ``_found`` its dispatch stands."""
+        self._found: list[AuditEntry | None] = []
+        self._begun: dict[str | None, _Begun] = {}
+        """By job: the last dispatch whose outcome was not told of yet."""
+        self._alone: list[_Begun] = []
+        """Dispatches whose outcome does not tell of them."""
+        self._spared = 0
+
+    def __len__(self) -> int:
+        """Return how many records there will be."""
+        return len(self._found) - self._spared
 
     def add(self, event: Event, asked: Asked, plans: Mapping[str, PlanRecord]) -> None:
         """Take the next event; ``plans``: those that it may tell of."""
-        found, begun = self._found, None
-        if event.type is EventType.JOB_DISPATCHED:
-            self._begun[event.job_id] = len(found)
-            found.append(_Begun(event, asked))
+        kind, found, before = event.type, self._found, None
+        if kind is EventType.JOB_DISPATCHED:
+            if event.job_id in self._begun:
+                self._alone.append(self._begun[event.job_id])
+            self._begun[event.job_id] = len(found), event, asked
+            found.append(None)
             return
-        if event.type in _OUTCOMES and (place := self._begun.pop(event.job_id, None)) is not None:
-            before = found[place]
-            if isinstance(before, _Begun) and _tells_of(event, before.event):
-                found[place], begun = None, before.event
-        found.append(_entry(event, asked, self._account, plans, begun))
+        if kind in _OUTCOMES and (begun := self._begun.pop(event.job_id, None)) is not None:
+            if _tells_of(event, begun[1]):
+                before = begun[1]
+                self._spared += 1
+            else:
+                self._alone.append(begun)
+        found.append(_entry(event, asked, self._account, plans, before))
 
     def entries(self) -> list[AuditEntry]:
         """Return what is recorded of them all."""
-        return [
-            _entry(*one, self._account, {}, None) if isinstance(one, _Begun) else one
-            for one in self._found
-            if one is not None
-        ]
+        found = self._found.copy()
+        for place, event, asked in chain(self._alone, self._begun.values()):
+            found[place] = _entry(event, asked, self._account, {}, None)
+        return [entry for entry in found if entry is not None]
 
 
 def _tells_of(outcome: Event, begun: Event) -> bool:
@@ -110,10 +123,12 @@ def _entry(
     _, workspace_id, kind, at, actor_id, plan_id, job_id, data, position = event
     facts = {name: value for name, value in data.items() if name in _FACTS and value is not None}
     if begun is not None:
-        facts[DISPATCHED], facts[DISPATCHED_AT] = f"work/{begun.position}", rfc3339(begun.at)
+        facts[DISPATCHED], facts[DISPATCHED_AT] = f"work/{begun.position}", _moment(begun.at)
     if actor_id is None and asked.actor_id is not None:
         facts["on_behalf_of"] = asked.actor_id
-    action_id = text_or_none(data.get("action_id"))
+    action_id = data.get("action_id")
+    if type(action_id) is not str:
+        action_id = None
     acting_as = None if action_id is None else account(action_id)
     result = _WORDS.get(kind) or str(data.get("error_code") or data.get("status") or "")
     rule = text_or_none(data["rule"]) if "rule" in data else None
@@ -122,10 +137,10 @@ def _entry(
     view, comparable = (None, False) if plan is None else (plan_view(plan), True)
     source = f"work/{position}"
     # fmt: off
-    return AuditEntry(
+    return _new((
         workspace_id, kind, at, actor_id, acting_as, action_id, plan_id, job_id,
         result, rule, request_id, source, facts, view, comparable,
-    )
+    ))
     # fmt: on
 
 

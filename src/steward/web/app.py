@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from steward.bootstrap import Application
 from steward.web import (
@@ -29,6 +28,7 @@ from steward.web import (
     usage,
     workspaces,
 )
+from steward.web.cors import Cors
 from steward.web.middleware import BodyLimit, Envelope
 from steward.web.rate_limits import RateLimiter
 
@@ -81,18 +81,6 @@ def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
     # the one added last stands outermost
     api.add_middleware(BodyLimit, limit_bytes=app.settings.body_limit_bytes, timeout_s=limits.body_timeout_s)
     if app.settings.cors_allow_origins:
-        _allow_origins(api, app.settings.cors_allow_origins)
+        api.add_middleware(Cors, origins=app.settings.cors_allow_origins)
     api.add_middleware(Envelope, telemetry=app.telemetry, ids=app.ids)
     return api
-
-
-def _allow_origins(api: FastAPI, origins: tuple[str, ...]) -> None:
-    """Let pages of these origins call the API with a Bearer credential; a session's cookie is never taken from elsewhere."""
-    api.add_middleware(
-        CORSMiddleware,
-        allow_origins=origins,
-        allow_credentials=False,
-        allow_methods=("GET", "POST", "PUT", "DELETE"),
-        allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"),
-        expose_headers=("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy"),
-    )

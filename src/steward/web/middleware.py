@@ -51,13 +51,21 @@ class Envelope:
             return
         offered = Headers(scope=scope).getlist("x-request-id")
         kept = len(offered) == 1 and _REQUEST_ID.fullmatch(offered[0])
-        facts = RequestFacts(request_id=offered[0] if kept else self._ids.new("req"))
+        facts = RequestFacts(offered[0] if kept else self._ids.new("req"), scope["method"])
+        bodiless = facts.method == "HEAD"
+        if bodiless:  # as GET, in a copy: the server, which has the original, sends no body
+            scope = {**scope, "method": "GET"}
         keep_facts(scope, facts)
         began = time.perf_counter()
-        status = 0
+        status, ended = 0, False
 
         async def marked(message: Message) -> None:
-            nonlocal status
+            nonlocal status, ended
+            if bodiless and message["type"] == "http.response.body":
+                if not ended:  # all of it: a stream would never end
+                    ended = True
+                    await send({"type": "http.response.body"})
+                return
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
@@ -81,13 +89,13 @@ class Envelope:
         """Count and log an answer as it begins: a stream that stays open for hours is no slow answer."""
         workspace_id = facts.principal.workspace_id if facts.principal else None
         route = route_of(scope)
-        self._telemetry.http_request(scope["method"], route, status, seconds)
+        self._telemetry.http_request(facts.method, route, status, seconds)
         if facts.decision is not None:
             self._telemetry.security_decision(facts.decision, workspace_id)
         _log.info(
             "A request was answered.",
             action="request_answered",
-            method=scope["method"][:16],
+            method=facts.method[:16],
             route=route,
             status=status,
             duration_ms=round(seconds * 1000, 1),

@@ -159,7 +159,7 @@ def refused(request: Request, error: StewardError) -> Refusal:
         principal=facts.principal,
         code=error.stable_code,
         status=int(error.status),
-        method=request.method[:_MAX_SEGMENT_CHARS],
+        method=facts.method[:_MAX_SEGMENT_CHARS],
         route=route_of(request.scope),
         request_id=facts.request_id,
         address="" if request.client is None else request.client.host,
@@ -195,6 +195,8 @@ def _methods_at(request: Request) -> Iterator[str]:
     matching = [template for template in described if _compiled(template)[0].match(path)]
     for template in [path] if path in matching else matching[:1]:
         yield from (method.upper() for method in described[template])
+        if "get" in described[template]:
+            yield "HEAD"
 
 
 def install(api: FastAPI) -> None:

@@ -1,7 +1,7 @@
 """Queries that a route reads by itself, for those that are asked most: as a model whose fields are the parameters.
 
-FastAPI takes a query apart parameter by parameter, which costs more than all else that it does for a request; a model reads it in
-one go. What is published of the parameters, and how a wrong one is refused, is the same.
+FastAPI takes a query apart parameter by parameter and looks each time what kind each of them is; a model reads all of it in one
+go. What is published of the parameters, and how a wrong one is refused, is the same.
 """
 
 from typing import Any, Final, TypeVar

@@ -16,6 +16,8 @@ class RequestFacts:
     """Filled in as the request goes through the doors."""
 
     request_id: str
+    method: str = "GET"
+    """What the client asked for; a HEAD goes through the doors as a GET."""
     principal: Principal | None = None
     decision: str | None = None
     """``allowed`` or ``denied`` once a door that asks for a credential has decided."""

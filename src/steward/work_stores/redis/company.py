@@ -65,7 +65,7 @@ class Company:
             _tell(group, error)
             self._give_up(error)
             return
-        if len(depths) != len(group):  # none of them is plain at present
+        if not depths:  # none of them is plain at present
             depths = [-1] * len(group)
         for (_, answer), depth in zip(group, depths, strict=True):
             if not answer.done():

@@ -79,11 +79,12 @@ async def open_redis_engine(
     sinks: Sequence[EventSink] = (),
     schema: SchemaStart | None = None,
     reads: ReadSink | None = None,
+    looking: bool = False,
 ) -> AsyncIterator[RedisWorkEngine]:
     """Open an engine on the server at ``url`` and finally close its connections.
 
     ``schema``: settle the phase of the key schema and take over what the older software left; ``reads`` is told which
-    records answer.
+    records answer; ``looking``: leave a Redis that holds no work yet as it is.
 
     Raises ``ConfigurationError`` for a server that would lose work, ``StoreUnavailable`` for one that is away.
     """
@@ -92,7 +93,8 @@ async def open_redis_engine(
         server.statistics.sink = reads
         await server.open()
         durability = await open_durability(server, safety)
-        await begin_lean(server)
+        if not looking:
+            await begin_lean(server)
         if schema is not None:
             server.statistics.phase = await start(Migrator(server, ids), schema)
         yield RedisWorkEngine(Shared(server, ids, Company(server)), durability)

@@ -18,6 +18,9 @@ from steward.work_stores.redis.records import streamed_event
 from steward.work_stores.redis.server import Server
 
 _BY_THE_WAY: Final = frozenset(kind.value.encode() for kind in BY_THE_WAY)
+_NAMES: Final = (b"actor_id", b"plan_id", b"job_id")
+_TIME_DIGITS: Final = 14
+"""Of the milliseconds of any time before the year 5000."""
 _AT_ONCE: Final = 200
 """How many events are read by one command."""
 
@@ -36,11 +39,13 @@ def _tells_nothing(pairs: Sequence[bytes]) -> bool:
     """Say whether an event, as it stands in a log, may be left out: not one that cannot be read."""
     if pairs[1] not in _BY_THE_WAY:
         return False
+    fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
     try:
-        data = from_json(dict(zip(pairs[::2], pairs[1::2], strict=True))[b"data"])
+        data, at = from_json(fields[b"data"]), fields[b"at"]
+        plain = at.isdigit() and len(at) <= _TIME_DIGITS and all(fields[name].isascii() for name in _NAMES)
     except (ValueError, KeyError):
         return False
-    return isinstance(data, dict) and "error_code" not in data
+    return plain and isinstance(data, dict) and "error_code" not in data
 
 
 def _runs(entries: Sequence[Any], after: int, limit: int) -> list[_Run]:

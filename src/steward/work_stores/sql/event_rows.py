@@ -1,7 +1,8 @@
 """Events as rows, and their translation to the frozen records: apart from other rows, since they are only ever added and read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -10,6 +11,8 @@ from steward.clock import from_milliseconds
 from steward.event import Event, EventType, event_id
 
 _EVENT_TYPES: Final = {kind.value: kind for kind in EventType}
+_event: Final[Callable[[Any], Event]] = partial(tuple.__new__, Event)
+"""Make an event of its values in order, in half the time that it takes with their names."""
 _TEXT_OR_NOTHING: Final = frozenset({str, type(None)})
 
 
@@ -28,8 +31,8 @@ class EventRow:
     facts: Mapping[str, Any]
     """What ``data`` says; not a column."""
 
-    def to_event(self, position: int = 0) -> Event:
-        """Return the frozen event, standing at ``position``, if that is known."""
+    def to_event(self) -> Event:
+        """Return the frozen event."""
         return Event(
             event_id=event_id(self.sequence),
             workspace_id=self.workspace_id,
@@ -39,7 +42,6 @@ class EventRow:
             plan_id=self.plan_id,
             job_id=self.job_id,
             data=self.facts,
-            position=position,
         )
 
 
@@ -53,4 +55,4 @@ def read_event(row: Any) -> Event:
     if type(data) is not dict or not {type(actor_id), type(plan_id), type(job_id)} <= _TEXT_OR_NOTHING:
         raise TypeError
     named, moment = event_id(sequence), from_milliseconds(at)
-    return Event(named, workspace_id, _EVENT_TYPES[kind], moment, actor_id, plan_id, job_id, data, position)
+    return _event((named, workspace_id, _EVENT_TYPES[kind], moment, actor_id, plan_id, job_id, data, position))

@@ -59,6 +59,10 @@ class RedisKeySchema:
         phase = await self._phase()
         if to is phase:
             return await self.status()
+        if phase is _ORDER[-1]:
+            raise SchemaRefused(
+                f"The phase is {phase}, which is the last: only 'steward schema back' leads away from it."
+            )
         if _ORDER.index(to) != _ORDER.index(phase) + 1:
             raise SchemaRefused(f"The phase is {phase}; from there it goes on to {_next(phase)}, one phase at a time.")
         kept = fields_of(await self._server.send("HGETALL", key("schema")))
@@ -144,4 +148,4 @@ class RedisKeySchema:
 
 
 def _next(phase: Phase) -> str:
-    return _ORDER[min(_ORDER.index(phase) + 1, len(_ORDER) - 1)].value
+    return _ORDER[_ORDER.index(phase) + 1].value

@@ -44,7 +44,7 @@ local keys, fences, attempts, starts, waited = {}, {}, {}, {}, {}
 local function take_job(of, id)
   local key = K.job:format(of.workspace, id)
   local record = redis.call('HGETALL', key)
-  local own, status, spec, fence, tries, started, needs, steps
+  local own, status, spec, fence, tries, started, events, needs, steps
   for i = 1, #record, 2 do
     local name, value = record[i], record[i + 1]
     if name == 'status' then status = value
@@ -53,6 +53,7 @@ local function take_job(of, id)
     elseif name == 'fence' then fence = value
     elseif name == 'attempts' then tries = value
     elseif name == 'started_at' then started = value
+    elseif name == 'events' then events = value
     elseif name == 'not_before' then waited[#waited + 1] = key
     elseif name == 'needs' then needs = value
     elseif name == 'depends_on' then steps = value end
@@ -72,7 +73,7 @@ local function take_job(of, id)
   count_running(of, action, 1)
   local of_action = group(group(ready, of.workspace), action)
   of_action[#of_action + 1] = id
-  tell(of, 'job.started', plan_id, id, said(step, action, 'running', tries, ''), namesake)
+  tell(of, 'job.started', plan_id, id, said(step, action, 'running', tries, ''), namesake, events)
   return true
 end
 

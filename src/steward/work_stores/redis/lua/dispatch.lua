@@ -15,7 +15,7 @@ for i = 1, tonumber(take()) do
   if seen[key] or not is_current(id) then return KNOWN end
   seen[key] = true
   local read = redis.call('HMGET', key, 'spec', 'fence', 'status', 'attempts', 'lease_until', 'dispatched_at',
-    'first_dispatched_at', 'cancel_requested')
+    'first_dispatched_at', 'cancel_requested', 'events')
   local before, first = read[6], read[7]
   if not read[1] or read[2] ~= fence or read[3] ~= 'running' or (tonumber(read[5]) or 0) <= now then return KNOWN end
   if before and first then
@@ -27,7 +27,7 @@ for i = 1, tonumber(take()) do
     local n = #keys + 1
     keys[n], firsts[n] = key, first
     begun[2 * n - 1], begun[2 * n] = lease_until, workspace .. ' ' .. id
-    tell(home(workspace), 'job.dispatched', plan_id, id, said(step, action, 'running', read[4] or '0', ''), namesake)
+    tell(home(workspace), 'job.dispatched', plan_id, id, said(step, action, 'running', read[4] or '0', ''), namesake, read[9])
     answers[i] = now_text .. ' ' .. lease_until .. ' ' .. first
   end
 end

@@ -18,12 +18,12 @@ local function history_of(attempts, fence, worker, claimed_at, dispatched_at)
     .. ',"dispatched_at":' .. dispatched_at .. ',"error":null}]'
 end
 
-local function plan_of(of, plan_id, id, namesake) -- that a job is of; nil: it does not run
+local function plan_of(of, plan_id, id, namesake, events) -- that a job is of; nil: it does not run
   local key = K.plan:format(of.workspace, plan_id)
   local plan = of_plan[key]
-  if not plan and namesake and numbers_of(of, plan_id, namesake).key == namesake then
+  if not plan and namesake and events then
     plan = { home = of, id = plan_id, left = 1, ids = id, children = '', carrier = namesake }
-    order[#order + 1], of_plan[key] = key, plan
+    order[#order + 1], of_plan[key], plans[key] = key, plan, { key = namesake, text = events }
   elseif not plan then
     local read = redis.call('HMGET', key, 'status', 'open_jobs', 'job_ids', 'child_ids', 'events')
     if read[1] ~= 'running' then return end
@@ -40,11 +40,11 @@ for i = 1, tonumber(take()) do
   local key, of = K.job:format(workspace, id), home(workspace)
   if word ~= 'completed' or seen[key] or of.capped or not is_current(id) then return KNOWN end
   local read = redis.call('HMGET', key, 'spec', 'fence', 'status', 'attempts', 'worker_id', 'claimed_at', 'started_at',
-    'dispatched_at', 'first_dispatched_at', 'cancel_requested', 'dependents')
+    'dispatched_at', 'first_dispatched_at', 'cancel_requested', 'dependents', 'events')
   if not read[1] or read[2] ~= fence or read[3] ~= 'running' then return KNOWN end
   if read[10] or read[11] then return KNOWN end
   local plan_id, step, action, _, enqueued_at, namesake = specified(read[1], id, key)
-  local plan = plan_id and plan_of(of, plan_id, id, namesake)
+  local plan = plan_id and plan_of(of, plan_id, id, namesake, read[12])
   if not plan then return KNOWN end
   plan.left = plan.left - 1
   local attempts, started = read[4] or '0', read[7]
@@ -63,6 +63,20 @@ for i = 1, tonumber(take()) do
 end
 
 local closed = {} -- what is written of plans that end
+local left, came, ended = {}, {}, {} -- by key of a list: ids that leave it, and those that come; members of the list of what has ended
+
+local function is_list(lists, key) -- a table for a list whose type this shows, the first time that it is named
+  if not lists[key] then redis.call('ZCARD', key) end
+  return group(lists, key)
+end
+
+local function end_plan(plan, status) -- it leaves the list of those that run
+  local gone = is_list(left, K.plans_in:format(plan.home.workspace, 'running'))
+  local list = is_list(came, K.plans_in:format(plan.home.workspace, status))
+  gone[#gone + 1], list[#list + 1], list[#list + 2] = plan.id, 0, plan.id
+  ended[#ended + 1], ended[#ended + 2] = now_text, plan.home.workspace .. ' ' .. plan.id
+end
+
 local function close(plan, key) -- its last job has ended; results that nobody can need again are dropped, or not even kept
   local worst = 'completed'
   local rank = { completed = 1, cancelled = 2, failed = 3 }
@@ -85,11 +99,7 @@ local function close(plan, key) -- its last job has ended; results that nobody c
       end
     end
   end
-  for _, name in ipairs({ 'running', worst }) do redis.call('ZCARD', K.plans_in:format(workspace, name)) end
-  redis.call('ZCARD', K.ended)
-  closed[#closed + 1] = { 'ZREM', K.plans_in:format(workspace, 'running'), plan.id }
-  closed[#closed + 1] = { 'ZADD', K.plans_in:format(workspace, worst), 0, plan.id }
-  closed[#closed + 1] = { 'ZADD', K.ended, now_text, workspace .. ' ' .. plan.id }
+  end_plan(plan, worst)
   tell(plan.home, 'plan.' .. worst, plan.id, '', '{"status":"' .. worst .. '"}')
   return worst
 end
@@ -104,11 +114,15 @@ for _, key in ipairs(order) do
     if plan.left == 0 then own[3], own[4], own[5], own[6] = 'status', close(plan, key), 'finished_at', now_text end
   end
 end
+if #ended > 0 then redis.call('ZCARD', K.ended) end
 check_plain('running', 'completed')
 for _, set in ipairs(sets) do
   redis.call(unpack(set))
   redis.call('HDEL', set[2], 'worker_id', 'lease_until', 'claimed_at', 'dispatched_at', 'params_sealed', 'spent', set.last)
 end
 for _, command in ipairs(closed) do redis.call(unpack(command)) end
+for key, ids in pairs(left) do in_pieces('ZREM', key, ids) end
+for key, ids in pairs(came) do in_pieces('ZADD', key, ids) end
+in_pieces('ZADD', K.ended, ended)
 write_plain('running', 'completed')
 return answers

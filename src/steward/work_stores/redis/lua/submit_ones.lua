@@ -5,7 +5,7 @@
 -- does one whose workspace has a key of another type, which then refuses that one alone. All are looked at before any is written.
 
 local schema = redis.call('HMGET', K.schema, 'phase', 'filling', 'lean')
-if (schema[1] and schema[1] ~= 'new-only') or schema[2] or not schema[3] then return { 'known' } end
+if (schema[1] and schema[1] ~= 'new-only') or schema[2] or not schema[3] then return {} end -- none is, at present
 
 local homes, order = {}, {} -- by workspace, false if one of its keys is of another type; those that have plans, as they came
 

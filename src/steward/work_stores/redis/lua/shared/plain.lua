@@ -46,20 +46,19 @@ local function span(from, to)
   return from == to and whole(from) or whole(from) .. '-' .. whole(to)
 end
 
-local function numbers_of(of, plan_id, namesake) -- of a plan's events: in its own hash, or that of the job that carries it
+local function numbers_of(of, plan_id, carrier, text) -- of a plan's events: in its own hash, or those that its carrier says
   local key = K.plan:format(of.workspace, plan_id)
   local known = plans[key]
   if not known then
-    local carried = namesake and redis.call('HGET', namesake, 'events')
-    known = { key = carried and namesake or key, text = carried or redis.call('HGET', key, 'events') or '' }
+    known = text and { key = carrier, text = text } or { key = key, text = redis.call('HGET', key, 'events') or '' }
     plans[key] = known
   end
   return known
 end
 
-local function remember(of, plan_id, number, namesake) -- that the event with this number is the plan's
+local function remember(of, plan_id, number, carrier, text) -- that the event with this number is the plan's
   if of.plan_id ~= plan_id then -- not the one that was spoken of last
-    of.plan_id, of.plan = plan_id, numbers_of(of, plan_id, namesake)
+    of.plan_id, of.plan = plan_id, numbers_of(of, plan_id, carrier, text)
   end
   local own = of.plan
   if own.to ~= number - 1 then
@@ -69,11 +68,11 @@ local function remember(of, plan_id, number, namesake) -- that the event with th
   own.to = number
 end
 
-local function tell(of, event, plan_id, job_id, data, namesake) -- an event, whose number its plan remembers
+local function tell(of, event, plan_id, job_id, data, carrier, text) -- an event, whose number its plan remembers
   local number = of.last + 1
   of.last = number
   told_events[#told_events + 1] = { of, number, event, plan_id, job_id, data }
-  remember(of, plan_id, number, namesake)
+  remember(of, plan_id, number, carrier, text)
 end
 
 local as_json = {} -- words that were said before
