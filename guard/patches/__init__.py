@@ -4,6 +4,7 @@ from typing import Final
 
 from guard.patches.approvals import APPROVALS
 from guard.patches.audit import AUDIT
+from guard.patches.carried import CARRIED
 from guard.patches.doors import DOORS
 from guard.patches.effects import EFFECTS
 from guard.patches.identity import IDENTITY
@@ -28,5 +29,6 @@ MUTATIONS: Final = (
     *REDIS,
     *SCHEMA,
     *SHORT_WAYS,
+    *CARRIED,
 )
 """Every protection under guard."""
