@@ -1,5 +1,6 @@
 """What is counted, once each, and under which labels."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,6 +64,22 @@ def test_w106_one_finished_execution_adds_one_to_exactly_one_series(kind: EventT
     assert meter.value("ai_jobs_total", status=status, workspace_id="unscoped") == 1
     assert meter.value("action_latency_seconds_sum", provider="email", action="email.send") == 0.25
     assert meter.value("ai_job_latency_seconds_sum", workspace_id="unscoped") == 1.5
+
+
+@pytest.mark.anyio
+async def test_what_is_told_in_one_turn_is_counted_as_if_it_came_one_by_one() -> None:
+    """In an event loop equal events are counted together; whatever differs in them keeps its own place, and nothing waits for more."""
+    crowd, alone = Meter(workspace_label=True), Meter(workspace_label=True)
+    told = [("acme", 250), ("acme", 250), ("acme", 90_000), ("beta", 250), ("acme", 250)]
+    for workspace_id, duration_ms in told:
+        crowd.tell(EventType.JOB_COMPLETED, workspace_id, duration_ms=duration_ms)
+    await asyncio.sleep(0)
+    for workspace_id, duration_ms in told:
+        alone.tell(EventType.JOB_COMPLETED, workspace_id, duration_ms=duration_ms)
+        await asyncio.sleep(0)
+    for name in ("ai_jobs_total", "action_exec_total", "action_latency_seconds_bucket", "ai_job_latency_seconds_sum"):
+        assert crowd.series(name) == alone.series(name) != {}
+    assert crowd.value("action_latency_seconds_sum", provider="email", action="email.send") == 91.0
 
 
 def test_what_was_never_executed_is_no_execution() -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic_core import from_json, to_json
 
 from steward.action import Effect, RetryMode
+from steward.quickly import quickly
 
 LEASE_S: Final = 10.0
 """How long a claim holds without a renewal, in seconds."""
@@ -242,6 +243,9 @@ class Job(ListedJob):
         """What keeps it from running, if it is held because it drifted: what had changed when it was to run."""
         return self.history[-1].differences if self.held_for is HeldFor.DRIFT and self.history else ()
 
+
+make_job: Final = quickly(Job)
+"""Makes one as ``Job`` does, quickly."""
 
 # What an attempt ends with. Expected outcomes are values; ``Settlement`` carries one to the store.
 

@@ -15,15 +15,13 @@ from steward.approval import Approval, ApprovalStatus
 from steward.clock import from_milliseconds, milliseconds, rfc3339
 from steward.database.sql import DAMAGE
 from steward.identity import Role
-from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, differences_in
+from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, differences_in, make_job
 from steward.plan import PlanRecord, PlanStatus
-from steward.quickly import quickly
 
 Row = TypeVar("Row", "JobRow", "PlanRow", "ApprovalRow")
 
 _log = structlog.get_logger("steward.store")
 JOB_STATUSES: Final = {status.value: status for status in JobStatus}
-_make_job: Final = quickly(Job)
 _EFFECTS: Final = {effect.value: effect for effect in Effect}
 _RETRY_MODES: Final = {mode.value: mode for mode in RetryMode}
 NO_TEXTS: Final = "[]"
@@ -162,7 +160,7 @@ def _attempt(item: Mapping[str, Any]) -> Attempt:
 
 def to_job(row: JobRow) -> Job:
     """Return the frozen record of a row."""
-    return _make_job(
+    return make_job(
         job_id=row.job_id,
         workspace_id=row.workspace_id,
         plan_id=row.plan_id,
