@@ -1,8 +1,8 @@
 """What auditing costs: two installations side by side, one with its archiver and one without, drained in turns.
 
 The audited one has ended when every job has and every event is on record and signed, so nothing is left for later. The
-archiver is in the worker's process, as in ``steward up``; or mostly in another one, as where there is a ``steward serve``
-beside the worker: what that one has not come to when the jobs have ended is archived here, and counts as well.
+archiver is in the worker's process, as in ``steward up``; or in another one, as where a ``steward serve`` beside the worker
+does it: what that one has not come to when the jobs have ended is archived here, and counts as well.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ LONGER = 4
 """How many times as many jobs there are where another process archives, which begins half a second behind."""
 
 
-async def _drain(here: Installation, action_id: str, jobs: int, *, audited: bool) -> float:
-    """Return how many jobs a second a worker gets done."""
+async def _drain(here: Installation, action_id: str, jobs: int, *, audited: bool, elsewhere: bool = False) -> float:
+    """Return how many jobs a second a worker gets done. ``elsewhere``: while another process archives."""
     names = [str(number) for number in range(jobs)]
     plans = [await here.submit(names[start : start + MAX_STEPS], action_id) for start in range(0, jobs, MAX_STEPS)]
     app = here.app
@@ -37,26 +37,27 @@ async def _drain(here: Installation, action_id: str, jobs: int, *, audited: bool
     archiver = Archiver(app.engine.dispatcher, app.audit_log, app.catalogue, app.recorder)
     with app.engine.dispatcher.hear_events() if audited else nullcontext():  # also while what is left is archived
         began = time.perf_counter()
-        archiving = asyncio.create_task(archiver.run()) if audited else None
+        archiving = asyncio.create_task(archiver.run()) if audited and not elsewhere else None
         async with here.worker(CONCURRENCY):
             await here.ended(*(plan.plan_id for plan in plans), breath_s=BREATH_S)
             if archiving is not None:
                 archiving.cancel()
                 with suppress(asyncio.CancelledError):
                     await archiving
+            if audited:
                 await archiver.turn()
             return jobs / (time.perf_counter() - began)
 
 
 async def _compare(
-    audited: Installation, plain: Installation, action_id: str, jobs: int, rounds: int
+    audited: Installation, plain: Installation, action_id: str, jobs: int, rounds: int, *, elsewhere: bool
 ) -> tuple[float, float]:
     """Return the rate with the audit, and the one without."""
     rates: dict[bool, list[float]] = {True: [], False: []}
     for number in range(rounds):
         for watched in (True, False) if number % 2 else (False, True):
             here = audited if watched else plain
-            rates[watched].append(await _drain(here, action_id, jobs, audited=watched))
+            rates[watched].append(await _drain(here, action_id, jobs, audited=watched, elsewhere=elsewhere))
     return median(rates[True]), median(rates[False])
 
 
@@ -106,7 +107,7 @@ async def measure(folder: Path, jobs: int, rounds: int) -> list[Figure]:
         open_here.enter_context(_as_in_a_process())
         for action_id, what in ACTIONS.items():
             for here, number, where in ((audited, jobs, "the worker's"), (served, jobs * LONGER, "another")):
-                rate, without = await _compare(here, plain, action_id, number, rounds)
+                rate, without = await _compare(here, plain, action_id, number, rounds, elsewhere=here is served)
                 name = f"a worker drains {what}, {CONCURRENCY} slots, with the audit; the archiver in {where} process"
                 found.append(Figure(name, rate, "/s", "without it", without))
     return found

@@ -98,12 +98,12 @@ class Application:
         )
         return Worker(rooms, concurrency=concurrency)
 
-    def duties(self, *, beside_steps: bool) -> tuple[Duty, ...]:
-        """Return what has to be done regularly by at least one process. ``beside_steps``: this one carries out steps, too."""
+    def duties(self) -> tuple[Duty, ...]:
+        """Return what has to be done regularly by at least one process."""
         return (
             sweeper(self.engine.dispatcher, self.clock),
             pruner(self.engine.dispatcher, self.settings.job_retention_s, self.audit_log),
-            archiver(self.engine.dispatcher, self.audit_log, self.catalogue, self.recorder, unless_others=beside_steps),
+            archiver(self.engine.dispatcher, self.audit_log, self.catalogue, self.recorder),
             audit_pruner(self.audit_log, self.settings.audit_retention_days * 24 * 3600),
             door_keeper(self.doors),
         )

@@ -174,6 +174,6 @@ async def _work(application: "Application", concurrency: int, stop: asyncio.Even
     if application.settings.redis_url is not None:
         sys.setswitchinterval(_TURN_S)
     async with asyncio.TaskGroup() as together:
-        together.create_task(run_duties(application.duties(beside_steps=concurrency > 0), stop))
+        together.create_task(run_duties(application.duties(), stop))
         if concurrency:
             together.create_task(application.worker(concurrency=concurrency).run(stop))

@@ -3,7 +3,6 @@
 It sleeps until the store's bell rings, and then lets a moment pass, so that a crowd of events costs few commits. Several
 processes may do it at once: whoever moves the position first has appended, the others find nothing left to do. So that they do
 not all put the same into words, whoever finds that somebody else has moved the position leaves it to them as long as it moves.
-Only a process that carries out no steps does not: it has the time, and then the others have theirs for the steps.
 
 An event that cannot be read is recorded as that, and the archiver goes on: whatever the audit is required for is recorded
 before it is done, and to wait for what can never be read would keep the records of everybody from ever being made.
@@ -13,7 +12,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache
 from typing import Final, NamedTuple
 
 from steward.action import Catalogue
@@ -95,11 +94,11 @@ class Archiver:
         self._recorder.succeeded("archiver")
         return done
 
-    async def run(self, *, unless_others: bool = True) -> None:
-        """Take turns for ever, woken by the store; what ``unless_others`` says goes for each."""
+    async def run(self) -> None:
+        """Take turns for ever, woken by the store, unless others do."""
         with self._dispatcher.hear_events() as listener:
             while True:
-                await self.turn(unless_others=unless_others)
+                await self.turn(unless_others=True)
                 await listener.wait(_LONGEST_SLEEP_S if self._seen is None else _PATIENCE_S)
                 await asyncio.sleep(_BREATH_S)
 
@@ -189,9 +188,6 @@ class Archiver:
         return asked
 
 
-def archiver(
-    dispatcher: Dispatcher, log: AuditLog, catalogue: Catalogue, recorder: Recorder, *, unless_others: bool
-) -> Duty:
-    """Return the duty; ``unless_others``: while no other process does it."""
-    running = Archiver(dispatcher, log, catalogue, recorder)
-    return Duty("archiver", 1.0, partial(running.run, unless_others=unless_others))
+def archiver(dispatcher: Dispatcher, log: AuditLog, catalogue: Catalogue, recorder: Recorder) -> Duty:
+    """Return the duty."""
+    return Duty("archiver", 1.0, Archiver(dispatcher, log, catalogue, recorder).run)
