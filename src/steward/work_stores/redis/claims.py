@@ -16,7 +16,7 @@ from pydantic_core import from_json, to_json
 from steward.action import Effect, RetryMode
 from steward.clock import from_milliseconds
 from steward.ids import namesake
-from steward.job import Completed, Job, JobStatus
+from steward.job import Completed, Job, JobStatus, make_job
 from steward.work_store import Granted, LeaseRef, Settlement
 from steward.work_stores.redis.job_records import (
     JOB_FIELDS,
@@ -70,7 +70,7 @@ def _fresh(record: Mapping[bytes, bytes], own: bytes, claiming: Claiming) -> Job
         raise ValueError("This is no spec of a job.")
     fence, attempts = own.split(b" ")
     own_id = record[b"job_id"].decode()
-    return Job(
+    return make_job(
         job_id=own_id,
         workspace_id=record[b"workspace_id"].decode(),
         plan_id=namesake(own_id, "plan") if plan_id == NAMESAKE else plan_id,

@@ -15,6 +15,7 @@ from steward.event import Event
 from steward.identity import Principal
 from steward.job import LEASE_S, Difference, Expanded, HeldFor, Job, after_lost_lease, differences_as_text
 from steward.plan import PlanRecord
+from steward.quickly import quickly
 from steward.spending import NO_SPENDING, Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement, Swept
 from steward.work_stores.redis.claims import (
@@ -46,6 +47,7 @@ from steward.workspace import MAX_WINDOW_S
 
 T = TypeVar("T")
 _log = structlog.get_logger("steward.redis")
+_make_lease: Final = quickly(Lease)
 _DECLINED: Final = [b"known"]
 _REFUSED: Final = (1, 3)
 """How long an answer is that refuses: a reason, or one with words and a time."""
@@ -84,7 +86,7 @@ def _name(ref: LeaseRef) -> tuple[Any, ...]:
 
 def _lease(job: Job, params_sealed: bytes | None, inputs: Sequence[bytes], store: RedisWorkStore) -> Lease:
     of_steps = [*zip(map(bytes.decode, inputs[::3]), inputs[1::3], inputs[2::3], strict=True)] if inputs else ()
-    return Lease(
+    return _make_lease(
         job=job,
         params_sealed=bare(params_sealed or b""),
         inputs_sealed={step: bare(sealed) or None for step, sealed, _ in of_steps},

@@ -17,7 +17,7 @@ from pydantic_core import from_json, to_json
 from steward.action import Effect, RetryMode
 from steward.clock import from_milliseconds, milliseconds
 from steward.digest import HEX_DIGEST
-from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, ListedJob, NewJob, differences_in
+from steward.job import Attempt, HeldFor, Job, JobError, JobStatus, ListedJob, NewJob, differences_in, make_job
 from steward.work_stores.redis.records import Fields, Values, armoured, encode, present
 
 Record = dict[bytes, bytes | None]
@@ -208,7 +208,7 @@ def job_of(record: Record) -> Job:
     text = {name: (get(name) or b"").decode() for name in _JOB_TEXTS}
     error, history, labels, result, result_labels = map(get, _JOB_JSON)
     job_id = text[b"job_id"]
-    return Job(
+    return make_job(
         job_id=job_id,
         workspace_id=text[b"workspace_id"],
         plan_id=text[b"plan_id"],
