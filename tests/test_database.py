@@ -16,6 +16,7 @@ from steward.database.migrate import upgrade
 from steward.database.sql import Sql
 from steward.database.tables import audit_views
 from steward.errors import Conflict, StoreUnavailable
+from tests.turns import turn
 
 pytestmark = pytest.mark.anyio
 
@@ -47,13 +48,6 @@ async def test_many_rows_are_inserted_as_one_by_one(tmp_path: Path, number: int)
     kept = await database.read(lambda connection: list(connection.execute(select(audit_views).order_by("sequence"))))
     assert [row._asdict() for row in kept] == given
     await database.aclose()
-
-
-async def turn() -> None:
-    """Return after one turn of the event loop."""
-    turned = asyncio.Event()
-    asyncio.get_running_loop().call_soon(turned.set)
-    await turned.wait()
 
 
 def put(number: int) -> Any:

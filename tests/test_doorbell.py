@@ -1,6 +1,5 @@
 """The doorbell: one process's commit wakes another, and no ring that matters is lost."""
 
-import asyncio
 import socket
 import subprocess
 import sys
@@ -10,15 +9,9 @@ from pathlib import Path
 import pytest
 
 from steward.database import Doorbell
+from tests.turns import turn
 
 pytestmark = pytest.mark.anyio
-
-
-async def turn() -> None:
-    """Return after one turn of the event loop."""
-    turned = asyncio.Event()
-    asyncio.get_running_loop().call_soon(turned.set)
-    await turned.wait()
 
 
 _LISTENER = """

@@ -14,6 +14,7 @@ from steward.work_stores.sql import open_sql_engine
 from tests.conftest import FakeClock
 from tests.contracts.builders import ALPHA, BETA, World
 from tests.postgresql import PostgresServer, server
+from tests.turns import turn
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -114,9 +115,7 @@ async def test_what_rings_right_behind_another_ring_is_told_a_moment_later(url: 
             assert await work.wait(20)
             for topic in ("work", "events"):
                 here.ring(topic)
-                turned = asyncio.Event()
-                asyncio.get_running_loop().call_soon(turned.set)
-                await turned.wait()
+                await turn()
             assert await events.wait(20)
     finally:
         here.close()
@@ -132,9 +131,7 @@ async def test_what_has_rung_is_told_before_the_bell_is_gone(url: str) -> None:
             assert await work.wait(20)
             for topic in ("work", "events"):
                 here.ring(topic)
-                turned = asyncio.Event()
-                asyncio.get_running_loop().call_soon(turned.set)
-                await turned.wait()
+                await turn()
             here.close()
             assert await events.wait(20)
     finally:

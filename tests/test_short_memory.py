@@ -7,6 +7,7 @@ import pytest
 from steward.database.glance import WouldWait
 from steward.directories.sql.memory import TTL_S, ShortMemory
 from tests.conftest import FakeClock
+from tests.turns import turn
 
 pytestmark = pytest.mark.anyio
 
@@ -34,13 +35,6 @@ class Row:
 def would_wait() -> str:
     """Find that nothing can be read at once."""
     raise WouldWait
-
-
-async def turn() -> None:
-    """Let everything that is ready run once."""
-    turned = asyncio.Event()
-    asyncio.get_running_loop().call_soon(turned.set)
-    await turned.wait()
 
 
 async def test_a_crowd_that_asks_together_costs_one_read(clock: FakeClock) -> None:

@@ -25,6 +25,7 @@ from steward.work_stores.sql.rows import ApprovalRow, JobRow, PlanRow
 from steward.workspace import Budget
 from tests.conftest import FakeClock
 from tests.contracts.builders import ALPHA, BETA, World, asking, done, doubt, failure
+from tests.turns import turn
 
 pytestmark = pytest.mark.anyio
 
@@ -113,9 +114,7 @@ async def test_a_short_page_waits_for_no_thread(tmp_path: Path, clock: FakeClock
         ]
         short = [await store.list_jobs(limit=50, status=status) for status in (None, JobStatus.PENDING)]
         for _ in range(5):  # turns of the loop, in which they would be read if they needed no reader
-            turned = asyncio.Event()
-            asyncio.get_running_loop().call_soon(turned.set)
-            await turned.wait()
+            await turn()
         assert not any(task.done() for task in waiting)
         free.set()
         pages = [*short, *await asyncio.gather(*waiting)]

@@ -1,6 +1,5 @@
 """What is counted, once each, and under which labels."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from steward.event import Event, EventType
 from steward.telemetry import MAX_REASONS, MAX_WORKSPACE_LABELS, Telemetry
 from tests.conftest import FakeClock
+from tests.turns import turn
 
 FINISHED: Mapping[str, Any] = {"action_id": "email.send", "duration_ms": 250, "latency_ms": 1500, "attempt": 1}
 
@@ -73,10 +73,10 @@ async def test_what_is_told_in_one_turn_is_counted_as_if_it_came_one_by_one() ->
     told = [("acme", 250), ("acme", 250), ("acme", 90_000), ("beta", 250), ("acme", 250)]
     for workspace_id, duration_ms in told:
         crowd.tell(EventType.JOB_COMPLETED, workspace_id, duration_ms=duration_ms)
-    await asyncio.sleep(0)
+    await turn()
     for workspace_id, duration_ms in told:
         alone.tell(EventType.JOB_COMPLETED, workspace_id, duration_ms=duration_ms)
-        await asyncio.sleep(0)
+        await turn()
     for name in ("ai_jobs_total", "action_exec_total", "action_latency_seconds_bucket", "ai_job_latency_seconds_sum"):
         assert crowd.series(name) == alone.series(name) != {}
     assert crowd.value("action_latency_seconds_sum", provider="email", action="email.send") == 91.0
