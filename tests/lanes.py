@@ -57,10 +57,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         )
 
     here = [item for item in items if lane(item) in chosen]
-    if len(here) == len(items):
-        return
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(here)])
-    items[:] = here
+    if len(here) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(here)])
+    items[:] = _spread(here)
+
+
+def _spread(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return tests with the long ones, which say how long they may take, all over the first half.
+
+    They stand together in a few files, so that one process of a crowd would get many, and the others would wait for it in the end.
+    """
+    long = [item for item in items if item.get_closest_marker("timeout")]
+    rest = [item for item in items if not item.get_closest_marker("timeout")]
+    apart = len(rest) // (2 * len(long)) if long else 0
+    for number, item in enumerate(long):
+        rest.insert(number * (apart + 1), item)
+    return rest
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

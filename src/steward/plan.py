@@ -148,6 +148,8 @@ class PlannedAction(BaseModel):
     def _bounded(cls, value: dict[str, Any]) -> dict[str, Any]:
         if len(value) > MAX_PARAMS:
             raise ValueError(f"at most {MAX_PARAMS} parameters")
+        if any(name.startswith("$") for name in value):
+            raise ValueError("a parameter's name does not begin with '$': an expression is the value of a parameter")
         if _surely_bounded(value):
             return value
         if _deeper_than(value, MAX_DEPTH):

@@ -5254,6 +5254,10 @@ export interface operations {
     jobs_list: {
         parameters: {
             query?: {
+                /** @description Optional; the credential's own, or 403. */
+                workspace_id?: string | null;
+                /** @description Optional; the credential's own, or 403. */
+                actor_id?: string | null;
                 /** @description Rows on a page. */
                 limit?: number;
                 /** @description `next_cursor` of the page before. */
@@ -5262,10 +5266,6 @@ export interface operations {
                 status?: components["schemas"]["JobStatus"] | null;
                 /** @description Only jobs of this plan. */
                 plan_id?: string | null;
-                /** @description Optional; the credential's own, or 403. */
-                workspace_id?: string | null;
-                /** @description Optional; the credential's own, or 403. */
-                actor_id?: string | null;
             };
             header?: never;
             path?: never;
