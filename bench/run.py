@@ -41,7 +41,7 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
         home.mkdir()
     yield from policy.measure(scale)
     yield from uvloop.run(store.measure(homes["store"], 2_000 // scale))
-    yield from uvloop.run(drain.measure(homes["drain"], 1_500 // scale))
+    yield from uvloop.run(drain.measure(homes["drain"], 3_000 // scale))
     yield from uvloop.run(pickup.measure(homes["pickup"], 60 // scale))
     yield from uvloop.run(auditing.measure(homes["auditing"], 2_000 // scale, 5))
     yield from uvloop.run(listing.measure(homes["listing"], 10_000 // scale, 1_000_000 // scale))
