@@ -173,14 +173,6 @@ CARRIED: Final = (
         tests=("tests/migration/test_reading.py",),
     ),
     Mutation(
-        name="page-without-the-older-ids",
-        removes="a list shows the older software's jobs, too",
-        file=f"{_LUA}/list_jobs.lua",
-        find=" or redis.call('EXISTS', K.old_jobs:format(workspace)) == 1 then",
-        put=" then",
-        tests=("tests/migration/test_reading.py",),
-    ),
-    Mutation(
         name="carried-since-any-start",
         removes="a start alone does not say that older versions have left",
         file=f"{_REDIS}/lean.py",
