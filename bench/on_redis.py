@@ -121,7 +121,7 @@ async def _seen_to_end(store: WorkStore, plan_id: str) -> None:
     Whoever is woken by each event takes a sixth of a core from the two that the worker and the server have, for all they are
     asked about is when jobs ran, of which their results tell.
     """
-    while (plan := await store.get_plan(plan_id)) is not None and plan.status is PlanStatus.RUNNING:
+    while (plan := await store.get_plan(plan_id)) is not None and plan.status is PlanStatus.RUNNING:  # noqa: ASYNC110
         await asyncio.sleep(_PAUSE_S)
 
 
