@@ -10,16 +10,19 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from steward.audit import AuditEntry
 from steward.clock import from_milliseconds, milliseconds, rfc3339
-from steward.digest import canonical_fields, canonical_json, ordered_fields
+from steward.digest import canonical_facts, canonical_fields, canonical_json, ordered_fields
 
 GENESIS: Final = "0" * 64
 """What the first record of a chain goes on from."""
 _PLACE: Final = b',"sequence":0,'
 """In a body without a place, once: within a text each of its quotes would follow a backslash."""
+_FACTS: Final = AuditEntry._fields.index("facts")
+Row: TypeAlias = tuple[str | int | None, ...]
+"""A record as it is kept: the values of its columns in their order."""
 
 
 def commitment(salt: str, view: str) -> str:
@@ -36,14 +39,20 @@ def _moment(at: datetime) -> tuple[int, str]:
 
 def body(entry: AuditEntry, workspace_id: str, sequence: int, committed: str | None) -> dict[str, Any]:
     """Return what is hashed of a record, its names in order."""
-    _, kind, at, actor_id, acting_as, action_id, plan_id, job_id, result, rule, request_id, source, facts, *_ = entry
+    return _body(entry, workspace_id, sequence, committed, canonical_facts(entry.facts).decode())
+
+
+def _body(
+    entry: AuditEntry, workspace_id: str, sequence: int, committed: str | None, facts: str
+) -> dict[str, str | int | None]:
+    _, kind, at, actor_id, acting_as, action_id, plan_id, job_id, result, rule, request_id, source, *_ = entry
     return {
         "acting_as": acting_as,
         "action_id": action_id,
         "actor_id": actor_id,
         "at": _moment(at)[1],
         "commitment": committed,
-        "facts": canonical_json(facts if type(facts) is dict else dict(facts)).decode(),
+        "facts": facts,
         "job_id": job_id,
         "kind": str(kind),
         "plan_id": plan_id,
@@ -59,36 +68,34 @@ def body(entry: AuditEntry, workspace_id: str, sequence: int, committed: str | N
 class Draft:
     """A record that has no place in its chain yet. What can be worked out before is, so that no lock is held for that."""
 
-    __slots__ = ("_after", "_before", "_body", "entry", "view")
+    __slots__ = ("_after", "_before", "_committed", "_facts", "entry", "view")
 
     def __init__(self, entry: AuditEntry) -> None:
-        """Draft the record of ``entry``; raises ``Invalid`` for facts or a view that JSON cannot hold."""
+        """Draft the record of ``entry``; raises ``Invalid`` for what JSON cannot hold."""
         self.entry = entry
         self.view = None if entry.view is None else canonical_json(entry.view).decode()
         """As canonical JSON."""
-        self._write(None)
+        self._facts = canonical_facts(entry.facts).decode()
+        if self.view is None:
+            self._write(None)
 
     def _write(self, committed: str | None) -> None:
-        self._body = body(self.entry, self.entry.workspace_id, 0, committed)
-        self._before, _, self._after = ordered_fields(self._body).rpartition(_PLACE)
+        self._committed = committed
+        text = ordered_fields(_body(self.entry, self.entry.workspace_id, 0, committed, self._facts))
+        self._before, _, self._after = text.rpartition(_PLACE)
 
     def commit_to(self, salt: str) -> None:
-        """Have the record state a commitment to its view."""
+        """Have the record state a commitment to its view, which one that has a view must before it is put."""
         assert self.view is not None, "it has one"
         self._write(commitment(salt, self.view))
 
-    def put(self, sequence: int, previous: bytes) -> tuple[dict[str, Any], bytes]:
+    def put(self, sequence: int, previous: bytes) -> tuple[Row, bytes]:
         """Return the record's row, after the record with the hash ``previous``, and its own hash."""
         own_digest = hashlib.sha256(b'%b,"sequence":%d,%b' % (self._before, sequence, self._after)).digest()
         own_hash = hashlib.sha256(previous + own_digest).digest()
-        row = self._body
-        row["at"], row["sequence"], row["previous"], row["hash"] = (
-            _moment(self.entry.at)[0],
-            sequence,
-            previous.hex(),
-            own_hash.hex(),
-        )
-        return row, own_hash
+        workspace_id, kind, at, *texts = self.entry[:_FACTS]
+        kept = self._facts, self._committed, previous.hex(), own_hash.hex()
+        return (workspace_id, sequence, str(kind), _moment(at)[0], *texts, *kept), own_hash
 
 
 def digest(document: dict[str, Any]) -> str:

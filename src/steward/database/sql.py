@@ -284,6 +284,10 @@ class Sql:
         """Run a statement once for each of several sets of values."""
         self._run_all(statement, list(map(compiled(statement, self._dialect).bind, rows)))
 
+    def run_rows(self, insertion: Insert, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows, each the values of all the table's columns in their order."""
+        self._run_all(insertion, list(rows))
+
     def run_for_each(self, statement: ClauseElement, objects: Iterable[Any]) -> None:
         """Run a statement once for each object, whose attributes are its values."""
         self._run_all(statement, list(map(compiled(statement, self._dialect).bind_object, objects)))
