@@ -21,7 +21,7 @@ GENESIS: Final = "0" * 64
 _PLACE: Final = b',"sequence":0,'
 """In a body without a place, once: within a text each of its quotes would follow a backslash."""
 _FACTS: Final = AuditEntry._fields.index("facts")
-Row: TypeAlias = tuple[str | int | None, ...]
+Row: TypeAlias = tuple[Any, ...]
 """A record as it is kept: the values of its columns in their order."""
 
 
