@@ -33,16 +33,8 @@ class EventRow:
 
     def to_event(self) -> Event:
         """Return the frozen event."""
-        return Event(
-            event_id=event_id(self.sequence),
-            workspace_id=self.workspace_id,
-            type=_EVENT_TYPES[self.type],
-            at=from_milliseconds(self.at),
-            actor_id=self.actor_id,
-            plan_id=self.plan_id,
-            job_id=self.job_id,
-            data=self.facts,
-        )
+        named, kind, at = event_id(self.sequence), _EVENT_TYPES[self.type], from_milliseconds(self.at)
+        return _event((named, self.workspace_id, kind, at, self.actor_id, self.plan_id, self.job_id, self.facts, 0))
 
 
 EVENT_COLUMNS: Final = tuple(f.name for f in fields(EventRow) if f.name != "facts")
