@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from steward.audit import AuditEntry
 from steward.clock import from_milliseconds, milliseconds, rfc3339
-from steward.digest import canonical_facts, canonical_fields, canonical_json, ordered_fields
+from steward.digest import canonical_fields, canonical_json, ordered_fields
 
 GENESIS: Final = "0" * 64
 """What the first record of a chain goes on from."""
@@ -39,7 +39,13 @@ def _moment(at: datetime) -> tuple[int, str]:
 
 def body(entry: AuditEntry, workspace_id: str, sequence: int, committed: str | None) -> dict[str, Any]:
     """Return what is hashed of a record, its names in order."""
-    return _body(entry, workspace_id, sequence, committed, canonical_facts(entry.facts).decode())
+    return _body(
+        entry,
+        workspace_id,
+        sequence,
+        committed,
+        canonical_json(entry.facts if type(entry.facts) is dict else dict(entry.facts)).decode(),
+    )
 
 
 def _body(
@@ -75,7 +81,7 @@ class Draft:
         self.entry = entry
         self.view = None if entry.view is None else canonical_json(entry.view).decode()
         """As canonical JSON."""
-        self._facts = canonical_facts(entry.facts).decode()
+        self._facts = canonical_json(entry.facts if type(entry.facts) is dict else dict(entry.facts)).decode()
         if self.view is None:
             self._write(None)
 

@@ -42,8 +42,12 @@ EVENT_COLUMNS: Final = tuple(f.name for f in fields(EventRow) if f.name != "fact
 
 def read_event(row: Any) -> Event:
     """Return the frozen event of a row as selected; raises one of ``DAMAGE`` if anything of it cannot be read."""
-    position, workspace_id, sequence, kind, at, actor_id, plan_id, job_id, text = row  # quicker than by name
-    data = from_json(text, allow_inf_nan=False)
+    return event_of(row, from_json(row[-1], allow_inf_nan=False))
+
+
+def event_of(row: Any, data: Any) -> Event:
+    """Return the same where the row's JSON, the last of its columns, says ``data``."""
+    position, workspace_id, sequence, kind, at, actor_id, plan_id, job_id, _ = row  # quicker than by name
     if type(data) is not dict or not {type(actor_id), type(plan_id), type(job_id)} <= _TEXT_OR_NOTHING:
         raise TypeError
     named, moment = event_id(sequence), from_milliseconds(at)
