@@ -34,6 +34,7 @@ from steward.work_stores.redis import open_redis_engine
 ROUNDS: Final = 5
 SLOTS: Final = 64
 _PAUSE_S: Final = 0.02
+_LOOK_S: Final = 0.002
 _LONE: Final = 40
 _LOOKED_AT: Final = 5
 """Workspaces whose jobs are listed."""
@@ -90,7 +91,7 @@ async def _store(url: str, singles: int, batched: int) -> dict[str, float]:
 async def _worker(url: str, folder: Path, jobs: int, lone: int) -> dict[str, Any]:
     """Return what ``steward worker`` does with 64 slots, as a process of its own: draining, and lone jobs when it is idle."""
     async with installation(folder, REDIS_URL=url, REDIS_EFFECT_SAFETY="fast") as here:
-        names = [f"drain {number}" for number in range(jobs)]
+        names, noted = [f"drain {number}" for number in range(jobs)], folder / "ran"
         await here.submit(["get ready"])  # the peers have done so, too, when their batches come
         gc.freeze()  # as a process does when it has started
         began = time.perf_counter()
@@ -98,7 +99,7 @@ async def _worker(url: str, folder: Path, jobs: int, lone: int) -> dict[str, Any
         submitted = jobs / (time.perf_counter() - began)
         worker = subprocess.Popen(  # noqa: ASYNC220 - it is waited for by what it does
             [str(Path(sys.executable).with_name("steward")), "worker", "--concurrency", str(SLOTS)],
-            env={**os.environ, **here.environment, "PYTHONPATH": str(Path(__file__).parent)},
+            env={**os.environ, **here.environment, "PYTHONPATH": str(Path(__file__).parent), "NOOP_RAN": str(noted)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -107,7 +108,7 @@ async def _worker(url: str, folder: Path, jobs: int, lone: int) -> dict[str, Any
             for plan in plans:
                 await _seen_to_end(store, plan.plan_id)
             ran = [job.result["at"] for plan in plans for job in await store.plan_jobs(plan.plan_id)]
-            waits = [await _lone(here, number) for number in range(lone)]
+            waits = [await _lone(here, number, noted) for number in range(lone)]
         finally:
             worker.terminate()
             worker.wait()
@@ -125,12 +126,23 @@ async def _seen_to_end(store: WorkStore, plan_id: str) -> None:
         await asyncio.sleep(_PAUSE_S)
 
 
-async def _lone(here: Installation, number: int) -> tuple[float, float]:
-    """Return milliseconds until a lone job runs, since it was asked for and since it was there."""
+def _ran(noted: Path) -> int:
+    """Return how many jobs have run."""
+    return noted.stat().st_size
+
+
+async def _lone(here: Installation, number: int, noted: Path) -> tuple[float, float]:
+    """Return milliseconds until a lone job runs, since it was asked for and since it was there.
+
+    It is watched as the libraries' jobs are, by a look at a file: to ask the store would keep the worker waiting.
+    """
     await asyncio.sleep(_PAUSE_S)
+    before = _ran(noted)
     asked = time.perf_counter()
     submitted = await here.submit([f"lone {number}"])
     there = time.perf_counter()
+    while _ran(noted) == before:  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_S)
     await here.ended(submitted.plan_id)
     job = await here.app.engine.open(here.principal).get_job(submitted.job_ids[0])
     assert job is not None

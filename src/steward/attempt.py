@@ -100,6 +100,8 @@ class Attempt:
 
     lease: Lease
     rooms: Rooms
+    alone: bool = False
+    """Whether nobody's attempt is under way beside it, so that there is no company for its questions."""
     job: Job = field(init=False)
     """The record as claimed."""
     ref: LeaseRef = field(init=False)
@@ -310,7 +312,8 @@ class Attempt:
             spending = None
             if may_spend(definition):
                 spending = await self.rooms.spending(self.job.workspace_id, definition, params)
-            answer = await self.rooms.dispatch((self.ref, spending))
+            asked = (self.ref, spending)
+            answer = await (self.rooms.dispatch_alone(asked) if self.alone else self.rooms.dispatch(asked))
             if isinstance(answer, Refused):
                 return _refused(answer)
             self.granted = answer

@@ -52,6 +52,11 @@ class Rooms:
         macs = partial(self.vault.macs, workspace_id=workspace_id)
         return spending_of(definition, params, settings, lambda text: macs({"recipient": text}))
 
+    async def dispatch_alone(self, asked: tuple[LeaseRef, Spending | None]) -> Answer:
+        """Return the same for an attempt that has no company: at once, and not a turn of the event loop later."""
+        (answer,) = await self._dispatch_all((asked,))
+        return answer
+
     async def _dispatch_all(self, asked: Sequence[tuple[LeaseRef, Spending | None]]) -> Sequence[Answer]:
         spends = {ref: spending for ref, spending in asked if spending is not None}
         return await self.dispatcher.dispatch([ref for ref, _ in asked], spends)

@@ -120,6 +120,9 @@ class Worker:
                 claimed = await self._claim(asked)
                 for lease in () if claimed is None else claimed.leases:
                     self._start(lease)
+                if self.busy == 1:
+                    for attempt in self._attempts:
+                        attempt.alone = True
                 await asyncio.sleep(0)  # they begin before this goes on
                 if claimed is None:
                     await self._sleep(stop, listener.wait(_STORE_DOWN_S))
@@ -147,7 +150,7 @@ class Worker:
         try:
             caps = await self._rooms.directory.list_caps()
             if not self._attempts:
-                self._rooms.standings.look_ahead()
+                self._loop.call_soon(self._rooms.standings.look_ahead)  # while the claim is under way
             return await self._rooms.dispatcher.claim(self._worker_id, limit=free, caps=caps)
         except StoreUnavailable:
             _log.warning("The store is away; trying again.", action="claim_failed", worker_id=self._worker_id)

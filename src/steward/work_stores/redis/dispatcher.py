@@ -122,7 +122,8 @@ class RedisDispatcher:
 
     async def claim(self, worker_id: str, *, limit: int, caps: Mapping[str, Caps] = NO_CAPS) -> Claimed:
         """Take ready jobs, fairly between workspaces and within their caps."""
-        claim_id, lease_end, now = self._shared.ids.new("claim"), self._lease_end, self._server.now
+        claim_id, now = self._shared.ids.new("claim"), self._server.now
+        lease_end = now + _LEASE_MS
         asked = (worker_id, claim_id, limit, lease_end, *caps_arguments(caps, now))
         told = await self._server.run("claim", *asked)
         if told == _DECLINED:
