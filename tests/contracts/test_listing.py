@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from steward.job import JobStatus, ListedJob
 from steward.plan import PlanStatus
-from steward.views import job_json, job_view
+from steward.views import job_view, jobs_json
 from steward.work_store import WorkStore
 from tests.contracts.builders import ALPHA, BETA, World, failure
 
@@ -207,11 +207,14 @@ async def test_a_listed_job_is_the_job(world: World) -> None:
 async def _assert_listed_as_got(world: World) -> None:
     listed = (await world.alpha.list_jobs(limit=10)).jobs
     assert len(listed) == 3
-    for job in listed:
+    views = json.loads(b"[%b]" % jobs_json(listed))
+    for job, view in zip(listed, views, strict=True):
         got = await world.alpha.get_job(job.job_id)
         assert got is not None
         assert [getattr(job, f.name) for f in fields(ListedJob)] == [getattr(got, f.name) for f in fields(ListedJob)]
-        assert json.loads(job_json(job)) == json.loads(to_json(job_view(got)))
+        assert view == json.loads(to_json(job_view(got)))
+    everything = [await world.alpha.get_job(job.job_id) for job in listed]
+    assert json.loads(b"[%b]" % jobs_json(tuple(filter(None, everything)))) == views
 
 
 async def test_a_draft_past_its_time_is_listed_as_what_it_reads(world: World) -> None:
