@@ -48,15 +48,10 @@ async def test_who_comes_while_a_call_is_under_way_shares_the_next_one() -> None
     assert squares.calls == [[0], list(range(1, 50))]
 
 
-async def _turns(number: int) -> None:
-    for _ in range(number):
-        await turn()
-
-
 async def _come_again(together: Together[int, int], number: int) -> None:
     for _ in range(5):
         assert await together(number) == number**2
-        await _turns(3)  # what lies between an answer and the next question
+        await turn()  # what lies between an answer and the next question
 
 
 async def test_a_crowd_that_was_given_turns_stays_one_crowd() -> None:
@@ -66,7 +61,8 @@ async def test_a_crowd_that_was_given_turns_stays_one_crowd() -> None:
 
         async def ask(numbers: Sequence[int], squares: Squares = squares) -> list[int]:
             answers = await squares(numbers)
-            await _turns(3)
+            await turn()
+            await turn()
             return answers
 
         together = Together(ask, turns=turns)
