@@ -79,6 +79,7 @@ def _words_of_vocabulary() -> Mapping[str, str]:
         "TRANSITIONS": "{" + edges + "}",
         "FINAL": _set(FINAL),
         "JOB_STATUSES": _lua(list(JobStatus)),
+        "ENDED_FIRST": _lua(sorted(JobStatus, key=lambda status: status not in FINAL)),
         "PLAN_STATUSES": _lua(list(PlanStatus)),
         "APPROVAL_STATUSES": _lua(list(ApprovalStatus)),
         "TO_OLD": _lua(TO_OLD),
