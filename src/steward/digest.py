@@ -7,7 +7,6 @@ beyond 2^53-1, NaN, infinities and lone surrogates are refused with a sentence t
 import hashlib
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 import rfc8785
@@ -74,30 +73,6 @@ def canonical_json(value: Any) -> bytes:
         raise Invalid("NaN and infinity are not JSON numbers; use a string.", code="inexact_number") from error
     except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
         raise Invalid("The value holds something that JSON cannot carry.", code="not_json") from error
-
-
-@lru_cache(maxsize=256)
-def _in_turn(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return names in order; raise ``ValueError`` if one is beyond ASCII."""
-    if not "".join(names).isascii():
-        raise ValueError
-    return tuple(sorted(names))
-
-
-def canonical_facts(fields: Mapping[str, Any]) -> bytes:
-    """Return ``canonical_json`` of an object whose names the program chose: the few sets of them are put in order once."""
-    try:
-        return to_json(
-            {
-                name: item
-                if (kind := type(item := fields[name])) in _ATOMS
-                or (kind is int and -_MAX_INTEGER <= item <= _MAX_INTEGER)
-                else _in_order(item)
-                for name in _in_turn(tuple(fields))
-            }
-        )
-    except (ValueError, TypeError, RecursionError):
-        return canonical_json(dict(fields))
 
 
 def sha256_of(value: Any) -> str:

@@ -93,7 +93,7 @@ class SqlAuditLog:
 
     async def position(self) -> int:
         """Return how far events have been archived."""
-        return await self._database.read(lambda connection: cursor.position(connection, self._vault))
+        return await self._database.read(lambda connection: cursor.position(connection, self._vault), piped=True)
 
     async def archive(self, entries: Sequence[AuditEntry], *, after: int, upto: int) -> bool:
         """Append and move the position, if nobody else has."""
@@ -132,7 +132,7 @@ class SqlAuditLog:
                 self._mend_cursor(connection)
             return seal(connection, self._vault, self._now_ms)
 
-        return len(await self._database.write(run, _tell)) if await self._database.read(is_due) else 0
+        return len(await self._database.write(run, _tell)) if await self._database.read(is_due, piped=True) else 0
 
     def _is_doubtful(self, connection: Connection) -> bool:
         return cursor.is_doubtful(connection, self._vault.public_keys) and cursor.is_doubtful(
