@@ -20,6 +20,7 @@ from tests.contracts.builders import ALPHA, BETA, World, action_claim, request_c
 from tests.cutting import assert_made_once, cutting, send_all
 from tests.redis.test_round_trips import END, asked_of
 from tests.redis_server import RedisServer, shared_server
+from tests.turns import turn
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +29,11 @@ MANY = 150
 
 async def _warmed_up(world: World) -> None:
     """Let the server know both scripts."""
-    await asyncio.gather(world.submit(), world.submit())
+    await _together(world)
+
+
+async def _together(world: World) -> list[Submitted]:
+    return await asyncio.gather(world.submit(), world.submit())
 
 
 async def test_a_crowd_of_lone_plans_takes_few_calls(
@@ -144,6 +149,23 @@ async def test_whoever_waits_behind_one_hears_in_time_that_redis_is_away(server:
         finally:
             os.kill(server.process.pid, signal.SIGCONT)
         await asyncio.gather(*(world.submit() for _ in range(5)))
+
+
+async def test_whoever_waits_hears_that_the_call_is_broken_off(engine: RedisWorkEngine, world: World) -> None:
+    """As the whole process is about to end, say: nobody is left without an answer, and who comes then goes as before."""
+    await _warmed_up(world)
+    company = engine._shared.company
+    company._together = None
+    first, *others = [asyncio.create_task(world.submit()) for _ in range(MANY)]
+    while company._together is None:
+        await turn()
+    assert company._together.cancel()
+    async with asyncio.timeout(20):
+        assert isinstance(await first, Submitted)
+        ends = await asyncio.gather(*others, return_exceptions=True)
+        assert {type(end) for end in ends} == {StoreUnavailable}
+        assert len({(await world.submit()).plan_id, *[one.plan_id for one in await _together(world)]}) == 3
+    assert (await engine.mend(put_right=False)).differences == {}
 
 
 async def test_w11_requests_are_made_once_however_often_connections_are_cut(

@@ -10,6 +10,7 @@ import pytest
 from steward.approval import Verdict
 from steward.job import JobStatus
 from steward.plan import MAX_STEPS
+from steward.work_stores.redis.keys import key
 from tests.contracts.builders import ALPHA, BETA, World, asking
 from tests.redis_server import shared_server
 from tests.web.house import echo, open_house
@@ -21,12 +22,20 @@ END = "that was it"
 
 
 def asked_of(watch: Any, database: int, *, inside: bool = False) -> list[str]:
-    """Return the commands on a database until the end was called out, by name; of scripts' own those that are ``inside``."""
+    """Return the commands on a database until the end was called out, by name; of scripts' own those that are ``inside``.
+
+    Those that leave counts once a second are nobody's: on a busy machine, they come between any two others.
+    """
     names: list[str] = []
     while (seen := watch.next_command())["command"] != f"ECHO {END}":
-        if (inside or seen["client_type"] != "lua") and seen["db"] == database:
+        by_script = seen["client_type"] == "lua"
+        if (inside or not by_script) and seen["db"] == database and (by_script or not _leaves_counts(seen["command"])):
             names.append(seen["command"].split(" ", 1)[0])
     return names
+
+
+def _leaves_counts(command: str) -> bool:
+    return command.startswith(f"HINCRBY {key('schema_calls')} ") or command == f"HGET {key('schema')} phase"
 
 
 async def test_a_yes_to_a_long_plan_releases_it_in_one_round_trip(world: World, raw: Any, database: int) -> None:

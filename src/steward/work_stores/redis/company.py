@@ -15,6 +15,7 @@ from steward.work_stores.redis.server import Server
 
 _MOST: Final = 100
 """How many go in one call: others that work with Redis wait for as long as that takes."""
+_BROKEN_OFF: Final = "The answer was not waited for; the plan may or may not have been submitted. Send it again."
 
 
 class Company:
@@ -24,6 +25,7 @@ class Company:
         """Send to ``server``."""
         self._server = server
         self._waiting: list[tuple[Sequence[Any], asyncio.Future[int | None]]] = []
+        self._going: list[tuple[Sequence[Any], asyncio.Future[int | None]]] = []
         self._under_way = False
         self._together: asyncio.Task[None] | None = None
 
@@ -42,17 +44,23 @@ class Company:
         finally:
             if self._waiting:
                 self._together = asyncio.create_task(self._submit_waiting())
+                self._together.add_done_callback(self._ended)
             else:
                 self._under_way = False
         return depth if isinstance(depth, int) else None
 
     async def _submit_waiting(self) -> None:
-        try:
-            while self._waiting:
-                group, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-                await self._submit_all(group)
-        finally:
+        while self._waiting:
+            self._going, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+            await self._submit_all(self._going)
+        self._under_way = False
+
+    def _ended(self, together: asyncio.Task[None]) -> None:
+        """Tell those who still wait, if it was broken off from outside, or before it began: nobody else would."""
+        if together.cancelled() or together.exception() is not None:
+            left, self._waiting = [*self._going, *self._waiting], []
             self._under_way = False
+            _tell(left, StoreUnavailable(_BROKEN_OFF))
 
     async def _submit_all(self, group: Sequence[tuple[Sequence[Any], asyncio.Future[int | None]]]) -> None:
         asked: list[Any] = [len(group)]
