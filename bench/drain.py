@@ -1,59 +1,59 @@
 """How fast a worker in this process drains a queue of actions that do nothing, beside bare sqlite3.
 
+What is timed goes from the first action that begins until the last plan has ended and is committed, as with every peer; the replay
+begins its clock at the same statement.
+
 ``python bench/drain.py`` drains the same queue on SQLite, PostgreSQL and Redis in turns, the last two on servers of its own
 that flush to disk: PostgreSQL at every commit, Redis every second.
 """
 
-import asyncio
 import shutil
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import noop
 import structlog
 import uvloop
 from figure import Figure, median
-from replay import BARE, Recorder
+from replay import Recorder, beside_bare
 
 from installation import installation
 from steward.cli.processes import collect_again
-from steward.plan import MAX_STEPS
+from steward.plan import MAX_STEPS, PlanStatus
 
 CONCURRENCY = 64
 ROUNDS = 3
 PAIRS = 9
-"""How often a drain and its replay follow each other: a replay takes a fraction of a second, in which a disk may be slow."""
 JOBS = 1_500
-_BREATH_S = 0.005
 
 
-async def _run(folder: Path, jobs: int, *, record: bool, **elsewhere: str) -> float:
+async def _run(jobs: int, folder: Path, record: bool, **elsewhere: str) -> float:
     """Return the seconds that the worker needs, or those of the replay."""
     async with installation(folder, **elsewhere) as here:
         names = [f"drain {number}" for number in range(jobs)]
-        plans = [await here.submit(names[start : start + MAX_STEPS]) for start in range(0, jobs, MAX_STEPS)]
+        for start in range(0, jobs, MAX_STEPS):
+            await here.submit(names[start : start + MAX_STEPS])
         recorder = Recorder(here.app.database) if record else None
+        store = here.app.engine.open(here.principal)
         noop.begun.clear()
         collect_again()  # as a process does when it has started
-        began = time.perf_counter()
         async with here.worker(CONCURRENCY):
-            while len(noop.begun) < jobs:  # noqa: ASYNC110 - to look at the plans meanwhile costs a twentieth of the drain
-                await asyncio.sleep(_BREATH_S)
-            await here.ended(*(plan.plan_id for plan in plans))
-            taken = time.perf_counter() - began
-        return taken if recorder is None else recorder.replay()
+            with (
+                store.listen() as listener
+            ):  # rung at each commit; plans are looked at only when nothing is left to begin
+                while len(noop.begun) < jobs or (await store.list_plans(limit=1, status=PlanStatus.RUNNING)).plans:
+                    await listener.wait(1.0)
+            taken = time.perf_counter() - noop.begun[0]
+        return taken if recorder is None else recorder.replay(noop.begun[0])
 
 
 async def measure(folder: Path, jobs: int) -> list[Figure]:
-    """Return the rate of a drain, and the ratio at the median of pairs."""
-    rates: dict[bool, list[float]] = {False: [], True: []}
-    for number in range(PAIRS * 2):
-        record = bool(number % 2)
-        rates[record].append(jobs / await _run(folder / str(number), jobs, record=record))
-    rate, ratio = median(rates[False]), median([one / bare for one, bare in zip(*rates.values(), strict=True)])
-    return [Figure(f"a worker drains actions that do nothing, {CONCURRENCY} slots", rate, "/s", BARE, rate / ratio)]
+    """Return the rate of a drain."""
+    what = f"a worker drains actions that do nothing, {CONCURRENCY} slots"
+    return [await beside_bare(folder, what, jobs, PAIRS, partial(_run, jobs))]
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def main() -> None:
                 ("Redis", {"REDIS_URL": redis.url(redis.new_database())}),
             ):
                 home = folder / f"{engine} {number}"
-                rates[engine].append(JOBS / uvloop.run(_run(home, JOBS, record=False, **elsewhere)))
+                rates[engine].append(JOBS / uvloop.run(_run(JOBS, home, False, **elsewhere)))
     finally:
         postgres.remove()
         redis.stop()

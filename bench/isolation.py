@@ -9,6 +9,7 @@ from figure import Figure, median
 
 from steward.authenticators.api_key import mint_key
 from steward.bootstrap import Application, open_application
+from steward.cli.processes import collect_again
 from steward.identity import Role
 from steward.settings import Settings
 from steward.web.app import create_app
@@ -50,6 +51,7 @@ async def measure(folder: Path, count: int) -> list[Figure]:
         ids = {"job": done.json()["job_ids"][0], "plan": done.json()["plan_id"]}
         ways = (("GET", "/ai/jobs/{}", "job"), ("GET", "/ai/plans/{}", "plan"), ("POST", "/ai/jobs/{}/cancel", "job"))
         figures = []
+        collect_again()  # as a process does when it has started
         for method, path, kind in ways:
 
             async def ask(value: str, method: str = method, path: str = path) -> float:

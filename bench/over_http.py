@@ -111,18 +111,24 @@ def _beside(
 
 
 def measure(folder: Path, count: int, **elsewhere: str) -> list[Figure]:
-    """Return requests per second of a page of 50 jobs and of an execution, each beside a route that does nothing."""
+    """Return requests per second of a page of 50 jobs and of an execution, each beside a route that does nothing.
+
+    Where work is in a file, of a route that commits one row, too: no execution can be faster.
+    """
     with _server(folder, elsewhere) as (port, token):
         connections = [_Connection(port) for _ in range(_CONNECTIONS)]
         asked, body = _pages(connections[0], token)
         connections[0].ask(_request("POST", "/bench/bytes", token, body)).answer()
         pages = _beside(connections, asked, _request("GET", "/bench/bytes", token), count, 200)
         wanted = json.dumps({"actions": [_ACTION]}).encode()
-        execution, nothing = (_request("POST", path, token, wanted) for path in ("/ai/execute", "/bench/nothing"))
+        paths = ("/ai/execute", "/bench/nothing", "/bench/row")
+        execution, nothing, row = (_request("POST", path, token, wanted) for path in paths)
         executions = _beside(connections, [execution] * _CONNECTIONS, nothing, count, 202)
+        rows = [] if elsewhere else [_beside(connections, [row] * _CONNECTIONS, nothing, count, 202)]
         for connection in connections:
             connection.close()
     return [
         Figure(f"GET /ai/jobs, a page of {len(json.loads(body)['jobs'])}", pages[0], "/s", "the same bytes", pages[1]),
         Figure("POST /ai/execute, one action", executions[0], "/s", "an empty route", executions[1]),
+        *(Figure("a POST that commits one row", value, "/s", "an empty route", empty) for value, empty in rows),
     ]

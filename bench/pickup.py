@@ -10,6 +10,7 @@ from pathlib import Path
 from figure import Figure, median, percentile_99
 
 from installation import BREATH_S, Installation, installation
+from steward.cli.processes import collect_again
 
 _PAUSE_S = 0.1
 """Between jobs: until the worker sleeps again and what happened is on record."""
@@ -30,6 +31,7 @@ async def _one(here: Installation, name: str) -> tuple[float, float]:
 
 async def _figures(here: Installation, lone: int, where: str) -> list[Figure]:
     await _one(here, "the first, for which the worker may still have to start")
+    collect_again()  # as a process does when it has started
     asked, there = zip(*[await _one(here, f"lone {number}") for number in range(lone)], strict=True)
     return [
         Figure(f"a lone job picked up by an idle worker in {where}, median", median(there), "ms"),

@@ -2,19 +2,21 @@
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 
-from figure import Figure, median
-from replay import BARE, Recorder
+from figure import Figure
+from replay import Recorder, beside_bare
 from samples import CLOCK, DONE, SOMEBODY, submissions
 
+from steward.cli.processes import collect_again
 from steward.database import Database, Doorbell
 from steward.database.migrate import upgrade
 from steward.work_store import Settlement, Submission, WorkEngine
 from steward.work_stores.sql import SqlWorkEngine
 
 CONCURRENT = 64
-ROUNDS = 3
+PAIRS = 7
 
 
 async def submit_all(engine: WorkEngine, work: list[Submission], clients: int = CONCURRENT) -> None:
@@ -38,7 +40,7 @@ async def carry_out_all(engine: WorkEngine, count: int) -> None:
         done += len(leases)
 
 
-async def _run(folder: Path, count: int, clients: int | None, *, record: bool) -> float:
+async def _run(count: int, clients: int | None, folder: Path, record: bool) -> float:
     """Return the seconds that the store needs, or those of the replay, to submit plans or (no clients) to carry them out."""
     database, bell = Database(f"sqlite:///{folder / 'store.db'}"), Doorbell(folder)
     work = submissions(count)
@@ -48,6 +50,7 @@ async def _run(folder: Path, count: int, clients: int | None, *, record: bool) -
         if clients is None:
             await submit_all(engine, work)
         recorder = Recorder(database) if record else None
+        collect_again()  # as a process does when it has started
         began = time.perf_counter()
         await (carry_out_all(engine, count) if clients is None else submit_all(engine, work, clients))
         return recorder.replay() if recorder is not None else time.perf_counter() - began
@@ -57,18 +60,12 @@ async def _run(folder: Path, count: int, clients: int | None, *, record: bool) -
 
 
 async def measure(folder: Path, count: int) -> list[Figure]:
-    """Return the rates, each beside the bare one; the two take turns so that neither has the quieter minute."""
-    figures = []
-    for clients, jobs, what in (
-        (1, count // 4, "submit, single-step plans, one after the other"),
-        (CONCURRENT, count, f"submit, single-step plans, {CONCURRENT} clients"),
-        (None, count, f"claim, dispatch and settle, {CONCURRENT} at a time"),
-    ):
-        rates: dict[bool, list[float]] = {False: [], True: []}
-        for number in range(ROUNDS * 2):
-            record = bool(number % 2)
-            home = folder / f"{clients} {number}"
-            home.mkdir()
-            rates[record].append(jobs / await _run(home, jobs, clients, record=record))
-        figures.append(Figure(what, median(rates[False]), "/s", BARE, median(rates[True])))
-    return figures
+    """Return the rates, each beside the bare one."""
+    return [
+        await beside_bare(folder / f"{clients}", what, jobs, PAIRS, partial(_run, jobs, clients))
+        for clients, jobs, what in (
+            (1, count // 4, "submit, single-step plans, one after the other"),
+            (CONCURRENT, count, f"submit, single-step plans, {CONCURRENT} clients"),
+            (None, count, f"claim, dispatch and settle, {CONCURRENT} at a time"),
+        )
+    ]

@@ -4,16 +4,17 @@
 readers, walkers and writers go on while the phases go forward and back. In each phase a process is killed: a server, a
 worker, a backfill in its middle, and the command that goes back in its middle. Ends with 0 only if no read missed a job,
 no list showed one twice or left one out, no status went stale, and every message arrived.
+
+Every round leaves its jobs behind for the next, and a walk takes as long as the list, in which more are written. So a few
+rounds are a stretch, which ends as a migration does: all is retired and judged. The next has new servers and old jobs.
 """
 
 import argparse
 import asyncio
 import json
 import logging
-import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -32,7 +33,7 @@ from chaos.house import WORKSPACE, House, open_house, playground
 from chaos.legacy import ACTORS, UNKNOWN_ACTION, Planted, plant
 from chaos.migration_report import Report, show
 from chaos.onlookers import Onlookers
-from chaos.process import Role, ended
+from chaos.process import Role, ended, start_command
 from chaos.world import World, open_world
 from steward.authenticators.api_key import mint_key
 from steward.directory import LOCAL_ACTOR
@@ -44,7 +45,6 @@ from steward.schema_desk import By
 
 OTHER: Final = "chaos-too"
 BY: Final = By(LOCAL_ACTOR)
-_MAIN: Final = "from steward.cli import main; main()"
 _WALKS: Final = 2
 """Whole walks that are waited for in each phase."""
 _READERS: Final = 3
@@ -52,6 +52,9 @@ _PATIENCE_S: Final = 90.0
 _LOOK_S: Final = 0.02
 _NO_LIMIT: Final = 100_000
 _OPEN: Final = frozenset(JobStatus) - FINAL - {JobStatus.UNKNOWN}
+_STRETCH: Final = 4
+"""Rounds on the same jobs."""
+_CUT_OFF: Final = 128 + signal.SIGINT
 
 
 class Migration:
@@ -68,14 +71,21 @@ class Migration:
         self._server: BaseProcess | None = None
         self._workers: list[BaseProcess] = []
 
-    async def play(self) -> None:
-        """Move forward and back as often as asked for, then for good, and judge."""
+    async def play(self, rounds: int) -> None:
+        """Move forward and back so often, then for good, and judge."""
         self._start_server()
         self._workers = [self._new_worker(), self._new_worker()]
         await self.house.ready()
-        async with self._looked_on():
-            for number in range(self.report.rounds):
-                await self._round(last=number == self.report.rounds - 1)
+        try:
+            async with self._looked_on():
+                for left in reversed(range(rounds)):
+                    began = time.monotonic()
+                    await self._round(last=not left)
+                    self.report.played += 1
+                    _tell(self.report.line(time.monotonic() - began, self.watched))
+        finally:
+            for watched in self.watched:
+                self.report.add(watched)
         await self._quiet()
         await self._retire()
         await self._judge()
@@ -137,7 +147,7 @@ class Migration:
     async def _retire(self) -> None:
         steps = self.desk.retire(execute=True, by=BY, operations_per_s=_NO_LIMIT, batch=100)
         last = [step async for step in steps][-1]
-        self.report.retired = last.removed
+        self.report.retired += last.removed
         self.report.demand(last.kept <= len(self.planted.left_behind), f"The retirement ended with {last}.")
 
     # -- who dies ----------------------------------------------------------------------------------------------------
@@ -166,18 +176,12 @@ class Migration:
 
     async def _kill_command(self, *words: str) -> None:
         """Start an operator's command and kill it in the middle of its work, or let it end if that is sooner."""
-        command = [sys.executable, "-c", _MAIN, "schema", *words]
-        env = {**os.environ, **self.house.env}
         before = await self._records()
-        process = await asyncio.create_subprocess_exec(
-            *command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        begun = partial(self._recorded_since, before)
-        await _until(lambda: process.returncode is not None, begun)
-        if process.returncode is None:
-            await asyncio.sleep(self.chance.random() / 20)
-            process.kill()
-        if await process.wait() == -signal.SIGKILL:
+        process = start_command(self.house.env, "schema", *words)
+        await _until(lambda: process.exitcode is not None, partial(self._recorded_since, before))
+        await asyncio.sleep(self.chance.random() / 20)
+        process.kill()  # which is nothing to one that has ended
+        if await ended(process) == -signal.SIGKILL:
             self._died(words[0])
 
     async def _recorded_since(self, before: int) -> bool:
@@ -241,15 +245,6 @@ class Migration:
     async def _judge(self) -> None:
         report, messages = self.report, self.house.world.messages
         for watched in self.watched:
-            report.reads += watched.done["reads"]
-            report.walks += watched.done["walks"]
-            report.writes += watched.done["writes"]
-            report.again += watched.again
-            report.missed += watched.missed
-            report.twice += watched.twice
-            report.left_out += watched.left_out
-            report.stale += watched.stale
-            report.problems += watched.problems
             found = await watched.statuses(watched.known)
             for job_id, wanted in self._wanted(watched).items():
                 shown = None if found[job_id] is None else found[job_id]["status"]
@@ -279,6 +274,11 @@ class Migration:
         return wanted
 
 
+def _tell(sentence: str) -> None:
+    """Say how far the run is: standard output is for the figures."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
 async def _until(over: Callable[[], bool], holds: Callable[[], Awaitable[bool]]) -> bool:
     """Return whether something holds, once it does, or it is over, or the time is up."""
     deadline = time.monotonic() + _PATIENCE_S
@@ -289,26 +289,35 @@ async def _until(over: Callable[[], bool], holds: Callable[[], Awaitable[bool]])
     return False
 
 
-async def measure(folder: Path, *, rounds: int, jobs: int, seed: int) -> Report:
-    """Play a run and report."""
-    report, began = Report(seed, rounds), time.monotonic()
-    server = RedisServer("--appendonly", "yes", "--appendfsync", "everysec")
+async def measure(folder: Path, report: Report, *, jobs: int) -> None:
+    """Play all rounds, a few at a time on the same jobs, and note in ``report`` what came of them."""
+    began = time.monotonic()
     try:
-        with open_world(folder / "world", mail=False) as world, closing(server.client()) as client:
-            url = f"{world.http_url}/hook"
-            planted = plant(client, jobs=jobs, workspaces=(WORKSPACE, OTHER), seed=seed, url=url)
-            report.planted, report.invalid = len(planted.movable), len(planted.left_behind)
-            await _play(folder / "home", world, server.url(), planted, report)
+        while report.played < report.rounds:
+            place, rounds = folder / str(report.played + 1), min(_STRETCH, report.rounds - report.played)
+            await _stretch(place, report, rounds=rounds, jobs=jobs)
     except (StewardError, httpx2.HTTPError, ExceptionGroup) as error:
         report.problems.append(f"The run broke off with {type(error).__name__}: {error}")
         raise
     finally:
+        report.seconds = time.monotonic() - began
+
+
+async def _stretch(folder: Path, report: Report, *, rounds: int, jobs: int) -> None:
+    server = RedisServer("--appendonly", "yes", "--appendfsync", "everysec")
+    try:
+        with open_world(folder / "world", mail=False) as world, closing(server.client()) as client:
+            url, seed = f"{world.http_url}/hook", report.seed + report.played
+            planted = plant(client, jobs=jobs, workspaces=(WORKSPACE, OTHER), seed=seed, url=url)
+            report.planted += len(planted.movable)
+            report.invalid += len(planted.left_behind)
+            _tell(f"Planted {len(planted.jobs)} old jobs for the next {rounds} of {report.rounds} rounds.")
+            await _play(folder / "home", world, server.url(), planted, report, rounds=rounds)
+    finally:
         server.stop()
-    report.seconds = time.monotonic() - began
-    return report
 
 
-async def _play(home: Path, world: World, redis_url: str, planted: Planted, report: Report) -> None:
+async def _play(home: Path, world: World, redis_url: str, planted: Planted, report: Report, *, rounds: int) -> None:
     env = {"REDIS_URL": redis_url, "REDIS_EFFECT_SAFETY": "fast", "STEWARD_RATE_LIMITS": "off"}
     async with open_house(home, world, **env) as house:
         app, address = house.app, f"http://127.0.0.1:{house.port}"
@@ -322,7 +331,7 @@ async def _play(home: Path, world: World, redis_url: str, planted: Planted, repo
         async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=10, trust_env=False) as other:
             clients = {WORKSPACE: house.client, OTHER: other}
             watched = [Onlookers(name, client, list(planted.of(name))) for name, client in clients.items()]
-            await Migration(house, planted, watched, report).play()
+            await Migration(house, planted, watched, report).play(rounds)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -339,12 +348,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     seed = random.SystemRandom().randrange(10_000) if chosen.seed is None else chosen.seed
+    report, cut_off = Report(seed, max(chosen.rounds, 1)), False
     with playground(chosen.folder) as folder:
-        report = asyncio.run(measure(folder, rounds=max(chosen.rounds, 1), jobs=max(chosen.jobs, 20), seed=seed))
+        try:
+            asyncio.run(measure(folder, report, jobs=max(chosen.jobs, 20)))
+        except KeyboardInterrupt:
+            cut_off = True
     if chosen.json:
         print(json.dumps(asdict(report), indent=2))
     else:
         show(report)
+    if cut_off:
+        _tell(f"Cut off after {report.played} of {report.rounds} rounds; these are the counts so far.")
+        return _CUT_OFF
     return 1 if report.problems else 0
 
 

@@ -1,4 +1,4 @@
-"""One process of a chaos run: a server, a worker or both, opened like the real ones and carrying a trap.
+"""One process of a chaos run: a server, a worker or both, opened like the real ones and carrying a trap, or a command.
 
 It starts from a fork server that has everything imported, so that a start costs what opening the store costs, and ends
 by itself when the run that started it is gone.
@@ -8,20 +8,31 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from chaos.points import Trap
 from chaos.proxies import with_trap
 from chaos.watch import watched_loop
 from steward.bootstrap import Application, open_application
+from steward.cli import main as run_command_line
 from steward.cli.processes import listening_socket, run_loop, serve_until_stopped, work_until_stopped
 from steward.clock import SystemClock
 from steward.settings import Settings
+
+_IMPORTED: Final = [
+    "chaos.process",
+    "steward.web.app",
+    "steward.web.server",
+    "steward.cli.app",
+    "steward.cli.schema_walks",
+]
 
 
 class Role(StrEnum):
@@ -104,9 +115,28 @@ async def _only_work(app: Application, concurrency: int) -> None:
 
 def start(spec: Spec) -> multiprocessing.process.BaseProcess:
     """Start a process and return at once."""
+    return _started(main, spec)
+
+
+def start_command(env: Mapping[str, str], *words: str) -> multiprocessing.process.BaseProcess:
+    """Start what an operator would type after ``steward`` and return at once."""
+    return _started(_command, env, words)
+
+
+def _command(env: Mapping[str, str], words: Sequence[str]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with Path(os.devnull).open("ab") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    os.environ.update(env)
+    sys.argv = ["steward", *words]
+    run_command_line()
+
+
+def _started(target: Callable[..., None], *told: object) -> multiprocessing.process.BaseProcess:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["chaos.process", "steward.web.app", "steward.web.server"])
-    process = context.Process(target=main, args=(spec,), daemon=True)
+    context.set_forkserver_preload(_IMPORTED)
+    process = context.Process(target=target, args=told, daemon=True)
     process.start()
     return process
 

@@ -1,6 +1,9 @@
 """The proof of the migration in its short form, and proof that those who look on would notice."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -29,6 +32,26 @@ def test_w29_nobody_notices_while_keys_are_moved_there_and_back() -> None:
     assert report["kills"].keys() >= DEATHS
     assert min(report[name] for name in ("reads", "walks", "writes", "moves", "compared", "retired")) > 0
     assert ended.returncode == 0
+    assert re.search(r"^Round 1 of 1: \d+\.\d s, problems so far: 0\.$", ended.stderr, re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(100)
+def test_a_run_that_is_cut_off_says_how_far_it_came() -> None:
+    """Its counts so far, a plain sentence and the exit code of an interruption, and no traceback."""
+    command = [sys.executable, "-m", "chaos.migration", "--jobs", "30", "--rounds", "9"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        assert running.stderr is not None
+        first = running.stderr.readline()
+        os.killpg(running.pid, signal.SIGINT)  # as Ctrl-C does, to all that it has started too
+        shown, told = running.communicate(timeout=60)
+    assert first.endswith("old jobs for the next 4 of 9 rounds.\n")
+    assert "Moving keys 0 times" in shown
+    assert told.endswith("Cut off after 0 of 9 rounds; these are the counts so far.\n")
+    assert "Traceback" not in told
+    assert running.returncode == 130
 
 
 def onlookers(*known: str) -> Onlookers:

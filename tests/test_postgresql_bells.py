@@ -76,6 +76,10 @@ async def test_what_is_told_over_a_connection_that_is_gone_is_told_again(url: st
         with here.listen("work"), there.listen("work") as listener:
             here.ring("work")
             assert await listener.wait(20)
+            while (
+                here._telling
+            ):  # whose answer nothing would ever tell: unlike one that is cut, this socket is never ready
+                await turn()
             assert here._connection is not None
             here._connection.pgconn.finish()
             here.ring("work")
@@ -106,8 +110,9 @@ async def test_nobody_waits_for_a_server_that_is_away_to_listen(own_server: Post
         late.close()
 
 
-async def test_what_rings_right_behind_another_ring_is_told_a_moment_later(url: str) -> None:
-    """Though nothing rings after it."""
+@pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
+async def test_what_rings_right_behind_another_ring_is_told_a_moment_later(url: str, *, closed: bool) -> None:
+    """Though nothing rings after it, and before the bell is gone if it is closed right then."""
     here, there = Notices(url), Notices(url)
     try:
         with there.listen("work") as work, there.listen("events") as events:
@@ -116,25 +121,11 @@ async def test_what_rings_right_behind_another_ring_is_told_a_moment_later(url: 
             for topic in ("work", "events"):
                 here.ring(topic)
                 await turn()
+            if closed:
+                here.close()
             assert await events.wait(20)
     finally:
         here.close()
-        there.close()
-
-
-async def test_what_has_rung_is_told_before_the_bell_is_gone(url: str) -> None:
-    """Also what would have been told a moment later."""
-    here, there = Notices(url), Notices(url)
-    try:
-        with there.listen("work") as work, there.listen("events") as events:
-            here.ring("work")
-            assert await work.wait(20)
-            for topic in ("work", "events"):
-                here.ring(topic)
-                await turn()
-            here.close()
-            assert await events.wait(20)
-    finally:
         there.close()
 
 

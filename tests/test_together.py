@@ -7,6 +7,7 @@ import pytest
 
 from steward.errors import Conflict, StoreUnavailable
 from steward.together import Together
+from tests.turns import turn
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +46,41 @@ async def test_who_comes_while_a_call_is_under_way_shares_the_next_one() -> None
     asyncio.get_running_loop().call_soon(squares.gate.set)  # once they have asked
     assert await asyncio.gather(*asking) == [number**2 for number in range(50)]
     assert squares.calls == [[0], list(range(1, 50))]
+
+
+async def _come_again(together: Together[int, int], number: int) -> None:
+    for _ in range(5):
+        assert await together(number) == number**2
+        await turn()  # what lies between an answer and the next question
+
+
+async def test_a_crowd_that_was_given_turns_stays_one_crowd() -> None:
+    """Who comes again within them goes with the others; without them two crowds take turns, each half as large."""
+    for turns, groups in ((5, 6), (0, 10)):
+        squares = Squares()
+
+        async def ask(numbers: Sequence[int], squares: Squares = squares) -> list[int]:
+            answers = await squares(numbers)
+            await turn()
+            await turn()
+            return answers
+
+        together = Together(ask, turns=turns)
+        squares.gate.clear()
+        coming = [asyncio.create_task(_come_again(together, 0))]
+        await squares.called.wait()
+        coming += [asyncio.create_task(_come_again(together, number)) for number in range(1, 4)]
+        asyncio.get_running_loop().call_soon(squares.gate.set)
+        await asyncio.gather(*coming)
+        assert len(squares.calls) == groups, squares.calls
+
+
+async def test_who_comes_alone_waits_for_nobody() -> None:
+    """However many turns a crowd is given."""
+    squares = Squares()
+    together = Together(squares, turns=10**9)
+    assert [await together(number) for number in range(3)] == [0, 1, 4]
+    assert squares.calls == [[0], [1], [2]]
 
 
 async def test_only_the_one_at_fault_hears_of_it() -> None:

@@ -127,4 +127,13 @@ AUDIT: Final = (
         put="W == W",
         tests=_TAMPERING,
     ),
+    Mutation(
+        name="a-chain-ends-where-it-did",
+        removes="where a chain ends is looked at under the lock, whatever was thought before",
+        file="src/steward/database/audit_chain.py",
+        find="    if found or end != tail.after:",
+        put="    if found:",
+        tests=("tests/audit/test_append.py",),
+        at_least=3,
+    ),
 )

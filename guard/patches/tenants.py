@@ -206,8 +206,8 @@ TENANTS: Final = (
         name="seal-of-any-workspace",
         removes="what is sealed opens in its own workspace only",
         file=_VAULT,
-        find='to_json(value), f"{workspace_id}/{purpose}".encode())\n        return',
-        put='to_json(value), f"/{purpose}".encode())\n        return',
+        find='encrypt(nonce, text, f"{workspace_id}/{purpose}".encode())',
+        put='encrypt(nonce, text, f"/{purpose}".encode())',
         also=(
             (
                 'to_json(value), f"{workspace_id}/{purpose}".encode())\n            sealed',

@@ -85,8 +85,8 @@ SECRETS_AND_WAYS_OUT: Final = (
         name="parameters-in-clear",
         removes="parameters are sealed at rest",
         file=_VAULT,
-        find='keys.aead.encrypt(nonce, to_json(value), f"{workspace_id}/{purpose}".encode())\n        return',
-        put="to_json(value)\n        return",
+        find='keys.aead.encrypt(nonce, text, f"{workspace_id}/{purpose}".encode())',
+        put="text",
         also=(
             (
                 'keys.aead.encrypt(nonce, to_json(value), f"{workspace_id}/{purpose}".encode())\n            sealed',
@@ -127,8 +127,8 @@ SECRETS_AND_WAYS_OUT: Final = (
         name="parameters-kept",
         removes="parameters go when a job is completed",
         file="src/steward/work_stores/sql/transitions.py",
-        find="row.result_labels, row.error, row.params_sealed = encode(outcome.result_labels), None, None",
-        put="row.result_labels, row.error = encode(outcome.result_labels), None",
+        find="row.result_labels, row.error, row.params_sealed = encode_object(outcome.result_labels), None, None",
+        put="row.result_labels, row.error = encode_object(outcome.result_labels), None",
         tests=("tests/contracts/test_settle.py::test_w21_parameters_are_dropped_when_no_longer_needed",),
     ),
     Mutation(

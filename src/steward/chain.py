@@ -10,7 +10,9 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
+
+from pydantic_core import to_json
 
 from steward.audit import AuditEntry
 from steward.clock import from_milliseconds, milliseconds, rfc3339
@@ -18,8 +20,12 @@ from steward.digest import canonical_fields, canonical_json, ordered_fields
 
 GENESIS: Final = "0" * 64
 """What the first record of a chain goes on from."""
-_PLACE: Final = b',"sequence":0,'
-"""In a body without a place, once: within a text each of its quotes would follow a backslash."""
+_HEAD: Final = ("acting_as", "action_id", "actor_id")
+_MIDDLE: Final = ("kind", "plan_id", "request_id", "result", "rule")
+_ACTOR: Final = AuditEntry._fields.index("actor_id")
+_FACTS: Final = AuditEntry._fields.index("facts")
+Row: TypeAlias = tuple[Any, ...]
+"""A record as it is kept: the values of its columns in their order."""
 
 
 def commitment(salt: str, view: str) -> str:
@@ -34,16 +40,21 @@ def _moment(at: datetime) -> tuple[int, str]:
     return at_ms, rfc3339(from_milliseconds(at_ms))
 
 
+def _facts(entry: AuditEntry) -> str:
+    facts = entry.facts
+    return canonical_json(facts if type(facts) is dict else dict(facts)).decode()
+
+
 def body(entry: AuditEntry, workspace_id: str, sequence: int, committed: str | None) -> dict[str, Any]:
     """Return what is hashed of a record, its names in order."""
-    _, kind, at, actor_id, acting_as, action_id, plan_id, job_id, result, rule, request_id, source, facts, *_ = entry
+    _, kind, at, actor_id, acting_as, action_id, plan_id, job_id, result, rule, request_id, source, *_ = entry
     return {
         "acting_as": acting_as,
         "action_id": action_id,
         "actor_id": actor_id,
         "at": _moment(at)[1],
         "commitment": committed,
-        "facts": canonical_json(facts if type(facts) is dict else dict(facts)).decode(),
+        "facts": _facts(entry),
         "job_id": job_id,
         "kind": str(kind),
         "plan_id": plan_id,
@@ -56,39 +67,63 @@ def body(entry: AuditEntry, workspace_id: str, sequence: int, committed: str | N
     }
 
 
+@lru_cache(maxsize=1_024)
+def _alike(
+    head: tuple[str | None, ...], middle: tuple[str | None, ...], workspace_id: str
+) -> tuple[bytes, bytes, bytes]:
+    """Return the parts of a body that many of a batch share: those before its time, behind its job, and behind its source."""
+    return (
+        ordered_fields(dict(zip(_HEAD, head, strict=True)))[:-1],
+        ordered_fields(dict(zip(_MIDDLE, middle, strict=True)))[1:-1],
+        ordered_fields({"workspace_id": workspace_id})[1:],
+    )
+
+
 class Draft:
     """A record that has no place in its chain yet. What can be worked out before is, so that no lock is held for that."""
 
-    __slots__ = ("_after", "_before", "_body", "entry", "view")
+    __slots__ = ("_after", "_before", "_committed", "_facts", "entry", "view")
 
     def __init__(self, entry: AuditEntry) -> None:
-        """Draft the record of ``entry``; raises ``Invalid`` for facts or a view that JSON cannot hold."""
+        """Draft the record of ``entry``; raises ``Invalid`` for what JSON cannot hold."""
         self.entry = entry
         self.view = None if entry.view is None else canonical_json(entry.view).decode()
         """As canonical JSON."""
-        self._write(None)
+        self._facts = _facts(entry)
+        if self.view is None:
+            self._write(None)
 
     def _write(self, committed: str | None) -> None:
-        self._body = body(self.entry, self.entry.workspace_id, 0, committed)
-        self._before, _, self._after = ordered_fields(self._body).rpartition(_PLACE)
+        """Write the body as ``body`` has it, but for its place."""
+        self._committed = committed
+        workspace_id, kind, at, actor, acting_as, action, plan, job, result, rule, request, source, *_ = self.entry
+        begin, middle, end = _alike((acting_as, action, actor), (kind, plan, request, result, rule), workspace_id)
+        try:
+            self._before = b'%b,"at":"%b","commitment":%b,"facts":%b,"job_id":%b,%b' % (
+                begin,
+                _moment(at)[1].encode(),
+                to_json(committed),
+                to_json(self._facts),
+                to_json(job),
+                middle,
+            )
+            self._after = b'"source":%b,%b' % (to_json(source), end)
+        except ValueError:
+            ordered_fields(body(self.entry, workspace_id, 0, committed))  # raises ``Invalid``, which says what it is
+            raise
 
     def commit_to(self, salt: str) -> None:
-        """Have the record state a commitment to its view."""
+        """Have the record state a commitment to its view, which one that has a view must before it is put."""
         assert self.view is not None, "it has one"
         self._write(commitment(salt, self.view))
 
-    def put(self, sequence: int, previous: bytes) -> tuple[dict[str, Any], bytes]:
+    def put(self, sequence: int, previous: bytes) -> tuple[Row, bytes]:
         """Return the record's row, after the record with the hash ``previous``, and its own hash."""
         own_digest = hashlib.sha256(b'%b,"sequence":%d,%b' % (self._before, sequence, self._after)).digest()
         own_hash = hashlib.sha256(previous + own_digest).digest()
-        row = self._body
-        row["at"], row["sequence"], row["previous"], row["hash"] = (
-            _moment(self.entry.at)[0],
-            sequence,
-            previous.hex(),
-            own_hash.hex(),
-        )
-        return row, own_hash
+        workspace_id, kind, at, *_ = entry = self.entry
+        kept = self._facts, self._committed, previous.hex(), own_hash.hex()
+        return (workspace_id, sequence, str(kind), _moment(at)[0], *entry[_ACTOR:_FACTS], *kept), own_hash
 
 
 def digest(document: dict[str, Any]) -> str:

@@ -1,7 +1,9 @@
 """Calls that come at the same moment, made as one: a store's verbs take many at once, and one commit serves them all.
 
 Nothing waits for company. The first caller's question goes off at once; whoever comes while it is under way is asked about
-together as soon as it is answered. So a lone call is as fast as without this, and a crowd costs few calls.
+together as soon as it is answered. So a lone call is as fast as without this, and a crowd costs few calls. Where a call is dear,
+a crowd that was just answered may be given a few turns of the loop, in which those of it who come again do so: else they would
+go on in two crowds that take turns.
 """
 
 import asyncio
@@ -19,11 +21,19 @@ class Together(Generic[Item, Answer]):
     """Asks about one item; many askers share a call. Use from one event loop."""
 
     def __init__(
-        self, ask: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, most: int = sys.maxsize
+        self,
+        ask: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
+        *,
+        most: int = sys.maxsize,
+        turns: int = 0,
     ) -> None:
-        """Ask with ``ask``, about ``most`` at a time; it answers each item in its place, or raises and has done nothing."""
+        """Ask with ``ask``, about ``most`` at a time; it answers each item in its place, or raises and has done nothing.
+
+        ``turns``: of the loop, that who was asked about together has to come again before others go.
+        """
         self._ask = ask
         self._most = most
+        self._turns = turns
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._asking: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop  # that of whoever asks
@@ -42,6 +52,8 @@ class Together(Generic[Item, Answer]):
             while self._waiting:
                 group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 await self._ask_about(group)
+                for _ in range(self._turns if len(group) > 1 else 0):
+                    await asyncio.sleep(0)
         finally:
             self._asking = None
 

@@ -84,8 +84,12 @@ class Vault:
 
     def seal(self, value: Any, *, workspace_id: str, purpose: str) -> bytes:
         """Return the JSON ``value`` sealed for one workspace and one purpose."""
+        return self.seal_json(to_json(value), workspace_id=workspace_id, purpose=purpose)
+
+    def seal_json(self, text: bytes, *, workspace_id: str, purpose: str) -> bytes:
+        """Return what ``seal`` does, of a value that is JSON already."""
         keys, nonce = self._keys[0], os.urandom(_NONCE_BYTES)
-        hidden = keys.aead.encrypt(nonce, to_json(value), f"{workspace_id}/{purpose}".encode())
+        hidden = keys.aead.encrypt(nonce, text, f"{workspace_id}/{purpose}".encode())
         return b"".join((_VERSION, keys.key_id, nonce, hidden))
 
     def seal_all(self, values: Sequence[tuple[str, Any]], *, workspace_id: str) -> list[bytes]:

@@ -63,9 +63,19 @@ def _remembered_json(job: ListedJob) -> bytes:
     return to_json(job_view(job))
 
 
-def job_json(job: ListedJob) -> bytes:
-    """Return the view of a job in a list as JSON; a store gives out the same object as long as nothing of it changes."""
-    return to_json(job_view(job)) if isinstance(job, Job) else _remembered_json(job)
+@lru_cache(maxsize=32)
+def _remembered_page(jobs: tuple[ListedJob, ...]) -> bytes:
+    return b",".join(map(_remembered_json, jobs))
+
+
+def jobs_json(jobs: tuple[ListedJob, ...]) -> bytes:
+    """Return the views of the jobs of a page as JSON, with commas between them.
+
+    A store gives out the same objects as long as nothing of them changes, so a page that is looked at again is there already.
+    """
+    if Job in set(map(type, jobs)):
+        return b",".join(to_json(job_view(job)) for job in jobs)
+    return _remembered_page(jobs)
 
 
 def _duration_ms(job: ListedJob) -> int | None:

@@ -187,7 +187,10 @@ class Worker:
 
     async def _settle_all(self, settlements: Sequence[Settlement]) -> Sequence[Answer]:
         """Write down how attempts ended, trying again while the store is away: the effects may have happened."""
-        return await _PATIENT(StoreUnavailable, self._rooms.dispatcher.settle, settlements)
+        try:
+            return await self._rooms.dispatcher.settle(settlements)
+        except StoreUnavailable:  # only now: what counts and waits between tries costs as much as settling a few
+            return await _PATIENT(StoreUnavailable, self._rooms.dispatcher.settle, settlements)
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
         """Have it written down how an attempt ended. Its task is over with that: a crowd of them need not be woken for an answer."""

@@ -7,9 +7,10 @@ from sqlalchemy import Connection, select
 
 from steward import chain
 from steward.database import Database
-from steward.database.audit_chain import append
+from steward.database.audit_chain import End, Tails, append
 from steward.database.tables import audit_heads, audit_records, audit_views
 from steward.errors import Invalid
+from steward.event import EventType
 from tests.audit.conftest import MakeEntry
 
 pytestmark = pytest.mark.anyio
@@ -75,3 +76,50 @@ async def test_a_transaction_that_fails_leaves_no_record(database: Database, ent
         await database.write(lambda connection: append(connection, [entry(), entry(facts={"n": 2**60})]))
     assert await database.write(lambda connection: append(connection, [entry()])) == 1
     assert [row.sequence for row in await rows(database, audit_records)] == [1]
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_where_a_chain_is_thought_to_end_is_looked_at_again(
+    database: Database, entry: MakeEntry, right: bool
+) -> None:
+    """Records that were put behind a place stand behind the last one all the same, whoever appended it meanwhile."""
+    await database.write(lambda connection: append(connection, [entry(), entry()]))
+    second = (await rows(database, audit_records))[-1]
+    tails = Tails({"acme": End(2, second.hash) if right else End(1, second.previous)})
+    entries = [entry(facts={"n": n}, view={"n": n}) for n in range(3)]
+    for one in entries:
+        tails.add(one)
+
+    def given_up(connection: Connection) -> None:
+        tails.append(connection)
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        await database.write(given_up)
+    ends = await database.write(tails.append)
+    found = (await rows(database, audit_records))[2:]
+    previous = second.hash
+    for sequence, (one, row) in enumerate(zip(entries, found, strict=True), 3):
+        own = chain.digest(chain.body(one, "acme", sequence, row.commitment))
+        assert (row.sequence, row.previous, row.hash) == (sequence, previous, chain.link(previous, own))
+        previous = row.hash
+    views = await rows(database, audit_views)
+    assert [chain.commitment(view.salt, view.view) for view in views] == [row.commitment for row in found]
+    assert ends == {"acme": End(5, previous)}
+
+
+async def test_a_plan_keeps_the_salt_of_its_draft(database: Database, entry: MakeEntry) -> None:
+    """What was shown and what was run have equal commitments if they are equal, in one append or in two."""
+    shown, run = (
+        entry(kind=kind, plan_id="plan_a", view="all", comparable=True)
+        for kind in (EventType.PLAN_DRAFTED, EventType.PLAN_SUBMITTED)
+    )
+    again = run._replace(plan_id="plan_b")
+    await database.write(lambda connection: append(connection, [shown, run, shown._replace(plan_id="plan_b")]))
+    last = (await rows(database, audit_records))[-1]
+    tails = Tails({"acme": End(last.sequence, last.hash)})
+    tails.add(again)
+    await database.write(tails.append)
+    one, two, three, four = [row.commitment for row in await rows(database, audit_records)]
+    assert (one, three) == (two, four)
+    assert one != three

@@ -9,9 +9,9 @@ from pydantic_core import to_json
 
 from steward.job import JobStatus, ListedJob
 from steward.plan import PlanStatus
-from steward.views import job_json, job_view
+from steward.views import job_view, jobs_json
 from steward.work_store import WorkStore
-from tests.contracts.builders import ALPHA, BETA, World, failure
+from tests.contracts.builders import ALPHA, BETA, World, done, failure
 
 pytestmark = pytest.mark.anyio
 
@@ -204,14 +204,36 @@ async def test_a_listed_job_is_the_job(world: World) -> None:
     await _assert_listed_as_got(world)
 
 
+@pytest.mark.parametrize("size", [1, 20_000])
+async def test_a_page_that_was_seen_shows_what_has_changed_since(world: World, size: int) -> None:
+    """A job that ends or goes, a new one, and another workspace's page that reads alike: each look shows what is there now."""
+    first, other = await world.submit(*[world.job(f"s{n}") for n in range(5)]), await world.submit(who=BETA)
+    for number, job_id in enumerate(first.job_ids):
+        before = await world.alpha.list_jobs(limit=5)
+        assert (await world.alpha.list_jobs(limit=5)).jobs == before.jobs
+        await world.run(job_id, done({"text": f"{number}" * size}))
+        listed = {job.job_id: job for job in (await world.alpha.list_jobs(limit=5)).jobs}
+        assert listed[job_id].result == {"text": f"{number}" * size}
+        views = json.loads(b"[%b]" % jobs_json(tuple(listed.values())))
+        assert [view["status"] for view in views][::-1] == [*await world.statuses(first)]
+    newest = await world.submit()
+    assert [job.job_id for job in (await world.alpha.list_jobs(limit=2)).jobs] == [*newest.job_ids, first.job_ids[-1]]
+    assert [(job.job_id, job.workspace_id) for job in (await world.beta.list_jobs(limit=5)).jobs] == [
+        (other.job_ids[0], "beta")
+    ]
+
+
 async def _assert_listed_as_got(world: World) -> None:
     listed = (await world.alpha.list_jobs(limit=10)).jobs
     assert len(listed) == 3
-    for job in listed:
+    views = json.loads(b"[%b]" % jobs_json(listed))
+    for job, view in zip(listed, views, strict=True):
         got = await world.alpha.get_job(job.job_id)
         assert got is not None
         assert [getattr(job, f.name) for f in fields(ListedJob)] == [getattr(got, f.name) for f in fields(ListedJob)]
-        assert json.loads(job_json(job)) == json.loads(to_json(job_view(got)))
+        assert view == json.loads(to_json(job_view(got)))
+    everything = [await world.alpha.get_job(job.job_id) for job in listed]
+    assert json.loads(b"[%b]" % jobs_json(tuple(filter(None, everything)))) == views
 
 
 async def test_a_draft_past_its_time_is_listed_as_what_it_reads(world: World) -> None:

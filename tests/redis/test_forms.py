@@ -99,6 +99,15 @@ async def test_w43_what_stands_between_the_fields_of_a_line_may_stand_in_one(wor
     assert [(job.job_id, job.reason) for job in jobs] == [(ids[1], None), (ids[0], "one\0two")]
 
 
+async def test_w43_what_stands_between_lines_is_no_text_and_hides_nobody(world: World, raw: Any) -> None:
+    """A field that holds it is damaged: its job says so, between others that are shown as they are."""
+    ids = [job_id for _ in range(3) for job_id in (await world.submit()).job_ids]
+    raw.hset(key("job", "alpha", ids[1]), "reason", b"one\xfftwo")
+    jobs = (await world.alpha.list_jobs(limit=5)).jobs
+    assert [job.job_id for job in jobs] == ids[::-1]
+    assert [job.error.code if job.error else None for job in jobs] == [None, "unreadable_record", None]
+
+
 async def test_a_job_that_stands_in_two_lists_is_shown_once(world: World, raw: Any) -> None:
     """In its place among those of all statuses; the page is as long as it was to be."""
     ids = [job_id for _ in range(4) for job_id in (await world.submit()).job_ids]

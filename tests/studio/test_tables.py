@@ -192,3 +192,24 @@ def test_jobs_say_how_the_work_goes(world: World, visit: Visit) -> None:
         client.post("/ai/execute", json=one).raise_for_status()
         expect(figures.first).to_contain_text("2 done")
         expect(figures.last).to_contain_text("0 ready to run")
+
+
+def test_requests_that_come_meanwhile_push_none_out_of_the_list(world: World, visit: Visit) -> None:
+    """More are loaded, then one is made elsewhere: it stands at the top by itself, and each other one is still there, once."""
+    key = world.key("growing", "developer", "amy")["key"]
+    with world.client(key) as amy:
+
+        def ask_for(number: int) -> None:
+            amy.post("/ai/plan", json={"prompt": f"write 'tea' to {number:02}.txt"}).raise_for_status()
+
+        for number in range(55):
+            ask_for(number)
+        page = visit(key, path="/studio/plans")
+        requests = page.get_by_role("main").get_by_role("listitem").get_by_role("link")
+        expect(requests.filter(has_text=".txt")).to_have_count(50)
+        page.get_by_role("button", name="Load more").click()
+        expect(requests.filter(has_text=".txt")).to_have_count(55)
+        ask_for(55)
+        expect(requests.filter(has_text="55.txt")).to_be_visible()
+        expect(requests.filter(has_text=".txt")).to_have_count(56)
+        assert len(set(requests.filter(has_text=".txt").all_inner_texts())) == 56

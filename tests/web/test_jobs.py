@@ -82,6 +82,7 @@ async def test_w41_a_cursor_that_was_not_given_out_is_refused(anywhere: House) -
     foreign = (await other.get("/ai/jobs", params={"limit": 1})).json()["next_cursor"]
     good = page["next_cursor"]
     assert (await client.get("/ai/jobs", params={"cursor": good, "limit": 2})).status_code == 200
+    assert (await other.get("/ai/jobs", params={"cursor": foreign, "limit": 2})).status_code == 200
     forged = base64.urlsafe_b64encode(page["jobs"][0]["job_id"].encode()).decode()
     wrong = [
         foreign,
@@ -138,6 +139,23 @@ def test_a_cursor_comes_back_as_it_was() -> None:
     assert position(vault, "jobs", cursor, filters, workspace_id="acme") == "job_1"
     assert position(vault, "jobs", None, filters, workspace_id="acme") is None
     assert next_cursor(vault, "jobs", None, filters, workspace_id="acme") is None
+
+
+def test_w41_a_cursor_that_was_good_once_is_good_for_that_alone() -> None:
+    """What is remembered of a cursor holds for its own workspace, listing, filters and keys, and for no others."""
+    vault, filters = Vault([SECRET]), {"status": None, "plan_id": None}
+    cursor = next_cursor(vault, "jobs", "job_1", filters, workspace_id="acme")
+    assert position(vault, "jobs", cursor, filters, workspace_id="acme") == "job_1"
+    for keys, listing, narrower, workspace_id in (
+        (vault, "jobs", filters, "beta"),
+        (vault, "plans", filters, "acme"),
+        (vault, "jobs", {**filters, "plan_id": "plan_1"}, "acme"),
+        (vault, "jobs", {"status": None}, "acme"),
+        (Vault([SECRET[::-1]]), "jobs", filters, "acme"),
+    ):
+        assert next_cursor(keys, listing, "job_1", narrower, workspace_id=workspace_id) != cursor
+        with pytest.raises(InvalidCursor):
+            position(keys, listing, cursor, narrower, workspace_id=workspace_id)
 
 
 async def test_w45_queue_depth_is_the_callers_own(house: House) -> None:

@@ -36,8 +36,7 @@ def position(connection: Connection, vault: Vault) -> int:
     if stated is not None and _is_own(stated, vault.public_keys):
         return stated.position
     if is_doubtful(connection, trusted_keys(connection, vault)):
-        shown: Any = connection.execute(_SHOWN).scalar()
-        return shown or 0
+        return Sql(connection).scalar(_SHOWN) or 0
     return 0 if stated is None else stated.position
 
 
@@ -45,7 +44,7 @@ def is_doubtful(connection: Connection, trusted: Mapping[str, str]) -> bool:
     """Say whether what is stated was not stated by this installation; nothing is right where nothing was archived yet."""
     stated = Sql(connection).first(_STATED)
     if stated is None:
-        return connection.execute(_SHOWN).scalar() is not None
+        return Sql(connection).scalar(_SHOWN) is not None
     return not _is_own(stated, trusted)
 
 
@@ -68,7 +67,8 @@ def distrusted(at: datetime, stated: object, shown: int) -> AuditEntry:
 
 def stated(connection: Connection) -> Any:
     """Return the position that stands there, whoever put it there."""
-    return connection.execute(_STATED.with_only_columns(audit_cursors.c.position)).scalar()
+    found = Sql(connection).first(_STATED)
+    return None if found is None else found.position
 
 
 def _statement(upto: object) -> dict[str, Any]:

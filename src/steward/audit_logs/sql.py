@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from sqlalchemy import Connection, bindparam, delete, or_
@@ -16,9 +16,9 @@ from steward.audit_logs.dropping import drop_old, workspaces_with_old
 from steward.audit_logs.exporting import evidence, rows_of_plan
 from steward.audit_logs.rows import WITH_VIEWS, W, entry_of, record_of
 from steward.audit_logs.sealing import UNSEALED, seal
-from steward.chain import Checkpoint, Draft
+from steward.chain import Checkpoint
 from steward.clock import Clock, milliseconds
-from steward.database.audit_chain import append, append_drafts
+from steward.database.audit_chain import End, Tails, append
 from steward.database.engine import Database
 from steward.database.public_keys import keep_keys, trusted_keys
 from steward.database.sql import Sql
@@ -30,6 +30,7 @@ from steward.vault import Vault
 _log = structlog.get_logger("steward.audit")
 _NEWEST: Final = 2**53
 _BATCH: Final = 500
+_REMEMBERED: Final = 10_000
 
 
 _PAGE: Final = (
@@ -54,6 +55,13 @@ _DECISIONS: Final = (
 )
 
 
+class _Appended(NamedTuple):
+    """What an append has come to."""
+
+    ends: Mapping[str, End]
+    signed: list[Checkpoint]
+
+
 class SqlAuditLog:
     """``AuditLog`` over SQL; see the contract for what each verb promises."""
 
@@ -62,6 +70,8 @@ class SqlAuditLog:
         self._database = database
         self._vault = vault
         self._clock = clock
+        self._ends: dict[str, End] = {}
+        """Where this process has left chains. Each is looked at again under the lock."""
         keep_keys(database, vault, self._now_ms)
         adopt(database, vault, clock.now())
 
@@ -71,32 +81,45 @@ class SqlAuditLog:
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
         """Append, and sign what was appended."""
-        drafts = [Draft(entry) for entry in entries]
+        tails = Tails(self._ends)
+        for entry in entries:
+            tails.add(entry)
 
-        def run(connection: Connection) -> list[Checkpoint]:
-            append_drafts(connection, drafts)
-            return seal(connection, self._vault, self._now_ms)
+        def run(connection: Connection) -> _Appended:
+            ends = tails.append(connection)
+            return _Appended(ends, seal(connection, self._vault, self._now_ms))
 
-        await self._database.write(run, _tell, piped=True)
+        await self._database.write(run, self._note, piped=True)
 
     async def position(self) -> int:
         """Return how far events have been archived."""
-        return await self._database.read(lambda connection: cursor.position(connection, self._vault))
+        return await self._database.read(lambda connection: cursor.position(connection, self._vault), piped=True)
 
     async def archive(self, entries: Sequence[AuditEntry], *, after: int, upto: int) -> bool:
         """Append and move the position, if nobody else has."""
-        drafts = [Draft(entry) async for some in in_mouthfuls(entries) for entry in some]
+        tails = Tails(self._ends)
+        async for some in in_mouthfuls(entries):
+            for entry in some:
+                tails.add(entry)
 
-        def run(connection: Connection) -> list[Checkpoint] | None:
+        def run(connection: Connection) -> _Appended | None:
             if self._is_doubtful(connection):
                 self._mend_cursor(connection)
             if cursor.position(connection, self._vault) != after:
                 return None
-            append_drafts(connection, drafts)
+            ends = tails.append(connection)
             cursor.move(connection, self._vault, upto)
-            return seal(connection, self._vault, self._now_ms)
+            return _Appended(ends, seal(connection, self._vault, self._now_ms))
 
-        return await self._database.write(run, _tell) is not None
+        return await self._database.write(run, self._note) is not None
+
+    def _note(self, appended: _Appended | None) -> None:
+        """Keep in mind where chains end, and tell of the signatures."""
+        if appended is not None:
+            if len(self._ends) > _REMEMBERED:
+                self._ends.clear()
+            self._ends |= appended.ends
+            _tell(appended.signed)
 
     async def seal(self) -> int:
         """Sign what others appended in transactions of their own, and mend a cursor that somebody else moved."""
@@ -109,7 +132,7 @@ class SqlAuditLog:
                 self._mend_cursor(connection)
             return seal(connection, self._vault, self._now_ms)
 
-        return len(await self._database.write(run, _tell)) if await self._database.read(is_due) else 0
+        return len(await self._database.write(run, _tell)) if await self._database.read(is_due, piped=True) else 0
 
     def _is_doubtful(self, connection: Connection) -> bool:
         return cursor.is_doubtful(connection, self._vault.public_keys) and cursor.is_doubtful(
@@ -220,9 +243,9 @@ class SqlAuditLog:
         )
 
 
-def _tell(made: list[Checkpoint] | None) -> None:
+def _tell(made: list[Checkpoint]) -> None:
     """Say in the log how far chains are signed: a witness outside the database, for whoever keeps logs elsewhere."""
-    for checkpoint in made or ():
+    for checkpoint in made:
         _log.info(
             "A chain was signed.",
             action="audit_signed",

@@ -9,32 +9,12 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from steward.listener import Listener
+
 EVERYBODY: Final = ""
 MOST_NAMED: Final = 8
 """A ring about more than this is about everybody."""
 _BETWEEN: Final = ","
-
-
-class Listener:
-    """Remembers that the bell rang until somebody waits for it."""
-
-    def __init__(self) -> None:
-        """Begin with nothing heard."""
-        self._rung = asyncio.Event()
-
-    def ring(self) -> None:
-        """Wake whoever waits, or the next who does."""
-        self._rung.set()
-
-    async def wait(self, timeout_s: float) -> bool:
-        """Return True if it rang since the last wait, or rings within ``timeout_s``."""
-        try:
-            async with asyncio.timeout(max(timeout_s, 0.0)):
-                await self._rung.wait()
-        except TimeoutError:
-            return False
-        self._rung.clear()
-        return True
 
 
 class Bell:

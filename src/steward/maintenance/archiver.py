@@ -87,7 +87,8 @@ class Archiver:
                 done = 0
             else:
                 done = await self._archive(after, until_others=unless_others)
-                await self._log.seal()
+                if not done:  # what is archived is signed with all else that is not
+                    await self._log.seal()
         except Exception as error:
             self._recorder.failed("archiver", error)
             raise

@@ -148,7 +148,13 @@ def plan_view(plan: PlanRecord) -> dict[str, Any]:
     """Return what was shown of a plan, and so what was asked for: the same of a draft and of its execution."""
     document = plan.document
     steps = [
-        {name: step.get(name) for name in ("id", "action_id", "params", "depends_on", "acting_as")}
+        {
+            "acting_as": step.get("acting_as"),
+            "action_id": step.get("action_id"),
+            "depends_on": step.get("depends_on"),
+            "id": step.get("id"),
+            "params": step.get("params"),
+        }
         for step in document.get("steps", ())
     ]
     return {

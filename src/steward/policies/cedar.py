@@ -22,7 +22,7 @@ from steward.policies.cedar_rules import APPROVER_ROLES, Rule, default_rules, de
 from steward.policies.cedar_schema import Language, twin
 from steward.policies.lists import ListPolicy
 from steward.policy import Ask, Decision, Deny
-from steward.policy_facts import facts_of
+from steward.policy_facts import NOTHING, facts_of, is_all_content
 from steward.workspace import canonical_workspace_id
 
 UNREADABLE: Final = "policy_unreadable"
@@ -30,6 +30,7 @@ _ACTORS: Final = 256
 _ANSWERS: Final = 512
 """Questions of a workspace whose answers are remembered: the rules of this object never change, so neither do they."""
 _SOMEBODY: Final = frozenset({Role.DEVELOPER})
+_NOTHING_TOLD: Final = to_json(dict(NOTHING)).decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,17 +91,23 @@ class CedarPolicy:
         definition = action.definition
         try:
             inputs, resolved = context.get("labels") or {}, context.get("resolved") is True
+            authored_after = context.get("authored_after") is True
+            if not inputs and not authored_after and is_all_content(definition, resource):
+                return self.decide_on(principal, definition.id, NOTHING, _NOTHING_TOLD)
             facts = facts_of(definition, resource, inputs, resolved=resolved)
-            if context.get("authored_after") is True:
+            if authored_after:
                 facts["authored_after"] = True
         except Exception as error:  # noqa: BLE001 - what cannot be looked at is denied
             return _unevaluated(f"the parameters could not be looked at ({type(error).__name__})")
         return self.decide_on(principal, definition.id, facts)
 
-    def decide_on(self, principal: Principal, action_id: str, facts: Mapping[str, Any]) -> Decision:
-        """Return what is decided on these facts, which go with it."""
+    def decide_on(
+        self, principal: Principal, action_id: str, facts: Mapping[str, Any], as_json: str | None = None
+    ) -> Decision:
+        """Return what is decided on these facts, which go with it. ``as_json``: the same, where it is at hand."""
         try:
-            return self._answer_to(principal, action_id, to_json(facts).decode(), self._may_differ(facts))
+            told = as_json or to_json(facts).decode()
+            return self._answer_to(principal, action_id, told, self._may_differ(facts))
         except Exception as error:  # noqa: BLE001 - whatever Cedar cannot read is denied
             return replace(_unevaluated(f"Cedar refused the question ({type(error).__name__})"), facts=facts)
 

@@ -14,7 +14,7 @@ from steward.identity import Principal
 from steward.ids import is_id
 from steward.job import Job, JobStatus
 from steward.usage import room_of
-from steward.views import job_detail, job_json
+from steward.views import job_detail, jobs_json
 from steward.web import answers
 from steward.web.bodies import Body, ResolveBody
 from steward.web.cursors import next_cursor, position
@@ -66,7 +66,7 @@ async def list_jobs(request: Request, principal: Previewer) -> Response:
     services.telemetry.job_list_query(workspace_id, len(page.jobs), time.perf_counter() - began)
     return json_page(
         "jobs",
-        map(job_json, page.jobs),
+        jobs_json(page.jobs),
         {
             "workspace_id": workspace_id,
             "count": len(page.jobs),

@@ -1,6 +1,5 @@
 """The form in which data leaves: JSON written by pydantic's serialiser, which is several times faster than the default."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from pydantic_core import to_json
@@ -12,7 +11,7 @@ def json_answer(document: Any, status: int = 200) -> Response:
     return Response(to_json(document), int(status), media_type="application/json")
 
 
-def json_page(name: str, items: Iterable[bytes], document: dict[str, Any]) -> Response:
-    """Return a ``document``, which is not empty, with a list under ``name`` whose items are JSON already."""
-    content = b'{"%b":[%b],%b' % (name.encode(), b",".join(items), to_json(document)[1:])
+def json_page(name: str, items: bytes, document: dict[str, Any]) -> Response:
+    """Return a ``document``, which is not empty, with a list under ``name`` whose items are JSON already, commas between them."""
+    content = b'{"%b":[%b],%b' % (name.encode(), items, to_json(document)[1:])
     return Response(content, media_type="application/json")

@@ -1,5 +1,5 @@
 // A list that is loaded page by page, on demand.
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Problem } from "./client";
 import { useDoing, useLoaded } from "./hooks";
 
@@ -11,6 +11,7 @@ export interface Part<T> {
 export interface Paged<T> {
   /** Null until the first page is there. */
   rows: readonly T[] | null;
+  keyOf(row: T): string;
   problem: Problem | null;
   loading: boolean;
   busy: boolean;
@@ -19,26 +20,33 @@ export interface Paged<T> {
   reload(): void;
 }
 
-/** Load the first page now and whenever `key` changes, and each further one when asked. */
-export function usePaged<T>(load: (cursor: string | undefined) => Promise<Part<T>>, key: string): Paged<T> {
+/** Put a first page that was loaded anew before all that was loaded earlier; where the two no longer meet, it stands alone. */
+export function joined<T>(first: Part<T>, earlier: Part<T> | null, keyOf: (row: T) => string): Part<T> {
+  const last = first.rows.at(-1);
+  const at = earlier && last && first.cursor ? earlier.rows.findIndex((row) => keyOf(row) === keyOf(last)) : -1;
+  return earlier && at >= 0 ? { rows: [...first.rows, ...earlier.rows.slice(at + 1)], cursor: earlier.cursor } : first;
+}
+
+/** Load the first page now and whenever `key` changes, and each further one when asked. `keyOf` tells one row from another. */
+export function usePaged<T>(load: (cursor: string | undefined) => Promise<Part<T>>, key: string, keyOf: (row: T) => string): Paged<T> {
   const first = useLoaded(() => load(undefined), key);
-  const [later, setLater] = useState<(Part<T> & { after: Part<T> }) | null>(null);
+  const [earlier, setEarlier] = useState<(Part<T> & { key: string }) | null>(null);
+  useEffect(() => () => setEarlier(null), [key]); // another list, and who comes back begins anew
   const doing = useDoing();
-  const begin = first.value;
-  const known = later && later.after === begin ? later : null;
-  const cursor = known ? known.cursor : (begin?.cursor ?? null);
+  const all = first.value && joined(first.value, earlier?.key === key ? earlier : null, keyOf);
   const more = (): void => {
     void doing.run(async () => {
-      const next = await load(cursor!);
-      setLater({ after: begin!, rows: [...(known?.rows ?? []), ...next.rows], cursor: next.cursor });
+      const next = await load(all!.cursor!);
+      setEarlier({ key, rows: [...all!.rows, ...next.rows], cursor: next.cursor });
     });
   };
   return {
-    rows: begin && [...begin.rows, ...(known?.rows ?? [])],
+    rows: all && all.rows,
+    keyOf,
     problem: first.problem ?? doing.problem,
     loading: first.loading,
     busy: doing.busy,
-    more: begin && cursor ? more : null,
+    more: all?.cursor ? more : null,
     reload: first.reload,
   };
 }

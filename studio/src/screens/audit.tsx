@@ -45,10 +45,14 @@ function Records() {
   const { query } = useLocation();
   const filter: Filter = {};
   for (const name of ["kind", "actor", "plan_id"] as const) if (query[name]) filter[name] = query[name] as RecordKind;
-  const paged = usePaged(async (cursor) => {
-    const page = await data(api.GET("/audit", { params: { query: { limit: 50, ...filter, ...(cursor ? { cursor } : {}) } } }));
-    return { rows: page.records, cursor: page.next_cursor };
-  }, addressOf(filter));
+  const paged = usePaged(
+    async (cursor) => {
+      const page = await data(api.GET("/audit", { params: { query: { limit: 50, ...filter, ...(cursor ? { cursor } : {}) } } }));
+      return { rows: page.records, cursor: page.next_cursor };
+    },
+    addressOf(filter),
+    (record) => String(record.sequence),
+  );
   return (
     <section class="part" aria-labelledby="records">
       <div class="row apart">
@@ -67,7 +71,6 @@ function Records() {
         label="Records"
         paged={paged}
         columns={COLUMNS}
-        keyOf={(record) => String(record.sequence)}
         classOf={toneOf}
         more={(record) => <Details record={record} />}
         one="record"

@@ -1,11 +1,12 @@
 // Requests: the sentences of this workspace, newest first, with what became of them.
 import { useLocation } from "preact-iso";
-import { useState } from "preact/hooks";
 import { api, data } from "../api/client";
-import { useDoing, useEvents, useLoaded } from "../api/hooks";
+import { useEvents, useLoaded } from "../api/hooks";
+import { usePaged } from "../api/paged";
 import type { PlanStatus, PlanSummary } from "../api/types";
 import { PLAN_STATUSES, PlanBadge, planWords } from "../ui/badge";
 import { Filters } from "../ui/filters";
+import { More } from "../ui/more";
 import { Empty, Loading, Refused } from "../ui/notice";
 import { Page } from "../ui/page";
 import { StreamBadge } from "../ui/stream-state";
@@ -50,40 +51,31 @@ export function RequestsScreen() {
   const { query } = useLocation();
   const status = PLAN_STATUSES.find((one) => one === query["status"]);
   const filter = status ? { status } : {};
-  const first = useLoaded(() => page({ limit: 50, ...filter }), status ?? "");
-  const [more, setMore] = useState<{ of: string; plans: PlanSummary[]; cursor: string | null } | null>(null);
-  const doing = useDoing();
-  const stream = useEvents(null, { onEvents: first.reload, onGap: first.reload }, 800);
-  const later = more?.of === (status ?? "") ? more : null;
-  const cursor = later ? later.cursor : (first.value?.next_cursor ?? null);
-  const shown = new Set(first.value?.plans.map((plan) => plan.plan_id));
-  const plans = [...(first.value?.plans ?? []), ...(later?.plans.filter((plan) => !shown.has(plan.plan_id)) ?? [])];
-  const load = (): void => {
-    void doing.run(async () => {
-      const next = await page({ limit: 100, ...filter, cursor: cursor! });
-      setMore({ of: status ?? "", plans: [...(later?.plans ?? []), ...next.plans], cursor: next.next_cursor });
-    });
-  };
+  const plans = usePaged(
+    async (cursor) => {
+      const part = await page(cursor ? { limit: 100, ...filter, cursor } : { limit: 50, ...filter });
+      return { rows: part.plans, cursor: part.next_cursor };
+    },
+    status ?? "",
+    (plan) => plan.plan_id,
+  );
+  const stream = useEvents(null, { onEvents: plans.reload, onGap: plans.reload }, 800);
   return (
     <Page title="Requests" aside={<StreamBadge state={stream} />}>
       <Filters path="/studio/plans" name="status" chosen={status ?? null} choices={PLAN_STATUSES.map((one) => [one, planWords(one)])} />
-      <Refused problem={first.problem ?? doing.problem} retry={first.reload} />
-      {!first.value && first.loading && <Loading what="requests" />}
-      {first.value && !plans.length && (
+      <Refused problem={plans.problem} retry={plans.reload} />
+      {!plans.rows && plans.loading && <Loading what="requests" />}
+      {plans.rows && !plans.rows.length && (
         <Empty title="Nothing here.">
           <a href="/">Ask for something</a>
         </Empty>
       )}
       <ul class="requests">
-        {plans.map((plan) => (
+        {plans.rows?.map((plan) => (
           <Row key={plan.plan_id} plan={plan} />
         ))}
       </ul>
-      {cursor && (
-        <button type="button" disabled={doing.busy} onClick={load}>
-          Load more
-        </button>
-      )}
+      <More paged={plans} />
     </Page>
   );
 }

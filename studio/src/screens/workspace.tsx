@@ -174,14 +174,18 @@ function Settings({ workspace }: { workspace: string }) {
 }
 
 function Members() {
-  const paged = usePaged(async (cursor) => {
-    const page = await data(api.GET("/members", { params: { query: { limit: 50, ...(cursor ? { cursor } : {}) } } }));
-    return { rows: page.members, cursor: page.next_cursor };
-  }, "members");
+  const paged = usePaged(
+    async (cursor) => {
+      const page = await data(api.GET("/members", { params: { query: { limit: 50, ...(cursor ? { cursor } : {}) } } }));
+      return { rows: page.members, cursor: page.next_cursor };
+    },
+    "members",
+    (member) => member.actor_id,
+  );
   return (
     <section class="part" aria-labelledby="members">
       <h2 id="members">Members</h2>
-      <PagedTable label="Members" paged={paged} columns={MEMBERS} keyOf={(member) => member.actor_id} one="member" none="Nobody has come with a token, and nobody was settled." />
+      <PagedTable label="Members" paged={paged} columns={MEMBERS} one="member" none="Nobody has come with a token, and nobody was settled." />
     </section>
   );
 }
@@ -206,14 +210,18 @@ const MEMBERS: readonly Column<Member>[] = [
 ];
 
 function Keys() {
-  const paged = usePaged(async (cursor) => {
-    const page = await data(api.GET("/keys", { params: { query: { limit: 50, ...(cursor ? { cursor } : {}) } } }));
-    return { rows: page.keys, cursor: page.next_cursor };
-  }, "keys");
+  const paged = usePaged(
+    async (cursor) => {
+      const page = await data(api.GET("/keys", { params: { query: { limit: 50, ...(cursor ? { cursor } : {}) } } }));
+      return { rows: page.keys, cursor: page.next_cursor };
+    },
+    "keys",
+    (key) => key.key_id,
+  );
   return (
     <section class="part" aria-labelledby="keys">
       <h2 id="keys">Keys</h2>
-      <PagedTable label="Keys" paged={paged} columns={KEYS} keyOf={(key) => key.key_id} classOf={({ state }) => (state === "enabled" ? "" : "off")} one="key" none="There are no keys." />
+      <PagedTable label="Keys" paged={paged} columns={KEYS} classOf={({ state }) => (state === "enabled" ? "" : "off")} one="key" none="There are no keys." />
     </section>
   );
 }

@@ -1,6 +1,7 @@
 // A table of a list that goes on: its state in words, its rows, and the button for more of them.
 import type { Paged } from "../api/paged";
 import { count } from "../format";
+import { More } from "./more";
 import { Loading, Refused } from "./notice";
 import { type Column, Table } from "./table";
 
@@ -8,7 +9,6 @@ interface Props<T> {
   label: string;
   paged: Paged<T>;
   columns: readonly Column<T>[];
-  keyOf(row: T): string;
   classOf?(row: T): string;
   more?(row: T): preact.ComponentChildren;
   one: string;
@@ -21,14 +21,10 @@ export function PagedTable<T>({ paged, one, none, ...table }: Props<T>) {
       <Refused problem={paged.problem} retry={paged.reload} />
       {!paged.rows && paged.loading && <Loading what={`${one}s`} />}
       {paged.rows && !paged.rows.length && <p class="card quiet">{none}</p>}
-      {paged.rows && paged.rows.length > 0 && <Table {...table} rows={paged.rows} />}
+      {paged.rows && paged.rows.length > 0 && <Table {...table} keyOf={paged.keyOf} rows={paged.rows} />}
       {paged.rows && paged.rows.length > 0 && (
         <p class="row">
-          {paged.more && (
-            <button type="button" disabled={paged.busy} onClick={paged.more}>
-              {paged.busy ? "Loading…" : "Load more"}
-            </button>
-          )}
+          <More paged={paged} />
           <span class="quiet small" role="status">
             {count(paged.rows.length, one)} {paged.more ? "loaded" : "in all"}
           </span>

@@ -14,6 +14,7 @@ from hiredis import pack_command
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
+from steward.listener import Listener
 from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.wire import Wire
 
@@ -26,26 +27,6 @@ _AGAIN_S: Final = (0.05, 1.0)
 """How long to wait before connecting anew: at first, and at most."""
 
 
-class _Listener:
-    """Remembers that the bell rang until somebody waits for it."""
-
-    def __init__(self) -> None:
-        self._rung = asyncio.Event()
-
-    def ring(self) -> None:
-        self._rung.set()
-
-    async def wait(self, timeout_s: float) -> bool:
-        """Return True if it rang since the last wait, or rings within ``timeout_s``."""
-        try:
-            async with asyncio.timeout(max(timeout_s, 0.0)):
-                await self._rung.wait()
-        except TimeoutError:
-            return False
-        self._rung.clear()
-        return True
-
-
 class Bells:
     """The channels that this process listens to. Use from one event loop."""
 
@@ -53,7 +34,7 @@ class Bells:
         """Make connections as ``pool`` would, and take what this engine's own bells say: it need not hear itself."""
         self._pool = pool
         self._own = own
-        self._listeners: dict[bytes, set[_Listener]] = {}
+        self._listeners: dict[bytes, set[Listener]] = {}
         self._changed = asyncio.Event()
         self._heard: asyncio.Future[None] | None = None
         """Who waits for the first word."""
@@ -62,9 +43,9 @@ class Bells:
         self._task: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
-    def listen(self, channel: str) -> Iterator[_Listener]:
+    def listen(self, channel: str) -> Iterator[Listener]:
         """Yield a listener for a channel, or for all that begin alike (``…:*``)."""
-        listener, name = _Listener(), channel.encode()
+        listener, name = Listener(), channel.encode()
         self._listeners.setdefault(name, set()).add(listener)
         self._changed.set()
         try:

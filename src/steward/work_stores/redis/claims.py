@@ -9,7 +9,7 @@ from binascii import a2b_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -19,7 +19,6 @@ from steward.ids import namesake
 from steward.job import Completed, Job, JobStatus, make_job
 from steward.work_store import Granted, LeaseRef, Settlement
 from steward.work_stores.redis.job_records import (
-    JOB_FIELDS,
     NAMESAKE,
     SPEC_FORM,
     Record,
@@ -28,9 +27,6 @@ from steward.work_stores.redis.job_records import (
     specified,
 )
 
-_ALWAYS: Final = (b"job_id", b"workspace_id", b"status", b"spec")
-_MORE: Final = frozenset(name.encode() for name in JOB_FIELDS).difference(_ALWAYS)
-"""What a record says only of a job that is not claimed for the first time, or waited for others."""
 _EFFECTS: Final[Mapping[str, Effect]] = {one.value: one for one in Effect}
 _RETRY_MODES: Final[Mapping[str, RetryMode]] = {one.value: one for one in RetryMode}
 
@@ -43,36 +39,53 @@ class Claiming(NamedTuple):
     now: int
 
 
-def claimed(pairs: Sequence[bytes], own: bytes, claiming: Claiming) -> tuple[Job, bytes | None]:
-    """Return a job as a claim left it, and its parameters.
+class Told(NamedTuple):
+    """What a claim tells of a job."""
 
-    ``pairs``: its fields as they were, name and value in turn; ``own``: the fence and attempts that it has now. A busy worker
-    reads one for each job, so those that have never run are read in a shorter way.
+    job: Job
+    params_sealed: bytes | None
+    inputs: Sequence[bytes] = ()
+    """Step, sealed result and labels of each step that it needs, in turn."""
+
+
+def claimed(told: Any, claiming: Claiming) -> Told:
+    """Return a job as a claim left it.
+
+    ``told``: three lines of a job that says no more than how it began, which is what a busy worker reads; of another its fields
+    as they were, name and value in turn, then the fence and attempts that it has now, and what it needs.
     """
+    if isinstance(told, bytes):
+        head, spec, params = told.split(b"\n", 2)
+        return Told(_fresh(head.decode().split(), spec.decode().split(), claiming), params)
+    pairs, own, inputs = told
     record = dict(zip(pairs[::2], pairs[1::2], strict=True))
     params = record.pop(b"params_sealed", None)
-    if _MORE.isdisjoint(record):
-        return _fresh(record, own, claiming), params
     changes: Record = dict(zip((b"fence", b"attempts"), own.split(b" "), strict=True))
     changes |= {b"status": b"running", b"worker_id": claiming.worker_id.encode(), b"not_before": None}
     changes[b"lease_until"] = b"%d" % claiming.lease_until
     changes[b"started_at"] = record.get(b"started_at") or b"%d" % claiming.now
-    return job_of(specified(record[b"spec"], record[b"job_id"]) | record | changes), params
+    return Told(job_of(specified(record[b"spec"], record[b"job_id"]) | record | changes), params, inputs)
 
 
-def _fresh(record: Mapping[bytes, bytes], own: bytes, claiming: Claiming) -> Job:
+def named_in_claim(told: Any) -> tuple[Any, Any]:
+    """Return the workspace and the id of a job of which a claim has told, readable or not."""
+    if isinstance(told, bytes):
+        workspace_id, job_id, *_ = told.split(b" ", 2)
+        return workspace_id, job_id
+    record = dict(zip(told[0][::2], told[0][1::2], strict=True))
+    return record.get(b"workspace_id", b""), record[b"job_id"]
+
+
+def _fresh(head: Sequence[str], spec: Sequence[str], claiming: Claiming) -> Job:
     """Return a job of which there is nothing to say but how it began, and that it runs now."""
-    form, plan_id, step_id, action_id, actor_id, *of_action, at, _, request_id, definition, digest = (
-        record[b"spec"].decode().split()
-    )
-    effect, retry, budget, valid_ms = of_action
+    workspace_id, own_id, fence, attempts = head
+    form, plan_id, step_id, action_id, actor_id, effect, retry, budget, valid_ms, at, _, request_id, *digests = spec
+    definition, digest = digests
     if form != SPEC_FORM:
         raise ValueError("This is no spec of a job.")
-    fence, attempts = own.split(b" ")
-    own_id = record[b"job_id"].decode()
     return make_job(
         job_id=own_id,
-        workspace_id=record[b"workspace_id"].decode(),
+        workspace_id=workspace_id,
         plan_id=namesake(own_id, "plan") if plan_id == NAMESAKE else plan_id,
         step_id=step_id,
         action_id=action_id,

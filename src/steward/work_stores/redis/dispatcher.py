@@ -20,12 +20,14 @@ from steward.spending import NO_SPENDING, Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement, Swept
 from steward.work_stores.redis.claims import (
     Claiming,
+    Told,
     claimed,
     claims_of,
     completed,
     dispatched,
     ends_plainly,
     must_not_be_forgotten,
+    named_in_claim,
 )
 from steward.work_stores.redis.durability import Durability
 from steward.work_stores.redis.event_log import EventLog
@@ -41,6 +43,7 @@ from steward.work_stores.redis.submissions import (
     labels_of,
     moment_of,
     outcome_arguments,
+    result_arguments,
     spending_arguments,
 )
 from steward.workspace import MAX_WINDOW_S
@@ -74,25 +77,25 @@ def _named(values: Values) -> tuple[Any, Any]:
     return workspace_id, job_id
 
 
-def _named_in_pairs(pairs: Values) -> tuple[Any, Any]:
-    """Return the same of a record that is told as names and values in turn."""
-    record = dict(zip(pairs[::2], pairs[1::2], strict=True))
-    return record.get(b"workspace_id", b""), record[b"job_id"]
-
-
 def _name(ref: LeaseRef) -> tuple[Any, ...]:
     return (ref.workspace_id, ref.job_id, ref.fence)
 
 
-def _lease(job: Job, params_sealed: bytes | None, inputs: Sequence[bytes], store: RedisWorkStore) -> Lease:
+def _claimed_fully(told: Sequence[Any]) -> Told:
+    values, inputs, params = told
+    return Told(to_job(values), params, inputs)
+
+
+def _lease(told: Told, store: RedisWorkStore) -> Lease:
+    inputs = told.inputs
     of_steps = [*zip(map(bytes.decode, inputs[::3]), inputs[1::3], inputs[2::3], strict=True)] if inputs else ()
     return _make_lease(
-        job=job,
-        params_sealed=bare(params_sealed or b""),
+        job=told.job,
+        params_sealed=bare(told.params_sealed or b""),
         inputs_sealed={step: bare(sealed) or None for step, sealed, _ in of_steps},
         input_labels={step: labels_of(labels) for step, _, labels in of_steps},
         store=store,
-        record=job,
+        record=told.job,
     )
 
 
@@ -125,31 +128,29 @@ class RedisDispatcher:
         told = await self._server.run("claim", *asked)
         if told == _DECLINED:
             next_at, *taken = await self._server.run("claim_fully", *asked)
-            jobs = await self._readable(taken, lambda values, inputs, params: (to_job(values), params, inputs), _named)
+            jobs = await self._readable(taken, _claimed_fully, lambda one: _named(one[0]))
         else:
             next_at, began, *taken = told
             claiming = Claiming(worker_id, lease_end, int(began))
-            jobs = await self._readable(
-                taken, lambda fields, own, inputs: (*claimed(fields, own, claiming), inputs), _named_in_pairs
-            )
+            jobs = await self._readable(taken, lambda one: claimed(one, claiming), named_in_claim)
         store_of = cache(self._store)  # many jobs of one claim are somebody's
-        leases = [_lease(job, params, inputs, store_of(job.workspace_id, job.actor_id)) for job, params, inputs in jobs]
+        leases = [_lease(one, store_of(one.job.workspace_id, one.job.actor_id)) for one in jobs]
         return Claimed(leases=tuple(leases), next_at=moment_of(next_at))
 
     async def _readable(
-        self, told: Iterable[Sequence[Any]], read: Callable[..., T], named: Callable[[Values], tuple[Any, Any]]
+        self, told: Iterable[Any], read: Callable[[Any], T], named: Callable[[Any], tuple[Any, Any]]
     ) -> list[T]:
         """Return what ``read`` makes of each job; one whose record cannot be read is put aside, so that it stops no other.
 
-        ``named``: gives workspace and id of a record as it was told, which comes first.
+        ``named``: gives workspace and id of a job as it was told.
         """
         found: list[T] = []
         damaged: list[Any] = []
         for each in told:
             try:
-                found.append(read(*each))
+                found.append(read(each))
             except DAMAGE:
-                damaged += named(each[0])
+                damaged += named(each)
         if damaged:
             _log.warning("Jobs' records are damaged.", action="unreadable_record", job_ids=str(damaged[1::2]))
             await self._server.run("set_aside", len(damaged) // 2, *damaged)
@@ -162,17 +163,18 @@ class RedisDispatcher:
         self, refs: Sequence[LeaseRef], spends: Mapping[LeaseRef, Spending] = NO_SPENDING
     ) -> tuple[Answer, ...]:
         """Record that effects may now happen, and reserve what they take; one that must not be forgotten waits for the disk."""
-        asked: list[Any] = [self._lease_end, len(refs)]
-        for ref in refs:
-            asked += _name(ref)
-            asked += spending_arguments(spends.get(ref) if spends else None)
-        claims = claims_of(refs)
+        lease_end, claims = self._lease_end, claims_of(refs)
+        asked: list[Any]
         if claims is not None and not spends:
+            asked = [lease_end, len(refs), *(part for ref in refs for part in _name(ref))]
             told = await self._server.run("dispatch", *asked)
             if told != _DECLINED and self._must_wait(claims):
                 told = await self._durability.proven("dispatch", *asked)
             if told != _DECLINED:
                 return tuple(map(dispatched, claims, told))
+        asked = [lease_end, len(refs)]
+        for ref in refs:
+            asked += (*_name(ref), *spending_arguments(spends.get(ref)))
         told = await self._server.run("dispatch_fully", *asked)
         if self._must_wait(to_job(values) for values in told if len(values) not in _REFUSED):
             told = await self._durability.proven("dispatch_fully", *asked)
@@ -204,15 +206,15 @@ class RedisDispatcher:
         return _answer(told)
 
     async def _end(self, settlements: Sequence[Settlement], *, lost: bool = False) -> tuple[Answer, ...]:
-        asked: list[Any] = [int(lost), len(settlements)]
-        for one in settlements:
-            asked += _name(one.ref)
-            asked += outcome_arguments(one.outcome)
         claims = claims_of([one.ref for one in settlements])
         if claims is not None and not lost and all(map(ends_plainly, claims, settlements)):
-            told = await self._server.run("settle", *asked)
+            ends = (part for one in settlements for part in (*_name(one.ref), *result_arguments(one.outcome)))
+            told = await self._server.run("settle", len(settlements), *ends)
             if told != _DECLINED:
                 return tuple(map(completed, claims, settlements, told))
+        asked: list[Any] = [int(lost), len(settlements)]
+        for one in settlements:
+            asked += (*_name(one.ref), *outcome_arguments(one.outcome))
         return tuple(map(_answer, await self._server.run("settle_fully", *asked)))
 
     async def hold(
@@ -232,7 +234,7 @@ class RedisDispatcher:
     async def sweep(self) -> Swept:
         """Recover lost leases; expire approvals and drafts."""
         records = await self._server.run("lost_leases", _BATCH)
-        lost = await self._readable(((record,) for record in records), to_job, _named)
+        lost = await self._readable(records, to_job, _named)
         taken = await self._end([self._follows(job) for job in lost], lost=True) if lost else ()
         approvals, drafts = await self._server.run("expire", _BATCH)
         return Swept(

@@ -180,27 +180,32 @@ def readable(names: Sequence[str], values: Values) -> dict[str, bytes]:
 _EVENT_TYPES: Final = {kind.value.encode(): kind for kind in EventType}
 
 
+_EVENT_FIELDS: Final = (b"type", b"at", b"plan_id", b"job_id", b"position", b"data", b"actor_id")
+
+
 def to_event(workspace: bytes, number: bytes, fields: Mapping[bytes, bytes]) -> Event:
     """Return an event: its place in the workspace's log and the fields that stand there."""
+    return _event((workspace, number, *[fields[name] for name in _EVENT_FIELDS]))
+
+
+def committed_event(told: bytes) -> Event:
+    """Return an event as a script tells what it has appended: in lines, of which only the last may hold more of them."""
+    return _event(told.split(b"\n", 1 + len(_EVENT_FIELDS)))
+
+
+def _event(parts: Sequence[bytes]) -> Event:
+    workspace, number, kind, at, plan_id, job_id, position, data, actor_id = parts
     return Event(
-        event_id=event_id(int(number)),
-        workspace_id=workspace.decode(),
-        type=_EVENT_TYPES[fields[b"type"]],
-        at=from_milliseconds(int(fields[b"at"])),
-        actor_id=fields[b"actor_id"].decode() or None,
-        plan_id=fields[b"plan_id"].decode() or None,
-        job_id=fields[b"job_id"].decode() or None,
-        data={**from_json(fields[b"data"])},  # which refuses what is no object
-        position=int(fields[b"position"]),
+        event_id(int(number)),
+        workspace.decode(),
+        _EVENT_TYPES[kind],
+        from_milliseconds(int(at)),
+        actor_id.decode() or None,
+        plan_id.decode() or None,
+        job_id.decode() or None,
+        {**from_json(data)},  # which refuses what is no object
+        int(position),
     )
-
-
-_COMMITTED: Final = (b"type", b"at", b"actor_id", b"plan_id", b"job_id", b"data", b"position")
-
-
-def committed_event(values: Sequence[bytes]) -> Event:
-    """Return an event as a script tells what it has appended."""
-    return to_event(values[0], values[1], dict(zip(_COMMITTED, values[2:], strict=True)))
 
 
 def streamed_event(workspace: bytes, entry: Sequence[Any], now: int, position: int = 0) -> Event:

@@ -27,6 +27,7 @@ from steward.work_stores.redis.records import APPROVAL_FIELDS
 _FOLDER: Final = Path(__file__).parent / "lua"
 _FORMATTED: Final = re.compile(r"\bK\.(\w+):format\(([^()]*)\)")
 _NAMED: Final = re.compile(r"\bK\.(\w+)")
+_WORD: Final = re.compile(r"\b[A-Z][A-Z_]*\b")
 _USES: Final = re.compile(r"^-- uses:([a-z ]*)$", re.MULTILINE)
 
 
@@ -69,14 +70,16 @@ def _with_keys(text: str) -> str:
     return _NAMED.sub(lambda found: f"({_lua(KEYS[found[1]])})", _FORMATTED.sub(_joined, text))
 
 
-def _vocabulary(text: str) -> str:
-    """Return what ``text`` uses of the vocabulary: what a script does not need costs time in each call."""
+@cache
+def _words_of_vocabulary() -> Mapping[str, str]:
+    """Return what scripts use of the vocabulary, by name, as Lua."""
     edges = ",".join(f"{before}={_set(afters)}" for before, afters in TRANSITIONS.items())
-    lines = {
+    return {
         "K": _lua(KEYS),
         "TRANSITIONS": "{" + edges + "}",
         "FINAL": _set(FINAL),
         "JOB_STATUSES": _lua(list(JobStatus)),
+        "ENDED_FIRST": _lua(sorted(JobStatus, key=lambda status: status not in FINAL)),
         "PLAN_STATUSES": _lua(list(PlanStatus)),
         "APPROVAL_STATUSES": _lua(list(ApprovalStatus)),
         "TO_OLD": _lua(TO_OLD),
@@ -93,7 +96,12 @@ def _vocabulary(text: str) -> str:
         "CARRIED_FIELDS": _lua(CARRIED_FIELDS),
         "APPROVAL_FIELDS": _lua(APPROVAL_FIELDS),
     }
-    return "".join(f"local {name} = {value}\n" for name, value in lines.items() if re.search(rf"\b{name}\b", text))
+
+
+def _vocabulary(text: str) -> str:
+    """Return what ``text`` uses of the vocabulary: what a script does not need costs time in each call."""
+    used = frozenset(_WORD.findall(text))  # at once: a script is put together when a worker first has work for it
+    return "".join(f"local {name} = {value}\n" for name, value in _words_of_vocabulary().items() if name in used)
 
 
 def _shared(part: str) -> str:

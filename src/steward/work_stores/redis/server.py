@@ -49,8 +49,8 @@ _ANSWER_S: Final = 1.8
 """Longest time for everything that one operation takes, resending included."""
 _BREATH_S: Final = 0.05
 """How long after the call that made them due counts are left."""
-_PLAIN: Final = frozenset({"submit_one", "submit_ones", "submit", "claim", "dispatch", "settle"})
-"""Scripts whose events say of themselves at whose request they are, or are at nobody's."""
+_PLAIN: Final = frozenset({"submit_one", "submit_ones", "submit", "claim", "dispatch", "settle", "list_jobs"})
+"""Scripts whose events say of themselves at whose request they are, or are at nobody's; and the read that is asked for most."""
 _REFUSALS: Final[dict[str, type[StewardError]]] = {
     kind.__name__: kind
     for kind in (

@@ -13,7 +13,7 @@ from steward.event import event_id as id_of_event
 from steward.event import event_sequence
 from steward.identity import Principal, Role
 from steward.ids import IdFactory
-from steward.job import Job, JobError, JobStatus, ListedJob
+from steward.job import Job, JobError, JobStatus
 from steward.plan import PlanRecord, PlanStatus
 from steward.redaction import redact_text
 from steward.work_pages import ApprovalPage, EventPage, JobPage, PlanPage
@@ -172,22 +172,22 @@ class RedisWorkStore:
     ) -> JobPage:
         """Return a page of jobs, newest first."""
         page = (self._workspace, after or "", limit + 1, status or "")
-        found = await self._plain_page(page) if plan_id is None else None
-        if found is None:
-            depth, phase, place, *records = await self._server.run("list_jobs_fully", *page, plan_id or "")
-            found = depth, place, self._routes.listed(phase, records)
-        depth, place, jobs = found
+        plain = await self._plain_page(page) if plan_id is None else None
+        if plain is not None:
+            return plain
+        depth, phase, place, *records = await self._server.run("list_jobs_fully", *page, plan_id or "")
+        jobs = self._routes.listed(phase, records)
         next_after = place.decode() if len(jobs) > limit else None
         return JobPage(jobs=jobs[:limit], next_after=next_after, queue_depth=int(depth))
 
-    async def _plain_page(self, page: tuple[Any, ...]) -> tuple[int, bytes, tuple[ListedJob, ...]] | None:
-        """Return how many jobs are ready, the last place on a page, and its jobs; None: the page is not plain."""
+    async def _plain_page(self, page: tuple[Any, ...]) -> JobPage | None:
+        """Return a page; None: it is not plain."""
         answer = await self._server.run("list_jobs", *page)
         if not answer:
             return None
         depth, place, lines = answer
         jobs = self._routes.listed_in(lines, self._workspace)
-        return None if jobs is None else (depth, place, jobs)
+        return None if jobs is None else JobPage(jobs=jobs, next_after=place.decode() or None, queue_depth=depth)
 
     async def list_plans(self, *, limit: int, after: str | None = None, status: PlanStatus | None = None) -> PlanPage:
         """Return a page of plans, newest first."""

@@ -216,8 +216,9 @@ def submitted(answer: Sequence[Any]) -> Submitted:
     )
 
 
-def result_arguments(outcome: Completed) -> tuple[str, str, str]:
-    """Return a result as ``settle`` takes it: as it is shown, sealed, and its labels."""
+def result_arguments(outcome: AnyOutcome) -> tuple[str, str, str]:
+    """Return the result of what completed as ``settle`` takes it: as it is shown, sealed, and its labels."""
+    assert isinstance(outcome, Completed)
     labels = encode(outcome.result_labels) if outcome.result_labels else ""
     return encode(outcome.result), armoured(outcome.result_sealed) or "", labels
 

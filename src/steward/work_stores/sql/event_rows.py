@@ -33,16 +33,8 @@ class EventRow:
 
     def to_event(self) -> Event:
         """Return the frozen event."""
-        return Event(
-            event_id=event_id(self.sequence),
-            workspace_id=self.workspace_id,
-            type=_EVENT_TYPES[self.type],
-            at=from_milliseconds(self.at),
-            actor_id=self.actor_id,
-            plan_id=self.plan_id,
-            job_id=self.job_id,
-            data=self.facts,
-        )
+        named, kind, at = event_id(self.sequence), _EVENT_TYPES[self.type], from_milliseconds(self.at)
+        return _event((named, self.workspace_id, kind, at, self.actor_id, self.plan_id, self.job_id, self.facts, 0))
 
 
 EVENT_COLUMNS: Final = tuple(f.name for f in fields(EventRow) if f.name != "facts")
@@ -50,8 +42,12 @@ EVENT_COLUMNS: Final = tuple(f.name for f in fields(EventRow) if f.name != "fact
 
 def read_event(row: Any) -> Event:
     """Return the frozen event of a row as selected; raises one of ``DAMAGE`` if anything of it cannot be read."""
-    position, workspace_id, sequence, kind, at, actor_id, plan_id, job_id, text = row  # quicker than by name
-    data = from_json(text, allow_inf_nan=False)
+    return event_of(row, from_json(row[-1], allow_inf_nan=False))
+
+
+def event_of(row: Any, data: Any) -> Event:
+    """Return the same where the row's JSON, the last of its columns, says ``data``."""
+    position, workspace_id, sequence, kind, at, actor_id, plan_id, job_id, _ = row  # quicker than by name
     if type(data) is not dict or not {type(actor_id), type(plan_id), type(job_id)} <= _TEXT_OR_NOTHING:
         raise TypeError
     named, moment = event_id(sequence), from_milliseconds(at)

@@ -1,6 +1,6 @@
 """Pages of jobs as lists show them: only what is shown is read, in one row, and what was seen before is not made again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from sqlite3 import OperationalError
@@ -16,8 +16,11 @@ from steward.job import HeldFor, ListedJob
 from steward.work_stores.sql.rows import JOB_STATUSES, JobRow, as_time, job_error, load, shown_job
 from steward.work_stores.sql.turn_statements import DEPTH
 
-LISTED_COLUMNS: Final = tuple(f.name for f in fields(ListedJob))
-"""What is read of a job for a list, its id first."""
+_WORKSPACE: Final = "workspace_id"
+LISTED_COLUMNS: Final = tuple(f.name for f in fields(ListedJob) if f.name != _WORKSPACE)
+"""What is read of a job for a list, its id first. Whose it is, who asks knows."""
+_SHORT_CHARS: Final = 65_536
+"""Pages up to this length are remembered whole."""
 
 
 @lru_cache(maxsize=8)
@@ -27,13 +30,13 @@ def in_one_row(listing: Select[Any]) -> Select[Any]:
 
 
 def listed(sql: Sql, listing: Select[Any], values: Mapping[str, Any]) -> tuple[Sequence[ListedJob], int] | None:
-    """Return the jobs that a statement selects, newest first, and how many of the workspace's jobs are ready.
+    """Return the jobs of a workspace (``w``) that a statement selects, newest first, and how many of its jobs are ready.
 
     None: one of them is damaged, so each must be read on its own.
     """
     try:
         lines, depth = sql.one(in_one_row(listing), values)
-        found = [_listed(line) for line in sorted(lines.split("\n"), reverse=True)] if lines else []
+        found = _page(lines, values["w"]) if lines else ()
     except (*DAMAGE, OperationalError):  # the latter: SQLite, of bytes where a text belongs
         return None
     return found, depth or 0
@@ -45,13 +48,24 @@ def listed_one_by_one(sql: Sql, listing: Select[Any], values: Mapping[str, Any])
     return found, sql.scalar(DEPTH, values) or 0
 
 
-@lru_cache(maxsize=1_000)
-def _listed(line: str) -> ListedJob:
-    """Return the job of a line, the same object for the same line: lists are looked at again and again while few jobs change.
+def _page(lines: str, workspace_id: str) -> tuple[ListedJob, ...]:
+    """Return the jobs of lines, the same objects for the same text: lists are looked at again and again while few jobs change.
 
-    Raises one of ``DAMAGE`` if anything of it cannot be read.
+    Raises one of ``DAMAGE`` if anything of them cannot be read.
     """
-    row = dict(zip(LISTED_COLUMNS, from_json(line), strict=True))
+    return (_remembered if len(lines) <= _SHORT_CHARS else _made)(lines, workspace_id)
+
+
+def _made(lines: str, workspace_id: str) -> tuple[ListedJob, ...]:
+    return tuple([_listed(line, workspace_id) for line in sorted(lines.split("\n"), reverse=True)])
+
+
+_remembered: Final[Callable[[str, str], tuple[ListedJob, ...]]] = lru_cache(maxsize=64)(_made)
+
+
+@lru_cache(maxsize=1_000)
+def _listed(line: str, workspace_id: str) -> ListedJob:
+    row = dict(zip(LISTED_COLUMNS, from_json(line), strict=True)) | {_WORKSPACE: workspace_id}
     result, held_for = row["result"], row["held_for"]
     return ListedJob(
         **row

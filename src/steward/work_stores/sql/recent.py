@@ -8,10 +8,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Final
+from typing import Any, Final
+
+from pydantic_core import from_json
 
 from steward.event import BY_THE_WAY, Event
-from steward.work_stores.sql.event_rows import EventRow, read_event
+from steward.work_stores.sql.event_rows import EventRow, event_of
 
 _MOST: Final = 256
 """How many transactions' events are kept; the archiver usually comes by after half as many."""
@@ -47,26 +49,41 @@ class Recent:
         kept = self._kept
         while kept and kept[0][0] + len(kept[0][1]) <= position:
             kept.popleft()
-        found: list[Event] = []
-        passed: tuple[EventRow, int] | None = None
+        found: list[tuple[int, EventRow]] = []
+        passed: tuple[int, EventRow] | None = None
         for before, rows in tuple(kept):
             if before > position:
                 return None
             for row in islice(rows, position - before, None):
                 position += 1
                 if row.type in _BY_THE_WAY and '"error_code"' not in row.data:
-                    passed = row, position
+                    passed = position, row
                     continue
                 passed = None
-                found.append(_as_read(row, position))
+                found.append((position, row))
                 if len(found) == limit:
-                    return tuple(found)
+                    return _as_read(found)
         if passed is not None:
-            found.append(_as_read(*passed))
-        return tuple(found) or None
+            found.append(passed)
+        return _as_read(found) if found else None
 
 
-def _as_read(row: EventRow, position: int) -> Event:
-    """Return an event with its facts as the database gives them back, so that what is recorded of it does not depend on who reads."""
-    facts = row.workspace_id, row.sequence, row.type, row.at, row.actor_id, row.plan_id, row.job_id, row.data
-    return read_event((position, *facts))
+def _as_read(found: Sequence[tuple[int, EventRow]]) -> tuple[Event, ...]:
+    """Return events with their facts as the database gives them back, so that what is recorded of them does not depend on who reads."""
+    read = from_json(f"[{','.join([row.data for _, row in found])}]")  # much faster than one by one
+    return tuple([event_of(_selected(*one), data) for one, data in zip(found, read, strict=True)])
+
+
+def _selected(place: int, row: EventRow) -> tuple[Any, ...]:
+    """Return a row as it would be selected."""
+    return (
+        place,
+        row.workspace_id,
+        row.sequence,
+        row.type,
+        row.at,
+        row.actor_id,
+        row.plan_id,
+        row.job_id,
+        row.data,
+    )

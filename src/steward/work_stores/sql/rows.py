@@ -1,6 +1,6 @@
 """Rows as mutable Python values inside one transaction, and their translation to the frozen records outside it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -26,11 +26,23 @@ _EFFECTS: Final = {effect.value: effect for effect in Effect}
 _RETRY_MODES: Final = {mode.value: mode for mode in RetryMode}
 NO_TEXTS: Final = "[]"
 """An empty list, as it is kept."""
+_NOTHING: Final = "{}"
+"""An empty object."""
 
 
 def encode(value: Any) -> str:
     """Return ``value`` as JSON text."""
     return to_json(value).decode()
+
+
+def encode_object(value: Mapping[str, Any]) -> str:
+    """Return an object as JSON text; most are empty."""
+    return encode(value) if value else _NOTHING
+
+
+def encode_texts(value: Sequence[str]) -> str:
+    """Return a list of texts as JSON text; most are empty."""
+    return encode(value) if value else NO_TEXTS
 
 
 @dataclass(slots=True)
@@ -141,7 +153,7 @@ def texts(text: str) -> tuple[str, ...]:
 
 def _object(text: str) -> Any:
     """Return an object kept as JSON text; most are empty."""
-    return {} if text == "{}" else from_json(text)
+    return {} if text == _NOTHING else from_json(text)
 
 
 def _attempt(item: Mapping[str, Any]) -> Attempt:

@@ -26,6 +26,10 @@ WORK: Final = "work"
 EVENTS: Final = "events"
 _GROUP: Final = 128
 """Most submissions in one transaction."""
+_TURNS: Final = 5
+"""Turns of the loop between the submissions of a crowd, where one transaction at a time is written: in a few turns an answer over
+HTTP has left and the next request has come. A commit of four costs half as much again as a commit of one.
+"""
 
 
 def request_id() -> str | None:
@@ -92,7 +96,8 @@ class Shared:
             return await self.change(lambda work: submit_all(work, group), tenant=workspace_id)
 
         here = (workspace_id, asyncio.get_running_loop())
-        together = self.submits.setdefault(here, Together(ask, most=_GROUP))
+        turns = _TURNS if self.database.kind.writers == 1 else 0
+        together = self.submits.setdefault(here, Together(ask, most=_GROUP, turns=turns))
         answer = await together(asked)
         if isinstance(answer, StewardError):
             raise answer

@@ -21,7 +21,18 @@ from steward.job import HeldFor, JobStatus, NewJob, dependents_among
 from steward.plan import PlanRecord, PlanStatus
 from steward.work_store import MAX_DRAFTS, IdempotencyClaim, Submission, Submitted
 from steward.work_stores.sql import statements
-from steward.work_stores.sql.rows import AS_NEW, NO_TEXTS, JobRow, PlanRow, approval_row, encode, load, plan_row
+from steward.work_stores.sql.rows import (
+    AS_NEW,
+    NO_TEXTS,
+    JobRow,
+    PlanRow,
+    approval_row,
+    encode,
+    encode_object,
+    encode_texts,
+    load,
+    plan_row,
+)
 from steward.work_stores.sql.transaction import Work
 
 POSITIONS_PER_STEP: Final = 1_000
@@ -298,7 +309,7 @@ def _put_jobs(work: Work, principal: Principal, submission: Submission) -> None:
             now=work.now,
             request_id=submission.plan.request_id,
         )
-        row.dependents = encode(needed_by[job.step_id])
+        row.dependents = encode_texts(needed_by[job.step_id])
         if submission.approval is not None:
             row.held_for, row.reason = HeldFor.APPROVAL, submission.approval.reason
         work.add(row)
@@ -340,7 +351,7 @@ def new_job_row(
         definition_hash=job.definition_hash,
         digest=job.digest,
         params_sealed=job.params_sealed,
-        depends_on=encode(job.depends_on),
+        depends_on=encode_texts(job.depends_on),
         dependents=NO_TEXTS,
         waiting_on=len(job.depends_on),
         effect=job.effect.value,
@@ -352,8 +363,8 @@ def new_job_row(
         not_before=None if job.not_before is None else milliseconds(job.not_before),
         enqueued_at=now,
         reason=None,
-        labels=encode(job.labels),
-        authored_after=encode(job.authored_after),
+        labels=encode_object(job.labels),
+        authored_after=encode_texts(job.authored_after),
         parent_step_id=job.parent_step_id,
         request_id=request_id,
         **AS_NEW,

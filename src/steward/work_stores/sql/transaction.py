@@ -14,15 +14,14 @@ from pydantic_core import from_json
 from sqlalchemy import Connection
 
 from steward.database.sql import Sql
-from steward.errors import IllegalTransition
 from steward.event import EventType
-from steward.job import FINAL, MAX_HISTORY, TRANSITIONS, Difference, JobError, JobStatus, differences_as_text
+from steward.job import MAX_HISTORY, Difference, JobError, JobStatus, differences_as_text
 from steward.plan import PlanStatus
 from steward.work_stores.sql import statements, turn_statements
+from steward.work_stores.sql.edges import edge_between
 from steward.work_stores.sql.event_rows import EventRow
 from steward.work_stores.sql.rows import (
     CHANGING,
-    JOB_STATUSES,
     NO_TEXTS,
     JobRow,
     PlanRow,
@@ -158,22 +157,22 @@ class Work(Turns):
 
     def move(self, row: JobRow, status: JobStatus, event: EventType, *, actor: str | None = None, **facts: Any) -> None:
         """Bring a job to another state and note the event; refuse an edge that is not drawn."""
-        before = JOB_STATUSES[row.status]
-        if status not in TRANSITIONS[before]:
-            raise IllegalTransition(f"A job that is {before} cannot become {status}.")
-        row.status = str(status)
-        if before is JobStatus.RUNNING:
+        edge = edge_between(row.status, status)
+        row.status = edge.word
+        if edge.leaves_running:
             row.worker_id = row.lease_until = row.claimed_at = row.dispatched_at = None
             row.cancel_requested = False
             self._made_room.add(row.workspace_id)
         if status is not JobStatus.HELD:
             row.held_for = None
-        ends = status in FINAL
-        self._depth[row.workspace_id] += (status is JobStatus.PENDING) - (before is JobStatus.PENDING)
-        self._open[row.plan_id] += (before in FINAL) - ends
-        self._plan_workspace[row.plan_id] = row.workspace_id
+        ends = edge.ends
+        if edge.ready:
+            self._depth[row.workspace_id] += edge.ready
+        if edge.open:
+            self._open[row.plan_id] += edge.open
+            self._plan_workspace[row.plan_id] = row.workspace_id
         row.finished_at = self.now if ends else None
-        self.touch(row)
+        self._dirty[row.job_id] = row
         if ends:
             if row.started_at is not None:
                 facts["duration_ms"] = self.now - row.started_at

@@ -27,7 +27,7 @@ from steward.job import (
 from steward.plan import MAX_JOBS_PER_PLAN, PlanStatus
 from steward.redaction import redact_text
 from steward.work_stores.sql.budgets import give_back
-from steward.work_stores.sql.rows import UNREADABLE, JobRow, PlanRow, encode, to_job
+from steward.work_stores.sql.rows import UNREADABLE, JobRow, PlanRow, encode, encode_object, to_job
 from steward.work_stores.sql.submit import first_status, new_job_row
 from steward.work_stores.sql.transaction import Work
 
@@ -56,7 +56,7 @@ def apply(work: Work, row: JobRow, outcome: Outcome, *, word: str | None = None)
     match outcome:
         case Completed():
             row.result, row.result_sealed = encode(outcome.result), outcome.result_sealed
-            row.result_labels, row.error, row.params_sealed = encode(outcome.result_labels), None, None
+            row.result_labels, row.error, row.params_sealed = encode_object(outcome.result_labels), None, None
             work.move(row, JobStatus.COMPLETED, EventType.JOB_COMPLETED)
             release_dependents(work, row)
         case Failed():

@@ -1,6 +1,6 @@
 """Which record answers a read of a job: the phase decides, in the same operation that reads; and each answer is counted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,6 +19,10 @@ _ID: Final = "job_id"
 _LINE: Final = ("job_id", *LINE_FIELDS)
 _BETWEEN: Final = b"\0"
 """What stands between the fields of a line: it is in no text that a record can hold."""
+_NEXT: Final = b"\xff"
+"""What stands between lines: it is in no text at all."""
+_SHORT_BYTES: Final = 65_536
+"""Pages up to this length are remembered whole."""
 
 
 def _is_pair(found: Sequence[Any]) -> bool:
@@ -37,6 +41,18 @@ def _in_line(line: bytes, workspace: bytes) -> ListedJob:
     """Return the same for a line of a plain page."""
     field = dict(zip(_LINE, line.split(_BETWEEN), strict=True)) | {"workspace_id": workspace}
     return _as_before(tuple(field[name] or None for name in LISTED_FIELDS))
+
+
+def _made(lines: bytes, workspace: bytes) -> tuple[ListedJob, ...]:
+    return tuple([_in_line(line, workspace) for line in lines.split(_NEXT)])
+
+
+_remembered: Final[Callable[[bytes, bytes], tuple[ListedJob, ...]]] = lru_cache(maxsize=64)(_made)
+
+
+def _page(lines: bytes, workspace: bytes) -> tuple[ListedJob, ...]:
+    """Return the jobs of a plain page, the same objects for the same text; raise ``ValueError`` if one of them is no line."""
+    return (_remembered if len(lines) <= _SHORT_BYTES else _made)(lines, workspace) if lines else ()
 
 
 def _listed(found: Sequence[Any]) -> ListedJob:
@@ -84,11 +100,10 @@ class Routes:
         self._count(phase, found)
         return tuple(map(_listed, found))
 
-    def listed_in(self, lines: Sequence[bytes], workspace_id: str) -> tuple[ListedJob, ...] | None:
+    def listed_in(self, lines: bytes, workspace_id: str) -> tuple[ListedJob, ...] | None:
         """Return the jobs of a plain page, where only current records are read; None: one of them is no line."""
-        workspace = workspace_id.encode()
         try:
-            jobs = tuple([_in_line(line, workspace) for line in lines])
+            jobs = _page(lines, workspace_id.encode())
         except ValueError:
             return None
         self._server.statistics.read(Phase.NEW_ONLY, "new", len(jobs))

@@ -1,9 +1,10 @@
 -- claim: take ready jobs, a fair share from each workspace that has some; 'known' where a cap, a schedule or an error matters.
 -- uses: plain
 --
--- `claim_fully` takes the same arguments and does the rest. What is answered of a job are its fields as they were, its parameters
--- among them, and what a claim makes of its fence and its attempts: the rest of what changes is what whoever asks has said, and
--- when, which is answered once.
+-- `claim_fully` takes the same arguments and does the rest. What is answered of a job that says no more than how it began is one
+-- text of three lines: its workspace, id, fence and attempts; its spec; its parameters. Of another are answered its fields as they
+-- were, its parameters among them, and what a claim makes of its fence and its attempts. The rest of what changes is what whoever
+-- asks has said, and when, which is answered once.
 
 if old_copies() then return KNOWN end
 local worker, claim_id, limit, lease_until = take(), take(), tonumber(take()), take()
@@ -38,35 +39,46 @@ for _ = 1, limit do -- one by one round the line; who still has some goes to its
 end
 
 local claimed, ready = { claim_id }, {}
-local records, inputs, changes = {}, {}, {} -- of each job that is taken: its fields as they were, what it needs, what changes
+local told, inputs = {}, {} -- of each job that is taken: what is answered, and what it needs
 local keys, fences, attempts, starts, waited = {}, {}, {}, {}, {}
 
 local function take_job(of, id)
   local key = K.job:format(of.workspace, id)
   local record = redis.call('HGETALL', key)
-  local own, status, spec, fence, tries, started, events, needs, steps
+  local own, whose, status, spec, params, fence, tries, started, events, needs, steps
+  local has_more = false -- than how it began, and what only its plan is about
   for i = 1, #record, 2 do
     local name, value = record[i], record[i + 1]
-    if name == 'status' then status = value
+    if name == 'job_id' then own = value
+    elseif name == 'status' then status = value
     elseif name == 'spec' then spec = value
-    elseif name == 'job_id' then own = value
-    elseif name == 'fence' then fence = value
-    elseif name == 'attempts' then tries = value
-    elseif name == 'started_at' then started = value
+    elseif name == 'workspace_id' then whose = value
+    elseif name == 'params_sealed' then params = value
     elseif name == 'events' then events = value
-    elseif name == 'not_before' then waited[#waited + 1] = key
-    elseif name == 'needs' then needs = value
-    elseif name == 'depends_on' then steps = value end
+    elseif name ~= 'carried' and name ~= 'body_armoured' and not name:find(':', 1, true) then -- with one it is a client's
+      has_more = true
+      if name == 'fence' then fence = value
+      elseif name == 'attempts' then tries = value
+      elseif name == 'started_at' then started = value
+      elseif name == 'not_before' then waited[#waited + 1] = key
+      elseif name == 'needs' then needs = value
+      elseif name == 'depends_on' then steps = value end
+    end
   end
   if not spec or own ~= id or status ~= 'pending' or not is_current(id) then return false end
-  local plan_id, step, action, _, _, namesake = specified(spec, id, key)
+  local plan_id, step, action, _, namesake = specified(spec, id, key)
   if not plan_id then return false end
   local n = #keys + 1
   fence, tries = tonumber(fence or 0), tonumber(tries or 0)
   if not fence or not tries then return false end
   fence, tries = whole(fence + 1), whole(tries + 1)
   keys[n], fences[n], attempts[n], starts[n] = key, fence, tries, started or now_text
-  records[n], changes[n], inputs[n] = record, fence .. ' ' .. tries, needs and { of.workspace, needs, steps or '' } or false
+  if has_more or whose ~= of.workspace then
+    told[n] = { record, fence .. ' ' .. tries, {} }
+    inputs[n] = needs and { of.workspace, needs, steps or '' }
+  else
+    told[n] = whose .. ' ' .. id .. ' ' .. fence .. ' ' .. tries .. '\n' .. spec .. '\n' .. (params or '')
+  end
   local member = of.workspace .. ' ' .. id
   begun[2 * n - 1], begun[2 * n], claimed[n + 1] = lease_until, member, member
   of.moved[#of.moved + 1] = id
@@ -106,8 +118,9 @@ local function inputs_of(workspace, needs, depends_on) -- step, sealed result an
 end
 
 local answer = { '', now_text }
-for i, record in ipairs(records) do
-  answer[i + 2] = { record, changes[i], inputs[i] and inputs_of(unpack(inputs[i])) or {} }
+for i, own in ipairs(told) do
+  if inputs[i] then own[3] = inputs_of(unpack(inputs[i])) end
+  answer[i + 2] = own
 end
 if #keys > 0 then
   check_plain('pending', 'running')

@@ -2,7 +2,7 @@
 -- uses: plain
 --
 -- What is answered of a job is what a dispatch changes of it: whoever asks knows the rest from its claim. `dispatch_fully` takes
--- the same arguments, answers whole records, and does the rest.
+-- budgets, too, answers whole records, and does the rest.
 
 if old_copies() then return KNOWN end
 local lease_until = take()
@@ -10,7 +10,6 @@ local answers, seen = {}, {}
 local keys, firsts = {}, {} -- of those that are dispatched now: their records, and when each was dispatched first
 for i = 1, tonumber(take()) do
   local workspace, id, fence = take(), take(), take()
-  if take() ~= '0' or take() ~= '0' then return KNOWN end -- it spends something
   local key = K.job:format(workspace, id)
   if seen[key] or not is_current(id) then return KNOWN end
   seen[key] = true
@@ -21,9 +20,9 @@ for i = 1, tonumber(take()) do
   if before and first then
     answers[i] = before .. ' ' .. read[5] .. ' ' .. first
   else
-    local plan_id, step, action, retry, _, namesake = specified(read[1], id, key)
+    local plan_id, step, action, rest, namesake = specified(read[1], id, key)
     if before or read[8] or not plan_id then return KNOWN end
-    if not first or retry ~= 'keyed' then first = now_text end
+    if not first or read[1]:match('^%S+ %S+ (%S+) ', rest) ~= 'keyed' then first = now_text end
     local n = #keys + 1
     keys[n], firsts[n] = key, first
     begun[2 * n - 1], begun[2 * n] = lease_until, workspace .. ' ' .. id

@@ -1,4 +1,5 @@
--- list_jobs: the same as list_jobs_fully for a plain page, each job a line of its id and fields; of any other it says nothing.
+-- list_jobs: the same as list_jobs_fully for a plain page, as one text: a line for each job, of its id and fields; of any other it
+-- says nothing.
 -- uses:
 
 local workspace, after, limit, status = take(), take(), tonumber(take()), take()
@@ -15,10 +16,14 @@ local function newest(ids) -- so many of them, from the newest on, each once
   return kept
 end
 
+local every = {}
+for i, any in ipairs(status == '' and ENDED_FIRST or { status }) do every[i] = K.jobs_in:format(workspace, any) end
+local there = redis.call('EXISTS', unpack(every)) -- of ten lists, mostly two or three: what ended is what there is most of
 local ids, lists, from = {}, 0, after == '' and '+' or '(' .. after
-for _, any in ipairs(status == '' and JOB_STATUSES or { status }) do
-  local found = redis.call('ZREVRANGEBYLEX', K.jobs_in:format(workspace, any), from, '-', 'LIMIT', 0, limit)
-  if lists == 0 then ids = found else for i = 1, #found do ids[#ids + 1] = found[i] end end
+for i = 1, #every do
+  if lists == there then break end
+  local found = redis.call('ZREVRANGEBYLEX', every[i], from, '-', 'LIMIT', 0, limit)
+  if lists == 0 then ids = found else for j = 1, #found do ids[#ids + 1] = found[j] end end
   if found[1] then lists = lists + 1 end
 end
 if lists > 1 then ids = newest(ids) end
@@ -32,4 +37,6 @@ for i = 1, #ids do
   lines[i] = id .. NUL .. v[1] .. NUL .. v[2] .. NUL .. (v[3] or '') .. NUL .. (v[4] or '') .. NUL .. (v[5] or '')
     .. NUL .. (v[6] or '') .. NUL .. (v[7] or '') .. NUL .. (v[8] or '') .. NUL .. (v[9] or '') .. NUL .. (v[10] or '')
 end
-return { redis.call('ZCARD', K.jobs_in:format(workspace, 'pending')), ids[limit - 1] or '', lines }
+local more = lines[limit] and ids[limit - 1] or ''
+lines[limit] = nil -- it says that there is one more
+return { redis.call('ZCARD', K.jobs_in:format(workspace, 'pending')), more, table.concat(lines, '\255') }

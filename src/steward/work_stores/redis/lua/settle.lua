@@ -2,9 +2,11 @@
 -- uses: plain
 --
 -- What is answered of a job is what whoever asks cannot know from its claim and from what it says itself. `settle_fully` takes
--- the same arguments, answers whole records, and does the rest.
+-- other ends, too, answers whole records, and does the rest.
 
-if take() == '1' or old_copies() then return KNOWN end
+if old_copies() then return KNOWN end
+local GONE = { 'worker_id', 'lease_until', 'claimed_at', 'dispatched_at', 'params_sealed', 'spent' } -- with the end of a job
+local GONE_WITH_PLAN = { 'body_armoured', unpack(GONE) } -- and of one that carries its plan
 local answers, sets, seen, order, of_plan = {}, {}, {}, {}, {} -- `seen`: by key of a job, the command that ends it
 
 local workers = {} -- by their ids: as JSON
@@ -35,15 +37,14 @@ end
 
 for i = 1, tonumber(take()) do
   local workspace, id, fence = take(), take(), take()
-  local word, result, sealed, labels = take(), take(), take(), take()
-  argument = argument + 4 -- error, when again, whether in doubt, why: of other ends
+  local result, sealed, labels = take(), take(), take()
   local key, of = K.job:format(workspace, id), home(workspace)
-  if word ~= 'completed' or seen[key] or of.capped or not is_current(id) then return KNOWN end
+  if seen[key] or of.capped or not is_current(id) then return KNOWN end
   local read = redis.call('HMGET', key, 'spec', 'fence', 'status', 'attempts', 'worker_id', 'claimed_at', 'started_at',
     'dispatched_at', 'first_dispatched_at', 'cancel_requested', 'dependents', 'events')
   if not read[1] or read[2] ~= fence or read[3] ~= 'running' then return KNOWN end
   if read[10] or read[11] then return KNOWN end
-  local plan_id, step, action, _, enqueued_at, namesake = specified(read[1], id, key)
+  local plan_id, step, action, rest, namesake = specified(read[1], id, key)
   local plan = plan_id and plan_of(of, plan_id, id, namesake, read[12])
   if not plan then return KNOWN end
   plan.left = plan.left - 1
@@ -52,11 +53,12 @@ for i = 1, tonumber(take()) do
   local set = { 'HSET', key, 'status', 'completed', 'finished_at', now_text, 'history', history, 'result', result }
   if labels ~= '' then set[#set + 1], set[#set + 2] = 'result_labels', labels end
   if sealed ~= '' then set[#set + 1], set[#set + 2] = 'result_sealed', sealed end
-  sets[i], seen[key], set.last = set, set, plan.carrier and 'body_armoured' or 'spent' -- the last field that goes with its end
+  sets[i], seen[key], set.gone = set, set, plan.carrier and GONE_WITH_PLAN or GONE
   over[i] = workspace .. ' ' .. id
   of.moved[#of.moved + 1] = id
   count_running(of, action, -1)
-  started, enqueued_at = tonumber(started or ''), tonumber(enqueued_at) or now
+  started = tonumber(started or '')
+  local enqueued_at = tonumber(read[1]:match('^%S+ %S+ %S+ %S+ %S+ (%S+) ', rest) or '') or now
   local took = (started and ',"duration_ms":' .. whole(now - started) or '') .. ',"latency_ms":' .. whole(now - enqueued_at)
   tell(of, 'job.completed', plan_id, id, said(step, action, 'completed', attempts, took))
   answers[i] = (read[9] or '') .. ' ' .. now_text .. ' ' .. history
@@ -118,7 +120,7 @@ if #ended > 0 then redis.call('ZCARD', K.ended) end
 check_plain('running', 'completed')
 for _, set in ipairs(sets) do
   redis.call(unpack(set))
-  redis.call('HDEL', set[2], 'worker_id', 'lease_until', 'claimed_at', 'dispatched_at', 'params_sealed', 'spent', set.last)
+  redis.call('HDEL', set[2], unpack(set.gone))
 end
 for _, command in ipairs(closed) do redis.call(unpack(command)) end
 for key, ids in pairs(left) do in_pieces('ZREM', key, ids) end

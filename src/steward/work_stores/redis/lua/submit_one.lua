@@ -1,21 +1,12 @@
 -- submit_one: put a plan of one step, carried by its job, in place with its names, ready to run; 'known' if it is not that plain.
--- uses:
+-- uses: lone
 --
 -- Returns how many jobs are ready then. `submit_known` does the rest, with arguments of its own.
 
 local schema = redis.call('HMGET', K.schema, 'phase', 'filling', 'lean')
 if (schema[1] and schema[1] ~= 'new-only') or schema[2] or not schema[3] then return { 'known' } end
 
-local workspace, actor, id, action, said = take(), take(), take(), take(), take()
-local plan_id, job = 'plan_' .. id:sub(5), K.job:format(workspace, id)
-local keys, named = { job, K.plan:format(workspace, plan_id) }, {} -- what must not be there yet; what each name stands for
-for i = 3, 2 + take() do
-  if take() == 'request' then
-    keys[i], named[i] = K.request_name:format(workspace, take()), plan_id
-  else
-    keys[i], named[i] = K.action_name:format(workspace, take()), id
-  end
-end
+local workspace, actor, id, action, said, plan_id, job, keys, named = take_lone()
 if redis.call('EXISTS', unpack(keys)) > 0 then return { 'known' } end
 
 -- Reads: what is counted, and that every key is of its type; the workspace's log shows that itself, since it is written first.

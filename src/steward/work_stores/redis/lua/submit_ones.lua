@@ -1,5 +1,5 @@
 -- submit_ones: the same as submit_one for plans that were submitted at the same moment, each with an answer of its own.
--- uses:
+-- uses: lone
 --
 -- Answers for each how many jobs of its workspace are ready then, or -1 if it is not that plain: it goes its own way, and so
 -- does one whose workspace has a key of another type, which then refuses that one alone. All are looked at before any is written.
@@ -51,16 +51,7 @@ end
 local function take_plan() -- the depth that it leaves, or -1
   local last = argument + 1
   last = last + take()
-  local workspace, actor, id, action, said = take(), take(), take(), take(), take()
-  local plan_id, job = 'plan_' .. id:sub(5), K.job:format(workspace, id)
-  local keys, named = { job, K.plan:format(workspace, plan_id) }, {}
-  for i = 3, 2 + take() do
-    if take() == 'request' then
-      keys[i], named[i] = K.request_name:format(workspace, take()), plan_id
-    else
-      keys[i], named[i] = K.action_name:format(workspace, take()), id
-    end
-  end
+  local workspace, actor, id, action, said, plan_id, job, keys, named = take_lone()
   local spec, carried, first = take(), take(), argument + 1
   argument = last
   local home = known_or(homes, workspace, read_home, workspace)

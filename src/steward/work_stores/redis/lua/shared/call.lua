@@ -43,6 +43,10 @@ local function last_position() -- where the order over all events stands; what c
   return math.max(known, time[1] * 1000000 + time[2])
 end
 
+local function in_line(id) -- an id as one line of what is told, also if its record is damaged; JSON is one by itself
+  return id:find('\n', 1, true) and id:gsub('\n', ' ') or id
+end
+
 local told_of = {} -- by type of event: whether somebody in the calling process listens to it
 
 local function append_fields(workspace, key, number, position, kind, actor_id, plan_id, job_id, data) -- an event, to this log
@@ -54,7 +58,8 @@ local function append_fields(workspace, key, number, position, kind, actor_id, p
     told_of[kind] = told
   end
   if told then
-    committed[#committed + 1] = { workspace, number, kind, now_text, actor_id, plan_id, job_id, data, position }
+    committed[#committed + 1] = workspace .. '\n' .. number .. '\n' .. kind .. '\n' .. now_text .. '\n' .. in_line(plan_id) .. '\n'
+      .. in_line(job_id) .. '\n' .. position .. '\n' .. data .. '\n' .. actor_id -- one text is answered sooner than nine
   end
 end
 

@@ -21,10 +21,10 @@ local function is_current(id) -- whether it is one of ours, and not of the older
   return #id == 28 and id:find('^job_%w+$')
 end
 
-local function specified(spec, id, key) -- plan, step, action, retry mode, when it was enqueued, and whose name the plan has; or nil
-  local plan_id, step, action, retry, at = spec:match('^2 (%S+) (%S+) (%S+) %S+ %S+ (%S+) %S+ %S+ (%S+) ')
-  if plan_id ~= '-' then return plan_id, step, action, retry, at end
-  return 'plan_' .. id:sub(5), step, action, retry, at, key
+local function specified(spec, id, key) -- plan, step, action, where the rest of it begins, and whose name the plan has; or nil
+  local plan_id, step, action, rest = spec:match('^2 (%S+) (%S+) (%S+) ()') -- each letter that is looked at costs time
+  if plan_id ~= '-' then return plan_id, step, action, rest end
+  return 'plan_' .. id:sub(5), step, action, rest, key
 end
 
 local function home(workspace)
