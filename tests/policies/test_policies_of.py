@@ -157,6 +157,34 @@ async def test_many_at_once_read_the_policies_once(house: Installation) -> None:
     assert len({id(policy) for policy in found}) == 1
 
 
+async def test_who_stops_waiting_for_a_reading_harms_nobody(house: Installation) -> None:
+    """The others read for themselves when whoever reads for them is cancelled, and are told what holds."""
+
+    class Slow(SqlDirectory):
+        begun, gate = asyncio.Event(), asyncio.Event()
+        times = 0
+
+        async def list_policies(self, workspace_id: str) -> tuple[WorkspacePolicy, ...]:
+            self.times += 1
+            self.begun.set()
+            await self.gate.wait()
+            return await super().list_policies(workspace_id)
+
+    who, slow = await house.member(), Slow(house.app.database, house.app.clock, house.app.vault)
+    policies = CedarPolicies(ListPolicy(house.app.catalogue, None, None), house.app.catalogue, slow)
+    first = asyncio.create_task(policies.of("acme"))
+    await slow.begun.wait()
+    others = [asyncio.create_task(policies.of("acme")) for _ in range(3)]
+    await asyncio.sleep(0)  # so that they wait for the first one's reading
+    first.cancel()
+    slow.gate.set()
+    async with asyncio.timeout(10):
+        found = await asyncio.gather(*others)
+    assert {said(policy.decide(who, "http.get", LOOK, {})) for policy in found} == {("allow", "catalogue")}
+    assert first.cancelled()
+    assert slow.times == 2
+
+
 async def test_a_store_that_is_away_is_said_and_not_remembered(house: Installation) -> None:
     """No decision is made on rules that could not be looked at; once they can be, it goes on at once."""
 

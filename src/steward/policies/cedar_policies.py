@@ -35,7 +35,7 @@ class CedarPolicies:
         self._lists = lists
         self._catalogue = catalogue
         self._directory = directory
-        self._readings: TTLCache[str, asyncio.Task[tuple[WorkspacePolicy, ...]]] = TTLCache(_WORKSPACES, TTL_S)
+        self._readings: TTLCache[str, asyncio.Future[tuple[WorkspacePolicy, ...] | None]] = TTLCache(_WORKSPACES, TTL_S)
         self._compiled: LRUCache[Ground, Policy] = LRUCache(_COMPILED)
         self._language = Language(catalogue.definitions())
         _ = self._language.text  # a group that policy cannot speak of stops the start
@@ -127,16 +127,36 @@ class CedarPolicies:
 
     async def _own(self, workspace_id: str) -> tuple[WorkspacePolicy, ...]:
         """Return the workspace's own policies, read at most once at a time and ten times a second."""
+        while True:
+            try:
+                reading = self._readings[workspace_id]  # and not get(), which looks at the clock once more
+            except KeyError:
+                return await self._read_own(workspace_id)
+            found = reading.result() if reading.done() else await asyncio.shield(reading)
+            if found is not None:
+                return found
+
+    async def _read_own(self, workspace_id: str) -> tuple[WorkspacePolicy, ...]:
+        """Read them for whoever asks and for those who ask meanwhile; nobody need be woken where they can be read at once."""
+        reading = asyncio.get_running_loop().create_future()
+        self._readings[workspace_id] = reading
         try:
-            reading = self._readings[workspace_id]  # and not get(), which looks at the clock once more
-        except KeyError:
-            reading = self._readings[workspace_id] = asyncio.create_task(self._directory.list_policies(workspace_id))
-        try:
-            return reading.result() if reading.done() else await asyncio.shield(reading)
-        except Exception:
-            if self._readings.get(workspace_id) is reading:
-                self.forget(workspace_id)
+            found = await self._directory.list_policies(workspace_id)
+        except Exception as error:
+            reading.set_exception(error)
+            reading.exception()  # perhaps nobody else asks
+            self._forget_reading(workspace_id, reading)
             raise
+        except BaseException:  # who reads was cancelled: those who wait read for themselves
+            reading.set_result(None)
+            self._forget_reading(workspace_id, reading)
+            raise
+        reading.set_result(found)
+        return found
+
+    def _forget_reading(self, workspace_id: str, reading: object) -> None:
+        if self._readings.get(workspace_id) is reading:
+            self.forget(workspace_id)
 
 
 def _compiled(ground: Ground) -> Policy:
