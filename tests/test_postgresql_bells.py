@@ -76,7 +76,9 @@ async def test_what_is_told_over_a_connection_that_is_gone_is_told_again(url: st
         with here.listen("work"), there.listen("work") as listener:
             here.ring("work")
             assert await listener.wait(20)
-            while here._telling:  # whose answer nothing would ever tell: unlike one that is cut, this socket is never ready
+            while (
+                here._telling
+            ):  # whose answer nothing would ever tell: unlike one that is cut, this socket is never ready
                 await turn()
             assert here._connection is not None
             here._connection.pgconn.finish()
