@@ -103,6 +103,16 @@ def stream(*events: str) -> tuple[int, dict[str, str], bytes]:
     return 200, {"Content-Type": "text/event-stream"}, "".join(f"{event}\n\n" for event in events).encode()
 
 
+@pytest.mark.parametrize("answer", [refused(503, **{"Retry-After": "0"}), None], ids=["refused", "lost"])
+def test_a_client_without_patience_asks_once(answer: tuple[int, dict[str, str], bytes] | None) -> None:
+    """Whatever the answer is, and however soon another would be welcome."""
+    with far_end(answer, good({"actions": [], "request_id": "r"})) as (server, _):
+        address = f"http://127.0.0.1:{server.server_port}"
+        with Steward(address, "stw_a_secret", patience_s=0) as hasty, pytest.raises((NoAnswer, Refused)):
+            hasty.actions()
+        assert len(server.seen) == 1
+
+
 async def test_from_a_sentence_to_a_job(house: House) -> None:
     """Both clients plan, execute, follow and list against a running server."""
     async with house.served() as (_, url), house.worker():

@@ -32,7 +32,7 @@ async def _warmed_up(world: World) -> None:
     await _together(world)
 
 
-async def _together(world: World) -> list[Submitted]:
+async def _together(world: World) -> tuple[Submitted, Submitted]:
     return await asyncio.gather(world.submit(), world.submit())
 
 

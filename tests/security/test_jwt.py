@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,26 @@ async def test_keys_rotate(house: House, provider: Issuer, clock: FakeClock) -> 
         )
     assert provider.asked == 2
     assert_problem(await ask(house, provider.token(key=old)), 401, "unauthenticated")
+
+
+async def test_others_need_not_wait_while_authorities_are_read(house: House, provider: Issuer) -> None:
+    """What a download takes for granted about certificates is read beside the event loop, not on it."""
+    called: set[str] = set()
+    token = provider.token()
+    assert_problem(await ask(house, "none"), 401, "unauthenticated")  # so that nothing else looks at calls any more
+
+    def see(_frame: object, event: str, what: Any) -> None:
+        if event == "c_call":
+            called.add(what.__name__)
+
+    sys.setprofile(see)  # of this thread alone, which is the loop's
+    try:
+        assert (await ask(house, token)).status_code == 200
+    finally:
+        sys.setprofile(None)
+    assert provider.asked == 1
+    assert called
+    assert not any("verify_locations" in name or "default_certs" in name for name in called)
 
 
 @pytest.mark.parametrize(
