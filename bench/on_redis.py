@@ -119,8 +119,7 @@ async def _worker(url: str, folder: Path, jobs: int, lone: int) -> dict[str, Any
 async def _seen_to_end(store: WorkStore, plan_id: str) -> None:
     """Return when a plan has ended, by a look now and then, as the libraries' drains are watched.
 
-    Whoever is woken by each event takes a sixth of a core from the two that the worker and the server have, for all they are
-    asked about is when jobs ran, of which their results tell.
+    Whoever is woken by each event takes from the two cores that the worker and the server have; when jobs ran their results tell.
     """
     while (plan := await store.get_plan(plan_id)) is not None and plan.status is PlanStatus.RUNNING:  # noqa: ASYNC110
         await asyncio.sleep(_PAUSE_S)

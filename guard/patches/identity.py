@@ -100,7 +100,7 @@ IDENTITY: Final = (
         file="src/steward/authenticators/signing_keys.py",
         find='        if not isinstance(item, dict) or not _is_strong(item) or item.get("use", "sig") != "sig":\n',
         put="        if not isinstance(item, dict):\n",
-        tests=(f"{_TOKENS}::test_a_key_set_holds_no_surprises",),
+        tests=("tests/security/test_signing_keys.py::test_a_key_set_holds_no_surprises",),
     ),
     Mutation(
         name="token-beyond-pinned-roles",

@@ -23,6 +23,7 @@ from steward.workspace import WorkspaceSettings
 from tests.databases import statements_of
 from tests.installation import Installation, installation
 from tests.policies.office import said
+from tests.turns import turn
 
 pytestmark = pytest.mark.anyio
 NO_HOOKS = 'forbid (principal, action == Action::"webhook.post", resource);'
@@ -175,7 +176,7 @@ async def test_who_stops_waiting_for_a_reading_harms_nobody(house: Installation)
     first = asyncio.create_task(policies.of("acme"))
     await slow.begun.wait()
     others = [asyncio.create_task(policies.of("acme")) for _ in range(3)]
-    await asyncio.sleep(0)  # so that they wait for the first one's reading
+    await turn()  # so that they wait for the first one's reading
     first.cancel()
     slow.gate.set()
     async with asyncio.timeout(10):

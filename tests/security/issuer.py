@@ -15,6 +15,7 @@ from tests.actions.servers import Site, web_server
 
 ISSUER: Final = "https://login.example.com/"
 AUDIENCE: Final = "steward"
+SHARED: Final = "kYw8Qm2Zr5Tn1Bv7Hs4Jd9Lf3Gx6Pc0A"
 ALGORITHMS: Final = "RS256,PS256,ES256,Ed25519"
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from joserfc import jwt
-from joserfc.errors import SecurityWarning
-from joserfc.jwk import OctKey, RSAKey
+from joserfc.jwk import OctKey
 from joserfc.jws import JWSRegistry
 
 from steward.errors import ConfigurationError, Forbidden, Unauthenticated
 from steward.identity import Role, Scope
 from steward.settings import Settings
 from tests.conftest import FakeClock
-from tests.security.issuer import AUDIENCE, ISSUER, Issuer, new_key
-from tests.security.issuer import settings as token_settings
+from tests.security.issuer import AUDIENCE, ISSUER, SHARED, Issuer, new_key
 from tests.web.house import House, assert_problem, open_house
 
 pytestmark = pytest.mark.anyio
-_SHARED = "kYw8Qm2Zr5Tn1Bv7Hs4Jd9Lf3Gx6Pc0A"
 
 
 async def ask(house: House, token: str, path: str = "/ai/jobs") -> httpx2.Response:
@@ -80,7 +76,7 @@ async def test_w56_the_confusion_set_is_refused(house: House, provider: Issuer) 
         ),
         *(by_hand({"alg": "none"}, claims, b"x"), f"{head}.{body}.", f"{head}..{signature}", f".{body}.{signature}"),
         *as_secret,
-        jwt.encode({"alg": "HS256", "kid": "one"}, claims, OctKey.import_key(_SHARED), registry=hs),
+        jwt.encode({"alg": "HS256", "kid": "one"}, claims, OctKey.import_key(SHARED), registry=hs),
         provider.token(key=stranger),
         provider.token(key=stranger, header={"jwk": stranger.as_dict(private=False)}),
         provider.token(key=stranger, header={"jku": "https://evil.example/jwks"}),
@@ -229,129 +225,17 @@ async def test_an_admin_settles_what_a_token_may_do(house: House, provider: Issu
     assert (await ask(house, provider.token())).status_code == 200
 
 
-async def test_keys_rotate(house: House, provider: Issuer, clock: FakeClock) -> None:
-    """A key that was not there is looked for once in half a minute; one that was withdrawn is refused ten minutes later."""
-    old, new = provider.keys[0], new_key("two")
-    assert (await ask(house, provider.token(key=old))).status_code == 200
-    provider.keys = [new]
-    provider.publish()
-    assert provider.asked == 1
-    for _ in range(5):
-        assert_problem(await ask(house, provider.token(key=new)), 401, "unauthenticated")
-    assert provider.asked == 1, "asked less than half a minute ago"
-    clock.advance(30)
-    assert (await ask(house, provider.token(key=new))).status_code == 200
-    for number in range(20):
-        assert_problem(
-            await ask(house, provider.token(key=new, header={"kid": f"made-up-{number}"})), 401, "unauthenticated"
-        )
-    assert provider.asked == 2
-    assert_problem(await ask(house, provider.token(key=old)), 401, "unauthenticated")
-
-
-async def test_others_need_not_wait_while_authorities_are_read(house: House, provider: Issuer) -> None:
-    """What a download takes for granted about certificates is read beside the event loop, not on it."""
-    called: set[str] = set()
-    token = provider.token()
-    assert_problem(await ask(house, "none"), 401, "unauthenticated")  # so that nothing else looks at calls any more
-
-    def see(_frame: object, event: str, what: Any) -> None:
-        if event == "c_call":
-            called.add(what.__name__)
-
-    sys.setprofile(see)  # of this thread alone, which is the loop's
-    try:
-        assert (await ask(house, token)).status_code == 200
-    finally:
-        sys.setprofile(None)
-    assert provider.asked == 1
-    assert called
-    assert not any("verify_locations" in name or "default_certs" in name for name in called)
-
-
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [(500, ""), (200, "no json"), (200, "{}"), (200, '{"keys": []}'), (302, ""), (200, '{"keys": [' + " " * 300_000)],
-)
-async def test_keys_survive_a_short_outage_of_the_provider(
-    house: House, provider: Issuer, clock: FakeClock, status: int, body: str
-) -> None:
-    """For an hour the last keys are good; then tokens cannot be checked, which is 503, until the provider is back."""
-    assert (await ask(house, provider.token())).status_code == 200
-    provider.answer(status, body)
-    clock.advance(3_570)
-    assert (await ask(house, provider.token())).status_code == 200
-    clock.advance(30)
-    answer = await ask(house, provider.token())
-    assert_problem(answer, 503, "issuer_away")
-    assert answer.headers["retry-after"]
-    provider.publish()
-    clock.advance(30)
-    assert (await ask(house, provider.token())).status_code == 200
-
-
-async def test_a_key_set_holds_no_surprises(house: House, provider: Issuer, clock: FakeClock) -> None:
-    """A secret, a weak or an encryption key and rubbish in it are passed over; the rest works."""
-    with pytest.warns(SecurityWarning):
-        weak = RSAKey.generate_key(1024, {"kid": "weak"}, private=True)
-    secret = OctKey.import_key(_SHARED, {"kid": "secret"})
-    other = new_key("enc")
-    good = provider.keys[0].as_dict(private=False)
-    listed = [
-        weak.as_dict(private=False),
-        secret.as_dict(private=True),
-        other.as_dict(private=False, use="enc"),
-        7,
-        {"kty": "XX"},
-        good,
-    ]
-    provider.answer(200, json.dumps({"keys": listed}))
-    assert (await ask(house, provider.token())).status_code == 200
-    for key in (weak, other):
-        assert_problem(await ask(house, provider.token(key=key)), 401, "unauthenticated")
-    forged = by_hand_signed({"alg": "HS256", "kid": "secret"}, provider.claims(), _SHARED.encode())
-    assert_problem(await ask(house, forged), 401, "unauthenticated")
-
-
-async def test_a_token_without_a_key_id_needs_the_only_key(house: House, provider: Issuer, clock: FakeClock) -> None:
-    """With one fitting key there is no doubt; with two there is."""
-    registry = JWSRegistry(algorithms=["RS256"])
-
-    def nameless() -> str:
-        return jwt.encode({"alg": "RS256"}, provider.claims(), provider.keys[0], registry=registry)
-
-    assert (await ask(house, nameless())).status_code == 200
-    provider.keys.append(new_key("two"))
-    provider.publish()
-    clock.advance(600)
-    assert_problem(await ask(house, nameless()), 401, "unauthenticated")
-
-
-async def test_keys_may_come_from_a_file(tmp_path: Path, clock: FakeClock, provider: Issuer) -> None:
-    """A file is read like an address; one that cannot be used stops the start, naming the setting."""
-    file = tmp_path / "keys.json"
-    file.write_text(json.dumps({"keys": [key.as_dict(private=False) for key in provider.keys]}))
-    more: dict[str, Any] = token_settings(provider, JWT_JWKS=str(file))
-    async with open_house(tmp_path / "home", clock=clock, **more) as house:
-        await house.key()
-        assert (await ask(house, provider.token())).status_code == 200
-    file.write_text("{}")
-    with pytest.raises(ConfigurationError, match="JWT_JWKS"):
-        async with open_house(tmp_path / "home", clock=clock, **more):
-            pass
-
-
 async def test_w56_a_shared_secret_signs_too(tmp_path: Path, clock: FakeClock, provider: Issuer) -> None:
     """With JWT_SECRET only HMAC is taken, and only with that secret."""
-    more = {"JWT_ISSUER": ISSUER, "JWT_AUDIENCE": AUDIENCE, "JWT_SECRET": _SHARED}
+    more = {"JWT_ISSUER": ISSUER, "JWT_AUDIENCE": AUDIENCE, "JWT_SECRET": SHARED}
     async with open_house(tmp_path, clock=clock, **more) as house:
         await house.key()
         registry = JWSRegistry(algorithms=["HS256"])
-        key = OctKey.import_key(_SHARED)
+        key = OctKey.import_key(SHARED)
         assert (
             await ask(house, jwt.encode({"alg": "HS256"}, provider.claims(), key, registry=registry))
         ).status_code == 200
-        wrong = by_hand_signed({"alg": "HS256"}, provider.claims(), _SHARED[:-1].encode() + b"B")
+        wrong = by_hand_signed({"alg": "HS256"}, provider.claims(), SHARED[:-1].encode() + b"B")
         for token in (wrong, provider.token(), by_hand({"alg": "none"}, provider.claims())):
             assert_problem(await ask(house, token), 401, "unauthenticated")
 
@@ -381,7 +265,7 @@ async def test_no_text_breaks_the_recognition(house: House, provider: Issuer, te
         ({"JWT_JWKS": "https://login.example.com/jwks", "JWT_ISSUER": ISSUER}, "JWT_AUDIENCE"),
         ({"JWT_ISSUER": ISSUER}, "JWT_JWKS"),
         ({"JWT_ALGORITHMS": "RS256"}, "JWT_JWKS"),
-        ({"JWT_JWKS": "keys.json", "JWT_SECRET": _SHARED}, "JWT_SECRET"),
+        ({"JWT_JWKS": "keys.json", "JWT_SECRET": SHARED}, "JWT_SECRET"),
         ({"JWT_JWKS": "http://login.example.com/jwks"}, "JWT_JWKS"),
         ({"JWT_JWKS": "ftp://login.example.com/jwks"}, "JWT_JWKS"),
         ({"JWT_JWKS": "https://user:pw@login.example.com/"}, "JWT_JWKS"),
@@ -389,7 +273,7 @@ async def test_no_text_breaks_the_recognition(house: House, provider: Issuer, te
         ({"JWT_SECRET": "dev-secret-key-dev-secret-key-dev-secret"}, "JWT_SECRET"),
         ({"JWT_SECRET": "a" * 64}, "JWT_SECRET"),
         (
-            {"JWT_SECRET": _SHARED, "JWT_ISSUER": ISSUER, "JWT_AUDIENCE": "a", "JWT_ALGORITHMS": "RS256"},
+            {"JWT_SECRET": SHARED, "JWT_ISSUER": ISSUER, "JWT_AUDIENCE": "a", "JWT_ALGORITHMS": "RS256"},
             "JWT_ALGORITHMS",
         ),
         (
@@ -405,7 +289,7 @@ async def test_no_text_breaks_the_recognition(house: House, provider: Issuer, te
 def test_w56_w57_bad_settings_stop_the_start(tmp_path: Path, env: dict[str, str], named: str) -> None:
     """One sentence that names the variable and never repeats a secret."""
     with pytest.raises(ConfigurationError) as caught:
-        Settings.load({"STEWARD_HOME": str(tmp_path), "STEWARD_SECRET_KEY": _SHARED, **env})
+        Settings.load({"STEWARD_HOME": str(tmp_path), "STEWARD_SECRET_KEY": SHARED, **env})
     assert named in caught.value.detail
-    assert _SHARED not in caught.value.detail
+    assert SHARED not in caught.value.detail
     assert "dev-secret" not in caught.value.detail
