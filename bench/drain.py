@@ -41,9 +41,7 @@ async def _run(jobs: int, folder: Path, record: bool, **elsewhere: str) -> float
         noop.begun.clear()
         collect_again()  # as a process does when it has started
         async with here.worker(CONCURRENCY):
-            with (
-                store.listen() as listener
-            ):  # rung at each commit; plans are looked at only when nothing is left to begin
+            with store.listen() as listener:  # rung at each commit; plans are looked at when nothing is left to begin
                 while len(noop.begun) < jobs or (await store.list_plans(limit=1, status=PlanStatus.RUNNING)).plans:
                     await listener.wait(1.0)
             taken = time.perf_counter() - noop.begun[0]

@@ -150,9 +150,7 @@ def compiled(statement: ClauseElement, dialect: Dialect) -> Compiled:
 @lru_cache(maxsize=64)
 def together(insertion: Insert, dialect: Dialect, number: int) -> str:
     """Return an insert of one row as one of so many, whose values follow each other."""
-    one = compiled(
-        insertion, dialect
-    ).text  # so many are not compiled: that takes milliseconds in which nobody else goes on
+    one = compiled(insertion, dialect).text  # so many are not compiled: it takes milliseconds in which nobody goes on
     _, word, row = one.rpartition(" VALUES ")
     assert word, "it is an insert of one row"
     return one + f", {row}" * (number - 1)

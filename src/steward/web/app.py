@@ -77,9 +77,7 @@ def create_app(app: Application, *, limits: Limits | None = None) -> FastAPI:
         docs_page,
         studio,
     ):
-        api.router.routes.extend(
-            room.router.routes
-        )  # not included: FastAPI would look through each room twice for every request
+        api.router.routes.extend(room.router.routes)  # not included: then FastAPI looks through each room twice
     # the one added last stands outermost
     api.add_middleware(BodyLimit, limit_bytes=app.settings.body_limit_bytes, timeout_s=limits.body_timeout_s)
     if app.settings.cors_allow_origins:
