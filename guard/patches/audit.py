@@ -134,6 +134,6 @@ AUDIT: Final = (
         find="    if found or end != tail.after:",
         put="    if found:",
         tests=("tests/audit/test_append.py",),
-        at_least=3,
+        at_least=2,
     ),
 )
