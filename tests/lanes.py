@@ -6,7 +6,7 @@ server, or takes a second.
 
 import os
 from collections import Counter, defaultdict
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pytest
@@ -17,6 +17,9 @@ SOAK: Final = "soak"
 """The lane of long forms whose short ones are in the others: part of ``make soak``, and of nothing else."""
 _FOLDERS: Final = {
     "web": "web",
+    "security": "web",
+    "client": "servers",
+    "contracts": "servers",
     "actions": "servers",
     "cli": "servers",
     "e2e": "servers",
@@ -45,6 +48,12 @@ def lane_of(nodeid: str, *, slow: bool) -> str:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--lane``."""
     parser.addoption("--lane", action="append", choices=LANES, help="run only the tests of this lane (repeatable)")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave whole folders aside in which nothing is fast, where only that is wanted: to look through them takes a while."""
+    only_fast = config.getoption("--lane") == ["fast"]
+    return True if only_fast and collection_path.is_dir() and collection_path.name in _FOLDERS else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -240,6 +240,7 @@ def outcome(expression: str, mails: list[dict[str, Any]]) -> Any:
         return "failed"
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(EXPRESSIONS, st.lists(st.tuples(SEEN, WRITTEN, WRITTEN), max_size=4))
 def test_no_expression_loses_a_label(expression: str, mails: list[tuple[Any, Any, Any]]) -> None:

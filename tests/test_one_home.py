@@ -55,6 +55,7 @@ def homes(shape: str) -> list[str]:
     return [place(path) for path in SOURCES if any(core in text for text in literals(path.read_text()))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", SHAPES)
 def test_w149_the_shape_of_an_id_is_spelt_once(what: str) -> None:
     """In the module that it belongs to; everybody else asks that module."""

@@ -81,6 +81,7 @@ ENTRIES = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(
     # how fast entries are made up says nothing but how busy the machine is
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

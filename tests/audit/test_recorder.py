@@ -50,6 +50,7 @@ def failures(house: Installation) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("audit_failures_total{"))
 
 
+@pytest.mark.slow
 async def test_w101_a_failure_is_counted_and_what_waits_is_written_later(house: Installation) -> None:
     """Work goes on, the metric grows, the recorder says that it is not well; afterwards nothing is missing."""
     house.add(note([]))

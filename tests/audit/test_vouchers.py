@@ -120,6 +120,7 @@ async def test_what_is_erased_is_gone_in_its_own_workspace_alone(
     assert (await log.verify("rival")).sound
 
 
+@pytest.mark.slow
 async def test_a_check_holds_no_more_for_a_long_chain(tmp_path: Path, clock: FakeClock, entry: MakeEntry) -> None:
     """Two and a half times as many checkpoints need hardly more memory than two full batches."""
 

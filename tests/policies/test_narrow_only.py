@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,6 +92,7 @@ def is_at_least(after: Decision, before: Decision) -> bool:
     return STRICTER[after.effect] >= STRICTER[before.effect]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     switched_on=st.lists(st.sampled_from(OPTIONAL), unique=True, max_size=3),

@@ -194,6 +194,7 @@ async def fill(queue: Queue, chance: random.Random, tag: str) -> tuple[str, ...]
     return submitted.job_ids
 
 
+@pytest.mark.slow
 async def test_the_reason_that_is_told_is_the_reason(tmp_path: Path, clock: FakeClock) -> None:
     """Of any job in a random queue: one reason; once it is removed another one is told, until the job is done."""
     asking, world, seeds = Asking(), World(), rounds(40, 1_000)
