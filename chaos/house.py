@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx2
+from tests.ports import HeldPort
 
 from chaos.deeds import BOOK, FAN
 from chaos.points import Trap
 from chaos.process import Role, Spec, ended, start
 from chaos.verdict import Kind, Seen, Story
-from chaos.world import World, free_port
+from chaos.world import World
 from steward.authenticators.api_key import mint_key
 from steward.bootstrap import Application, open_application
 from steward.directory import LOCAL_ACTOR
@@ -80,6 +81,11 @@ class House:
         """Return what a process of this house is told."""
         log = self.home / f"{role}.log"
         return Spec(role=role, env=self.env, log=log, port=self.port, concurrency=concurrency, trap=trap)
+
+    def last_words(self, role: Role) -> str:
+        """Return the last line that processes of a role have written, as far as it helps."""
+        lines = (self.home / f"{role}.log").read_text(errors="replace").splitlines()
+        return lines[-1][:500] if lines else "nothing"
 
     def start(self, spec: Spec) -> BaseProcess:
         """Start a process."""
@@ -258,21 +264,21 @@ async def open_house(home: Path, world: World, **more: str) -> AsyncIterator[Hou
         await app.directory.create_workspace(WORKSPACE, "Chaos", by=LOCAL_ACTOR)
         key, token = mint_key(app.ids, app.clock, WORKSPACE, Rank.DEVELOPER, "chaos", None)
         await app.directory.add_key(key, by=LOCAL_ACTOR)
-        port = free_port()
-        async with httpx2.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=_ANSWER_S,
-            trust_env=False,
-        ) as client:
-            house = House(home, world, env, app, key.principal, client, port)
-            try:
-                yield house
-            finally:
-                for process in house.processes:
-                    if process.exitcode is None:
-                        process.kill()
-                        process.join()
+        with HeldPort() as port:  # between two servers of this house nobody else may answer its clients
+            async with httpx2.AsyncClient(
+                base_url=f"http://127.0.0.1:{port.number}",
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=_ANSWER_S,
+                trust_env=False,
+            ) as client:
+                house = House(home, world, env, app, key.principal, client, port.number)
+                try:
+                    yield house
+                finally:
+                    for process in house.processes:
+                        if process.exitcode is None:
+                            process.kill()
+                            process.join()
 
 
 @contextmanager

@@ -117,7 +117,7 @@ class Run:
         try:
             await self._play()
         except Exception as error:  # noqa: BLE001 - the plans are judged all the same
-            self.problems.append(f"The run broke off with {type(error).__name__}: {error}")
+            self.problems += [f"The run broke off with {type(one).__name__}: {one}" for one in _causes(error)]
 
     async def _play(self) -> None:
         if self.split:
@@ -159,7 +159,8 @@ class Run:
         if death.result() == -signal.SIGKILL and mark is not None:
             self.died.append((cell, mark))
         else:
-            self.problems.append(f"A process that was to die {cell.point} ended with {death.result()}.")
+            said = self.house.last_words(role)
+            self.problems.append(f"A process that was to die {cell.point} ended with {death.result()}, saying: {said}")
 
     async def _under_way(self, asked: asyncio.Task[Promise]) -> bool:
         return not asked.done() or not at_rest(await self.house.jobs(asked.result()))
@@ -209,6 +210,12 @@ class Run:
             report.problems.append(f"The store holds {plans} plans, and {wanted} were asked for.")
         if missing := await self.house.missing_events():
             report.problems.append(f"{missing} events are missing in the log.")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return what went wrong, where several things did each of them."""
+    together = isinstance(error, BaseExceptionGroup)
+    return [one for each in error.exceptions for one in _causes(each)] if together else [error]
 
 
 def deaths(kills: int, seed: int) -> list[Cell]:

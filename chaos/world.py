@@ -6,7 +6,6 @@ They count before they answer, and kill whoever asked to die in the middle of an
 import asyncio
 import contextlib
 import json
-import socket
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,29 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
+from tests.ports import HeldPort
 
 from chaos.points import labels_in, pull
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class World:
     """What happened outside, by label."""
 
-    def __init__(self, folder: Path) -> None:
-        """Nothing yet. ``folder`` holds the triggers."""
+    def __init__(self, folder: Path, mail_port: int) -> None:
+        """Nothing yet. ``folder`` holds the triggers; mails arrive at ``mail_port``."""
         self.triggers = folder
         self.messages: dict[str, list[str]] = defaultdict(list)
         """Webhook arrivals: the ``webhook-id`` of each."""
         self.entries: dict[str, list[str]] = defaultdict(list)
         """Entries in the book: the reference of each."""
         self.mails: dict[str, int] = defaultdict(int)
-        self.mail_port = free_port()
+        self.mail_port = mail_port
         self.http_port = 0
         self.slow_s = 0.0
         """How long the book takes, in seconds, before it enters what it was told."""
@@ -162,16 +155,17 @@ def mail_server(world: World) -> Iterator[None]:
 def open_world(folder: Path, *, mail: bool = True) -> Iterator[World]:
     """Open the far ends; ``mail`` False: the mail server is not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    world = World(folder)
-    server = _WebServer(("127.0.0.1", 0), _receiver(world))
-    world.http_port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        with mail_server(world) if mail else contextlib.nullcontext():
-            yield world
-    finally:
-        world.let_go.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with HeldPort() as mail_port:
+        world = World(folder, mail_port.number)
+        server = _WebServer(("127.0.0.1", 0), _receiver(world))
+        world.http_port = server.server_port
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            with mail_server(world) if mail else contextlib.nullcontext():
+                yield world
+        finally:
+            world.let_go.set()
+            server.shutdown()
+            server.server_close()
+            thread.join()

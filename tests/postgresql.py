@@ -8,7 +8,6 @@ import atexit
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from psycopg import sql
 from steward.database import Database
 from steward.database.migrate import upgrade
 from steward.database.tables import metadata
+from tests.ports import HeldPort
 
 _NOBODY: Final = 65534
 _PROGRAMS: Final = ("initdb", "pg_ctl", "postgres")
@@ -39,12 +39,6 @@ _SETTINGS: Final = {
     "autovacuum": "off",
     "log_min_messages": "fatal",
 }
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def _wheel() -> Path:
@@ -74,7 +68,8 @@ class PostgresServer:
     def __init__(self, **settings: str) -> None:
         """Make a cluster in a folder of its own and start it; ``settings`` beside those that make tests quick."""
         self._settings = {**_SETTINGS, **settings}
-        self.port = _free_port()
+        self._held = HeldPort()
+        self.port = self._held.number
         self._folder = Path(tempfile.mkdtemp(prefix="steward-postgresql-"))
         self._user = _NOBODY if os.geteuid() == 0 else None
         self._bin = _wheel() / "bin" if self._user is None else _copy(_wheel(), self._folder) / "bin"
@@ -133,6 +128,7 @@ class PostgresServer:
     def remove(self) -> None:
         """Stop, and remove everything."""
         self.stop()
+        self._held.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def administrator(self, database: str = "postgres") -> psycopg.Connection:

