@@ -287,3 +287,23 @@ class PlanRecord:
     approval_id: str | None = None
     job_ids: tuple[str, ...] = field(default=())
     """One per step, in step order, once submitted. The children of an expanded step are not among them."""
+
+    def shown(self) -> dict[str, Any]:
+        """Return what was shown of it, and so what was asked for: the same of a draft and of its execution."""
+        document = self.document
+        steps = [
+            {
+                "acting_as": step.get("acting_as"),
+                "action_id": step.get("action_id"),
+                "depends_on": step.get("depends_on"),
+                "id": step.get("id"),
+                "params": step.get("params"),
+            }
+            for step in document.get("steps", ())
+        ]
+        return {
+            "digest": self.digest,
+            "intent": document.get("intent"),
+            "prompt": document.get("prompt"),
+            "steps": steps,
+        }

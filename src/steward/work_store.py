@@ -364,8 +364,8 @@ class Dispatcher(Protocol):
         """Return a listener that hears of any workspace's new events."""
         ...
 
-    async def plans(self, named: Collection[tuple[str, str]]) -> tuple[PlanRecord, ...]:
-        """Return those of these plans that there are, each by its workspace and id, for readers of ``events_after``."""
+    async def shown_plans(self, named: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+        """Return what was ``shown`` of those of these plans that there are, each by its workspace and id, for readers of ``events_after``."""
         ...
 
     def listen(self) -> AbstractContextManager[Listener]:

@@ -48,11 +48,15 @@ def get_plan(sql: Sql, workspace_id: str, plan_id: str, now: int) -> PlanRecord 
     return None if found is None else to_plan(load(PlanRow, found), now)
 
 
-def plans(sql: Sql, named: Collection[tuple[str, str]], now: int) -> tuple[PlanRecord, ...]:
-    """Return some plans, each of a workspace."""
+def shown_plans(sql: Sql, named: Collection[tuple[str, str]], now: int) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return what was shown of some plans, each of a workspace."""
     found = sql.all(statements.PLANS_BY_ID, {"ids": encode([plan_id for _, plan_id in named])})
-    records = (_listed_plan(load(PlanRow, one), now) for one in found)
-    return tuple(record for record in records if (record.workspace_id, record.plan_id) in named)
+    rows = (load(PlanRow, one) for one in found)
+    return {
+        (row.workspace_id, row.plan_id): _listed_plan(row, now).shown()
+        for row in rows
+        if (row.workspace_id, row.plan_id) in named
+    }
 
 
 def get_job(sql: Sql, workspace_id: str, job_id: str) -> Job | None:

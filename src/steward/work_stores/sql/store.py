@@ -266,11 +266,17 @@ class SqlDispatcher:
         with self._engine.recent.kept(), self._engine.bell.listen(EVENTS) as listener:
             yield listener
 
-    async def plans(self, named: Collection[tuple[str, str]]) -> tuple[PlanRecord, ...]:
-        """Return some plans."""
-        return await self._engine.database.read(
-            lambda connection: reading.plans(Sql(connection), named, self._engine.now), piped=True
+    async def shown_plans(self, named: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+        """Return what was shown of some plans."""
+        at_hand = self._engine.recent.plans.shown(named)
+        missing = set(named) - at_hand.keys()
+        if not missing:
+            return at_hand
+        now = self._engine.now
+        read = await self._engine.database.read(
+            lambda connection: reading.shown_plans(Sql(connection), missing, now), piped=True
         )
+        return {**at_hand, **read}
 
     def listen(self) -> AbstractContextManager[Listener]:
         """Return a listener for ready jobs."""
