@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 from steward.audit import AuditEntry
 from steward.clock import from_milliseconds, milliseconds, rfc3339
-from steward.digest import canonical_fields, canonical_json, ordered_fields
+from steward.digest import CanonicalJson, canonical_fields, canonical_json, ordered_fields
 
 GENESIS: Final = "0" * 64
 """What the first record of a chain goes on from."""
@@ -87,7 +87,8 @@ class Draft:
     def __init__(self, entry: AuditEntry) -> None:
         """Draft the record of ``entry``; raises ``Invalid`` for what JSON cannot hold."""
         self.entry = entry
-        self.view = None if entry.view is None else canonical_json(entry.view).decode()
+        view = entry.view
+        self.view = view if view is None or type(view) is CanonicalJson else canonical_json(view).decode()
         """As canonical JSON."""
         self._facts = _facts(entry)
         if self.view is None:

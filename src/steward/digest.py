@@ -45,6 +45,23 @@ def _in_order(value: Any) -> Any:
     raise ValueError
 
 
+class CanonicalJson(str):
+    """A text that is the canonical JSON of something, and so need not be made canonical again."""
+
+    __slots__ = ()
+
+
+def in_order(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object whose keys are ASCII and in order already with its values in order, so that ``to_json`` writes it canonically.
+
+    Raises ``ValueError`` or ``TypeError`` for what may be written otherwise: then ``canonical_json`` knows.
+    """
+    return {
+        name: item if type(item) in _ATOMS or (not item and type(item) in _HOLDERS) else _in_order(item)
+        for name, item in fields.items()
+    }
+
+
 def canonical_fields(fields: Mapping[str, str | int | None]) -> bytes:
     """Return ``canonical_json`` of a flat object of texts and small whole numbers under ASCII keys, much faster."""
     return ordered_fields({name: fields[name] for name in sorted(fields)})
@@ -83,12 +100,7 @@ def sha256_of(value: Any) -> str:
 def sha256_of_ordered(fields: Mapping[str, Any]) -> str:
     """Return ``sha256_of`` of an object whose keys are ASCII and in order already: only its values are looked at."""
     try:
-        written = to_json(
-            {
-                name: item if type(item) in _ATOMS or (not item and type(item) in _HOLDERS) else _in_order(item)
-                for name, item in fields.items()
-            }
-        )
+        written = to_json(in_order(fields))
     except (ValueError, RecursionError):
         written = canonical_json(fields)
     return hashlib.sha256(written).hexdigest()

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from steward.audit import DISPATCHED, DISPATCHED_AT, AuditEntry
 from steward.clock import rfc3339
+from steward.digest import CanonicalJson
 from steward.event import Event, EventType
 
 PLANS: Final = frozenset({EventType.PLAN_DRAFTED, EventType.PLAN_SUBMITTED})
@@ -50,7 +51,7 @@ class Asked(NamedTuple):
 
 
 NOBODY: Final = Asked(None, None)
-Shown: TypeAlias = Mapping[tuple[str, str], Mapping[str, Any]]
+Shown: TypeAlias = Mapping[tuple[str, str], CanonicalJson]
 """What was shown of plans, each by its workspace and id."""
 _Begun: TypeAlias = tuple[int, Event, Asked]
 """That a job was dispatched: where it stands, the event, and who had its plan executed."""

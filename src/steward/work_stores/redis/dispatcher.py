@@ -11,6 +11,7 @@ import structlog
 from steward.approval import Approval
 from steward.caps import NO_CAPS, Caps
 from steward.clock import from_milliseconds
+from steward.digest import CanonicalJson
 from steward.event import Event
 from steward.identity import Principal
 from steward.job import LEASE_S, Difference, Expanded, HeldFor, Job, after_lost_lease, differences_as_text
@@ -270,7 +271,7 @@ class RedisDispatcher:
         """Return a listener for events."""
         return self._server.bells.listen(key("events_bell", "*"))
 
-    async def shown_plans(self, named: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+    async def shown_plans(self, named: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], CanonicalJson]:
         """Return what was shown of some plans, each of a workspace."""
         found = await self._server.run("plans", len(named), *(part for pair in named for part in pair))
         plans = (listed_plan(values, self._server.now) for values in found)

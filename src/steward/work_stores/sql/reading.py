@@ -15,6 +15,7 @@ from steward.clock import from_milliseconds
 from steward.database.lines import lines_of
 from steward.database.sql import DAMAGE, Sql
 from steward.database.tables import events
+from steward.digest import CanonicalJson
 from steward.event import Event, event_id, event_sequence, unreadable_event
 from steward.job import Job, JobStatus, ListedJob
 from steward.plan import UNREADABLE_DOCUMENT, PlanRecord, PlanStatus
@@ -48,7 +49,7 @@ def get_plan(sql: Sql, workspace_id: str, plan_id: str, now: int) -> PlanRecord 
     return None if found is None else to_plan(load(PlanRow, found), now)
 
 
-def shown_plans(sql: Sql, named: Collection[tuple[str, str]], now: int) -> dict[tuple[str, str], dict[str, Any]]:
+def shown_plans(sql: Sql, named: Collection[tuple[str, str]], now: int) -> dict[tuple[str, str], CanonicalJson]:
     """Return what was shown of some plans, each of a workspace."""
     found = sql.all(statements.PLANS_BY_ID, {"ids": encode([plan_id for _, plan_id in named])})
     rows = (load(PlanRow, one) for one in found)

@@ -15,6 +15,7 @@ from steward.database.glance import WouldWait
 from steward.database.migrate import upgrade
 from steward.database.sql import Sql
 from steward.database.under_way import ALL, settled_position
+from steward.digest import CanonicalJson
 from steward.event import Event, EventSink, LogEnds
 from steward.identity import Principal
 from steward.ids import IdFactory
@@ -266,7 +267,7 @@ class SqlDispatcher:
         with self._engine.recent.kept(), self._engine.bell.listen(EVENTS) as listener:
             yield listener
 
-    async def shown_plans(self, named: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+    async def shown_plans(self, named: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], CanonicalJson]:
         """Return what was shown of some plans."""
         at_hand = self._engine.recent.plans.shown(named)
         missing = set(named) - at_hand.keys()
