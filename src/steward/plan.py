@@ -262,7 +262,7 @@ class Question:
 
 
 UNREADABLE_DOCUMENT: Final[Mapping[str, Any]] = {"intent": "Part of this plan's record cannot be read."}
-"""Stands in a list for the document of a plan whose record is damaged."""
+"""Stands for the document of a plan whose record is damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,24 +290,35 @@ class PlanRecord:
     """One per step, in step order, once submitted. The children of an expanded step are not among them."""
 
     def shown(self) -> CanonicalJson:
-        """Return what was shown of it, and so what was asked for: the same of a draft and of its execution.
+        """Return what was shown of it."""
+        return shown_of_plan(self.digest, self.document)
 
-        Raises ``Invalid`` for what canonical JSON cannot hold.
-        """
-        document = self.document
-        around = {"digest": self.digest, "intent": document.get("intent"), "prompt": document.get("prompt")}
-        steps = [
-            {
-                "acting_as": step.get("acting_as"),
-                "action_id": step.get("action_id"),
-                "depends_on": step.get("depends_on"),
-                "id": step.get("id"),
-                "params": step.get("params"),
-            }
-            for step in document.get("steps", ())
-        ]
-        try:
-            written = to_json({**in_order(around), "steps": [in_order(step) for step in steps]})  # in half of the time
-        except (ValueError, TypeError, RecursionError):
-            written = canonical_json({**around, "steps": steps})
-        return CanonicalJson(written.decode())
+
+def shown_of_plan(digest: str, document: Mapping[str, Any]) -> CanonicalJson:
+    """Return what was shown of a plan, and so what was asked for: the same of a draft and of its execution.
+
+    Of a document that is damaged it is that it cannot be read.
+    """
+    try:
+        return _shown(digest, document)
+    except (AttributeError, TypeError, Invalid):
+        return _shown(digest if isinstance(digest, str) else "", UNREADABLE_DOCUMENT)
+
+
+def _shown(digest: str, document: Mapping[str, Any]) -> CanonicalJson:
+    around = {"digest": digest, "intent": document.get("intent"), "prompt": document.get("prompt")}
+    steps = [
+        {
+            "acting_as": step.get("acting_as"),
+            "action_id": step.get("action_id"),
+            "depends_on": step.get("depends_on"),
+            "id": step.get("id"),
+            "params": step.get("params"),
+        }
+        for step in document.get("steps", ())
+    ]
+    try:
+        written = to_json({**in_order(around), "steps": [in_order(step) for step in steps]})  # in half of the time
+    except (ValueError, TypeError, RecursionError):
+        written = canonical_json({**around, "steps": steps})
+    return CanonicalJson(written.decode())

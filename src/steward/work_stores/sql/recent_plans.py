@@ -6,11 +6,9 @@ that nobody who has the plan in hand can change what is told of it.
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from typing import Final
 
 from steward.digest import CanonicalJson
-from steward.errors import Invalid
 from steward.plan import PlanRecord
 
 _MOST_CHARS: Final = 4 * 1024 * 1024
@@ -28,8 +26,7 @@ class RecentPlans:
     def add(self, plans: Iterable[tuple[str, PlanRecord]]) -> None:
         """Take plans, each with its workspace, that have been put in place; the oldest are let go of where there is no room."""
         for workspace_id, plan in plans:
-            with suppress(Invalid):  # which whoever reads it from the database will say
-                self._keep((workspace_id, plan.plan_id), plan.shown())
+            self._keep((workspace_id, plan.plan_id), plan.shown())
 
     def _keep(self, key: tuple[str, str], shown: CanonicalJson) -> None:
         before = self._kept.pop(key, None)

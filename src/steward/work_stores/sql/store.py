@@ -273,9 +273,8 @@ class SqlDispatcher:
         missing = set(named) - at_hand.keys()
         if not missing:
             return at_hand
-        now = self._engine.now
         read = await self._engine.database.read(
-            lambda connection: reading.shown_plans(Sql(connection), missing, now), piped=True
+            lambda connection: reading.shown_plans(Sql(connection), missing), piped=True
         )
         return {**at_hand, **read}
 
