@@ -5,6 +5,11 @@ is on record and signed: so nothing is left for later, and what the archiver has
 with nothing beside it. The records of the submissions themselves are made in that time, too, the submissions are not. Both sides
 are watched alike, by one look at a plan in twenty milliseconds.
 
+What is looked for is what the audit takes of a throughput, which has neither beginning nor end. A drain has both: the archiver begins
+half a second after the work, and at last it works alone. So drains are long: of eight thousand jobs, some seconds each. With drains of two
+thousand what the audit takes looks twice as much. The process listens for events before the work is submitted, as ``steward up``
+does, so what it has committed itself is at hand.
+
 The archiver is in the worker's process, as in ``steward up``; or in another one, as where a ``steward serve`` beside the worker
 does it: what that one has not come to when the jobs have ended is archived here, and counts as well. The ratio is the median of
 those of the pairs, each of two drains that follow each other, the order changing: so it does not matter that a disk becomes slower
@@ -30,18 +35,16 @@ from steward.plan import MAX_STEPS
 
 CONCURRENCY = 64
 ACTIONS = {"bench.wait": "jobs of 5 ms", "bench.noop": "empty jobs"}
-LONGER = 2
-"""How many times as many jobs there are where another process archives, which begins half a second behind."""
 
 
 async def _drain(here: Installation, action_id: str, jobs: int, *, audited: bool, elsewhere: bool = False) -> float:
     """Return how many jobs a second a worker gets done. ``elsewhere``: while another process archives."""
     names = [str(number) for number in range(jobs)]
-    plans = [await here.submit(names[start : start + MAX_STEPS], action_id) for start in range(0, jobs, MAX_STEPS)]
     app = here.app
-    await app.recorder.written()
     archiver = Archiver(app.engine.dispatcher, app.audit_log, app.catalogue, app.recorder)
     with app.engine.dispatcher.hear_events() if audited else nullcontext():  # also while what is left is archived
+        plans = [await here.submit(names[start : start + MAX_STEPS], action_id) for start in range(0, jobs, MAX_STEPS)]
+        await app.recorder.written()
         began = time.perf_counter()
         archiving = asyncio.create_task(archiver.run()) if audited and not elsewhere else None
         async with here.worker(CONCURRENCY):
@@ -112,8 +115,8 @@ async def measure(folder: Path, jobs: int, rounds: int) -> list[Figure]:
         await open_here.enter_async_context(_server(served))
         open_here.enter_context(_as_in_a_process())
         for action_id, what in ACTIONS.items():
-            for here, number, where in ((audited, jobs, "the worker's"), (served, jobs * LONGER, "another")):
-                rate, ratio = await _compare(here, plain, action_id, number, rounds, elsewhere=here is served)
+            for here, where in ((audited, "the worker's"), (served, "another")):
+                rate, ratio = await _compare(here, plain, action_id, jobs, rounds, elsewhere=here is served)
                 name = f"a worker drains {what}, {CONCURRENCY} slots, with the audit; the archiver in {where} process"
                 found.append(Figure(name, rate, "/s", "without it", rate / ratio))
     return found

@@ -1,6 +1,6 @@
 """Measures Steward on this machine and prints one table. Numbers of different runs are not comparable; ratios are.
 
-``python bench/run.py`` takes about two minutes on a quiet machine; ``--quick`` does a tenth of it; ``--json`` prints the figures as JSON.
+``python bench/run.py`` takes some six minutes on a quiet machine; ``--quick`` does a tenth of it; ``--json`` prints the figures as JSON.
 ``--engine redis`` measures the Redis engine instead, beside the fastest job libraries; ``--long`` lists among a million jobs.
 """
 
@@ -43,7 +43,7 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     yield from uvloop.run(store.measure(homes["store"], 2_000 // scale))
     yield from uvloop.run(drain.measure(homes["drain"], 3_000 // scale))
     yield from uvloop.run(pickup.measure(homes["pickup"], 60 // scale))
-    yield from uvloop.run(auditing.measure(homes["auditing"], 2_000 // scale, 9))
+    yield from uvloop.run(auditing.measure(homes["auditing"], 8_000 // scale, 5))
     yield from uvloop.run(listing.measure(homes["listing"], 10_000 // scale, 1_000_000 // scale))
     yield from uvloop.run(authentication.measure(homes["authentication"], 10, 100_000 // scale))
     yield from uvloop.run(isolation.measure(homes["isolation"], 1_000 // scale))

@@ -77,7 +77,10 @@ class AuditEntry(NamedTuple):
     facts: Mapping[str, Any] = MappingProxyType({})
     """What else is recorded for good; never personal data."""
     view: Any = None
-    """What may have to be erased one day: redacted parameters, addresses, names. It enters the chain as a commitment."""
+    """What may have to be erased one day: redacted parameters, addresses, names. It enters the chain as a commitment.
+
+    It may be given as ``CanonicalJson`` of what it is.
+    """
     comparable: bool = False
     """Whether equal views of its plan's records have equal commitments: what was shown and what was run can be compared."""
 

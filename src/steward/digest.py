@@ -21,13 +21,15 @@ _ATOMS: Final = frozenset({str, bool, type(None)})
 _HOLDERS: Final = frozenset({dict, list})
 
 
-def _in_order(value: Any) -> Any:
+def in_order(value: Any) -> Any:
     """Return ``value`` with its keys in order, so that a fast encoder writes it as RFC 8785 does.
 
     Raises ``ValueError`` for what that encoder may write otherwise: floats, keys beyond ASCII, and what is not JSON; or
     ``TypeError``, for keys of several kinds.
     """
     kind = type(value)
+    if kind is str or value is None:
+        return value
     if kind is dict:
         names, ordered = sorted(value), {}
         if not "".join(names).isascii():
@@ -36,13 +38,19 @@ def _in_order(value: Any) -> Any:
             item = ordered[key] = value[key]
             kind = type(item)
             if kind is not str and kind not in _ATOMS and not (kind is int and -_MAX_INTEGER <= item <= _MAX_INTEGER):
-                ordered[key] = _in_order(item)
+                ordered[key] = in_order(item)
         return ordered
     if kind is list:
-        return [item if type(item) in _ATOMS else _in_order(item) for item in value] if value else value
+        return [item if type(item) in _ATOMS else in_order(item) for item in value] if value else value
     if kind in _ATOMS or (kind is int and -_MAX_INTEGER <= value <= _MAX_INTEGER):
         return value
     raise ValueError
+
+
+class CanonicalJson(str):
+    """A text that is the canonical JSON of something, and so need not be made canonical again."""
+
+    __slots__ = ()
 
 
 def canonical_fields(fields: Mapping[str, str | int | None]) -> bytes:
@@ -62,7 +70,7 @@ def canonical_json(value: Any) -> bytes:
     """Return the RFC 8785 form of ``value`` as UTF-8 bytes; raise ``Invalid`` for what JSON cannot hold exactly."""
     try:
         try:
-            return to_json(_in_order(value))  # many times as fast
+            return to_json(in_order(value))  # many times as fast
         except (ValueError, TypeError):
             return rfc8785.dumps(value)
     except rfc8785.IntegerDomainError as error:
@@ -85,7 +93,7 @@ def sha256_of_ordered(fields: Mapping[str, Any]) -> str:
     try:
         written = to_json(
             {
-                name: item if type(item) in _ATOMS or (not item and type(item) in _HOLDERS) else _in_order(item)
+                name: item if type(item) in _ATOMS or (not item and type(item) in _HOLDERS) else in_order(item)
                 for name, item in fields.items()
             }
         )

@@ -5,7 +5,7 @@
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -22,9 +22,10 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import to_json
 
 from steward.action import is_action_id
-from steward.digest import canonical_json
+from steward.digest import CanonicalJson, canonical_json, in_order
 from steward.errors import FieldProblem, Invalid
 from steward.expression import VARS, Expression, expressions, is_reference
 from steward.redaction import redact
@@ -261,7 +262,7 @@ class Question:
 
 
 UNREADABLE_DOCUMENT: Final[Mapping[str, Any]] = {"intent": "Part of this plan's record cannot be read."}
-"""Stands in a list for the document of a plan whose record is damaged."""
+"""Stands for the document of a plan whose record is damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,3 +288,47 @@ class PlanRecord:
     approval_id: str | None = None
     job_ids: tuple[str, ...] = field(default=())
     """One per step, in step order, once submitted. The children of an expanded step are not among them."""
+
+    def shown(self) -> CanonicalJson:
+        """Return what was shown of it."""
+        return shown_of_plan(self.digest, self.document)
+
+
+def shown_of_plan(digest: str, document: Mapping[str, Any]) -> CanonicalJson:
+    """Return what was shown of a plan, and so what was asked for: the same of a draft and of its execution.
+
+    Of a document that is damaged it is that it cannot be read.
+    """
+    try:
+        return _shown(digest, document)
+    except (AttributeError, TypeError, Invalid):
+        return _shown(digest if isinstance(digest, str) else "", UNREADABLE_DOCUMENT)
+
+
+def _shown(digest: str, document: Mapping[str, Any]) -> CanonicalJson:
+    try:
+        written = to_json(
+            _view(digest, document, in_order)
+        )  # in two thirds of the time, as the order of the names is known
+    except (ValueError, TypeError, RecursionError):
+        written = canonical_json(_view(digest, document, lambda value: value))
+    return CanonicalJson(written.decode())
+
+
+def _view(digest: str, document: Mapping[str, Any], write: Callable[[Any], Any]) -> dict[str, Any]:
+    steps = [
+        {
+            "acting_as": write(step.get("acting_as")),
+            "action_id": write(step.get("action_id")),
+            "depends_on": write(step.get("depends_on")),
+            "id": write(step.get("id")),
+            "params": write(step.get("params")),
+        }
+        for step in document.get("steps", ())
+    ]
+    return {
+        "digest": write(digest),
+        "intent": write(document.get("intent")),
+        "prompt": write(document.get("prompt")),
+        "steps": steps,
+    }

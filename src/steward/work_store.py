@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Protocol
 
 from steward.approval import Approval, ApprovalStatus, Verdict
 from steward.caps import NO_BUDGETS, NO_CAPS, Activity, Budgets, Caps
+from steward.digest import CanonicalJson
 from steward.event import Event
 from steward.identity import Principal
 from steward.job import Difference, HeldFor, Job, JobStatus, NewJob, Outcome
@@ -364,8 +365,8 @@ class Dispatcher(Protocol):
         """Return a listener that hears of any workspace's new events."""
         ...
 
-    async def plans(self, named: Collection[tuple[str, str]]) -> tuple[PlanRecord, ...]:
-        """Return those of these plans that there are, each by its workspace and id, for readers of ``events_after``."""
+    async def shown_plans(self, named: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], CanonicalJson]:
+        """Return what was ``shown`` of those of these plans that there are, each by its workspace and id, for readers of ``events_after``."""
         ...
 
     def listen(self) -> AbstractContextManager[Listener]:

@@ -9,6 +9,7 @@ from steward import chain
 from steward.database import Database
 from steward.database.audit_chain import End, Tails, append
 from steward.database.tables import audit_heads, audit_records, audit_views
+from steward.digest import CanonicalJson, canonical_json
 from steward.errors import Invalid
 from steward.event import EventType
 from tests.audit.conftest import MakeEntry
@@ -49,6 +50,14 @@ async def test_no_text_in_a_record_is_taken_for_its_place(database: Database, en
         assert (row.sequence, row.facts, row.source) == (sequence, body["facts"], odd)
         assert row.hash == chain.link(previous, chain.digest(body))
         previous = row.hash
+
+
+async def test_a_view_may_be_canonical_already(database: Database, entry: MakeEntry) -> None:
+    """It is kept as if it had been given as what it says."""
+    view = {"to": "ann@example.com", "n": [1]}
+    both = [entry(view=one) for one in (view, CanonicalJson(canonical_json(view).decode()))]
+    await database.write(lambda connection: append(connection, both))
+    assert [kept.view for kept in await rows(database, audit_views)] == ['{"n":[1],"to":"ann@example.com"}'] * 2
 
 
 async def test_a_view_stands_beside_the_chain_under_a_salt_of_its_own(database: Database, entry: MakeEntry) -> None:

@@ -130,7 +130,7 @@ async def test_w43_events_that_cannot_be_read_stop_neither_the_audit_nor_a_reade
     assert (await house.app.audit_log.verify("acme")).sound
 
 
-@pytest.mark.parametrize("document", ["{broken", "5"])
+@pytest.mark.parametrize("document", ["{broken", "5", '{"steps": ["s1"]}', '{"steps": [], "intent": 9007199254740993}'])
 async def test_w43_a_plan_that_cannot_be_read_does_not_stop_the_audit(
     place: tuple[Installation, Any], document: str
 ) -> None:

@@ -267,11 +267,14 @@ async def test_the_installations_reader_hears_of_every_workspace(world: World) -
         beta = await world.submit(who=BETA)
         assert await listener.wait(10)
         assert not await listener.wait(0)
-    found = await world.dispatcher.plans(
-        {("beta", beta.plan_id), ("alpha", "plan_nobody_has"), ("alpha", alpha.plan_id), ("alpha", beta.plan_id)}
-    )
-    assert {(plan.plan_id, plan.workspace_id) for plan in found} == {
-        (alpha.plan_id, "alpha"),
-        (beta.plan_id, "beta"),
-    }
-    assert await world.dispatcher.plans([]) == ()
+        named = {
+            *(("beta", beta.plan_id), ("alpha", alpha.plan_id)),
+            *(("alpha", "plan_nobody_has"), ("alpha", beta.plan_id)),
+        }
+        at_hand = await world.dispatcher.shown_plans(named)
+    found = await world.dispatcher.shown_plans(named)
+    assert found == at_hand
+    plans = {"alpha": await world.plan_of(alpha.plan_id), "beta": await world.beta.get_plan(beta.plan_id)}
+    assert found == {(name, plan.plan_id): plan.shown() for name, plan in plans.items() if plan is not None}
+    assert len(found) == len(plans)
+    assert await world.dispatcher.shown_plans([]) == {}

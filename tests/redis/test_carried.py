@@ -72,7 +72,8 @@ async def test_a_carried_plan_runs_through_in_its_jobs_hash(
         event.type for event in (await world.alpha.events_after("evt_" + "0" * 16, limit=9, plan_id=plan_id)).events
     ]
     assert told == ["plan.submitted", "job.started", "job.dispatched", "job.completed", "plan.completed"]
-    assert (await world.dispatcher.plans({("alpha", plan_id), ("beta", plan_id)})) == (plan,)
+    named = {("alpha", plan_id), ("beta", plan_id)}
+    assert await world.dispatcher.shown_plans(named) == {("alpha", plan_id): plan.shown()}
     for claim in claims:
         known = await world.alpha.find([claim])
         assert known is not None
@@ -136,7 +137,7 @@ async def test_no_other_id_leads_to_a_carried_plan(world: World, raw: Any, prefi
         assert await store.plan_jobs(plan_id) == ()
         assert (await store.list_jobs(limit=9, plan_id=plan_id)).jobs == ()
         assert (await store.events_after("evt_" + "0" * 16, limit=9, plan_id=plan_id)).events == ()
-        assert await world.dispatcher.plans({(store.principal.workspace_id, plan_id)}) == ()
+        assert await world.dispatcher.shown_plans({(store.principal.workspace_id, plan_id)}) == {}
         with pytest.raises(NotFound):
             await store.cancel_plan(plan_id)
     assert sorted(everything(raw)) == before

@@ -208,8 +208,9 @@ async def test_w61_a_revoked_permission_is_not_the_far_end(house: House) -> None
     preview_id = await preview(client, "sample.count")
     assert (await client.post("/actions/execute", json={"preview_id": preview_id, "wait_ms": 0})).status_code == 202
     job = (await other.get("/ai/jobs")).json()["jobs"][0]
-    plan = await house.app.engine.dispatcher.plans({("acme", job["plan_id"])})
-    await house.app.directory.revoke_key(plan[0].actor_id, by=LOCAL_ACTOR)
+    found = await house.app.engine.dispatcher.events_after(0, limit=99)
+    (key_id,) = {event.actor_id for event in found if event.plan_id == job["plan_id"] and event.actor_id}
+    await house.app.directory.revoke_key(key_id, by=LOCAL_ACTOR)
     async with house.worker():
         answer = await other.post("/actions/execute", json={"preview_id": preview_id})
     assert answer.status_code == 200, answer.text

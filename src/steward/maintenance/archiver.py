@@ -154,7 +154,7 @@ class Archiver:
 
     async def _tell(self, events: Sequence[Event], telling: Telling) -> None:
         named = {(event.workspace_id, event.plan_id) for event in events if event.type in PLANS and event.plan_id}
-        plans = {plan.plan_id: plan for plan in await self._dispatcher.plans(named)} if named else {}
+        plans = await self._dispatcher.shown_plans(named) if named else {}
         async for some in in_mouthfuls(events):
             for event in some:
                 if event.type not in BY_THE_WAY or "error_code" in event.data:

@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from steward.audit import DISPATCHED, DISPATCHED_AT, AuditEntry
 from steward.clock import rfc3339
+from steward.digest import CanonicalJson
 from steward.event import Event, EventType
-from steward.plan import PlanRecord
 
 PLANS: Final = frozenset({EventType.PLAN_DRAFTED, EventType.PLAN_SUBMITTED})
 _FACTS: Final = frozenset(
@@ -51,6 +51,8 @@ class Asked(NamedTuple):
 
 
 NOBODY: Final = Asked(None, None)
+Shown: TypeAlias = Mapping[tuple[str, str], CanonicalJson]
+"""What was shown of plans, each by its workspace and id."""
 _Begun: TypeAlias = tuple[int, Event, Asked]
 """That a job was dispatched: where it stands, the event, and who had its plan executed."""
 _new: Final[Callable[[Any], AuditEntry]] = partial(tuple.__new__, AuditEntry)
@@ -74,8 +76,8 @@ class Telling:
         """Return how many records there will be."""
         return len(self._found) - self._spared
 
-    def add(self, event: Event, asked: Asked, plans: Mapping[str, PlanRecord]) -> None:
-        """Take the next event; ``plans``: those that it may tell of."""
+    def add(self, event: Event, asked: Asked, plans: Shown) -> None:
+        """Take the next event; ``plans``: what was shown of those that it may tell of."""
         kind, found, before = event.type, self._found, None
         if kind is EventType.JOB_DISPATCHED:
             if event.job_id in self._begun:
@@ -116,7 +118,7 @@ def _entry(
     event: Event,
     asked: Asked,
     account: Callable[[str], str | None],
-    plans: Mapping[str, PlanRecord],
+    plans: Shown,
     begun: Event | None,
 ) -> AuditEntry:
     """Return what is recorded of an event. It is done for each, so the order of fields stands for their names."""
@@ -133,36 +135,14 @@ def _entry(
     result = _WORDS.get(kind) or str(data.get("error_code") or data.get("status") or "")
     rule = text_or_none(data["rule"]) if "rule" in data else None
     request_id = (text_or_none(data["request_id"]) if "request_id" in data else None) or asked.request_id
-    plan = plans.get(plan_id) if plan_id is not None and kind in PLANS else None
-    view, comparable = (None, False) if plan is None else (plan_view(plan), True)
+    view = plans.get((workspace_id, plan_id)) if plan_id is not None and kind in PLANS else None
     source = f"work/{position}"
     # fmt: off
     return _new((
         workspace_id, kind, at, actor_id, acting_as, action_id, plan_id, job_id,
-        result, rule, request_id, source, facts, view, comparable,
+        result, rule, request_id, source, facts, view, view is not None,
     ))
     # fmt: on
-
-
-def plan_view(plan: PlanRecord) -> dict[str, Any]:
-    """Return what was shown of a plan, and so what was asked for: the same of a draft and of its execution."""
-    document = plan.document
-    steps = [
-        {
-            "acting_as": step.get("acting_as"),
-            "action_id": step.get("action_id"),
-            "depends_on": step.get("depends_on"),
-            "id": step.get("id"),
-            "params": step.get("params"),
-        }
-        for step in document.get("steps", ())
-    ]
-    return {
-        "digest": plan.digest,
-        "prompt": document.get("prompt"),
-        "intent": document.get("intent"),
-        "steps": steps,
-    }
 
 
 def text_or_none(value: object) -> str | None:

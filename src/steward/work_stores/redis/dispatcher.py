@@ -11,10 +11,10 @@ import structlog
 from steward.approval import Approval
 from steward.caps import NO_CAPS, Caps
 from steward.clock import from_milliseconds
+from steward.digest import CanonicalJson
 from steward.event import Event
 from steward.identity import Principal
 from steward.job import LEASE_S, Difference, Expanded, HeldFor, Job, after_lost_lease, differences_as_text
-from steward.plan import PlanRecord
 from steward.quickly import quickly
 from steward.spending import NO_SPENDING, Spending
 from steward.work_store import Answer, Claimed, Granted, Lease, LeaseRef, Listener, Refused, Settlement, Swept
@@ -271,10 +271,11 @@ class RedisDispatcher:
         """Return a listener for events."""
         return self._server.bells.listen(key("events_bell", "*"))
 
-    async def plans(self, named: Collection[tuple[str, str]]) -> tuple[PlanRecord, ...]:
-        """Return some plans, each of a workspace."""
+    async def shown_plans(self, named: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], CanonicalJson]:
+        """Return what was shown of some plans, each of a workspace."""
         found = await self._server.run("plans", len(named), *(part for pair in named for part in pair))
-        return tuple(listed_plan(values, self._server.now) for values in found)
+        plans = (listed_plan(values, self._server.now) for values in found)
+        return {(plan.workspace_id, plan.plan_id): plan.shown() for plan in plans}
 
     def listen(self) -> AbstractContextManager[Listener]:
         """Return a listener for ready jobs."""

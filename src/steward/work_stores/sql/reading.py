@@ -15,9 +15,10 @@ from steward.clock import from_milliseconds
 from steward.database.lines import lines_of
 from steward.database.sql import DAMAGE, Sql
 from steward.database.tables import events
+from steward.digest import CanonicalJson
 from steward.event import Event, event_id, event_sequence, unreadable_event
 from steward.job import Job, JobStatus, ListedJob
-from steward.plan import UNREADABLE_DOCUMENT, PlanRecord, PlanStatus
+from steward.plan import UNREADABLE_DOCUMENT, PlanRecord, PlanStatus, shown_of_plan
 from steward.work_store import ApprovalPage, EventPage, JobPage, PlanPage
 from steward.work_stores.sql import statements
 from steward.work_stores.sql.event_rows import read_event
@@ -48,11 +49,23 @@ def get_plan(sql: Sql, workspace_id: str, plan_id: str, now: int) -> PlanRecord 
     return None if found is None else to_plan(load(PlanRow, found), now)
 
 
-def plans(sql: Sql, named: Collection[tuple[str, str]], now: int) -> tuple[PlanRecord, ...]:
-    """Return some plans, each of a workspace."""
-    found = sql.all(statements.PLANS_BY_ID, {"ids": encode([plan_id for _, plan_id in named])})
-    records = (_listed_plan(load(PlanRow, one), now) for one in found)
-    return tuple(record for record in records if (record.workspace_id, record.plan_id) in named)
+def shown_plans(sql: Sql, named: Collection[tuple[str, str]]) -> dict[tuple[str, str], CanonicalJson]:
+    """Return what was shown of some plans, each of a workspace."""
+    found = sql.all(statements.PLANS_SHOWN, {"ids": encode([plan_id for _, plan_id in named])})
+    return {
+        (workspace_id, plan_id): shown_of_plan(digest, _document(plan_id, document))
+        for workspace_id, plan_id, digest, document in found
+        if (workspace_id, plan_id) in named
+    }
+
+
+def _document(plan_id: str, text: str) -> Mapping[str, Any]:
+    """Return a plan's document, or what stands for one that is damaged."""
+    try:
+        return {**from_json(text)}  # which refuses what is no object
+    except DAMAGE:
+        _log.warning("A plan's record is damaged.", action="unreadable_record", plan_id=plan_id)
+        return UNREADABLE_DOCUMENT
 
 
 def get_job(sql: Sql, workspace_id: str, job_id: str) -> Job | None:

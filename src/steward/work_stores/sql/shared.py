@@ -123,7 +123,7 @@ class Shared:
 
     def _announce(self, outcome: tuple[Any, Work]) -> None:
         work = outcome[1]
-        self.recent.add(work.committed, work.last_position)
+        self.recent.add(work.committed, work.last_position, work.put_plans)
         for row in work.committed:
             if row.type in self.wanted:
                 event = row.to_event()

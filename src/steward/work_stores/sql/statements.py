@@ -186,8 +186,10 @@ ADD_PLAN = insert(plans)
 PLANS = select(plans).where(plans.c.workspace_id == W, among(plans.c.plan_id, "ids"))
 """Some plans of a workspace."""
 
-PLANS_BY_ID = select(plans).where(among(plans.c.plan_id, "ids"))
-"""Some plans, for the installation's own readers."""
+PLANS_SHOWN = select(plans.c.workspace_id, plans.c.plan_id, plans.c.digest, plans.c.document).where(
+    among(plans.c.plan_id, "ids")
+)
+"""What is shown of some plans, for the installation's own readers."""
 
 START_PLAN = (
     update(plans)

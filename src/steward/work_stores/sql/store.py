@@ -15,6 +15,7 @@ from steward.database.glance import WouldWait
 from steward.database.migrate import upgrade
 from steward.database.sql import Sql
 from steward.database.under_way import ALL, settled_position
+from steward.digest import CanonicalJson
 from steward.event import Event, EventSink, LogEnds
 from steward.identity import Principal
 from steward.ids import IdFactory
@@ -266,11 +267,16 @@ class SqlDispatcher:
         with self._engine.recent.kept(), self._engine.bell.listen(EVENTS) as listener:
             yield listener
 
-    async def plans(self, named: Collection[tuple[str, str]]) -> tuple[PlanRecord, ...]:
-        """Return some plans."""
-        return await self._engine.database.read(
-            lambda connection: reading.plans(Sql(connection), named, self._engine.now), piped=True
+    async def shown_plans(self, named: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], CanonicalJson]:
+        """Return what was shown of some plans."""
+        at_hand = self._engine.recent.plans.shown(named)
+        missing = set(named) - at_hand.keys()
+        if not missing:
+            return at_hand
+        read = await self._engine.database.read(
+            lambda connection: reading.shown_plans(Sql(connection), missing), piped=True
         )
+        return {**at_hand, **read}
 
     def listen(self) -> AbstractContextManager[Listener]:
         """Return a listener for ready jobs."""

@@ -50,6 +50,7 @@ def draft(work: Work, principal: Principal, plan: PlanRecord) -> None:
     row = plan_row(plan, status=plan.status)
     row.workspace_id = principal.workspace_id
     work.sql.run_for_each(statements.ADD_PLAN, [row])
+    work.put_plans.append((row.workspace_id, plan))
     work.note(
         EventType.PLAN_DRAFTED,
         principal.workspace_id,
@@ -168,7 +169,7 @@ def _put(work: Work, principal: Principal, submission: Submission, *, draft: boo
         row = plan_row(plan, status=status)
         row.workspace_id, row.approval_id, row.expires_at = workspace_id, approval_id, None
         row.job_ids, row.open_jobs = encode(job_ids), len(job_ids)
-        work.add_plan(row)
+        work.add_plan(row, plan)
     _put_jobs(work, principal, submission)
     _remember(work, workspace_id, submission.idempotency, plan.plan_id, job_ids)
     facts = {

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from steward.database.sql import Sql
 from steward.event import EventType
 from steward.job import MAX_HISTORY, Difference, JobError, JobStatus, differences_as_text
-from steward.plan import PlanStatus
+from steward.plan import PlanRecord, PlanStatus
 from steward.work_stores.sql import statements, turn_statements
 from steward.work_stores.sql.edges import edge_between
 from steward.work_stores.sql.event_rows import EventRow
@@ -62,6 +62,8 @@ class Work(Turns):
         self.committed: list[EventRow] = []
         self.last_position: int | None = None
         """Of the last of these, where they follow each other."""
+        self.put_plans: list[tuple[str, PlanRecord]] = []
+        """What was put in place, each in its workspace."""
         self.depths: dict[str, int] = {}
         self._jobs: dict[str, JobRow] = {}
         self._saved: dict[str, tuple[Any, ...]] = {}
@@ -139,9 +141,10 @@ class Work(Turns):
         if row.status == JobStatus.PENDING:
             self._depth[row.workspace_id] += 1
 
-    def add_plan(self, row: PlanRow) -> None:
+    def add_plan(self, row: PlanRow, plan: PlanRecord) -> None:
         """Put a new plan in place."""
         self._new_plans.append(row)
+        self.put_plans.append((row.workspace_id, plan))
 
     def begin_plan(self, values: dict[str, Any]) -> None:
         """Take a draft over."""
