@@ -5,7 +5,7 @@
 # REDIS_FOLDER: where Redis writes to, on this machine. STEWARD_SECRET_KEY is not copied: keep it elsewhere.
 set -eu
 umask 077
-into=$1
+into=${1:?say into which new folder: backup.sh FOLDER [REDIS_FOLDER]}
 home=${STEWARD_HOME:-.steward}
 mkdir "$into"
 # Redis before the database: the audit then has at least what Redis has, and no event is archived twice.

@@ -4,7 +4,7 @@
 # Reads the same variables as backup.sh.
 set -eu
 umask 077
-from=$1
+from=${1:?say which backup: restore.sh FOLDER [REDIS_FOLDER]}
 home=${STEWARD_HOME:-.steward}
 [ -e "$from/complete" ] || { echo "$from is not a complete backup." >&2; exit 1; }
 mkdir -p "$home"

@@ -25,6 +25,7 @@ from steward.directories.sql import SqlDirectory
 from steward.directory import Directory
 from steward.doors import Doors
 from steward.errors import ConfigurationError
+from steward.evidence_desk import EvidenceDesk
 from steward.ids import IdFactory
 from steward.language_model import LanguageModel, ModelBudget
 from steward.language_models.any_provider import AnyProviderModel, ModelAddress, TokenCount
@@ -82,6 +83,12 @@ class Application:
     def schema(self) -> SchemaDesk:
         """Where the keys of jobs in Redis are moved."""
         return SchemaDesk.of(self.engine, self.recorder, self.clock)
+
+    @property
+    def evidence(self) -> EvidenceDesk:
+        """Where the evidence of a plan is taken away."""
+        archiver = Archiver(self.engine.dispatcher, self.audit_log, self.catalogue, self.recorder)
+        return EvidenceDesk(self.audit_log, archiver, self.recorder)
 
     def worker(self, *, concurrency: int) -> Worker:
         """Return a worker on this application's work."""

@@ -35,6 +35,21 @@ _WHO: Final[Mapping[JobStatus, str | None]] = {
     JobStatus.PENDING: "an operator: start a worker, or give it more slots",
     JobStatus.RUNNING: "its worker",
 }
+_UNTIL_THEN_IT_FAILS_AGAIN: Final[Mapping[str, tuple[str, str]]] = {
+    "permission_revoked": (
+        "A retry fails again until they may; somebody else can ask for it anew.",
+        "an admin of the workspace: let them act again, then retry it; anyone who may execute: ask for it anew",
+    ),
+    "policy_denied": (
+        "A retry fails again as long as that rule holds.",
+        "whoever keeps the rule, an admin of the workspace or an operator: change it, then retry it",
+    ),
+    "unknown_action": (
+        "A retry fails again until there is.",
+        "an operator: bring the action back, then retry it",
+    ),
+}
+"""By the error code of a failed job whose retry alone changes nothing: what has to be before, and who can see to it."""
 
 
 def _explanation(
@@ -88,15 +103,17 @@ def explain_job(
         who = "an admin of the workspace: raise the cap"
         text = f"It is ready, but capped. {rule.sentence}"
         return _explanation(status, "capped", text, since=since, change=rule.until, who=who)
-    code, text = _SENTENCES[status]
+    (code, text), who = _SENTENCES[status], _WHO.get(status)
     if job.error is not None and status in {JobStatus.FAILED, JobStatus.UNKNOWN}:
+        text, who = _UNTIL_THEN_IT_FAILS_AGAIN.get(job.error.code, (text, who))
         code, text = job.error.code, f"{job.error.detail} {text}"
     elif job.reason:
         text = job.reason
     change = job.lease_until if status is JobStatus.RUNNING else None
     taken_along = status is JobStatus.CANCELLED and (job.reason or "").startswith("It needs step ")
     failed = _failed_need(job, plan_jobs) if taken_along else None
-    who = _WHO.get(status) if failed is None else f"anyone who may execute: retry step {failed}"
+    if failed is not None:
+        who = f"anyone who may execute: retry step {failed}"
     return _explanation(status, code, text, since=since, change=change, who=who)
 
 

@@ -108,6 +108,16 @@ def test_a_key_may_expire(machine: Shell, text: str, seconds: int) -> None:
     assert validity.total_seconds() == seconds
 
 
+def test_the_list_shows_when_a_key_ends(machine: Shell) -> None:
+    """Of a key that is being replaced, too: two keys look alike otherwise. One for ever says nothing."""
+    made = machine.json("keys", "create", "--workspace", "acme", "--role", "viewer")
+    assert "ends in" not in machine.steward("keys", "list").out
+    machine.json("keys", "rotate", made["key_id"], "--overlap", "36h")
+    assert machine.steward("keys", "list").out.count("ends in 1 d") == 1
+    machine.json("keys", "revoke", made["key_id"])
+    assert "ends in" not in machine.steward("keys", "list").out
+
+
 @pytest.mark.parametrize("text", ["", "30", "d", "-1d", "0d", "1.5h", "30 d", "30D", "9999999d", "٣d"])
 def test_a_duration_that_is_none_is_a_usage_error(machine: Shell, text: str) -> None:
     """Nothing is made."""

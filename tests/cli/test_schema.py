@@ -249,6 +249,7 @@ def test_before_the_first_start_it_only_looks(machine: Shell, raw: Any) -> None:
     before = raw.dbsize()
     assert machine.json("schema", "backfill", "--rps", "100000")["migrated"] == JOBS
     assert machine.json("schema", "status")["recorded"] is False
+    assert "legacy-read if there are old ones" in machine.steward("schema", "status").out  # which it does not look for
     for command in (("advance", "--to", "new-read"), ("back",), ("backfill", "--execute"), ("verify",)):
         ended = machine.steward("schema", *command)
         assert (ended.code, "start a server" in ended.err) == (1, True)

@@ -104,6 +104,25 @@ def test_w56_up_in_production_needs_a_secret_key(tmp_path: Path) -> None:
     assert (looked.returncode, found["secret key"]["level"]) == (1, "fail")
 
 
+def test_no_key_is_made_for_a_database_that_was_begun_with_one(tmp_path: Path, started: list[Process]) -> None:
+    """As after a restore without the key's file: refused, naming file and variable, until the key is back. A database in which
+    only workspaces and keys were made is no such one.
+    """
+    env, file = environment(tmp_path), tmp_path / "secret.key"
+    assert steward(env, "workspaces", "create", "acme").returncode == 0
+    up(started, env).close()
+    key = file.read_text()
+    file.unlink()
+    ended = steward(env, "up", "--port", "0")
+    assert ended.returncode == 2
+    assert "STEWARD_SECRET_KEY" in ended.stderr
+    assert str(file) in ended.stderr
+    assert not file.exists()
+    file.write_text(key)
+    file.chmod(0o600)
+    up(started, env)
+
+
 def test_a_revoked_local_key_is_replaced_at_the_next_start(tmp_path: Path, started: list[Process]) -> None:
     """Whoever revokes the key of this machine's commands gets a fresh one with the next ``up``, and the old one is dead."""
     env = environment(tmp_path)

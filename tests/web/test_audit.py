@@ -7,7 +7,9 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
+from steward.errors import AuditUnavailable
 from steward.evidence import check_evidence
+from steward.evidence_desk import EvidenceDesk
 from steward.identity import Role
 from steward.maintenance.archiver import Archiver
 from tests.web.house import House, assert_problem, echo
@@ -165,7 +167,9 @@ async def test_the_chain_is_checked_and_a_change_is_named(house: House) -> None:
 
 
 async def test_a_plans_evidence_verifies_outside_and_taking_it_is_on_record(house: House) -> None:
-    """The document as it came over HTTP, with the public key from the check; the export is its last record."""
+    """The document as it came over HTTP, with the public key from the check. It is whole as soon as the plan has ended,
+    without waiting for the archiver; the export is its last record.
+    """
     done = await executed(await house.client())
     async with house.worker():
         who = await house.app.authenticator.authenticate(await house.key())
@@ -174,7 +178,6 @@ async def test_a_plans_evidence_verifies_outside_and_taking_it_is_on_record(hous
         with store.listen() as listener:
             while (plan := await store.get_plan(done["plan_id"])) is not None and plan.status != "completed":
                 await listener.wait(10)
-    await archived(house)
     auditor = await house.client(role=Role.AUDITOR)
     answer = await auditor.get(f"/audit/export?plan_id={done['plan_id']}")
     assert answer.status_code == 200
@@ -186,6 +189,19 @@ async def test_a_plans_evidence_verifies_outside_and_taking_it_is_on_record(hous
     ]
     (exported,) = await records(house, kind="audit.exported")
     assert exported["plan_id"] == done["plan_id"]
+
+
+async def test_evidence_is_not_given_out_while_the_audit_is_behind(house: House) -> None:
+    """A file that lacks the plan's end would not say so: it is refused instead, and nothing is recorded as taken."""
+    done = await executed(await house.client())
+    app = house.app
+    who = await app.authenticator.authenticate(await house.key(role=Role.AUDITOR))
+    assert who is not None
+    archiver = Archiver(app.engine.dispatcher, app.audit_log, app.catalogue, app.recorder)
+    desk = EvidenceDesk(app.audit_log, archiver, app.recorder, patience_s=0)
+    with pytest.raises(AuditUnavailable, match="Try again shortly"):
+        await desk.take(who, done["plan_id"], "req_1")
+    assert await records(house, kind="audit.exported") == []
 
 
 async def test_evidence_of_a_foreign_plan_is_as_unknown_as_of_none(house: House) -> None:

@@ -10,6 +10,7 @@ from steward.action import RetryMode
 from steward.actions import Content, Destination, action
 from steward.authenticators.api_key import mint_key, mint_successor
 from steward.directory import LOCAL_ACTOR
+from steward.explain import explain_job
 from steward.identity import Role, Scope
 from steward.job import Difference, HeldFor, JobStatus
 from steward.orchestrator import RequestedAction
@@ -32,6 +33,9 @@ async def test_w130_a_revoked_key_runs_nothing_more(house: Installation) -> None
     assert (first.status, first.error and first.error.code) == (S.FAILED, "permission_revoked")
     assert (second.status, second.reason) == (S.CANCELLED, "It needs step s1, which ended as failed.")
     assert done == []
+    told = explain_job(first, (first, second), house.app.clock.now())
+    assert told["reason"]["text"].endswith("A retry fails again until they may; somebody else can ask for it anew.")
+    assert told["who"].startswith("an admin of the workspace: ")
 
 
 async def test_w130_a_key_that_expired_since_runs_nothing_more(house: Installation, clock: FakeClock) -> None:

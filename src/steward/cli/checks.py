@@ -109,7 +109,9 @@ def _secret_key(settings: "Settings") -> Finding:
             "secret key", "ok", f"'steward up' uses the one in {path}; 'serve' and 'worker' need the variable."
         )
     return Finding(
-        "secret key", "ok", "None yet; 'steward up' makes one, 'serve' and 'worker' need STEWARD_SECRET_KEY."
+        "secret key",
+        "ok",
+        "None is here; 'steward up' makes one for a new database, 'serve' and 'worker' need STEWARD_SECRET_KEY.",
     )
 
 
@@ -199,7 +201,9 @@ def genuine(connection: Any, settings: "Settings") -> Finding:
     secrets = settings.secret_keys or ((kept,) if kept else ())
     if not secrets or current_revision(connection) != HEAD:
         return Finding(
-            "signatures", "ok", "They cannot be checked here without the secret key and this version's schema."
+            "signatures",
+            "ok",
+            "They cannot be checked here without the database's secret key and this version's schema.",
         )
     trusted = trusted_keys(connection, Vault(secrets))
     for workspace_id in connection.execute(select(workspaces.c.workspace_id)).scalars().all():

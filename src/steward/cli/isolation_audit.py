@@ -70,13 +70,14 @@ def _running(log: Path | None, progress: "Progress") -> "Report":
 
     from steward.cli.client import DEFAULT_URL
     from steward.cli.home import read_address
+    from steward.cli.own_key import settings_with_own_key
     from steward.isolation.tenant import CannotAudit
     from steward.settings import Settings
 
     home = Settings.load(secret_required=False).home
     if not home.is_dir():  # before the secret key, which would be made there
         raise CannotAudit(f"There is no installation in {home}.")
-    settings = Settings.load(allow_generated_secret=True)
+    settings = asyncio.run(settings_with_own_key())
     local = read_address(home)
     url = os.environ.get("STEWARD_URL", "").strip() or (local.url if local else DEFAULT_URL)
     return asyncio.run(_audit(settings, url, log, progress))

@@ -1,7 +1,7 @@
 """``steward keys``: API keys, made, replaced and revoked on the machine that holds the database."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -127,7 +127,7 @@ def list_keys(
     Example: steward keys list --workspace acme
     """
     from steward.cli.local import require_workspace, with_directory
-    from steward.cli.render import ago, plain, print_json, show_table, word
+    from steward.cli.render import plain, print_json, show_table, word
     from steward.clock import SystemClock
     from steward.directory_views import key_view
 
@@ -146,7 +146,7 @@ def list_keys(
             item["key_id"],
             *(() if workspace else (item["workspace_id"],)),
             item["role"],
-            word(item["state"]) + plain(f"\n{ago(item['last_used_at'])}".rstrip()),
+            word(item["state"]) + plain("".join(f"\n{line}" for line in _times(item))),
             "\n".join(
                 line
                 for line in (
@@ -160,6 +160,14 @@ def list_keys(
     ]
     columns = ("Key", *(() if workspace else ("Workspace",)), "Role", "State, used", "Name, owner")
     show_table(columns, rows, empty="There are no keys yet.")
+
+
+def _times(key: dict[str, Any]) -> tuple[str, ...]:
+    """Return when a good key ends, if it does, and when it was last used, if it was."""
+    from steward.cli.render import ago, ahead
+
+    ends = key["expires_at"] if key["state"] == "enabled" else None
+    return tuple(line for line in (ends and f"ends {ahead(ends)}", ago(key["last_used_at"])) if line)
 
 
 @app.command("role")

@@ -7,7 +7,7 @@ anything that somebody wrote into an e-mail or a page, so control characters are
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
@@ -209,11 +209,20 @@ def ago(moment: str | None) -> str:
     """Return how long ago an RFC 3339 time was, in one unit."""
     if not moment:
         return ""
-    seconds = max(0, int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()))
+    return f"{_in_one_unit(datetime.now(UTC) - datetime.fromisoformat(moment))} ago"
+
+
+def ahead(moment: str) -> str:
+    """Return how far off an RFC 3339 time is, in one unit."""
+    return f"in {_in_one_unit(datetime.fromisoformat(moment) - datetime.now(UTC))}"
+
+
+def _in_one_unit(time: timedelta) -> str:
+    seconds = max(0, int(time.total_seconds()))
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def took(milliseconds: float | None) -> str:

@@ -99,7 +99,13 @@ def _show(found: "SchemaStatus", *, as_json: bool) -> None:
     show(plain("Phase: ", "dim") + plain(found.phase, "bold"))
     show(plain(f"{found.legacy_jobs:,} jobs under old keys, {found.current_jobs:,} under new ones, as last counted."))
     if not found.recorded:
-        show(plain("It is not recorded yet: a start that finds jobs records the phase that holds.", "yellow"))
+        show(
+            plain(
+                "It is not recorded yet: the next start that finds jobs counts them and records it, as legacy-read if there are "
+                "old ones.",
+                "yellow",
+            )
+        )
     if not found.adopted:
         show(plain("Not every old job is in the index yet; a server or worker that starts goes on with it.", "yellow"))
     verified = "The last comparison found both copies equal." if found.verified else "Not verified."

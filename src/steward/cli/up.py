@@ -34,10 +34,10 @@ def up(*, host: Host = "127.0.0.1", port: Port = 8440, concurrency: Concurrency 
 async def _up(host: str, port: int, concurrency: int) -> None:
     from steward.bootstrap import open_application
     from steward.cli.home import Address, only_one, remove_address, write_address
+    from steward.cli.own_key import settings_with_own_key
     from steward.cli.processes import listening_socket, serve_until_stopped, shown_url
-    from steward.settings import Settings
 
-    settings = Settings.load(allow_generated_secret=True)
+    settings = await settings_with_own_key()
     settings.make_home()
     with only_one(settings.home), listening_socket(host, port) as listening:
         async with open_application(settings) as application:

@@ -1,5 +1,6 @@
 """``steward workspaces``: the tenants of this installation."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -77,7 +78,7 @@ def show_workspace(workspace_id: WorkspaceId, *, as_json: AsJson = False) -> Non
         return
     show(plain(document["workspace_id"], "bold") + plain(f"  {document['name']}, made {document['created_at']}"))
     for name, value in document["settings"].items():
-        show(plain(f"{name}: ", "dim") + plain(value or "not set"))
+        show(plain(f"{name}: ", "dim") + plain(json.dumps(value, ensure_ascii=False) if value else "not set"))
 
 
 @app.command("settings")

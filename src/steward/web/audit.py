@@ -128,7 +128,4 @@ async def export(
 ) -> Response:
     """One document that can be checked anywhere, with the public key alone. That it was taken is recorded, and in it."""
     known_shape(plan_id, "plan")
-    evidence = await services.audit_log.export(
-        principal.workspace_id, plan_id, by=principal.actor_id, request_id=request_id
-    )
-    return json_answer(evidence)
+    return json_answer(await services.evidence.take(principal, plan_id, request_id))
