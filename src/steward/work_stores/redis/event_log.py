@@ -23,6 +23,8 @@ _TIME_DIGITS: Final = 14
 """Of the milliseconds of any time before the year 5000."""
 _AT_ONCE: Final = 200
 """How many events are read by one command."""
+_IN_A_RUN: Final = 4
+"""How many events a run is taken to have: in a crowd many more. What tells of runs that are not needed is read for nothing."""
 
 
 class _Run(NamedTuple):
@@ -86,12 +88,13 @@ class EventLog:
         found: list[Event] = []
         while (room := limit - len(found)) > 0:
             room += room // 2  # about a third will be left out
-            entries = await self._server.look("XRANGE", key("all_events"), f"{position + 1}-0", "+", "COUNT", room + 1)
+            asked = room // _IN_A_RUN + 2
+            entries = await self._server.look("XRANGE", key("all_events"), f"{position + 1}-0", "+", "COUNT", asked)
             if not entries:
                 break
             runs = _runs(entries, position, room)
             position = runs[-1].last + runs[-1].ahead
-            is_all = len(entries) <= room and position == number_of(entries[-1][0])
+            is_all = len(entries) < asked and position == number_of(entries[-1][0])
             found += await self._in(runs, position if is_all else None)
             if is_all:
                 break
