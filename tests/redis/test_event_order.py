@@ -1,10 +1,12 @@
 """The order of events over all workspaces is kept in runs, one for each script; readers see single events."""
 
 import itertools
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from steward.event import EventType, event_id
 from steward.work_store import MIN_RETENTION_S
 from steward.work_stores.redis import RedisWorkEngine
 from steward.work_stores.redis.keys import key
@@ -68,6 +70,72 @@ async def test_an_event_is_read_at_its_own_place_alone(engine: RedisWorkEngine, 
     raw.delete(log)
     raw.xadd(log, {**fields, b"position": event.position + 1_000_000}, id=at)
     assert await engine.dispatcher.events_after(0, limit=10) == ()
+
+
+async def test_an_event_is_read_by_its_names_where_its_fields_stand_in_another_order(
+    engine: RedisWorkEngine, world: World, raw: Any
+) -> None:
+    """Whoever wrote it, and whatever else it says: the archive and the workspace's readers see what they saw before."""
+    await live(world)
+    every = await engine.dispatcher.events_after(0, limit=1000)
+    shown = await world.alpha.events_after(event_id(0), limit=1000)
+    for log in (key("events", "alpha"), key("events", "beta")):
+        entries = raw.xrange(log)
+        raw.delete(log)
+        for at, fields in entries:
+            kind = {b"type": fields.pop(b"type")}
+            raw.xadd(log, {**kind, **dict(reversed(fields.items())), b"more": b"said"}, id=at)
+    assert await engine.dispatcher.events_after(0, limit=1000) == every
+    assert await world.alpha.events_after(event_id(0), limit=1000) == shown
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("data", "{"),
+        ("data", "[]"),
+        ("data", b"\xff"),
+        ("at", "soon"),
+        ("at", "9" * 15),
+        ("plan_id", b"\xff"),
+        ("position", None),
+    ],
+)
+async def test_w43_an_event_by_the_way_that_cannot_be_read_is_told_of(
+    engine: RedisWorkEngine, world: World, raw: Any, field: str, value: str | bytes | None
+) -> None:
+    """It could have been anything; one beside it that can be read and tells nothing is left out."""
+    await world.submit(world.job("s1"), world.job("s2"))
+    await world.claim()
+    await world.submit()
+    log = key("events", "alpha")
+    entries = raw.xrange(log)
+    raw.delete(log)
+    for number, (at, fields) in enumerate(entries, 1):
+        told = {name: said for name, said in fields.items() if name != field.encode()}
+        raw.xadd(log, fields if number != 2 else told | ({} if value is None else {field: value}), id=at)
+    found = await engine.dispatcher.events_after(0, limit=1000)
+    assert [event.type for event in found] == [
+        *(EventType.PLAN_SUBMITTED, EventType.UNREADABLE, EventType.PLAN_SUBMITTED),
+    ]
+
+
+async def test_of_the_order_no_more_is_read_than_a_few_events_need(
+    engine: RedisWorkEngine, world: World, raw: Any
+) -> None:
+    """A run has many events where there is much to read, and what tells of runs that come later is read when they do."""
+    for _ in range(20):
+        await world.submit(*[world.job(f"s{number}") for number in range(3)])
+        await world.claim()
+    asked = []
+    with closing(raw.client()) as other, raw.monitor() as watch:
+        page = await engine.dispatcher.events_after(0, limit=20)
+        other.echo("that was it")
+        while (seen := watch.next_command()["command"]) != "ECHO that was it":
+            asked += [int(seen.rsplit(" ", 1)[1])] if seen.startswith(f"XRANGE {key('all_events')} ") else []
+    assert len(page) == 20
+    assert asked
+    assert max(asked) < 20 / 2
 
 
 async def test_many_events_are_read_a_few_at_a_time(engine: RedisWorkEngine, world: World) -> None:

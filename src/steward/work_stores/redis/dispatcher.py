@@ -102,7 +102,7 @@ def _lease(told: Told, store: RedisWorkStore) -> Lease:
 class RedisDispatcher:
     """``Dispatcher`` over Redis; see the contract for what each verb promises."""
 
-    piece = 50
+    piece = 100
 
     def __init__(self, shared: Shared, durability: Durability) -> None:
         """Serve the whole installation."""

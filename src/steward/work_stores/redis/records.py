@@ -5,7 +5,8 @@ milliseconds; sealed bytes are base64 in a job and kept as they are in a plan.
 """
 
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -178,47 +179,63 @@ def readable(names: Sequence[str], values: Values) -> dict[str, bytes]:
 
 
 _EVENT_TYPES: Final = {kind.value.encode(): kind for kind in EventType}
+_EVENT_FIELDS: Final = [b"type", b"at", b"actor_id", b"plan_id", b"job_id", b"data", b"position"]
+"""What stands in a stream of an event, in the order in which scripts write it."""
+_new_event: Final[Callable[[Any], Event]] = partial(tuple.__new__, Event)
+"""Make an event of its values in order, in half the time that it takes with their names."""
 
 
-_EVENT_FIELDS: Final = (b"type", b"at", b"plan_id", b"job_id", b"position", b"data", b"actor_id")
+def in_event(pairs: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the values of an event's fields, as they stand in a stream; of one that lacks a field, raise ``KeyError``.
 
-
-def to_event(workspace: bytes, number: bytes, fields: Mapping[bytes, bytes]) -> Event:
-    """Return an event: its place in the workspace's log and the fields that stand there."""
-    return _event((workspace, number, *[fields[name] for name in _EVENT_FIELDS]))
+    The archive reads two of them for each job, so they are taken by their place where they stand as they are written now.
+    """
+    if pairs[::2] == _EVENT_FIELDS:
+        return pairs[1::2]
+    fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    return [fields[name] for name in _EVENT_FIELDS]
 
 
 def committed_event(told: bytes) -> Event:
     """Return an event as a script tells what it has appended: in lines, of which only the last may hold more of them."""
-    return _event(told.split(b"\n", 1 + len(_EVENT_FIELDS)))
+    workspace, number, kind, at, plan_id, job_id, position, data, actor_id = told.split(b"\n", 8)
+    return _event(workspace.decode(), int(number), (kind, at, actor_id, plan_id, job_id, data, position))
 
 
-def _event(parts: Sequence[bytes]) -> Event:
-    workspace, number, kind, at, plan_id, job_id, position, data, actor_id = parts
-    return Event(
-        event_id(int(number)),
-        workspace.decode(),
-        _EVENT_TYPES[kind],
-        from_milliseconds(int(at)),
-        actor_id.decode() or None,
-        plan_id.decode() or None,
-        job_id.decode() or None,
-        {**from_json(data)},  # which refuses what is no object
-        int(position),
+def _event(workspace: str, number: int, values: Values) -> Event:
+    kind, at, actor_id, plan_id, job_id, data, position = values
+    told = from_json(data)
+    if type(told) is not dict:
+        raise TypeError("An event's data are an object.")
+    return _new_event(
+        (
+            event_id(number),
+            workspace,
+            _EVENT_TYPES[kind],
+            from_milliseconds(int(at)),
+            actor_id.decode() or None,
+            plan_id.decode() or None,
+            job_id.decode() or None,
+            told,
+            int(position),
+        )
     )
 
 
-def streamed_event(workspace: bytes, entry: Sequence[Any], now: int, position: int = 0) -> Event:
+def streamed_event(workspace: str, number: int, pairs: Sequence[bytes], now: int, position: int = 0) -> Event:
     """Return an event as it stands in the workspace's stream; of one that is damaged, that it is there.
 
     ``position`` is where it stands in the log of all workspaces, for a reader who goes on from there.
     """
-    number, pairs = entry[0].partition(b"-")[0], entry[1]
-    fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
     try:
-        event = to_event(workspace, number, fields)
+        return _event(workspace, number, in_event(pairs))
     except (ValueError, TypeError, KeyError, OverflowError):
-        plan_id = fields.get(b"plan_id", b"").decode("utf-8", "replace")
-        event = unreadable_event(workspace.decode(), int(number), from_milliseconds(now), plan_id, position)
-        _log.warning("An event's record is damaged.", action="unreadable_record", event_id=event.event_id)
+        plan_id = dict(zip(pairs[::2], pairs[1::2], strict=True)).get(b"plan_id", b"").decode("utf-8", "replace")
+    event = unreadable_event(workspace, number, from_milliseconds(now), plan_id, position)
+    _log.warning("An event's record is damaged.", action="unreadable_record", event_id=event.event_id)
     return event
+
+
+def number_of(entry_id: bytes) -> int:
+    """Return an event's number in its workspace, by which it stands in the stream."""
+    return int(entry_id.partition(b"-")[0])

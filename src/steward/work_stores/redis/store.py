@@ -24,7 +24,14 @@ from steward.work_stores.redis.keys import key
 from steward.work_stores.redis.legacy.migrating import Migrator
 from steward.work_stores.redis.legacy.routes import Routes
 from steward.work_stores.redis.plan_records import listed_plan, to_plan
-from steward.work_stores.redis.records import APPROVAL_FIELDS, encode, listed_approval, streamed_event, to_approval
+from steward.work_stores.redis.records import (
+    APPROVAL_FIELDS,
+    encode,
+    listed_approval,
+    number_of,
+    streamed_event,
+    to_approval,
+)
 from steward.work_stores.redis.server import Server
 from steward.work_stores.redis.submissions import (
     draft_arguments,
@@ -214,8 +221,8 @@ class RedisWorkStore:
         newest, floor, *found = await self._server.run("events_after", *page)
         if start is None:
             return EventPage(events=(), gap=False, last_event_id=id_of_event(int(newest)))
-        workspace, now = self._workspace.encode(), self._server.now
-        events = tuple(streamed_event(workspace, entry, now) for entry in found[0])
+        workspace, now = self._workspace, self._server.now
+        events = tuple(streamed_event(workspace, number_of(entry), pairs, now) for entry, pairs in found[0])
         full = len(events) == limit
         last = events[-1].event_id if full else id_of_event(max(int(newest), start))
         return EventPage(events=events, gap=start < int(floor) or start > int(newest), last_event_id=last)
