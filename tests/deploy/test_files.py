@@ -5,6 +5,8 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
+import tomllib
 from contextlib import closing
 from pathlib import Path
 
@@ -57,6 +59,27 @@ def test_the_image_is_of_a_wheel_without_rights_or_secrets() -> None:
     allowed = (DEPLOY / "Dockerfile.dockerignore").read_text().split()
     assert {path for path in copied if not (DEPLOY.parent / path).exists() or f"!{path}" not in allowed} == set()
     assert not re.search(r"^(ENV|ARG).*(SECRET|PASSWORD|TOKEN|_URL)", text, re.MULTILINE)
+
+
+def test_the_image_is_given_all_that_the_wheel_is_built_of(tmp_path: Path) -> None:
+    """The hook that pyproject.toml names, and the page's sources: as many as here, so that a page that was built here counts there."""
+    text, ignored = (DEPLOY / "Dockerfile").read_text(), (DEPLOY / "Dockerfile.dockerignore").read_text().split()
+    left_out = shutil.ignore_patterns(*(one.rpartition("/")[2] for one in ignored if "/" in one))
+    for paths in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
+        for path in paths.split():
+            here, there = DEPLOY.parent / path, tmp_path / path
+            if here.is_dir():
+                shutil.copytree(here, there, ignore=left_out)
+            else:
+                shutil.copy(here, there)
+    build = tomllib.loads((tmp_path / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    assert {name: (tmp_path / "hatch_build.py").exists() for name in build["hooks"]} == {"custom": True}
+    made_of = "from build import made_of; print(made_of())"
+    told = {
+        subprocess.run([sys.executable, "-c", made_of], cwd=root / "studio", check=True, capture_output=True).stdout
+        for root in (DEPLOY.parent, tmp_path)
+    }
+    assert len(told) == 1
 
 
 @pytest.mark.slow
