@@ -159,7 +159,7 @@ def test_w56_serve_and_worker_need_a_secret_key(tmp_path: Path, command: str) ->
     assert not (tmp_path / "secret.key").exists()
 
 
-@pytest.mark.parametrize("command", ["serve", "worker", "doctor"])
+@pytest.mark.parametrize("command", ["serve --port 0", "worker", "doctor"])
 @pytest.mark.parametrize("variable", ["REDIS_URL", "DATABASE_URL"])
 def test_w59_a_server_that_is_away_is_named_without_its_password(
     tmp_path: Path, shell: Shell, variable: str, command: str
@@ -168,7 +168,7 @@ def test_w59_a_server_that_is_away_is_named_without_its_password(
     scheme = {"REDIS_URL": "redis", "DATABASE_URL": "postgresql"}[variable]
     url = f"{scheme}://anna.operator:hunter2hunter2@127.0.0.1:9/0"
     shell.use(environment(tmp_path / "home", STEWARD_SECRET_KEY=SECRET, **{variable: url}))
-    ended = shell.steward(command)
+    ended = shell.steward(*command.split())
     assert ended.code == 1
     assert ended.out + ended.err
     for word in ("hunter2", "anna.operator"):

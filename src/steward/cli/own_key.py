@@ -7,8 +7,6 @@ on with are unsound from there. So where the file of the key is missing, after a
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from steward.settings import Settings
 
 
@@ -34,12 +32,13 @@ async def settings_with_own_key() -> "Settings":
 async def _was_begun(url: str) -> bool:
     """Say whether a database holds the public half of a key; one that is not there is not made."""
     from steward.database.engine import Database
+    from steward.database.public_keys import any_kept
 
     if url.startswith("sqlite") and not _is_there(url.removeprefix("sqlite:///")):
         return False
     database = Database(url)
     try:
-        return await database.read(_holds_keys)
+        return await database.read(any_kept)
     finally:
         await database.aclose()
 
@@ -48,11 +47,3 @@ def _is_there(file: str) -> bool:
     from pathlib import Path
 
     return Path(file).exists()
-
-
-def _holds_keys(connection: "Connection") -> bool:
-    from sqlalchemy import inspect, select
-
-    from steward.database.tables import audit_keys
-
-    return inspect(connection).has_table(audit_keys.name) and connection.execute(select(audit_keys)).first() is not None

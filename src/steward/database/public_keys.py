@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, inspect, select
 
 from steward.database.engine import Database
 from steward.database.sql import Sql, upsert
@@ -35,6 +35,11 @@ _is_known_to_be_signed: Final = lru_cache(maxsize=64)(is_signed)
 
 def _statement(public_key: str) -> bytes:
     return canonical_json({"public_key": public_key, "type": "steward-audit-key"})
+
+
+def any_kept(connection: Connection) -> bool:
+    """Say whether a database, which may be empty, has been begun with a key."""
+    return inspect(connection).has_table(audit_keys.name) and Sql(connection).first(_KEPT) is not None
 
 
 def trusted_keys(connection: Connection, vault: Vault) -> dict[str, str]:
