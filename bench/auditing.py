@@ -6,7 +6,7 @@ with nothing beside it. The records of the submissions themselves are made in th
 are watched alike, by one look at a plan in twenty milliseconds.
 
 What is looked for is what the audit takes of a throughput, which has neither beginning nor end. A drain has both: the archiver begins
-half a second after the work, and at last it works alone. So drains are long: of eight thousand jobs, some seconds each. With drains of two
+half a second after the work, and at last it works alone. So drains are long: of ten thousand jobs, some seconds each. With drains of two
 thousand what the audit takes looks twice as much. The process listens for events before the work is submitted, as ``steward up``
 does, so what it has committed itself is at hand.
 

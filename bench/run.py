@@ -43,7 +43,7 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     yield from uvloop.run(store.measure(homes["store"], 2_000 // scale))
     yield from uvloop.run(drain.measure(homes["drain"], 3_000 // scale))
     yield from uvloop.run(pickup.measure(homes["pickup"], 60 // scale))
-    yield from uvloop.run(auditing.measure(homes["auditing"], 8_000 // scale, 5))
+    yield from uvloop.run(auditing.measure(homes["auditing"], 10_000 // scale, 5))
     yield from uvloop.run(listing.measure(homes["listing"], 10_000 // scale, 1_000_000 // scale))
     yield from uvloop.run(authentication.measure(homes["authentication"], 10, 100_000 // scale))
     yield from uvloop.run(isolation.measure(homes["isolation"], 1_000 // scale))

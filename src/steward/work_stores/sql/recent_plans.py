@@ -6,6 +6,7 @@ that nobody who has the plan in hand can change what is told of it.
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
+from threading import Lock
 from typing import Final
 
 from steward.digest import CanonicalJson
@@ -22,6 +23,8 @@ class RecentPlans:
         """Begin with none."""
         self._kept: OrderedDict[tuple[str, str], CanonicalJson] = OrderedDict()
         self._chars = 0
+        self._lock = Lock()
+        """Transactions may be told of in several threads."""
 
     def add(self, plans: Iterable[tuple[str, PlanRecord]]) -> None:
         """Take plans, each with its workspace, that have been put in place; the oldest are let go of where there is no room."""
@@ -29,18 +32,19 @@ class RecentPlans:
             self._keep((workspace_id, plan.plan_id), plan.shown())
 
     def _keep(self, key: tuple[str, str], shown: CanonicalJson) -> None:
-        before = self._kept.pop(key, None)
-        self._chars += len(shown) - (0 if before is None else len(before))
-        self._kept[key] = shown
-        while self._chars > _MOST_CHARS:
-            self._chars -= len(self._kept.popitem(last=False)[1])
+        with self._lock:
+            self._chars += len(shown) - len(self._kept.pop(key, ""))
+            self._kept[key] = shown
+            while self._chars > _MOST_CHARS:
+                self._chars -= len(self._kept.popitem(last=False)[1])
 
     def clear(self) -> None:
         """Let go of all."""
-        self._kept.clear()
-        self._chars = 0
+        with self._lock:
+            self._kept.clear()
+            self._chars = 0
 
     def shown(self, named: Collection[tuple[str, str]]) -> dict[tuple[str, str], CanonicalJson]:
         """Return what was shown of those of these plans that are here."""
-        kept = self._kept
-        return {each: kept[each] for each in named if each in kept}
+        found = ((each, self._kept.get(each)) for each in named)
+        return {each: shown for each, shown in found if shown is not None}
