@@ -4,6 +4,7 @@ A field that is not there is None, empty or false. Lists of ids are words; what 
 milliseconds; sealed bytes are base64 in a job and kept as they are in a plan.
 """
 
+import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -17,6 +18,8 @@ from steward.event import Event, EventType, event_id, unreadable_event
 from steward.identity import Role
 
 _log = structlog.get_logger("steward.redis")
+_TIME: Final = re.compile(rb"[0-9]{1,14}")
+"""Milliseconds of any time before the year 5000."""
 Fields = dict[str, Any]
 Values = Sequence[Any]
 
@@ -173,7 +176,7 @@ def readable(names: Sequence[str], values: Values) -> dict[str, bytes]:
     fields = {
         name: (value or b"").decode("utf-8", "replace").encode() for name, value in zip(names, values, strict=True)
     }
-    times = {name: value if value.isdigit() else b"" for name, value in fields.items() if name.endswith("_at")}
+    times = {name: value if _TIME.fullmatch(value) else b"" for name, value in fields.items() if name.endswith("_at")}
     return fields | times | {"created_at": times["created_at"] or b"0"}
 
 
@@ -189,8 +192,24 @@ def to_event(workspace: bytes, number: bytes, fields: Mapping[bytes, bytes]) -> 
 
 
 def committed_event(told: bytes) -> Event:
-    """Return an event as a script tells what it has appended: in lines, of which only the last may hold more of them."""
-    return _event(told.split(b"\n", 1 + len(_EVENT_FIELDS)))
+    """Return an event as a script tells what it has appended: in lines, of which only the last may hold more of them.
+
+    What it is about may be damaged, and then so is the event; but it was appended, and nothing is left undone for that.
+    """
+    parts = told.split(b"\n", 1 + len(_EVENT_FIELDS))
+    try:
+        return _event(parts)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        workspace, number, _, at, plan_id, _, position, *_ = parts
+        event = unreadable_event(
+            workspace.decode(),
+            int(number),
+            from_milliseconds(int(at)),
+            plan_id.decode("utf-8", "replace"),
+            int(position),
+        )
+        _log.warning("An event's record is damaged.", action="unreadable_record", event_id=event.event_id)
+        return event
 
 
 def _event(parts: Sequence[bytes]) -> Event:

@@ -65,15 +65,15 @@ local function take_job(of, id)
       elseif name == 'depends_on' then steps = value end
     end
   end
-  if not spec or own ~= id or status ~= 'pending' or not is_current(id) then return false end
+  if not spec or own ~= id or whose ~= of.workspace or status ~= 'pending' or not is_current(id) then return false end
   local plan_id, step, action, _, namesake = specified(spec, id, key)
   if not plan_id then return false end
   local n = #keys + 1
-  fence, tries = tonumber(fence or 0), tonumber(tries or 0)
+  fence, tries = number_of(fence or 0), number_of(tries or 0)
   if not fence or not tries then return false end
   fence, tries = whole(fence + 1), whole(tries + 1)
   keys[n], fences[n], attempts[n], starts[n] = key, fence, tries, started or now_text
-  if has_more or whose ~= of.workspace then
+  if has_more then
     told[n] = { record, fence .. ' ' .. tries, {} }
     inputs[n] = needs and { of.workspace, needs, steps or '' }
   else

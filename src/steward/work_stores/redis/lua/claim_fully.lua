@@ -98,7 +98,7 @@ local function capped_jobs(workspace, share)
 end
 
 local function count_of(text) -- nil: it is no number
-  return text == '' and 0 or tonumber(text)
+  return text == '' and 0 or number_of(text)
 end
 
 local function take_jobs(workspace, share) -- a workspace's oldest ready jobs that its caps allow

@@ -21,7 +21,7 @@ for i = 1, tonumber(take()) do
     answers[i] = before .. ' ' .. read[5] .. ' ' .. first
   else
     local plan_id, step, action, rest, namesake = specified(read[1], id, key)
-    if before or read[8] or not plan_id then return KNOWN end
+    if before or read[8] or not plan_id or not number_of(read[4] or 0) then return KNOWN end
     if not first or read[1]:match('^%S+ %S+ (%S+) ', rest) ~= 'keyed' then first = now_text end
     local n = #keys + 1
     keys[n], firsts[n] = key, first

@@ -56,8 +56,7 @@ local MEND = { job = mend_job, plan = mend_plan, approval = mend_approval }
 for _ = 1, tonumber(take()) do
   local id = take()
   local row
-  if kind == 'plan' then row = load_plan(workspace, id) else row = load(kind, K[kind]:format(workspace, id)) end
-  if row and (row.workspace_id ~= workspace or row[id_field] ~= id) then row = nil end -- it is something else's
+  if kind == 'plan' then row = load_plan(workspace, id) else row = load_named(kind, K[kind]:format(workspace, id), workspace, id_field, id) end
   local old = kind == 'job' and is_old_id(id)
   if old then keep_old(id, row) end
   if WHOLE[kind] and not old and not is_lean() then keep(WHOLE[kind], K[WHOLE[kind]]:format(workspace), id, row and 0) end

@@ -28,7 +28,7 @@ local function plan_of(of, plan_id, id, namesake, events) -- that a job is of; n
     order[#order + 1], of_plan[key], plans[key] = key, plan, { key = namesake, text = events }
   elseif not plan then
     local read = redis.call('HMGET', key, 'status', 'open_jobs', 'job_ids', 'child_ids', 'events')
-    if read[1] ~= 'running' then return end
+    if read[1] ~= 'running' or not number_of(read[2] or 0) then return end
     plan = { home = of, id = plan_id, left = tonumber(read[2] or '0'), ids = read[3] or '', children = read[4] or '' }
     order[#order + 1], of_plan[key], plans[key] = key, plan, { key = key, text = read[5] or '' }
   end
@@ -44,6 +44,8 @@ for i = 1, tonumber(take()) do
     'dispatched_at', 'first_dispatched_at', 'cancel_requested', 'dependents', 'events')
   if not read[1] or read[2] ~= fence or read[3] ~= 'running' then return KNOWN end
   if read[10] or read[11] then return KNOWN end
+  local numbers = (read[4] or '0') .. ' ' .. (read[6] or '0') .. ' ' .. (read[8] or '0') .. ' ' .. (read[9] or '0')
+  if #numbers > 63 or not numbers:find('^%d+ %d+ %d+ %d+$') then return KNOWN end
   local plan_id, step, action, rest, namesake = specified(read[1], id, key)
   local plan = plan_id and plan_of(of, plan_id, id, namesake, read[12])
   if not plan then return KNOWN end

@@ -53,9 +53,10 @@ local function span(from, to) -- numbers of events as they are kept: one, or a r
   return from == to and whole(from) or whole(from) .. '-' .. whole(to)
 end
 
-local function each_number(text, visit) -- of numbers that are kept like this, in order, until `visit` says true
+local function each_number(text, last, visit) -- of numbers that are kept like this, up to the last there is, until `visit` says true
   for from, to in text:gmatch('(%d+)%-?(%d*)') do
-    for number = tonumber(from), tonumber(to) or tonumber(from) do
+    from, to = tonumber(from), tonumber(to) or tonumber(from)
+    for number = from, math.min(to, last) do
       if visit(number) then return end
     end
   end

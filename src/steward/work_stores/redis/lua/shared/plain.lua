@@ -50,7 +50,7 @@ local function numbers_of(of, plan_id, carrier, text) -- of a plan's events: in 
   local key = K.plan:format(of.workspace, plan_id)
   local known = plans[key]
   if not known then
-    known = text and { key = carrier, text = text } or { key = key, text = redis.call('HGET', key, 'events') or '' }
+    known = carrier and text and { key = carrier, text = text } or { key = key, text = redis.call('HGET', key, 'events') or '' }
     plans[key] = known
   end
   return known

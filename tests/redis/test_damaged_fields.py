@@ -1,0 +1,225 @@
+"""Whatever stands in a field of one record, the records beside it go on: each verb that takes many passes by the damage."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import pytest
+
+from steward.event import EventType, event_id
+from steward.ids import IdFactory
+from steward.job import LEASE_S, HandedBack, HeldFor, JobStatus, Outcome
+from steward.work_store import Settlement, Submitted
+from steward.work_stores.redis import RedisWorkEngine, open_redis_engine
+from steward.work_stores.redis.keys import key
+from tests.conftest import FakeClock
+from tests.contracts.builders import BETA, Ear, World, done, doubt, failure
+from tests.redis_server import everything, shared_server
+
+pytestmark = pytest.mark.anyio
+
+HUGE: Final = b"9" * 400
+NO_TEXT: Final = b"\xff\xfe"
+MONTH_S: Final = 30 * 24 * 3600
+ear: Final = Ear()
+
+
+@pytest.fixture
+async def engine(database: int, clock: FakeClock) -> AsyncIterator[RedisWorkEngine]:
+    """Open an engine of which somebody in the process hears every event."""
+    ear.heard.clear()
+    url, ids = shared_server().url(database), IdFactory(clock)
+    async with open_redis_engine(url, clock=clock, ids=ids, safety="fast", sinks=[ear]) as opened:
+        yield opened
+
+
+def _damage(raw: Any, job_id: str, field: str, value: bytes | None) -> None:
+    """Write this into a field of a job, or take the field out."""
+    name = key("job", "alpha", job_id)
+    if value is None:
+        raw.hdel(name, field)
+    else:
+        raw.hset(name, field, value)
+
+
+async def _three(world: World) -> tuple[Submitted, Submitted, Submitted]:
+    """Return two plans of a workspace and one of another."""
+    return await world.submit(), await world.submit(), await world.submit(who=BETA)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(
+            ("fence", HUGE),
+            ("fence", b"9007199254740993"),
+            ("attempts", HUGE),
+            ("attempts", b"nan"),
+            ("attempts", b"1e999"),
+        ),
+        *(("claimed_at", HUGE), ("claimed_at", b"inf"), ("lease_until", None), ("spent", b"[1]"), ("history", b"[1]")),
+        *(("workspace_id", b"beta"), ("job_id", NO_TEXT), ("spec", b"2 - \xff a b read none 1 1 1 1 r d d")),
+    ],
+    ids=str,
+)
+async def test_w43_no_field_of_a_lost_job_stops_the_sweep(
+    world: World, raw: Any, clock: FakeClock, field: str, value: bytes | None
+) -> None:
+    """The others come back in the same sweep, and the damaged one is met once."""
+    damaged, one, other = await _three(world)
+    await world.claim()
+    _damage(raw, damaged.job_ids[0], field, value)
+    clock.advance(LEASE_S + 1)
+    assert (await world.dispatcher.sweep()).leases_lost >= 2
+    assert (await world.job_of(one.job_ids[0])).status is JobStatus.PENDING
+    assert (await world.job_of(other.job_ids[0], BETA)).status is JobStatus.PENDING
+    assert (await world.dispatcher.sweep()).leases_lost == 0
+    await world.claim()
+
+
+@pytest.mark.parametrize("value", [HUGE, b"9007199254740993", b"-1", b"0x10", b"1e3", b"nan"], ids=str)
+@pytest.mark.parametrize("field", ["fence", "attempts"])
+@pytest.mark.parametrize("slowly", [False, True])
+async def test_w43_a_number_that_cannot_be_reckoned_with_is_not_counted_on(
+    world: World, raw: Any, field: str, value: bytes, slowly: bool
+) -> None:
+    """A fence that would be the same after one more claim is nobody's: the job waits for a person, whichever script meets it."""
+    (job_id,) = (await world.submit()).job_ids
+    if slowly:
+        await world.submit(world.job("s1", not_before=world.at(0)))
+    _damage(raw, job_id, field, value)
+    assert job_id not in {lease.job.job_id for lease in await world.claim()}
+    assert (await world.job_of(job_id)).status is JobStatus.UNKNOWN
+    assert raw.hget(key("job", "alpha", job_id), field) == value
+    assert (await world.alpha.resolve_job(job_id, "failed", "looked")).status is JobStatus.FAILED
+
+
+ENDS: Final[tuple[Outcome, ...]] = (done(), failure(), HandedBack(), doubt())
+
+
+@pytest.mark.parametrize("outcome", ENDS, ids=lambda outcome: type(outcome).__name__)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("attempts", b"x"), ("attempts", b'1,"a":\n'), ("attempts", HUGE), ("history", b"{"), ("history", b"[1]")),
+        *(("events", b"x"), ("spent", b"{"), ("spent", b'[1,["a"]]'), ("claimed_at", b"x"), ("dispatched_at", b"x")),
+        *(("workspace_id", b"beta"), ("workspace_id", b"a\nb"), ("job_id", NO_TEXT), ("step_id", NO_TEXT)),
+        *(("spec", b"2 - \xff a b read none 1 1 1 1 r d d"), ("started_at", HUGE), ("enqueued_at", b"1e999")),
+    ],
+    ids=str,
+)
+async def test_w43_no_field_of_a_running_job_stops_those_in_its_batch(
+    world: World, raw: Any, field: str, value: bytes, outcome: Outcome
+) -> None:
+    """They are dispatched and settled together with it, and whoever hears of it hears of all that was done."""
+    damaged = await world.submit(world.job("s1"), world.job("s2", "s1"))
+    one, other = await world.submit(), await world.submit(who=BETA)
+    refs = [lease.ref for lease in await world.claim()]
+    _damage(raw, damaged.job_ids[0], field, value)
+    await world.dispatcher.renew(refs)
+    await world.dispatcher.dispatch(refs)
+    await world.dispatcher.settle([Settlement(ref, outcome) for ref in refs])
+    assert (await world.job_of(one.job_ids[0])).status is not JobStatus.RUNNING
+    assert (await world.job_of(other.job_ids[0], BETA)).status is not JobStatus.RUNNING
+    dispatched = [event.job_id for event in ear.heard if event.type is EventType.JOB_DISPATCHED]
+    assert {*one.job_ids, *other.job_ids} <= set(dispatched)
+    assert len({event.position for event in ear.heard}) == len(ear.heard)
+    await world.claim()
+
+
+async def test_w43_a_record_that_says_another_workspace_is_its_keys(world: World, raw: Any) -> None:
+    """What a record says of whose it is opens nothing elsewhere: lease, lists and events stay where its key is."""
+    (job_id,) = (await world.submit()).job_ids
+    _damage(raw, job_id, "workspace_id", b"beta")
+    (lease,) = await world.claim()
+    assert (lease.ref.workspace_id, lease.job.workspace_id) == ("alpha", "alpha")
+    await world.dispatcher.dispatch([lease.ref])
+    await world.dispatcher.settle([Settlement(lease.ref, done())])
+    assert (await world.alpha.list_jobs(limit=9, status=JobStatus.COMPLETED)).jobs[0].job_id == job_id
+    assert not [name for name in raw.scan_iter() if b":beta" in name]
+    assert {event.workspace_id for event in ear.heard} == {"alpha"}
+
+
+@pytest.mark.parametrize("field", ["job_id", "plan_id"])
+async def test_w43_bytes_that_are_no_text_do_not_stop_a_repair(
+    world: World, raw: Any, engine: RedisWorkEngine, field: str
+) -> None:
+    """A name with them is compared like any other: what it stands in in error is put right."""
+    (job_id,) = (await world.submit()).job_ids
+    raw.hset(key("job", "alpha", job_id), field, NO_TEXT)
+    await world.claim()
+    raw.zadd(key("jobs_in", "alpha", "pending"), {NO_TEXT: 0})
+    raw.hset(b"ai:plan:alpha:" + NO_TEXT, "events", "1")
+    raw.zadd(key("leases"), {b"alpha " + NO_TEXT: 0})
+    raw.zadd(b"ai:ready:alpha:" + NO_TEXT, {job_id: 0})
+    assert (await engine.mend(put_right=True)).differences
+    assert not (await engine.mend(put_right=False)).differences
+    assert raw.zscore(key("jobs_in", "alpha", "pending"), NO_TEXT) is None
+    assert raw.zscore(key("leases"), b"alpha " + NO_TEXT) is None
+
+
+@pytest.mark.parametrize("numbers", [b"1-9007199254740993", HUGE, b"0-" + HUGE, b"1-99"])
+async def test_w43_a_plan_that_says_too_many_events_takes_no_others_with_it(
+    world: World, raw: Any, clock: FakeClock, numbers: bytes
+) -> None:
+    """It is purged in no time, and the events of plans that stay are there afterwards."""
+    damaged = await world.submit(world.job("s1"), world.job("s2"))
+    for job_id in damaged.job_ids:
+        await world.run(job_id)
+    stays = await world.submit()
+    raw.hset(key("plan", "alpha", damaged.plan_id), "events", numbers)
+    clock.advance(MONTH_S)
+    await world.alpha.events_after(event_id(0), limit=99, plan_id=damaged.plan_id)
+    assert await world.dispatcher.purge(0) == 1
+    left = (await world.alpha.events_after(event_id(0), limit=99)).events
+    assert stays.plan_id in {event.plan_id for event in left}
+
+
+async def test_w43_a_count_that_is_damaged_stops_only_its_plan(world: World, raw: Any) -> None:
+    """Open jobs of a plan, and what a step still waits for: neither stops the settlements beside it."""
+    counted, waiting = [await world.submit(world.job("s1"), world.job("s2", "s1")) for _ in "12"]
+    other = await world.submit(who=BETA)
+    refs = [lease.ref for lease in await world.claim()]
+    raw.hset(key("plan", "alpha", counted.plan_id), "open_jobs", "x")
+    raw.hset(key("job", "alpha", waiting.job_ids[1]), "waiting_on", "x")
+    await world.dispatcher.dispatch(refs)
+    await world.dispatcher.settle([Settlement(ref, done()) for ref in refs])
+    assert (await world.job_of(other.job_ids[0], BETA)).status is JobStatus.COMPLETED
+    assert await world.statuses(counted) == [JobStatus.COMPLETED, JobStatus.PENDING]
+    assert await world.statuses(waiting) == [JobStatus.COMPLETED, JobStatus.WAITING]
+
+
+@pytest.mark.parametrize("what", ["position of a step", "plan of a question"])
+async def test_w43_an_approval_that_cannot_be_followed_stops_no_other(
+    world: World, raw: Any, clock: FakeClock, what: str
+) -> None:
+    """What nobody decided in time is turned down everywhere else."""
+    one, two = [await world.submit(world.job("s1"), world.job("s2", "s1"), approved=False) for _ in "12"]
+    if what == "position of a step":
+        _damage(raw, one.job_ids[0], "spec", b"2 x")
+    else:
+        assert one.approval_id is not None
+        raw.hset(key("approval", "alpha", one.approval_id), "plan_id", "plan_nobody")
+    clock.advance(MONTH_S)
+    assert (await world.dispatcher.sweep()).approvals_expired == 2
+    assert await world.statuses(two) == [JobStatus.CANCELLED] * 2
+    assert (await world.dispatcher.sweep()).approvals_expired == 0
+
+
+async def test_w43_a_plan_without_its_name_or_record_hides_no_other(world: World, raw: Any) -> None:
+    """The first is shown by the name of its key; an entry of the list without a record is left out."""
+    one, two = [await world.submit(world.job("s1"), world.job("s2")) for _ in "12"]
+    raw.hdel(key("plan", "alpha", one.plan_id), "plan_id")
+    raw.zadd(key("plans_in", "alpha", "running"), {"plan_0nobody": 0})
+    plans = (await world.alpha.list_plans(limit=9)).plans
+    assert [plan.plan_id for plan in plans] == [two.plan_id, one.plan_id]
+
+
+async def test_w43_a_question_of_a_job_that_says_another_workspace_is_asked_in_its_own(world: World, raw: Any) -> None:
+    """Nothing of it is written anywhere else."""
+    submitted = await world.submit()
+    (lease,) = await world.claim()
+    _damage(raw, submitted.job_ids[0], "workspace_id", b"beta")
+    approval = world.approval(submitted.plan_id, submitted.job_ids[0])
+    await world.dispatcher.hold(lease.ref, HeldFor.APPROVAL, "look", approval)
+    assert (await world.approval_of(approval.approval_id)).workspace_id == "alpha"
+    assert not [part for part in everything(raw) if b":beta" in part]
