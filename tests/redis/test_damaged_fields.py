@@ -8,7 +8,7 @@ import pytest
 from steward.event import EventType, event_id
 from steward.ids import IdFactory
 from steward.job import LEASE_S, HandedBack, HeldFor, JobStatus, Outcome
-from steward.work_store import Settlement, Submitted
+from steward.work_store import Granted, Refused, Settlement, Submitted
 from steward.work_stores.redis import RedisWorkEngine, open_redis_engine
 from steward.work_stores.redis.keys import key
 from tests.conftest import FakeClock
@@ -72,6 +72,8 @@ async def test_w43_no_field_of_a_lost_job_stops_the_sweep(
     assert (await world.dispatcher.sweep()).leases_lost >= 2
     assert (await world.job_of(one.job_ids[0])).status is JobStatus.PENDING
     assert (await world.job_of(other.job_ids[0], BETA)).status is JobStatus.PENDING
+    if field in {"fence", "attempts"}:
+        assert (await world.job_of(damaged.job_ids[0])).status is JobStatus.UNKNOWN
     assert (await world.dispatcher.sweep()).leases_lost == 0
     await world.claim()
 
@@ -96,22 +98,32 @@ async def test_w43_a_number_that_cannot_be_reckoned_with_is_not_counted_on(
 ENDS: Final[tuple[Outcome, ...]] = (done(), failure(), HandedBack(), doubt())
 
 
+@pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("outcome", ENDS, ids=lambda outcome: type(outcome).__name__)
 @pytest.mark.parametrize(
-    ("field", "value"),
+    "damage",
     [
         *(("attempts", b"x"), ("attempts", b'1,"a":\n'), ("attempts", HUGE), ("history", b"{"), ("history", b"[1]")),
-        *(("events", b"x"), ("spent", b"{"), ("spent", b'[1,["a"]]'), ("claimed_at", b"x"), ("dispatched_at", b"x")),
+        *(
+            ("events", b"x"),
+            ("spent", b"{"),
+            ("spent", b'[1,["a"]]'),
+            ("claimed_at", b"x"),
+            ("claimed_at", HUGE),
+            ("dispatched_at", b"x"),
+            ("dispatched_at", HUGE),
+        ),
         *(("workspace_id", b"beta"), ("workspace_id", b"a\nb"), ("job_id", NO_TEXT), ("step_id", NO_TEXT)),
         *(("spec", b"2 - \xff a b read none 1 1 1 1 r d d"), ("started_at", HUGE), ("enqueued_at", b"1e999")),
     ],
     ids=str,
 )
 async def test_w43_no_field_of_a_running_job_stops_those_in_its_batch(
-    world: World, raw: Any, field: str, value: bytes, outcome: Outcome
+    world: World, raw: Any, damage: tuple[str, bytes], outcome: Outcome, steps: int
 ) -> None:
     """They are dispatched and settled together with it, and whoever hears of it hears of all that was done."""
-    damaged = await world.submit(world.job("s1"), world.job("s2", "s1"))
+    field, value = damage
+    damaged = await world.submit(*(world.job("s1"), world.job("s2", "s1")) if steps > 1 else ())
     one, other = await world.submit(), await world.submit(who=BETA)
     refs = [lease.ref for lease in await world.claim()]
     _damage(raw, damaged.job_ids[0], field, value)
@@ -123,6 +135,12 @@ async def test_w43_no_field_of_a_running_job_stops_those_in_its_batch(
     dispatched = [event.job_id for event in ear.heard if event.type is EventType.JOB_DISPATCHED]
     assert {*one.job_ids, *other.job_ids} <= set(dispatched)
     assert len({event.position for event in ear.heard}) == len(ear.heard)
+    if field not in {"spec", "step_id", "workspace_id"}:  # of which each event says something
+        assert EventType.UNREADABLE not in {event.type for event in ear.heard}
+    if value == b"{" and field == "history" and steps > 1:
+        assert raw.hget(key("job", "alpha", damaged.job_ids[0]), field) == value
+    if field == "claimed_at":
+        assert (await world.job_of(damaged.job_ids[0])).history
     await world.claim()
 
 
@@ -151,10 +169,16 @@ async def test_w43_bytes_that_are_no_text_do_not_stop_a_repair(
     raw.hset(b"ai:plan:alpha:" + NO_TEXT, "events", "1")
     raw.zadd(key("leases"), {b"alpha " + NO_TEXT: 0})
     raw.zadd(b"ai:ready:alpha:" + NO_TEXT, {job_id: 0})
+    raw.zadd(b"ai:ready:" + NO_TEXT + b":email.send", {job_id: 0})
+    raw.zadd(b"ai:index:jobs:" + NO_TEXT, {job_id: 0})
+    raw.hset(b"ai:workspace:" + NO_TEXT, "event_sequence", "7")
+    assert await engine.holds_work()
+    assert list((await engine.log_ends()).sequences) == ["alpha"]
     assert (await engine.mend(put_right=True)).differences
     assert not (await engine.mend(put_right=False)).differences
     assert raw.zscore(key("jobs_in", "alpha", "pending"), NO_TEXT) is None
     assert raw.zscore(key("leases"), b"alpha " + NO_TEXT) is None
+    assert (await world.alpha.list_jobs(limit=9)).jobs[0].job_id == job_id
 
 
 @pytest.mark.parametrize("numbers", [b"1-9007199254740993", HUGE, b"0-" + HUGE, b"1-99"])
@@ -169,7 +193,7 @@ async def test_w43_a_plan_that_says_too_many_events_takes_no_others_with_it(
     raw.hset(key("plan", "alpha", damaged.plan_id), "events", numbers)
     clock.advance(MONTH_S)
     await world.alpha.events_after(event_id(0), limit=99, plan_id=damaged.plan_id)
-    assert await world.dispatcher.purge(0) == 1
+    assert await world.dispatcher.purge(0, archived=2**62) == 1
     left = (await world.alpha.events_after(event_id(0), limit=99)).events
     assert stays.plan_id in {event.plan_id for event in left}
 
@@ -188,6 +212,16 @@ async def test_w43_a_count_that_is_damaged_stops_only_its_plan(world: World, raw
     assert await world.statuses(waiting) == [JobStatus.COMPLETED, JobStatus.WAITING]
 
 
+async def test_w43_a_plan_whose_count_is_damaged_stops_no_settlement_in_short(world: World, raw: Any) -> None:
+    """The same where each step stands for itself."""
+    counted, other = await world.submit(world.job("s1"), world.job("s2")), await world.submit(who=BETA)
+    refs = [lease.ref for lease in await world.claim()]
+    raw.hset(key("plan", "alpha", counted.plan_id), "open_jobs", "x")
+    await world.dispatcher.settle([Settlement(ref, done()) for ref in refs])
+    assert (await world.job_of(other.job_ids[0], BETA)).status is JobStatus.COMPLETED
+    assert await world.statuses(counted) == [JobStatus.COMPLETED] * 2
+
+
 @pytest.mark.parametrize("what", ["position of a step", "plan of a question"])
 async def test_w43_an_approval_that_cannot_be_followed_stops_no_other(
     world: World, raw: Any, clock: FakeClock, what: str
@@ -203,6 +237,21 @@ async def test_w43_an_approval_that_cannot_be_followed_stops_no_other(
     assert (await world.dispatcher.sweep()).approvals_expired == 2
     assert await world.statuses(two) == [JobStatus.CANCELLED] * 2
     assert (await world.dispatcher.sweep()).approvals_expired == 0
+
+
+@pytest.mark.parametrize("history", [b"{", b"[1]", b'[{"fence":"x","outcome":"failed"}]'])
+async def test_w43_a_settlement_that_is_sent_again_meets_damage_and_the_next_goes_on(
+    world: World, raw: Any, history: bytes
+) -> None:
+    """It cannot be known any more whether this one was made: it is refused, and what came with it is settled."""
+    damaged, other = await world.submit(), await world.submit(who=BETA)
+    first, second = [lease.ref for lease in await world.claim()]
+    await world.dispatcher.settle([Settlement(first, failure())])
+    raw.hset(key("job", first.workspace_id, first.job_id), "history", history)
+    refused, granted = await world.dispatcher.settle([Settlement(first, failure()), Settlement(second, failure())])
+    assert isinstance(refused, Refused)
+    assert isinstance(granted, Granted)
+    assert {first.job_id, second.job_id} == {*damaged.job_ids, *other.job_ids}
 
 
 async def test_w43_a_plan_without_its_name_or_record_hides_no_other(world: World, raw: Any) -> None:

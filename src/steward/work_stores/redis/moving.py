@@ -34,7 +34,9 @@ async def log_ends(server: Server) -> LogEnds:
     """Return where the log stands."""
     sequences: dict[str, int] = {}
     async for name in keys_like(server, key("workspace", "*")):
-        sequence = await server.send("HGET", sent(name), "event_sequence")
+        if not name.isascii():  # no workspace has such a name
+            continue
+        sequence = await server.send("HGET", name, "event_sequence")
         sequences[name.removeprefix(KEYS["workspace"] % "")] = int(sequence or 0)
     return LogEnds(int(await server.send("HGET", key("installation"), "position") or 0), sequences)
 

@@ -2,7 +2,6 @@
 -- uses: rows flush differences
 
 local kind, workspace = take(), take()
-local id_field = kind .. '_id'
 local STATUSES = { job = JOB_STATUSES, plan = PLAN_STATUSES, approval = APPROVAL_STATUSES }
 local WHOLE = { job = 'jobs', plan = 'plans' }
 
@@ -56,7 +55,7 @@ local MEND = { job = mend_job, plan = mend_plan, approval = mend_approval }
 for _ = 1, tonumber(take()) do
   local id = take()
   local row
-  if kind == 'plan' then row = load_plan(workspace, id) else row = load_named(kind, K[kind]:format(workspace, id), workspace, id_field, id) end
+  if kind == 'plan' then row = load_plan(workspace, id) else row = load(kind, K[kind]:format(workspace, id)) end
   local old = kind == 'job' and is_old_id(id)
   if old then keep_old(id, row) end
   if WHOLE[kind] and not old and not is_lean() then keep(WHOLE[kind], K[WHOLE[kind]]:format(workspace), id, row and 0) end
