@@ -146,8 +146,11 @@ async def test_w43_no_field_of_a_running_job_stops_those_in_its_batch(
 
 async def test_w43_a_record_that_says_another_workspace_is_its_keys(world: World, raw: Any) -> None:
     """What a record says of whose it is opens nothing elsewhere: lease, lists and events stay where its key is."""
-    (job_id,) = (await world.submit()).job_ids
+    submitted = await world.submit()
+    (job_id,) = submitted.job_ids
     _damage(raw, job_id, "workspace_id", b"beta")
+    (plan,) = await world.dispatcher.plans([("alpha", submitted.plan_id)])
+    assert plan.workspace_id == (await world.plan_of(submitted.plan_id)).workspace_id == "alpha"
     (lease,) = await world.claim()
     assert (lease.ref.workspace_id, lease.job.workspace_id) == ("alpha", "alpha")
     await world.dispatcher.dispatch([lease.ref])
@@ -272,3 +275,56 @@ async def test_w43_a_question_of_a_job_that_says_another_workspace_is_asked_in_i
     await world.dispatcher.hold(lease.ref, HeldFor.APPROVAL, "look", approval)
     assert (await world.approval_of(approval.approval_id)).workspace_id == "alpha"
     assert not [part for part in everything(raw) if b":beta" in part]
+
+
+@pytest.mark.parametrize("case", [(kind, when) for kind in ("job", "plan") for when in ("ready", "running", "lost")])
+async def test_w43_what_is_no_hash_is_no_record_and_stops_nobody(
+    world: World, raw: Any, clock: FakeClock, engine: RedisWorkEngine, case: tuple[str, str]
+) -> None:
+    """Something else stands where a job or a plan of two steps should be: those beside it are claimed, settled, swept and listed."""
+    kind, when = case
+    damaged = await world.submit(world.job("s1"), world.job("s2"))
+    one, other = await world.submit(), await world.submit(who=BETA)
+    refs = [] if when == "ready" else [lease.ref for lease in await world.claim()]
+    name = key("job", "alpha", damaged.job_ids[0]) if kind == "job" else key("plan", "alpha", damaged.plan_id)
+    raw.delete(name)
+    raw.set(name, "damage")
+    if when == "lost":
+        clock.advance(LEASE_S + 1)
+        await world.dispatcher.sweep()
+        await world.dispatcher.sweep()
+        refs = []
+    if not refs:
+        refs = [lease.ref for lease in await world.claim()]
+        refs += [lease.ref for lease in await world.claim()]
+    await world.dispatcher.renew(refs)
+    await world.dispatcher.dispatch(refs)
+    await world.dispatcher.settle([Settlement(ref, done()) for ref in refs])
+    assert (await world.job_of(one.job_ids[0])).status is JobStatus.COMPLETED
+    assert (await world.job_of(other.job_ids[0], BETA)).status is JobStatus.COMPLETED
+    assert one.job_ids[0] in [job.job_id for job in (await world.alpha.list_jobs(limit=9)).jobs]
+    assert one.plan_id in [plan.plan_id for plan in (await world.alpha.list_plans(limit=9)).plans]
+    await engine.mend(put_right=True)
+    assert not (await engine.mend(put_right=False)).differences
+    clock.advance(MONTH_S)
+    await world.dispatcher.sweep()
+    assert await world.dispatcher.purge(0) >= 2
+    assert raw.get(name) == b"damage"
+
+
+@pytest.mark.parametrize("outcome", [done(), failure()], ids=["quickly", "in full"])
+async def test_w43_a_plan_of_which_an_ended_step_is_no_record_ends_all_the_same(
+    world: World, raw: Any, outcome: Outcome
+) -> None:
+    """Its last step is settled, with another workspace's in the same batch."""
+    damaged, other = await world.submit(world.job("s1"), world.job("s2")), await world.submit(who=BETA)
+    refs = [lease.ref for lease in await world.claim()]
+    first = next(ref for ref in refs if ref.job_id == damaged.job_ids[0])
+    refs.remove(first)
+    await world.dispatcher.settle([Settlement(first, done())])
+    name = key("job", "alpha", first.job_id)
+    raw.delete(name)
+    raw.set(name, "damage")
+    await world.dispatcher.settle([Settlement(ref, outcome) for ref in refs])
+    assert (await world.job_of(other.job_ids[0], BETA)).finished_at is not None
+    assert (await world.plan_of(damaged.plan_id)).finished_at is not None

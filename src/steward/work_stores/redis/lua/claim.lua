@@ -44,7 +44,7 @@ local keys, fences, attempts, starts, waited = {}, {}, {}, {}, {}
 
 local function take_job(of, id)
   local key = K.job:format(of.workspace, id)
-  local record = redis.call('HGETALL', key)
+  local record = redis.pcall('HGETALL', key) -- empty, if it is of another type
   local own, whose, status, spec, params, fence, tries, started, events, needs, steps
   local has_more = false -- than how it began, and what only its plan is about
   for i = 1, #record, 2 do
@@ -110,7 +110,7 @@ local function inputs_of(workspace, needs, depends_on) -- step, sealed result an
   local list, steps = {}, {}
   for step in depends_on:gmatch('%S+') do steps[#steps + 1] = step end
   for id in needs:gmatch('%S+') do
-    local result = redis.call('HMGET', K.job:format(workspace, id), 'result_sealed', 'result_labels')
+    local result = redis.pcall('HMGET', K.job:format(workspace, id), 'result_sealed', 'result_labels')
     local n = #list
     list[n + 1], list[n + 2], list[n + 3] = steps[n / 3 + 1], result[1] or '', result[2] or ''
   end

@@ -131,7 +131,7 @@ local function inputs_of(job) -- step, sealed result and labels of each step tha
   local list = {}
   local steps = words(job.depends_on)
   for i, id in ipairs(words(job.needs)) do
-    local result = redis.call('HMGET', K.job:format(job.workspace_id, id), 'result_sealed', 'result_labels')
+    local result = redis.pcall('HMGET', K.job:format(job.workspace_id, id), 'result_sealed', 'result_labels')
     list[#list + 1], list[#list + 2], list[#list + 3] = steps[i], result[1] or '', result[2] or ''
   end
   return list

@@ -13,7 +13,7 @@ for i = 1, tonumber(take()) do
   local key = K.job:format(workspace, id)
   if seen[key] or not is_current(id) then return KNOWN end
   seen[key] = true
-  local read = redis.call('HMGET', key, 'spec', 'fence', 'status', 'attempts', 'lease_until', 'dispatched_at',
+  local read = redis.pcall('HMGET', key, 'spec', 'fence', 'status', 'attempts', 'lease_until', 'dispatched_at',
     'first_dispatched_at', 'cancel_requested', 'events')
   local before, first = read[6], read[7]
   if not read[1] or read[2] ~= fence or read[3] ~= 'running' or (tonumber(read[5]) or 0) <= now then return KNOWN end

@@ -282,7 +282,11 @@ local function number_events() -- in the workspace's log and over all; each plan
     elseif plan then
       plan.events = append(plan.events, more)
     else
-      later('hash', key, 'HSET', key, 'events', append(look('HGET', key, 'events') or '', more))
+      local before = redis.pcall('HGET', key, 'events')
+      if type(before) ~= 'table' then -- else it is no record, and remembers nothing
+        later('hash', key, 'HSET', key, 'events', append(before or '', more))
+        read[key] = true
+      end
     end
   end
   local position = last_position()

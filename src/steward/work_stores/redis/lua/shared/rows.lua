@@ -36,9 +36,9 @@ local function specify(fields, spec) -- what a job's spec says in words, but for
   return fields
 end
 
-local function load(kind, key) -- the row, or nil
+local function load(kind, key) -- the row, or nil; what is no hash is no record
   if rows[key] then return rows[key] end
-  local flat = redis.call('HGETALL', key)
+  local flat = redis.pcall('HGETALL', key)
   if #flat == 0 then return nil end
   local fields = {}
   for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
@@ -98,13 +98,15 @@ local function carrier_of(workspace, plan_id) -- the loaded job that carries a p
 end
 
 local function plan_values(workspace, id) -- what is answered of a plan; false: there is none
-  local values = redis.call('HMGET', K.plan:format(workspace, id), unpack(PLAN_FIELDS))
+  local values = redis.pcall('HMGET', K.plan:format(workspace, id), unpack(PLAN_FIELDS))
   if values[1] or values[STATUS_OF_PLAN] then
     values[1], values[2] = id, workspace -- as its key says
     return values
   end
-  values = redis.call('HMGET', K.job:format(workspace, namesake(id, 'job_')), unpack(CARRIED_FIELDS))
-  return values[1] and values
+  values = redis.pcall('HMGET', K.job:format(workspace, namesake(id, 'job_')), unpack(CARRIED_FIELDS))
+  if not values[1] then return false end
+  values[2], values[3] = namesake(id, 'job_'), workspace
+  return values
 end
 
 local function load_approval(workspace, id)

@@ -73,7 +73,7 @@ end
 local function drop_result(key, job) -- only the hash knows whether there is one
   if job then
     job.result_sealed = ''
-  elseif look('HEXISTS', key, 'result_sealed') == 1 then
+  elseif redis.pcall('HEXISTS', key, 'result_sealed') == 1 then
     later('hash', key, 'HDEL', key, 'result_sealed')
   end
 end
@@ -95,7 +95,7 @@ close_plans = function() -- count jobs that ended or came back; a plan without a
     if open then plan.open_jobs = open + change end -- else it is open until it is counted anew
     if open and plan.open_jobs == 0 and (plan.status == 'running' or plan.status == 'awaiting_approval') then
       local states = {}
-      each_member(plan, function(job_key, job) states[job and job.status or look('HGET', job_key, 'status') or ''] = true end)
+      each_member(plan, function(job_key, job) states[job and job.status or redis.pcall('HGET', job_key, 'status') or ''] = true end)
       local worst = states.failed and 'failed' or states.cancelled and 'cancelled' or 'completed'
       set_plan_status(plan, ends_as[key] or worst)
     end
