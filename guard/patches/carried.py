@@ -120,8 +120,8 @@ CARRIED: Final = (
         name="carried-of-any-workspace",
         removes="a carried plan is its workspace's",
         file=f"{_LUA}/shared/rows.lua",
-        find="values = redis.call('HMGET', K.job:format(workspace, namesake(id, 'job_')), unpack(CARRIED_FIELDS))",
-        put="values = redis.call('HMGET', K.job:format('alpha', namesake(id, 'job_')), unpack(CARRIED_FIELDS))",
+        find="values = redis.pcall('HMGET', K.job:format(workspace, namesake(id, 'job_')), unpack(CARRIED_FIELDS))",
+        put="values = redis.pcall('HMGET', K.job:format('alpha', namesake(id, 'job_')), unpack(CARRIED_FIELDS))",
         tests=_CARRIED,
     ),
     Mutation(

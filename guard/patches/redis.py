@@ -7,6 +7,7 @@ from guard.mutation import Mutation
 _ENGINE: Final = "src/steward/work_stores/redis"
 _SHARED: Final = f"{_ENGINE}/lua/shared"
 _RESENDING: Final = ("tests/redis/test_resending.py",)
+_DAMAGED: Final = ("tests/redis/test_damaged_fields.py",)
 _CONTRACTS: Final = "tests/contracts"
 _SCRIPTS: Final = f"{_ENGINE}/scripts.py"
 _TENANCY: Final = (f"{_CONTRACTS}/test_tenancy.py",)
@@ -42,9 +43,33 @@ REDIS: Final = (
         name="redis-settled-twice",
         removes="a settlement that is sent again is known",
         file=f"{_SHARED}/transitions.lua",
-        find="if last.outcome == word and whole(last.fence) == fence then return job end",
+        find="if type(last) == 'table' and last.outcome == word and last.fence == number_of(fence) then return job end",
         put="return nil",
         tests=_RESENDING,
+    ),
+    Mutation(
+        name="redis-record-says-whose-it-is",
+        removes="a job whose record says another workspace stays in that of its key",
+        file=f"{_SHARED}/rows.lua",
+        find="fields.workspace_id, fields[id_field] = workspace, id",
+        put="fields[id_field] = id",
+        tests=_DAMAGED,
+    ),
+    Mutation(
+        name="redis-claimed-for-another",
+        removes="a ready job whose record says another workspace is not leased for that one",
+        file=f"{_ENGINE}/lua/claim.lua",
+        find="own ~= id or whose ~= of.workspace or status",
+        put="own ~= id or status",
+        tests=_DAMAGED,
+    ),
+    Mutation(
+        name="redis-fence-too-long",
+        removes="a fence that is the same after one more claim is not given out",
+        file=f"{_SHARED}/call.lua",
+        find="return #value < 16 and value:find",
+        put="return value:find",
+        tests=_DAMAGED,
     ),
     Mutation(
         name="redis-claimed-twice",

@@ -17,7 +17,7 @@ class Listener:
     async def wait(self, timeout_s: float) -> bool:
         """Return True if it rang since the last wait, or rings within ``timeout_s``."""
         try:
-            async with asyncio.timeout(max(timeout_s, 0.0)):
+            async with asyncio.timeout(timeout_s):
                 await self._rung.wait()
         except TimeoutError:
             return False

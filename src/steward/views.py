@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
+from cachetools import LRUCache
 from pydantic_core import to_json
 
 from steward.approval import Approval
@@ -63,9 +64,9 @@ def _remembered_json(job: ListedJob) -> bytes:
     return to_json(job_view(job))
 
 
-@lru_cache(maxsize=32)
-def _remembered_page(jobs: tuple[ListedJob, ...]) -> bytes:
-    return b",".join(map(_remembered_json, jobs))
+_pages: Final[LRUCache[tuple[ListedJob, ...], bytes]] = LRUCache(32)
+_SHORT_BYTES: Final = 65_536
+"""Pages up to this length are remembered: a page may have as many results of this length as it has jobs."""
 
 
 def jobs_json(jobs: tuple[ListedJob, ...]) -> bytes:
@@ -75,7 +76,12 @@ def jobs_json(jobs: tuple[ListedJob, ...]) -> bytes:
     """
     if Job in set(map(type, jobs)):
         return b",".join(to_json(job_view(job)) for job in jobs)
-    return _remembered_page(jobs)
+    page = _pages.get(jobs)
+    if page is None:
+        page = b",".join(map(_remembered_json, jobs))
+        if len(page) <= _SHORT_BYTES:
+            _pages[jobs] = page
+    return page
 
 
 def _duration_ms(job: ListedJob) -> int | None:

@@ -151,13 +151,46 @@ async def test_whoever_waits_behind_one_hears_in_time_that_redis_is_away(server:
         await asyncio.gather(*(world.submit() for _ in range(5)))
 
 
-async def test_whoever_waits_hears_that_the_call_is_broken_off(engine: RedisWorkEngine, world: World) -> None:
+@pytest.mark.slow
+async def test_whoever_waits_behind_a_group_hears_in_time_as_well(server: RedisServer, clock: FakeClock) -> None:
+    """A hundred are under way as the server hangs: those behind them do not wait as long once more."""
+    async with open_redis_engine(server.url(), clock=clock, ids=IdFactory(clock)) as engine:
+        world, company = World(engine, clock), engine._shared.company
+        await _warmed_up(world)
+        company._under_way = True
+        asking = [asyncio.create_task(world.submit()) for _ in range(MANY)]
+        while len(company._waiting) < MANY:
+            await turn()
+        os.kill(server.process.pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            await company._submit_waiting()
+            ends = await asyncio.gather(*asking, return_exceptions=True)
+            assert time.monotonic() - began < 2.2
+            assert [type(end) for end in ends] == [StoreUnavailable] * MANY
+        finally:
+            os.kill(server.process.pid, signal.SIGCONT)
+        await asyncio.gather(*(world.submit() for _ in range(5)))
+
+
+async def test_what_is_refused_to_the_first_is_refused_to_nobody_else(world: World, raw: Any) -> None:
+    """Others that waited for its answer go on, though it heard what somebody hears when Redis is away."""
+    await _warmed_up(world)
+    raw.set(key("plans_in", "beta", "running"), "foreign")
+    ends = await asyncio.gather(world.submit(who=BETA), *(world.submit() for _ in range(3)), return_exceptions=True)
+    assert [type(end) for end in ends] == [StoreUnavailable, Submitted, Submitted, Submitted]
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+async def test_whoever_waits_hears_that_the_call_is_broken_off(
+    engine: RedisWorkEngine, world: World, under_way: bool
+) -> None:
     """As the whole process is about to end, say: nobody is left without an answer, and who comes then goes as before."""
     await _warmed_up(world)
     company = engine._shared.company
-    company._together = None
+    company._together, company._going = None, []
     first, *others = [asyncio.create_task(world.submit()) for _ in range(MANY)]
-    while company._together is None:
+    while company._together is None or (under_way and not company._going):
         await turn()
     assert company._together.cancel()
     async with asyncio.timeout(20):

@@ -126,7 +126,14 @@ async def test_w43_a_damaged_record_is_shown_as_far_as_it_can_be_read(world: Wor
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("document", "{"), ("status", "finished"), ("created_at", "x"), ("finished_at", "soon")]
+    ("field", "value"),
+    [
+        ("document", "{"),
+        ("status", "finished"),
+        ("created_at", "x"),
+        ("finished_at", "soon"),
+        ("finished_at", "9" * 400),
+    ],
 )
 async def test_w43_a_damaged_plan_or_question_hides_no_other(world: World, raw: Any, field: str, value: str) -> None:
     """Both lists show the others, and the damaged one as far as it can be read."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from steward.work_stores.redis.keys import KEYS, key
 from steward.work_stores.redis.server import Server
-from steward.work_stores.redis.walking import keys_like
+from steward.work_stores.redis.walking import keys_like, sent
 
 _SAID: Final = ("HSET", key("schema"), "lean", "1")
 
@@ -28,4 +28,4 @@ async def become_lean(server: Server) -> None:
         before = KEYS[kind].partition("%")[0]
         async for name in keys_like(server, key(kind, "*")):
             if ":" not in name.removeprefix(before):
-                await server.send("DEL", name)
+                await server.send("DEL", sent(name))

@@ -5,14 +5,14 @@ that looks at the hashes themselves, so work may go on meanwhile. It walks over 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Final
 
 from steward.work_stores.redis.keys import KEYS, key
 from steward.work_stores.redis.lean import become_lean
 from steward.work_stores.redis.server import Server
-from steward.work_stores.redis.walking import keys_like, members_of, records
+from steward.work_stores.redis.walking import keys_like, members_of, records, sent
 
 _BATCH: Final = 200
 _SETS: Final = {
@@ -66,8 +66,8 @@ async def mend(server: Server, *, put_right: bool = True) -> Mended:
     differences = Counter[str]()
     flag = "1" if put_right else "0"
 
-    async def compare(script: str, *arguments: str | int) -> None:
-        told = await server.run(script, flag, *arguments)
+    async def compare(script: str, *whose: str, named: Collection[str]) -> None:
+        told = await server.run(script, flag, *map(sent, whose), len(named), *map(sent, sorted(named)))
         differences.update({name.decode(): int(number) for name, number in zip(told[::2], told[1::2], strict=True)})
 
     for kind in _SETS:
@@ -78,17 +78,17 @@ async def mend(server: Server, *, put_right: bool = True) -> Mended:
             if len(found[workspace]) >= _BATCH:
                 some = found.pop(workspace)
                 seen += len(some)
-                await compare("mend", kind, workspace, len(some), *sorted(some))
+                await compare("mend", kind, workspace, named=some)
         for workspace, some in found.items():
             seen += len(some)
-            await compare("mend", kind, workspace, len(some), *sorted(some))
+            await compare("mend", kind, workspace, named=some)
     actions: defaultdict[str, set[str]] = defaultdict(set)
     async for name in keys_like(server, key("ready", "*", "*")):
         workspace, _, action = name.removeprefix(KEYS["ready_actions"] % "").partition(":")
         actions[workspace].add(action)
     in_line = await server.send("LRANGE", key("ring"), 0, -1)
-    for workspace in workspaces | set(actions) | {name.decode() for name in in_line}:
-        await compare("mend_queue", workspace, len(actions[workspace]), *sorted(actions[workspace]))
+    for workspace in workspaces | set(actions) | {name.decode(errors="surrogateescape") for name in in_line}:
+        await compare("mend_queue", workspace, named=actions[workspace])
     return Mended(seen, {_WORDS[name]: number for name, number in sorted(differences.items())})
 
 

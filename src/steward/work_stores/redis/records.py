@@ -4,6 +4,7 @@ A field that is not there is None, empty or false. Lists of ids are words; what 
 milliseconds; sealed bytes are base64 in a job and kept as they are in a plan.
 """
 
+import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,6 +19,8 @@ from steward.event import Event, EventType, event_id, unreadable_event
 from steward.identity import Role
 
 _log = structlog.get_logger("steward.redis")
+_TIME: Final = re.compile(rb"[0-9]{1,14}")
+"""Milliseconds of any time before the year 5000."""
 Fields = dict[str, Any]
 Values = Sequence[Any]
 
@@ -174,7 +177,7 @@ def readable(names: Sequence[str], values: Values) -> dict[str, bytes]:
     fields = {
         name: (value or b"").decode("utf-8", "replace").encode() for name, value in zip(names, values, strict=True)
     }
-    times = {name: value if value.isdigit() else b"" for name, value in fields.items() if name.endswith("_at")}
+    times = {name: value if _TIME.fullmatch(value) else b"" for name, value in fields.items() if name.endswith("_at")}
     return fields | times | {"created_at": times["created_at"] or b"0"}
 
 
@@ -197,9 +200,15 @@ def in_event(pairs: Sequence[bytes]) -> Sequence[bytes]:
 
 
 def committed_event(told: bytes) -> Event:
-    """Return an event as a script tells what it has appended: in lines, of which only the last may hold more of them."""
+    """Return an event as a script tells what it has appended: in lines, of which only the last may hold more of them.
+
+    What it is about may be damaged, and then so is the event; but it was appended, and nothing is left undone for that.
+    """
     workspace, number, kind, at, plan_id, job_id, position, data, actor_id = told.split(b"\n", 8)
-    return _event(workspace.decode(), int(number), (kind, at, actor_id, plan_id, job_id, data, position))
+    try:
+        return _event(workspace.decode(), int(number), (kind, at, actor_id, plan_id, job_id, data, position))
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return _damaged(workspace.decode(), int(number), int(at), plan_id, int(position))
 
 
 def _event(workspace: str, number: int, values: Values) -> Event:
@@ -230,8 +239,13 @@ def streamed_event(workspace: str, number: int, pairs: Sequence[bytes], now: int
     try:
         return _event(workspace, number, in_event(pairs))
     except (ValueError, TypeError, KeyError, OverflowError):
-        plan_id = dict(zip(pairs[::2], pairs[1::2], strict=True)).get(b"plan_id", b"").decode("utf-8", "replace")
-    event = unreadable_event(workspace, number, from_milliseconds(now), plan_id, position)
+        plan_id = dict(zip(pairs[::2], pairs[1::2], strict=True)).get(b"plan_id", b"")
+    return _damaged(workspace, number, now, plan_id, position)
+
+
+def _damaged(workspace: str, number: int, at: int, plan_id: bytes, position: int) -> Event:
+    """Return what is told instead of an event that cannot be read."""
+    event = unreadable_event(workspace, number, from_milliseconds(at), plan_id.decode("utf-8", "replace"), position)
     _log.warning("An event's record is damaged.", action="unreadable_record", event_id=event.event_id)
     return event
 

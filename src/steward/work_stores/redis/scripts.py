@@ -93,6 +93,7 @@ def _words_of_vocabulary() -> Mapping[str, str]:
         "SPEC_FIELDS": _lua(SPEC_FIELDS),
         "STATUS_FIELD": _lua(JOB_FIELDS.index("status") + 1),
         "PLAN_FIELDS": _lua(PLAN_FIELDS),
+        "STATUS_OF_PLAN": _lua(PLAN_FIELDS.index("status") + 1),
         "CARRIED_FIELDS": _lua(CARRIED_FIELDS),
         "APPROVAL_FIELDS": _lua(APPROVAL_FIELDS),
     }

@@ -199,8 +199,8 @@ class RedisWorkStore:
     async def list_plans(self, *, limit: int, after: str | None = None, status: PlanStatus | None = None) -> PlanPage:
         """Return a page of plans, newest first."""
         found = await self._server.run("list_plans", self._workspace, after or "", limit + 1, status or "")
-        plans = tuple(listed_plan(values, self._server.now) for values in found[:limit])
-        return PlanPage(plans=plans, next_after=plans[-1].plan_id if len(found) > limit else None)
+        plans = tuple(listed_plan(values, self._server.now) for values in found[:limit] if values)
+        return PlanPage(plans=plans, next_after=plans[-1].plan_id if plans and len(found) > limit else None)
 
     async def list_approvals(
         self, *, limit: int, after: str | None = None, status: ApprovalStatus = ApprovalStatus.PENDING

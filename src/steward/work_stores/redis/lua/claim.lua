@@ -44,7 +44,7 @@ local keys, fences, attempts, starts, waited = {}, {}, {}, {}, {}
 
 local function take_job(of, id)
   local key = K.job:format(of.workspace, id)
-  local record = redis.call('HGETALL', key)
+  local record = redis.pcall('HGETALL', key) -- empty, if it is of another type
   local own, whose, status, spec, params, fence, tries, started, events, needs, steps
   local has_more = false -- than how it began, and what only its plan is about
   for i = 1, #record, 2 do
@@ -65,15 +65,15 @@ local function take_job(of, id)
       elseif name == 'depends_on' then steps = value end
     end
   end
-  if not spec or own ~= id or status ~= 'pending' or not is_current(id) then return false end
+  if not spec or own ~= id or whose ~= of.workspace or status ~= 'pending' or not is_current(id) then return false end
   local plan_id, step, action, _, namesake = specified(spec, id, key)
   if not plan_id then return false end
   local n = #keys + 1
-  fence, tries = tonumber(fence or 0), tonumber(tries or 0)
+  fence, tries = number_of(fence or 0), number_of(tries or 0)
   if not fence or not tries then return false end
   fence, tries = whole(fence + 1), whole(tries + 1)
   keys[n], fences[n], attempts[n], starts[n] = key, fence, tries, started or now_text
-  if has_more or whose ~= of.workspace then
+  if has_more then
     told[n] = { record, fence .. ' ' .. tries, {} }
     inputs[n] = needs and { of.workspace, needs, steps or '' }
   else
@@ -110,7 +110,7 @@ local function inputs_of(workspace, needs, depends_on) -- step, sealed result an
   local list, steps = {}, {}
   for step in depends_on:gmatch('%S+') do steps[#steps + 1] = step end
   for id in needs:gmatch('%S+') do
-    local result = redis.call('HMGET', K.job:format(workspace, id), 'result_sealed', 'result_labels')
+    local result = redis.pcall('HMGET', K.job:format(workspace, id), 'result_sealed', 'result_labels')
     local n = #list
     list[n + 1], list[n + 2], list[n + 3] = steps[n / 3 + 1], result[1] or '', result[2] or ''
   end

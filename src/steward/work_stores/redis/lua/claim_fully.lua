@@ -98,7 +98,7 @@ local function capped_jobs(workspace, share)
 end
 
 local function count_of(text) -- nil: it is no number
-  return text == '' and 0 or tonumber(text)
+  return text == '' and 0 or number_of(text)
 end
 
 local function take_jobs(workspace, share) -- a workspace's oldest ready jobs that its caps allow
@@ -131,7 +131,7 @@ local function inputs_of(job) -- step, sealed result and labels of each step tha
   local list = {}
   local steps = words(job.depends_on)
   for i, id in ipairs(words(job.needs)) do
-    local result = redis.call('HMGET', K.job:format(job.workspace_id, id), 'result_sealed', 'result_labels')
+    local result = redis.pcall('HMGET', K.job:format(job.workspace_id, id), 'result_sealed', 'result_labels')
     list[#list + 1], list[#list + 2], list[#list + 3] = steps[i], result[1] or '', result[2] or ''
   end
   return list

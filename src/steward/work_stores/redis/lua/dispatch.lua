@@ -13,7 +13,7 @@ for i = 1, tonumber(take()) do
   local key = K.job:format(workspace, id)
   if seen[key] or not is_current(id) then return KNOWN end
   seen[key] = true
-  local read = redis.call('HMGET', key, 'spec', 'fence', 'status', 'attempts', 'lease_until', 'dispatched_at',
+  local read = redis.pcall('HMGET', key, 'spec', 'fence', 'status', 'attempts', 'lease_until', 'dispatched_at',
     'first_dispatched_at', 'cancel_requested', 'events')
   local before, first = read[6], read[7]
   if not read[1] or read[2] ~= fence or read[3] ~= 'running' or (tonumber(read[5]) or 0) <= now then return KNOWN end
@@ -21,7 +21,7 @@ for i = 1, tonumber(take()) do
     answers[i] = before .. ' ' .. read[5] .. ' ' .. first
   else
     local plan_id, step, action, rest, namesake = specified(read[1], id, key)
-    if before or read[8] or not plan_id then return KNOWN end
+    if before or read[8] or not plan_id or not number_of(read[4] or 0) then return KNOWN end
     if not first or read[1]:match('^%S+ %S+ (%S+) ', rest) ~= 'keyed' then first = now_text end
     local n = #keys + 1
     keys[n], firsts[n] = key, first

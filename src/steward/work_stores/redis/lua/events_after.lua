@@ -14,7 +14,7 @@ end
 local found = {}
 local events = redis.call('HGET', K.plan:format(workspace, plan_id), 'events')
   or redis.call('HGET', K.job:format(workspace, namesake(plan_id, 'job_')), 'events')
-each_number(events or '', function(number)
+each_number(events or '', tonumber(answer[1]), function(number)
   if number > after then
     local at = whole(number) .. '-0'
     found[#found + 1] = redis.call('XRANGE', key, at, at)[1]

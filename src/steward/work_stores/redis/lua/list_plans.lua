@@ -4,8 +4,8 @@
 local workspace, after, limit, status = take(), take(), tonumber(take()), take()
 
 local function is_overdue(id)
-  local found = redis.call('HGET', K.plan:format(workspace, id), 'expires_at')
-  return found and tonumber(found) <= now
+  local at = number_of(redis.call('HGET', K.plan:format(workspace, id), 'expires_at') or '')
+  return at and at <= now
 end
 
 local ids = {}

@@ -2,7 +2,6 @@
 -- uses: rows flush differences
 
 local kind, workspace = take(), take()
-local id_field = kind .. '_id'
 local STATUSES = { job = JOB_STATUSES, plan = PLAN_STATUSES, approval = APPROVAL_STATUSES }
 local WHOLE = { job = 'jobs', plan = 'plans' }
 
@@ -57,7 +56,6 @@ for _ = 1, tonumber(take()) do
   local id = take()
   local row
   if kind == 'plan' then row = load_plan(workspace, id) else row = load(kind, K[kind]:format(workspace, id)) end
-  if row and (row.workspace_id ~= workspace or row[id_field] ~= id) then row = nil end -- it is something else's
   local old = kind == 'job' and is_old_id(id)
   if old then keep_old(id, row) end
   if WHOLE[kind] and not old and not is_lean() then keep(WHOLE[kind], K[WHOLE[kind]]:format(workspace), id, row and 0) end

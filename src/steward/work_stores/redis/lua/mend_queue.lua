@@ -6,7 +6,7 @@ local running, ready = K.running:format(workspace), K.ready_actions:format(works
 local pending, scheduled = K.jobs_in:format(workspace, 'pending'), K.scheduled:format(workspace)
 
 local function state_of(id) -- of a job: its action and its status
-  local job = redis.call('HMGET', K.job:format(workspace, id), 'action_id', 'status', 'spec')
+  local job = redis.pcall('HMGET', K.job:format(workspace, id), 'action_id', 'status', 'spec')
   return specify({ action_id = job[1] or nil }, job[3] or nil).action_id, job[2]
 end
 

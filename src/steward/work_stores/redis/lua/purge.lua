@@ -12,37 +12,39 @@ end
 
 local touched = {} -- entries of the order over all of which an event is gone
 
-local function event_of(workspace, number) -- where it stands in the order over all, if it is still there
+local function event_of(plan, number) -- where it stands in the order over all, if it is still there, and not another plan's
   local at = whole(number) .. '-0'
-  local found = redis.call('XRANGE', K.events:format(workspace), at, at)[1]
+  local found = redis.call('XRANGE', K.events:format(plan.workspace_id), at, at)[1]
   if not found then return end
   local fields = found[2]
+  local position
   for i = 1, #fields, 2 do
-    if fields[i] == 'position' then return fields[i + 1] end
+    if fields[i] == 'plan_id' and fields[i + 1] ~= plan.plan_id and fields[i + 1] ~= '' then return end
+    if fields[i] == 'position' then position = fields[i + 1] end
   end
+  return position
 end
 
 local function is_read(plan) -- whether the archiver has come past all its events
   if not archived then return true end
-  local position = event_of(plan.workspace_id, tonumber(plan.events:match('%d+$') or '0'))
+  local position = event_of(plan, number_of(plan.events:match('%d+$') or '') or 0)
   return not position or tonumber(position) <= archived
 end
 
 local function forget_events(plan)
   local workspace, last = plan.workspace_id, 0
-  local key = K.events:format(workspace)
-  each_number(plan.events, function(number)
-    local position = event_of(workspace, number)
+  local key, home = K.events:format(workspace), K.workspace:format(workspace)
+  local newest, floor = unpack(redis.call('HMGET', home, 'event_sequence', 'event_floor'))
+  each_number(plan.events, tonumber(newest or '0'), function(number)
+    local position = event_of(plan, number)
     if position then
+      last = number
       later('stream', key, 'XDEL', key, whole(number) .. '-0')
       local entry = redis.call('XRANGE', K.all_events, position .. '-0', '+', 'COUNT', 1)[1]
       if entry then touched[entry[1]] = entry[2] end
     end
-    last = math.max(last, number)
   end)
-  local home = K.workspace:format(workspace)
-  local floor = tonumber(redis.call('HGET', home, 'event_floor') or '0')
-  if last > floor then later('hash', home, 'HSET', home, 'event_floor', last) end
+  if last > tonumber(floor or '0') then later('hash', home, 'HSET', home, 'event_floor', last) end
 end
 
 local function forget_entries() -- those whose last event has gone

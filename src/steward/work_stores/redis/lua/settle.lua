@@ -27,8 +27,8 @@ local function plan_of(of, plan_id, id, namesake, events) -- that a job is of; n
     plan = { home = of, id = plan_id, left = 1, ids = id, children = '', carrier = namesake }
     order[#order + 1], of_plan[key], plans[key] = key, plan, { key = namesake, text = events }
   elseif not plan then
-    local read = redis.call('HMGET', key, 'status', 'open_jobs', 'job_ids', 'child_ids', 'events')
-    if read[1] ~= 'running' then return end
+    local read = redis.pcall('HMGET', key, 'status', 'open_jobs', 'job_ids', 'child_ids', 'events')
+    if read[1] ~= 'running' or not number_of(read[2] or 0) then return end
     plan = { home = of, id = plan_id, left = tonumber(read[2] or '0'), ids = read[3] or '', children = read[4] or '' }
     order[#order + 1], of_plan[key], plans[key] = key, plan, { key = key, text = read[5] or '' }
   end
@@ -40,10 +40,12 @@ for i = 1, tonumber(take()) do
   local result, sealed, labels = take(), take(), take()
   local key, of = K.job:format(workspace, id), home(workspace)
   if seen[key] or of.capped or not is_current(id) then return KNOWN end
-  local read = redis.call('HMGET', key, 'spec', 'fence', 'status', 'attempts', 'worker_id', 'claimed_at', 'started_at',
+  local read = redis.pcall('HMGET', key, 'spec', 'fence', 'status', 'attempts', 'worker_id', 'claimed_at', 'started_at',
     'dispatched_at', 'first_dispatched_at', 'cancel_requested', 'dependents', 'events')
   if not read[1] or read[2] ~= fence or read[3] ~= 'running' then return KNOWN end
   if read[10] or read[11] then return KNOWN end
+  local numbers = (read[4] or '0') .. ' ' .. (read[6] or '0') .. ' ' .. (read[8] or '0') .. ' ' .. (read[9] or '0')
+  if #numbers > 63 or not numbers:find('^%d+ %d+ %d+ %d+$') then return KNOWN end
   local plan_id, step, action, rest, namesake = specified(read[1], id, key)
   local plan = plan_id and plan_of(of, plan_id, id, namesake, read[12])
   if not plan then return KNOWN end
@@ -86,9 +88,9 @@ local function close(plan, key) -- its last job has ended; results that nobody c
   local workspace = plan.home.workspace
   for id in (plan.ids .. ' ' .. plan.children):gmatch('%S+') do
     local member = K.job:format(workspace, id)
-    local status = not seen[member] and redis.call('HGET', member, 'status')
+    local status = not seen[member] and redis.pcall('HGET', member, 'status')
     if status and rank[status] and rank[status] > rank[worst] then worst = status end
-    keys[#keys + 1] = member
+    if seen[member] or type(status) == 'string' then keys[#keys + 1] = member end -- else it is no record
   end
   if worst ~= 'failed' then
     if not plan.carrier then closed[#closed + 1] = { 'HDEL', key, 'body_sealed', 'body_armoured' } end

@@ -11,8 +11,11 @@ for i = 1, tonumber(take()) do
   }
   local word = lost and 'lease_lost' or outcome.word
   local job = leased(workspace, id, fence)
-  if job and lost and tonumber(job.lease_until) > now then
+  if job and lost and (tonumber(job.lease_until) or 0) > now then
     answers[i] = { 'fence' }
+  elseif job and lost and not (number_of(job.fence) and number_of(job.attempts)) then
+    set_aside(job)
+    answers[i] = job
   elseif job then
     apply(job, outcome, lost and word)
     answers[i] = job

@@ -13,7 +13,8 @@ local function held_jobs(approval) -- the jobs that wait for it
   local list = {}
   local jobs
   if approval.job_id == '' then
-    jobs = jobs_of(load_plan(approval.workspace_id, approval.plan_id))
+    local plan = load_plan(approval.workspace_id, approval.plan_id) -- none: the approval no longer says which
+    jobs = plan and jobs_of(plan) or {}
   else
     jobs = { load_job(approval.workspace_id, approval.job_id) }
   end

@@ -130,10 +130,13 @@ end
 
 give_back = function(job) -- what the attempt under way has reserved: it had no effect
   if job.spent == '' then return end
-  for _, one in ipairs(cjson.decode(job.spent)) do
-    local ledger = open_ledger(job.workspace_id, one[1])
-    zrem(ledger.key, spending_of(job, one[2]))
-    count(ledger, one[2], -1)
+  for _, one in ipairs(decoded(job.spent) or {}) do
+    local name, unit = unpack(type(one) == 'table' and one or {})
+    if type(name) == 'string' and type(unit) == 'string' then
+      local ledger = open_ledger(job.workspace_id, name)
+      zrem(ledger.key, spending_of(job, unit))
+      count(ledger, unit, -1)
+    end
   end
 end
 

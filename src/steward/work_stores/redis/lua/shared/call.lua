@@ -30,6 +30,11 @@ local function whole(number) -- as text, without an exponent; '%d' is made in ha
   return string.format('%d', number)
 end
 
+local function number_of(value) -- that a record says; nil: it is none, or has more digits than can be reckoned with
+  if type(value) ~= 'string' then return value end
+  return #value < 16 and value:find('^%d+$') and tonumber(value) or nil
+end
+
 local function ring_bell(channel)
   redis.call('PUBLISH', channel, caller)
   rung[#rung + 1] = channel

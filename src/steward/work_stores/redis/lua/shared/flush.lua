@@ -53,9 +53,10 @@ local function span(from, to) -- numbers of events as they are kept: one, or a r
   return from == to and whole(from) or whole(from) .. '-' .. whole(to)
 end
 
-local function each_number(text, visit) -- of numbers that are kept like this, in order, until `visit` says true
+local function each_number(text, last, visit) -- of numbers that are kept like this, up to the last there is, until `visit` says true
   for from, to in text:gmatch('(%d+)%-?(%d*)') do
-    for number = tonumber(from), tonumber(to) or tonumber(from) do
+    from, to = tonumber(from), tonumber(to) or tonumber(from)
+    for number = from, math.min(to, last) do
       if visit(number) then return end
     end
   end
@@ -281,7 +282,11 @@ local function number_events() -- in the workspace's log and over all; each plan
     elseif plan then
       plan.events = append(plan.events, more)
     else
-      later('hash', key, 'HSET', key, 'events', append(look('HGET', key, 'events') or '', more))
+      local before = redis.pcall('HGET', key, 'events')
+      if type(before) ~= 'table' then -- else it is no record, and remembers nothing
+        later('hash', key, 'HSET', key, 'events', append(before or '', more))
+        read[key] = true
+      end
     end
   end
   local position = last_position()

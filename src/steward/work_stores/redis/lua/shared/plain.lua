@@ -50,7 +50,11 @@ local function numbers_of(of, plan_id, carrier, text) -- of a plan's events: in 
   local key = K.plan:format(of.workspace, plan_id)
   local known = plans[key]
   if not known then
-    known = text and { key = carrier, text = text } or { key = key, text = redis.call('HGET', key, 'events') or '' }
+    if not carrier or not text then
+      carrier, text = key, redis.pcall('HGET', key, 'events') or ''
+      if type(text) == 'table' then error({ instead = KNOWN }) end -- it is no record
+    end
+    known = { key = carrier, text = text }
     plans[key] = known
   end
   return known

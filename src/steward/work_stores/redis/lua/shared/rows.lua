@@ -36,9 +36,9 @@ local function specify(fields, spec) -- what a job's spec says in words, but for
   return fields
 end
 
-local function load(kind, key) -- the row, or nil
+local function load(kind, key) -- the row, or nil; what is no hash is no record
   if rows[key] then return rows[key] end
-  local flat = redis.call('HGETALL', key)
+  local flat = redis.pcall('HGETALL', key)
   if #flat == 0 then return nil end
   local fields = {}
   for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
@@ -52,7 +52,16 @@ local function create(kind, key, fields) -- a row that is not there yet
   return row
 end
 
-local function load_job(workspace, id) return load('job', K.job:format(workspace, id)) end
+local function load_named(kind, key, workspace, id_field, id) -- the row; whose it is and which, its key says, and not its fields
+  local row = load(kind, key)
+  if row then
+    local fields = stored(row)
+    fields.workspace_id, fields[id_field] = workspace, id
+  end
+  return row
+end
+
+local function load_job(workspace, id) return load_named('job', K.job:format(workspace, id), workspace, 'job_id', id) end
 
 local FINAL_OF_CARRIED = 'completed' -- whoever ends a carried plan otherwise gives it a hash of its own
 
@@ -74,7 +83,7 @@ end
 local function load_plan(workspace, id) -- from its own hash, or from that of the job that carries it
   if id == '' then return nil end -- of a job that no longer says which
   local key = K.plan:format(workspace, id)
-  local plan = load('plan', key)
+  local plan = load_named('plan', key, workspace, 'plan_id', id)
   if plan then return plan end
   local job = load_job(workspace, namesake(id, 'job_'))
   if not job or stored(job).carried == '' then return nil end
@@ -89,13 +98,25 @@ local function carrier_of(workspace, plan_id) -- the loaded job that carries a p
 end
 
 local function plan_values(workspace, id) -- what is answered of a plan; false: there is none
-  local values = redis.call('HMGET', K.plan:format(workspace, id), unpack(PLAN_FIELDS))
-  if values[1] then return values end
-  values = redis.call('HMGET', K.job:format(workspace, namesake(id, 'job_')), unpack(CARRIED_FIELDS))
-  return values[1] and values
+  local values = redis.pcall('HMGET', K.plan:format(workspace, id), unpack(PLAN_FIELDS))
+  if values[1] or values[STATUS_OF_PLAN] then
+    values[1], values[2] = id, workspace -- as its key says
+    return values
+  end
+  values = redis.pcall('HMGET', K.job:format(workspace, namesake(id, 'job_')), unpack(CARRIED_FIELDS))
+  if not values[1] then return false end
+  values[2], values[3] = namesake(id, 'job_'), workspace
+  return values
 end
 
-local function load_approval(workspace, id) return load('approval', K.approval:format(workspace, id)) end
+local function load_approval(workspace, id)
+  return load_named('approval', K.approval:format(workspace, id), workspace, 'approval_id', id)
+end
+
+local function decoded(text) -- what JSON says, if that is a list or an object
+  local fine, value = pcall(cjson.decode, text)
+  return fine and type(value) == 'table' and value or nil
+end
 
 local function words(text) -- a list kept as words
   local list = {}
@@ -131,7 +152,7 @@ local function jobs_of(plan) -- all jobs of a plan, in step order
   for _, id in ipairs(words(plan.job_ids .. ' ' .. plan.child_ids)) do
     list[#list + 1] = load_job(plan.workspace_id, id)
   end
-  table.sort(list, function(one, two) return tonumber(one.position) < tonumber(two.position) end)
+  table.sort(list, function(one, two) return (number_of(one.position) or 0) < (number_of(two.position) or 0) end)
   return list
 end
 
@@ -150,6 +171,6 @@ end
 local function note_job(event, job, actor, facts)
   facts = facts or {}
   facts.step_id, facts.action_id, facts.status = job.step_id, job.action_id, job.status
-  facts.attempt = tonumber(job.attempts) or 0
+  facts.attempt = number_of(job.attempts) or 0
   note(event, job.workspace_id, job.plan_id, job.job_id, actor, facts)
 end

@@ -3,6 +3,7 @@
 local fine, answer = pcall(verb)
 if not fine then
   if type(answer) == 'table' and answer.refused then return { 'refused', answer.refused, answer.detail, answer.facts } end
+  if type(answer) == 'table' and answer.instead then return { 'done', answer.instead, {}, {} } end -- before anything was written
   error(answer)
 end
 return { 'done', answer or {}, committed, rung }

@@ -35,18 +35,19 @@ local function move(job, status, event, actor, facts) -- bring a job to another 
   job.finished_at = ''
   if FINAL[status] then
     job.finished_at = now_text
-    local started, enqueued = tonumber(job.started_at), tonumber(job.enqueued_at)
+    local started, enqueued = number_of(job.started_at), number_of(job.enqueued_at)
     facts.duration_ms, facts.latency_ms = started and now - started, enqueued and now - enqueued
   end
   note_job(event, job, actor, facts)
 end
 
 local function end_attempt(job, outcome, error_text, differences) -- write the attempt under way into the job's history
-  local history = job.history == '' and {} or cjson.decode(job.history)
+  local history = job.history == '' and {} or decoded(job.history)
+  if not history then return end -- what cannot be read is left as it is
   history[#history + 1] = {
-    number = tonumber(job.attempts), fence = tonumber(job.fence), worker_id = job.worker_id, outcome = outcome,
-    started_at = tonumber(job.claimed_at) or now, finished_at = now,
-    dispatched_at = tonumber(job.dispatched_at) or cjson.null,
+    number = number_of(job.attempts) or 0, fence = number_of(job.fence) or 0, worker_id = job.worker_id, outcome = outcome,
+    started_at = number_of(job.claimed_at) or now, finished_at = now,
+    dispatched_at = number_of(job.dispatched_at) or cjson.null,
     error = error_text and error_text ~= '' and cjson.decode(error_text) or cjson.null,
     differences = differences ~= '' and differences or nil,
   }
@@ -72,7 +73,7 @@ end
 local function drop_result(key, job) -- only the hash knows whether there is one
   if job then
     job.result_sealed = ''
-  elseif look('HEXISTS', key, 'result_sealed') == 1 then
+  elseif redis.pcall('HEXISTS', key, 'result_sealed') == 1 then
     later('hash', key, 'HDEL', key, 'result_sealed')
   end
 end
@@ -90,10 +91,11 @@ end
 close_plans = function() -- count jobs that ended or came back; a plan without an open one ends
   for key, change in pairs(opened) do
     local plan = load('plan', key)
-    plan.open_jobs = plan.open_jobs + change
-    if plan.open_jobs == 0 and (plan.status == 'running' or plan.status == 'awaiting_approval') then
+    local open = number_of(plan.open_jobs)
+    if open then plan.open_jobs = open + change end -- else it is open until it is counted anew
+    if open and plan.open_jobs == 0 and (plan.status == 'running' or plan.status == 'awaiting_approval') then
       local states = {}
-      each_member(plan, function(job_key, job) states[job and job.status or look('HGET', job_key, 'status') or ''] = true end)
+      each_member(plan, function(job_key, job) states[job and job.status or redis.pcall('HGET', job_key, 'status') or ''] = true end)
       local worst = states.failed and 'failed' or states.cancelled and 'cancelled' or 'completed'
       set_plan_status(plan, ends_as[key] or worst)
     end
@@ -105,8 +107,11 @@ end
 
 local function release_dependents(job) -- count a completed step, and make ready whose needs are all met
   for _, other in ipairs(dependents(job)) do
-    other.waiting_on = other.waiting_on - 1
-    if other.waiting_on == 0 and other.status == 'waiting' then move(other, 'pending', 'job.released') end
+    local needs = number_of(other.waiting_on) -- nil: it waits until a person has looked
+    if needs then
+      other.waiting_on = needs - 1
+      if needs == 1 and other.status == 'waiting' then move(other, 'pending', 'job.released') end
+    end
   end
 end
 
@@ -219,7 +224,10 @@ local function try_again(job, outcome)
   move(job, 'scheduled', 'job.retry_scheduled', nil, facts)
 end
 
-local function give_up_attempt(job) job.attempts = job.attempts - 1 end
+local function give_up_attempt(job) -- unless it cannot be read how many there were
+  local attempts = number_of(job.attempts)
+  if attempts then job.attempts = attempts - 1 end
+end
 
 local ENDS = {
   completed = function(job, outcome)
@@ -256,8 +264,8 @@ end
 
 local function settled_before(workspace, id, fence, word) -- the job, if this very settlement ended its last attempt
   local job = load_job(workspace, id)
-  if not job or job.fence ~= fence or job.history == '' then return end
-  local history = cjson.decode(job.history)
+  if not job or job.fence ~= fence then return end
+  local history = decoded(job.history) or {}
   local last = history[#history]
-  if last.outcome == word and whole(last.fence) == fence then return job end
+  if type(last) == 'table' and last.outcome == word and last.fence == number_of(fence) then return job end
 end
