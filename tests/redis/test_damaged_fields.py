@@ -5,12 +5,15 @@ from typing import Any, Final
 
 import pytest
 
+from steward.caps import NO_CAPS
 from steward.event import EventType, event_id
 from steward.ids import IdFactory
 from steward.job import LEASE_S, HandedBack, HeldFor, JobStatus, Outcome
+from steward.plan import PlanStatus
 from steward.work_store import Granted, Refused, Settlement, Submitted
 from steward.work_stores.redis import RedisWorkEngine, open_redis_engine
 from steward.work_stores.redis.keys import key
+from steward.workspace import Cap
 from tests.conftest import FakeClock
 from tests.contracts.builders import BETA, Ear, World, done, doubt, failure
 from tests.redis_server import everything, shared_server
@@ -19,6 +22,8 @@ pytestmark = pytest.mark.anyio
 
 HUGE: Final = b"9" * 400
 NO_TEXT: Final = b"\xff\xfe"
+CAPS: Final = {"alpha": {"*": Cap(per_minute=9)}}
+"""With them each claim takes the full way."""
 MONTH_S: Final = 30 * 24 * 3600
 ear: Final = Ear()
 
@@ -86,10 +91,8 @@ async def test_w43_a_number_that_cannot_be_reckoned_with_is_not_counted_on(
 ) -> None:
     """A fence that would be the same after one more claim is nobody's: the job waits for a person, whichever script meets it."""
     (job_id,) = (await world.submit()).job_ids
-    if slowly:
-        await world.submit(world.job("s1", not_before=world.at(0)))
     _damage(raw, job_id, field, value)
-    assert job_id not in {lease.job.job_id for lease in await world.claim()}
+    assert await world.claim(caps=CAPS if slowly else NO_CAPS) == ()
     assert (await world.job_of(job_id)).status is JobStatus.UNKNOWN
     assert raw.hget(key("job", "alpha", job_id), field) == value
     assert (await world.alpha.resolve_job(job_id, "failed", "looked")).status is JobStatus.FAILED
@@ -266,6 +269,17 @@ async def test_w43_a_plan_without_its_name_or_record_hides_no_other(world: World
     assert [plan.plan_id for plan in plans] == [two.plan_id, one.plan_id]
 
 
+async def test_w43_a_draft_whose_time_cannot_be_read_hides_no_other(world: World, raw: Any) -> None:
+    """Whether it has expired nobody can say; the lists of drafts and of what has expired show the others."""
+    one, two = world.plan(), world.plan()
+    for plan in (one, two):
+        await world.alpha.draft(plan)
+    raw.hset(key("plan", "alpha", one.plan_id), "expires_at", "x")
+    drafts = (await world.alpha.list_plans(limit=9, status=PlanStatus.DRAFT)).plans
+    assert [plan.plan_id for plan in drafts] == [two.plan_id, one.plan_id]
+    assert (await world.alpha.list_plans(limit=9, status=PlanStatus.EXPIRED)).plans == ()
+
+
 async def test_w43_a_question_of_a_job_that_says_another_workspace_is_asked_in_its_own(world: World, raw: Any) -> None:
     """Nothing of it is written anywhere else."""
     submitted = await world.submit()
@@ -277,18 +291,22 @@ async def test_w43_a_question_of_a_job_that_says_another_workspace_is_asked_in_i
     assert not [part for part in everything(raw) if b":beta" in part]
 
 
-@pytest.mark.parametrize("case", [(kind, when) for kind in ("job", "plan") for when in ("ready", "running", "lost")])
+@pytest.mark.parametrize(
+    "case", [(kind, when) for kind in ("job", "plan", "both") for when in ("ready", "mended", "running", "lost")]
+)
 async def test_w43_what_is_no_hash_is_no_record_and_stops_nobody(
     world: World, raw: Any, clock: FakeClock, engine: RedisWorkEngine, case: tuple[str, str]
 ) -> None:
-    """Something else stands where a job or a plan of two steps should be: those beside it are claimed, settled, swept and listed."""
+    """Something else stands where a job, a plan, or one that carries the other should be: those beside it are claimed, settled, swept and listed."""
     kind, when = case
-    damaged = await world.submit(world.job("s1"), world.job("s2"))
+    damaged = await world.submit(*() if kind == "both" else (world.job("s1"), world.job("s2")))
     one, other = await world.submit(), await world.submit(who=BETA)
-    refs = [] if when == "ready" else [lease.ref for lease in await world.claim()]
-    name = key("job", "alpha", damaged.job_ids[0]) if kind == "job" else key("plan", "alpha", damaged.plan_id)
+    refs = [] if when in {"ready", "mended"} else [lease.ref for lease in await world.claim()]
+    name = key("plan", "alpha", damaged.plan_id) if kind == "plan" else key("job", "alpha", damaged.job_ids[0])
     raw.delete(name)
     raw.set(name, "damage")
+    if when == "mended":
+        await engine.mend(put_right=True)
     if when == "lost":
         clock.advance(LEASE_S + 1)
         await world.dispatcher.sweep()
@@ -312,19 +330,34 @@ async def test_w43_what_is_no_hash_is_no_record_and_stops_nobody(
     assert raw.get(name) == b"damage"
 
 
-@pytest.mark.parametrize("outcome", [done(), failure()], ids=["quickly", "in full"])
+@pytest.mark.parametrize("beside", [done(), failure()], ids=["quickly", "in full"])
 async def test_w43_a_plan_of_which_an_ended_step_is_no_record_ends_all_the_same(
-    world: World, raw: Any, outcome: Outcome
+    world: World, raw: Any, beside: Outcome
 ) -> None:
     """Its last step is settled, with another workspace's in the same batch."""
     damaged, other = await world.submit(world.job("s1"), world.job("s2")), await world.submit(who=BETA)
-    refs = [lease.ref for lease in await world.claim()]
-    first = next(ref for ref in refs if ref.job_id == damaged.job_ids[0])
-    refs.remove(first)
-    await world.dispatcher.settle([Settlement(first, done())])
-    name = key("job", "alpha", first.job_id)
-    raw.delete(name)
-    raw.set(name, "damage")
-    await world.dispatcher.settle([Settlement(ref, outcome) for ref in refs])
+    refs = {lease.job.job_id: lease.ref for lease in await world.claim()}
+    first, last = damaged.job_ids
+    await world.dispatcher.settle([Settlement(refs[first], done())])
+    raw.delete(key("job", "alpha", first))
+    raw.set(key("job", "alpha", first), "damage")
+    await world.dispatcher.settle([Settlement(refs[last], done()), Settlement(refs[other.job_ids[0]], beside)])
     assert (await world.job_of(other.job_ids[0], BETA)).finished_at is not None
     assert (await world.plan_of(damaged.plan_id)).finished_at is not None
+
+
+@pytest.mark.parametrize("slowly", [False, True])
+async def test_w43_a_step_whose_need_is_no_record_is_claimed_without_its_result(
+    world: World, raw: Any, slowly: bool
+) -> None:
+    """Whoever runs it finds that nothing came of what it needs; the others are claimed with it."""
+    damaged, other = await world.submit(world.job("s1"), world.job("s2", "s1")), await world.submit(who=BETA)
+    refs = {lease.job.job_id: lease.ref for lease in await world.claim()}
+    first, last = damaged.job_ids
+    await world.dispatcher.settle([Settlement(refs[first], done()), Settlement(refs[other.job_ids[0]], done())])
+    raw.delete(key("job", "alpha", first))
+    raw.set(key("job", "alpha", first), "damage")
+    one = await world.submit(who=BETA)
+    taken = {lease.job.job_id: lease for lease in await world.claim(caps=CAPS if slowly else NO_CAPS)}
+    assert {last, *one.job_ids} <= set(taken)
+    assert taken[last].inputs_sealed == {"s1": None}
