@@ -19,7 +19,9 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import more_workers
 import over_http
+from drains import PAUSE_S, SLOTS, seen_to_end
 from figure import Figure, median, percentile_99
 from peers.environments import BARE, PEERS, contest
 from peers_payload import single_plans, whole_plans
@@ -27,13 +29,11 @@ from samples import CLOCK, DONE, IDS, SOMEBODY
 from tests.redis_server import RedisServer
 
 from installation import Installation, installation
-from steward.plan import MAX_STEPS, PlanStatus
+from steward.plan import MAX_STEPS
 from steward.work_store import Lease, Settlement, WorkEngine, WorkStore
 from steward.work_stores.redis import open_redis_engine
 
 ROUNDS: Final = 5
-SLOTS: Final = 64
-_PAUSE_S: Final = 0.02
 _LOOK_S: Final = 0.002
 _LONE: Final = 40
 _LOOKED_AT: Final = 5
@@ -106,7 +106,7 @@ async def _worker(url: str, folder: Path, jobs: int, lone: int) -> dict[str, Any
         try:
             store = here.app.engine.open(here.principal)
             for plan in plans:
-                await _seen_to_end(store, plan.plan_id)
+                await seen_to_end(store, plan.plan_id)
             ran = [job.result["at"] for plan in plans for job in await store.plan_jobs(plan.plan_id)]
             waits = [await _lone(here, number, noted) for number in range(lone)]
         finally:
@@ -114,15 +114,6 @@ async def _worker(url: str, folder: Path, jobs: int, lone: int) -> dict[str, Any
             worker.wait()
         asked, there = zip(*waits, strict=True)
         return {"through": submitted, "drain": (jobs - 1) / (max(ran) - min(ran)), "waits": asked, "there": there}
-
-
-async def _seen_to_end(store: WorkStore, plan_id: str) -> None:
-    """Return when a plan has ended, by a look now and then, as the libraries' drains are watched.
-
-    Whoever is woken by each event takes from the two cores that the worker and the server have; when jobs ran their results tell.
-    """
-    while (plan := await store.get_plan(plan_id)) is not None and plan.status is PlanStatus.RUNNING:  # noqa: ASYNC110
-        await asyncio.sleep(_PAUSE_S)
 
 
 def _ran(noted: Path) -> int:
@@ -135,7 +126,7 @@ async def _lone(here: Installation, number: int, noted: Path) -> tuple[float, fl
 
     It is watched as the libraries' jobs are, by a look at a file: to ask the store would keep the worker waiting.
     """
-    await asyncio.sleep(_PAUSE_S)
+    await asyncio.sleep(PAUSE_S)
     before = _ran(noted)
     asked = time.perf_counter()
     submitted = await here.submit([f"lone {number}"])
@@ -161,7 +152,9 @@ async def _rounds(folder: Path, sizes: tuple[int, int, int]) -> dict[str, dict[s
                     found[name][what].append(value)
             admin.flushall()
             home = folder / str(number)
-            mine = await _store(server.url(1), singles, batched) | await _worker(server.url(2), home, batched, lone)
+            mine = await _store(server.url(1), singles, batched)
+            admin.flushall()  # the libraries' drains have nothing of others beside them, and are of as many jobs
+            mine |= await _worker(server.url(2), home, singles + batched, lone)
             for what, value in mine.items():
                 found["steward"][what].append(value)
         admin.close()
@@ -285,6 +278,7 @@ async def measure(folder: Path, scale: int, *, long: bool) -> list[Figure]:
         calls = admin.info("commandstats")
         walks = sum(calls.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("scan", "keys"))
         figures.append(Figure("SCAN and KEYS meanwhile", walks, "calls"))
+        figures += await more_workers.measure(server.url(2), admin, folder / "more", 10_000 // scale, ROUNDS)
         admin.close()
         home = folder / "http"
         home.mkdir()
