@@ -255,8 +255,10 @@ async def test_nothing_is_lost_when_the_server_is_killed_and_comes_back(
 
 
 async def test_doctor_says_what_a_database_lacks(own_server: PostgresServer) -> None:
-    """Ready: all is well. The role gone: a failure with the very statement. The server gone: no password in what is said."""
+    """Empty: no lock is claimed. Ready: all is well. The role gone: a failure with the statement. The server gone: no password."""
     url = own_server.url(own_server.new_database()).replace("steward@", "steward:hunter2@")
+    (finding,) = (finding for finding in examine_postgresql(url) if finding.check == "row-level security")
+    assert "no tables yet" in finding.text
     database = Database(url)
     upgrade(database)
     await database.aclose()

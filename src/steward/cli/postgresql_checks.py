@@ -41,11 +41,13 @@ def _row_security(connection: Any) -> Finding:
     from steward.database.migrate import HEAD, current_revision
     from steward.database.row_security import gaps, remedy
 
-    missing = gaps(connection)
+    missing, revision = gaps(connection), current_revision(connection)
+    if revision is None and not missing:
+        return Finding("row-level security", "ok", "There are no tables yet; the next start puts it in force.")
     if not missing:
         return Finding("row-level security", "ok", "It is in force on every table of a workspace's rows.")
     user = connection.exec_driver_sql("SELECT current_user").scalar()
-    if current_revision(connection) != HEAD and not any("role" in sentence for sentence in missing):
+    if revision != HEAD and not any("role" in sentence for sentence in missing):
         return Finding("row-level security", "ok", "The next start puts it in force.")
     return Finding("row-level security", "fail", " ".join(missing), f"As an administrator: {remedy(user)}")
 
