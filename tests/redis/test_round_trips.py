@@ -77,12 +77,12 @@ async def test_w39_a_page_asks_the_same_of_the_server_however_much_work_others_h
 
 
 async def test_w126_any_number_of_requests_share_a_few_connections(tmp_path: Path, database: int, raw: Any) -> None:
-    """Hundreds at once, reads and writes: one pool for the process, and not a connection for each request."""
+    """Eighty at once, reads and writes: one pool for the process, and not a connection for each request."""
     env = {"REDIS_URL": shared_server().url(database), "REDIS_EFFECT_SAFETY": "fast"}
     async with open_house(tmp_path, STEWARD_RATE_LIMITS="off", **env) as house:
         client = await house.client()
-        asked = [client.get("/ai/jobs") for _ in range(150)]
-        asked += [client.post("/ai/execute", json={"actions": [echo()]}) for _ in range(50)]
+        asked = [client.get("/ai/jobs") for _ in range(60)]
+        asked += [client.post("/ai/execute", json={"actions": [echo()]}) for _ in range(20)]
         answers = asyncio.gather(*asked)
         most = 0
         while not answers.done():
