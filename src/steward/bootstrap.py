@@ -21,6 +21,7 @@ from steward.authenticators.session import Sessions
 from steward.clock import Clock, SystemClock
 from steward.database import Bell, Database, bell_for
 from steward.database.migrate import upgrade
+from steward.database.public_keys import refuse_a_stranger
 from steward.directories.sql import SqlDirectory
 from steward.directory import Directory
 from steward.doors import Doors
@@ -196,7 +197,7 @@ def build_telemetry(settings: Settings) -> Telemetry:
     )
 
 
-def _open_database(settings: Settings, at_the_end: AsyncExitStack) -> tuple[Database, Bell]:
+def _open_database(settings: Settings, vault: Vault, at_the_end: AsyncExitStack) -> tuple[Database, Bell]:
     """Return the database at this version's schema, and its bell; both are closed at the end."""
     settings.make_home()
     database = Database(settings.database_url)
@@ -204,6 +205,7 @@ def _open_database(settings: Settings, at_the_end: AsyncExitStack) -> tuple[Data
     at_the_end.callback(bell.close)
     at_the_end.push_async_callback(database.aclose)
     upgrade(database)
+    refuse_a_stranger(database, vault)
     return database, bell
 
 
@@ -233,7 +235,7 @@ async def open_application(
     clock = clock or SystemClock()
     ids, vault, telemetry = IdFactory(clock), Vault(settings.secret_keys), build_telemetry(settings)
     async with AsyncExitStack() as at_the_end:
-        database, bell = _open_database(settings, at_the_end)
+        database, bell = _open_database(settings, vault, at_the_end)
         model, planner = _open_planner(build_model(settings, database, clock, telemetry), at_the_end)
         catalogue = build_catalogue(settings, clock, model)
         lists = ListPolicy(catalogue, settings.action_allowlist, settings.action_denylist)

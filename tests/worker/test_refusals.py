@@ -10,6 +10,7 @@ from steward.action import RetryMode
 from steward.actions import Content, Destination, action
 from steward.authenticators.api_key import mint_key, mint_successor
 from steward.directory import LOCAL_ACTOR
+from steward.errors import ConfigurationError
 from steward.explain import explain_job
 from steward.identity import Role, Scope
 from steward.job import Difference, HeldFor, JobStatus
@@ -185,10 +186,23 @@ async def test_sealed_parameters_without_their_key_fail_the_job(tmp_path: Path, 
         before.add(note([]))
         who = await before.member()
         submitted = await before.submit(planned("deeds.note", text="a"))
+    async with installation(tmp_path, clock=clock, env={"STEWARD_SECRET_KEY": f"{OTHER_SECRET},{SECRET}"}):
+        pass  # rotated too soon
     async with installation(tmp_path, clock=clock, env={"STEWARD_SECRET_KEY": OTHER_SECRET}) as after:
         after.add(note([]))
         (job,) = await after.run_until_settled(submitted.plan_id, who)
     assert (job.status, job.error and job.error.code) == (S.FAILED, "seal_broken")
+
+
+async def test_a_key_that_the_database_was_not_begun_with_starts_nothing(tmp_path: Path, clock: FakeClock) -> None:
+    """A mistyped secret key is named before it signs anything; with the right one all goes on, and every chain is sound."""
+    async with installation(tmp_path, clock=clock):
+        pass
+    with pytest.raises(ConfigurationError, match="STEWARD_SECRET_KEY is none of the keys"):
+        async with installation(tmp_path, clock=clock, env={"STEWARD_SECRET_KEY": OTHER_SECRET}):
+            pass
+    async with installation(tmp_path, clock=clock) as again:
+        assert set(again.app.vault.public_keys) == set(await again.app.audit_log.public_keys())
 
 
 async def test_a_result_that_cannot_be_opened_fails_the_step_that_needs_it(tmp_path: Path, clock: FakeClock) -> None:

@@ -18,6 +18,7 @@ from steward.database.engine import Database
 from steward.database.sql import Sql, upsert
 from steward.database.tables import audit_keys
 from steward.digest import canonical_json
+from steward.errors import ConfigurationError
 from steward.signing import is_signed, signing_key_id
 from steward.vault import Vault
 
@@ -40,6 +41,19 @@ def _statement(public_key: str) -> bytes:
 def any_kept(connection: Connection) -> bool:
     """Say whether a database, which may be empty, has been begun with a key."""
     return inspect(connection).has_table(audit_keys.name) and Sql(connection).first(_KEPT) is not None
+
+
+def refuse_a_stranger(database: Database, vault: Vault) -> None:
+    """Raise ``ConfigurationError`` if the database was begun with other keys than those that are given here.
+
+    What is sealed could not be opened, and the chains of the audit would go on with a key for which nobody vouches.
+    """
+    kept = database.read_sync(lambda connection: {row.key_id for row in Sql(connection).all(_KEPT)})
+    if kept and kept.isdisjoint(vault.public_keys):
+        raise ConfigurationError(
+            "STEWARD_SECRET_KEY is none of the keys that this database was begun with: set it to that one, or, to rotate, to the "
+            "new one and that one behind it, with a comma between them."
+        )
 
 
 def trusted_keys(connection: Connection, vault: Vault) -> dict[str, str]:
