@@ -53,7 +53,7 @@ safety: .venv/.ready .safety/.ready ## measure on AgentDojo that no plan can be 
 	@$(UV) pip install --quiet --target .safety --no-deps --python .venv/bin/python -r bench/safety/requirements.txt
 	@touch $@
 
-soak: .venv/.ready ## the long proofs: 320 killed processes, every fault on every engine, 500 clients, keys moved under load, odd input
+soak: .venv/.ready ## the long proofs: 320 killed processes, every fault on every engine, 500 clients, keys moved under load, odd input, eight job libraries
 	@.venv/bin/python -m chaos.matrix --kills 200
 	@.venv/bin/python -m chaos.matrix --kills 60 --engine postgresql
 	@.venv/bin/python -m chaos.matrix --kills 60 --engine redis
@@ -63,6 +63,7 @@ soak: .venv/.ready ## the long proofs: 320 killed processes, every fault on ever
 	@.venv/bin/pytest -q -n 2 --lane soak
 	@SOAK=1 .venv/bin/pytest -q -n 0 --timeout 3600 tests/security/test_approved_plans.py tests/worker/test_second_thoughts.py tests/worker/test_explain.py tests/worker/test_label_laundering.py
 	@FUZZ_SCALE=20 .venv/bin/pytest -q -n 0 --timeout 3600 tests/fuzz
+	@.venv/bin/python bench/run.py --engine redis --every
 
 guard: .venv/.ready ## take away one protection at a time and see that the tests notice
 	@.venv/bin/python -m guard.run

@@ -1,7 +1,8 @@
 """Measures Steward on this machine and prints one table. Numbers of different runs are not comparable; ratios are.
 
 ``python bench/run.py`` takes some six minutes on a quiet machine; ``--quick`` does a tenth of it; ``--json`` prints the figures as JSON.
-``--engine redis`` measures the Redis engine instead, beside the fastest job libraries; ``--long`` lists among a million jobs.
+``--engine redis`` measures the Redis engine instead, beside the fastest job libraries; ``--long`` lists among a million jobs,
+``--every`` measures the libraries that are not among the five fastest, too.
 """
 
 import argparse
@@ -51,9 +52,9 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     yield from machine.measure(homes["machine"], 10.0 / scale)
 
 
-def redis_figures(folder: Path, *, quick: bool, long: bool) -> list[Figure]:
+def redis_figures(folder: Path, *, quick: bool, long: bool, every: bool) -> list[Figure]:
     """Return every figure of the Redis engine."""
-    return uvloop.run(on_redis.measure(folder, 10 if quick else 1, long=long))
+    return uvloop.run(on_redis.measure(folder, 10 if quick else 1, long=long, every=every))
 
 
 def _number(value: float | None) -> str:
@@ -91,11 +92,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--engine", choices=("sqlite", "redis"), default="sqlite", help="where the work is kept")
     parser.add_argument("--long", action="store_true", help="redis: also list among a million jobs")
+    parser.add_argument(
+        "--every", action="store_true", help="redis: also beside the libraries that are not among the five fastest"
+    )
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
         if options.engine == "redis":
-            found = redis_figures(Path(folder), quick=options.quick, long=options.long)
+            found = redis_figures(Path(folder), quick=options.quick, long=options.long, every=options.every)
         else:
             found = list(figures(Path(folder), quick=options.quick))
     if options.json:
