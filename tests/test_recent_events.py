@@ -2,30 +2,19 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from steward.event import Event, EventType
-from steward.ids import IdFactory
 from steward.work_store import Dispatcher
-from steward.work_stores.sql import open_sql_engine
 from steward.work_stores.sql.event_rows import EventRow
 from steward.work_stores.sql.recent import Recent
 from tests.conftest import FakeClock
-from tests.contracts.builders import ALPHA, BETA, World, again
+from tests.contracts.builders import ALPHA, BETA, World, again, opened
 
 pytestmark = pytest.mark.anyio
-
-
-@asynccontextmanager
-async def opened(tmp_path: Path, clock: FakeClock) -> AsyncIterator[World]:
-    """Open the work of a file, as a process does."""
-    url = f"sqlite+pysqlite:///{tmp_path / 'steward.db'}"
-    async with open_sql_engine(url, clock=clock, ids=IdFactory(clock), home=tmp_path) as engine:
-        yield World(engine, clock)
 
 
 async def live(world: World) -> None:

@@ -1,8 +1,7 @@
 """What was shown of the plans that a process has put in place itself is at hand for its archiver: what the file holds, or it is asked."""
 
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,15 @@ from hypothesis import given
 from steward.digest import canonical_json
 from steward.errors import ApprovalMismatch
 from steward.event import EventType
-from steward.ids import IdFactory
 from steward.plan import UNREADABLE_DOCUMENT, PlanStatus, shown_of_plan
-from steward.work_stores.sql import open_sql_engine
 from steward.work_stores.sql.event_rows import EventRow
 from steward.work_stores.sql.recent_plans import RecentPlans
 from steward.work_stores.sql.rows import encode
 from tests.conftest import FakeClock
-from tests.contracts.builders import BETA, World, request_claim
+from tests.contracts.builders import BETA, World, opened, request_claim
 from tests.test_digest import JSON
 
 pytestmark = pytest.mark.anyio
-
-
-@asynccontextmanager
-async def opened(tmp_path: Path, clock: FakeClock) -> AsyncIterator[World]:
-    """Open the work of a file, as a process does."""
-    url = f"sqlite+pysqlite:///{tmp_path / 'steward.db'}"
-    async with open_sql_engine(url, clock=clock, ids=IdFactory(clock), home=tmp_path) as engine:
-        yield World(engine, clock)
 
 
 def spoil(tmp_path: Path) -> None:

@@ -35,8 +35,13 @@ async def enqueue_many(task: Any, ps: list[Any]) -> None:
     await asyncio.gather(*(enqueue(task, p) for p in ps))
 
 
-def work(_: str) -> None:
-    """Become its own worker."""
+def become_worker(of: str) -> None:
+    """Become the worker of a broker, which is named as its command line wants it."""
     os.chdir(Path(__file__).parent)
     more = ("-w", "1", "--max-async-tasks", "64")
-    os.execv(sys.executable, [sys.executable, "-m", "taskiq", "worker", "peer_taskiq:broker", *more])
+    os.execv(sys.executable, [sys.executable, "-m", "taskiq", "worker", of, *more])
+
+
+def work(_: str) -> None:
+    """Become its own worker."""
+    become_worker("peer_taskiq:broker")

@@ -1,11 +1,8 @@
 """taskiq on a list: 64 at a time and a result backend, but no acknowledgement, so a worker that dies loses what it had taken."""
 
-import os
-import sys
-from pathlib import Path
 from typing import Any
 
-from peer_taskiq import URL, enqueue, enqueue_many
+from peer_taskiq import URL, become_worker, enqueue, enqueue_many
 from ran import ran
 from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend
 
@@ -28,6 +25,4 @@ async def connect(_: str) -> Any:
 
 def work(_: str) -> None:
     """Become its own worker."""
-    os.chdir(Path(__file__).parent)
-    more = ("-w", "1", "--max-async-tasks", "64")
-    os.execv(sys.executable, [sys.executable, "-m", "taskiq", "worker", "peer_taskiq_list:broker", *more])
+    become_worker("peer_taskiq_list:broker")

@@ -3,8 +3,10 @@
 Sealed bytes are arbitrary here: a store never looks inside. Ids are minted with the test's own clock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from steward.action import Effect, RetryMode
@@ -30,6 +32,7 @@ from steward.work_store import (
     WorkEngine,
     WorkStore,
 )
+from steward.work_stores.sql import open_sql_engine
 from tests.conftest import FakeClock
 
 
@@ -301,3 +304,11 @@ async def asking(world: World) -> tuple[Submitted, str]:
     )
     assert submitted.approval_id
     return submitted, submitted.approval_id
+
+
+@asynccontextmanager
+async def opened(tmp_path: Path, clock: FakeClock) -> AsyncIterator[World]:
+    """Open the work of a file, as a process does."""
+    url = f"sqlite+pysqlite:///{tmp_path / 'steward.db'}"
+    async with open_sql_engine(url, clock=clock, ids=IdFactory(clock), home=tmp_path) as engine:
+        yield World(engine, clock)
