@@ -1,7 +1,7 @@
 """The lanes of the tests, and how long each took: printed at the end of a run.
 
 ``fast`` is what ``make quick`` runs: no test in it starts a process, goes through the whole API, speaks to a mail or web
-server, or takes a second.
+server, or takes a second. ``project`` is about the code and the pages as texts: names, sentences, where a thing has its home.
 """
 
 import os
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-LANES: Final = ("fast", "web", "servers", "fuzz", "chaos", "soak")
+LANES: Final = ("fast", "project", "web", "servers", "fuzz", "chaos", "soak")
 """In the order in which they are printed."""
 SOAK: Final = "soak"
 """The lane of long forms whose short ones are in the others: part of ``make soak``, and of nothing else."""
@@ -31,6 +31,7 @@ _FOLDERS: Final = {
 }
 _ENGINES: Final = ("[postgresql", "[redis")
 """In the id of a test that is run on every kind of engine: it needs a server."""
+_PROJECT: Final = frozenset({"test_docs.py", "test_one_home.py", "test_public_names.py"})
 _FILES: Final = {"test_chaos.py": "chaos", "test_load.py": "chaos"}
 
 
@@ -39,6 +40,8 @@ def lane_of(nodeid: str, *, slow: bool) -> str:
     parts = PurePosixPath(nodeid.partition("::")[0]).parts
     if any(engine in nodeid for engine in _ENGINES):
         return "servers"
+    if parts[-1] in _PROJECT:
+        return "project"
     by_folder = next((_FOLDERS[part] for part in parts if part in _FOLDERS), None)
     if slow and parts[-1] in _FILES:
         return _FILES[parts[-1]]
