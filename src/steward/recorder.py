@@ -99,13 +99,13 @@ class Recorder:
 
     async def _write(self) -> None:
         while self._waiting:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_BREATH_S):
+                    await self._hurry.wait()
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             if not await self._written(batch):
                 self._waiting.extendleft(reversed(batch))
                 await asyncio.sleep(_AGAIN_S)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_BREATH_S):
-                    await self._hurry.wait()
 
     async def _written(self, batch: Sequence[AuditEntry]) -> bool:
         try:
