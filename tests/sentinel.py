@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Final
 
-from redis.exceptions import ConnectionError, ResponseError
+from redis import exceptions
 from tests.redis_server import RedisServer, binary
 
 SERVICE: Final = "steward"
@@ -81,7 +81,7 @@ class Sentinels:
         while True:
             self.sentinels[-1].read_until("+switch-master")
             primary = self.primary()
-            with closing(primary.client()) as client, suppress(ConnectionError, ResponseError):
+            with closing(primary.client()) as client, suppress(exceptions.ConnectionError, exceptions.ResponseError):
                 assert client.execute_command("WAIT", 1, 15_000) >= 1
                 return primary
 

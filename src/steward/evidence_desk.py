@@ -37,8 +37,8 @@ class EvidenceDesk:
         """
         try:
             async with asyncio.timeout(self._patience_s):
+                await self._recorder.written()  # what was decided stands before what came of it
                 await self._archiver.turn()
-                await self._recorder.written()
         except TimeoutError as error:
             raise AuditUnavailable(
                 "The audit is behind with what has happened, so the evidence might lack its end; nothing was taken. "

@@ -1,7 +1,7 @@
 """Records what no event tells of: decisions, denials, failed logins. It never holds anybody up, unless the audit is required.
 
-What is noted is written in the background: the first entry at once, and those that come in the moment after it in one commit,
-so that a crowd of requests that come one by one does not cost a commit more for each. While it cannot be written it waits, up to
+What is noted is written in the background, together with what comes in the moment after it: so a crowd of requests that come one by
+one does not cost a commit more for each, and none waits for the record of what was decided about it. While it cannot be written it waits, up to
 ``MAX_WAITING`` entries; that, and whatever is lost beyond, is counted and shown by ``/readyz``. Where the audit is required,
 ``insist`` writes at once, and whoever insists does nothing without it.
 """
@@ -23,7 +23,7 @@ MAX_WAITING: Final = 10_000
 _BATCH: Final = 200
 _AGAIN_S: Final = 1.0
 _BREATH_S: Final = 0.05
-"""How long entries are left to gather behind a commit."""
+"""How long entries are left to gather."""
 _log = structlog.get_logger("steward.audit")
 
 

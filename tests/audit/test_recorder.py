@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from steward import recorder
 from steward.action import RetryMode
 from steward.errors import AuditUnavailable
 from steward.job import JobStatus
@@ -144,6 +145,20 @@ async def test_what_cannot_be_kept_does_not_stand_in_the_way(house: Installation
     assert failures(house) == 1
 
 
+async def test_what_is_noted_is_written_behind_what_it_is_about(
+    house: Installation, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that is decided and then submitted does not wait for its record; whoever wants to see that hurries it."""
+    monkeypatch.setattr(recorder, "_BREATH_S", 3_600.0)
+    database, count = house.app.database, text("SELECT count(*) FROM audit_records")
+    before = await database.write(lambda connection: connection.execute(count).scalar())
+    house.app.recorder.note(entry())
+    for _ in range(2):  # the first of them gives the recorder its turn
+        assert await database.write(lambda connection: connection.execute(count).scalar()) == before
+    await house.app.recorder.written()
+    assert len((await house.app.audit_log.query("acme", limit=10)).records) == 1
+
+
 async def test_what_waits_at_the_end_is_written_before_the_database_is_closed(tmp_path: Path, entry: MakeEntry) -> None:
     """A stop right after a note loses nothing."""
     async with installation(tmp_path / "a") as house:
@@ -154,9 +169,7 @@ async def test_what_waits_at_the_end_is_written_before_the_database_is_closed(tm
 
 async def test_more_than_may_wait_is_lost_and_said(house: Installation, entry: MakeEntry) -> None:
     """Memory is bounded; what is beyond is counted."""
-    from steward.recorder import MAX_WAITING
-
-    house.app.recorder.note(*[entry()] * MAX_WAITING)
+    house.app.recorder.note(*[entry()] * recorder.MAX_WAITING)
     house.app.recorder.note(entry(), entry())
     assert failures(house) == 2
 
