@@ -5,6 +5,7 @@ it is known to be on disk, and the cut takes everything from the last one on: ne
 disk, and all that came after, but for the moment between two marks.
 """
 
+import secrets
 import threading
 from contextlib import closing, suppress
 from typing import Final
@@ -13,15 +14,18 @@ from redis.exceptions import RedisError
 from tests.redis_server import RedisServer
 
 _WAIT_MS: Final = 5_000
-_NAME: Final = "chaos:mark"
 
 
 class Marks:
     """Writes marks into the append-only file of a server, and knows which of them are on disk."""
 
     def __init__(self, server: RedisServer) -> None:
-        """Begin; the end of the server is the end."""
+        """Begin; the end of the server is the end.
+
+        The marks have a name of their own: those of an earlier cut are still in the file.
+        """
         self._server = server
+        self._name = f"chaos:mark:{secrets.token_hex(8)}"
         self._safe = 0
         self._thread = threading.Thread(target=self._write, name="marks", daemon=True)
         self._thread.start()
@@ -30,7 +34,7 @@ class Marks:
         with closing(self._server.client()) as client, suppress(RedisError, OSError):
             while True:
                 pipeline = client.pipeline(transaction=False)
-                pipeline.execute_command("SET", _NAME, self._safe + 1)
+                pipeline.execute_command("SET", self._name, self._safe + 1)
                 pipeline.execute_command("WAITAOF", 1, 0, _WAIT_MS)
                 _, (on_disk, _) = pipeline.execute()
                 self._safe += on_disk
@@ -42,7 +46,7 @@ class Marks:
         (file,) = (self._server.folder / "appendonlydir").glob("*.incr.aof")
         whole = file.read_bytes()
         number = str(self._safe + 1)
-        mark = f"*3\r\n$3\r\nSET\r\n${len(_NAME)}\r\n{_NAME}\r\n${len(number)}\r\n{number}\r\n".encode()
+        mark = f"*3\r\n$3\r\nSET\r\n${len(self._name)}\r\n{self._name}\r\n${len(number)}\r\n{number}\r\n".encode()
         first = whole.rfind(mark)
         file.write_bytes(whole[:first] if first >= 0 else whole)
         return len(whole) - first if first >= 0 else 0
