@@ -48,6 +48,8 @@ _OF_ENGINE: Final = {
 _SHORT: Final = (fault_runs.paused_workers, fault_runs.killed_alone)
 """What the short form asks of every engine; the rest has nothing to do with where work lives."""
 
+_AT_ONCE: Final = 6
+"""Fault runs under way. Where all began together, some servers took longer to start than they wait for Redis or PostgreSQL."""
 Fault = Callable[..., Awaitable[Tally]]
 
 
@@ -56,22 +58,24 @@ def faults_of(engine: Engine, *, long: bool) -> tuple[Fault, ...]:
     return (*(_EVERYWHERE if long or engine is Engine.SQLITE else _SHORT), *_OF_ENGINE[engine])
 
 
-async def _run(fault: Awaitable[Tally], name: str) -> Tally:
+async def _run(fault: Awaitable[Tally], name: str, turn: asyncio.Semaphore) -> Tally:
     """Return the counts of a fault run, or a problem if it did not come to its end."""
     try:
-        return await fault
+        async with turn:
+            return await fault
     except Exception as error:  # noqa: BLE001 - one broken run must not hide the others
         return Tally(name, wrong=1, problems=[f"{type(error).__name__}: {error}"])
 
 
 async def measure(folder: Path, only: Sequence[str], ground: Ground, *, long: bool) -> list[Tally]:
-    """Run the faults side by side, each in a folder of its own."""
+    """Run the faults side by side, some at a time, each in a folder of its own."""
+    turn = asyncio.Semaphore(_AT_ONCE)
     known = faults_of(ground.engine, long=long or bool(only))
     chosen = [fault for fault in known if not only or fault.__name__ in only]
-    runs = [_run(fault(folder / fault.__name__, ground, long=long), fault.__name__) for fault in chosen]
+    runs = [_run(fault(folder / fault.__name__, ground, long=long), fault.__name__, turn) for fault in chosen]
     silent = fault_runs.silent_mail_server
     if silent.__name__ in only or (long and not only and ground.engine is Engine.SQLITE):
-        runs.append(_run(silent(folder / "silent", ground), silent.__name__))
+        runs.append(_run(silent(folder / "silent", ground), silent.__name__, turn))
     return await asyncio.gather(*runs)
 
 
