@@ -124,7 +124,10 @@ async def killed_alone(folder: Path, ground: Ground, *, long: bool) -> Tally:
             for _ in range(deaths):
                 trap = house.trap(Point.MID_EFFECT, Kind.KEYED)
                 dying = house.start(house.spec(Role.WORK, trap=trap))
+                deadline = time.monotonic() + LIMIT_S
                 while (mark := read_mark(trap.mark)) is None:  # sooner or later it gets one before the other does
+                    if time.monotonic() > deadline:
+                        raise TimeoutError("The worker that is to die got no job.")
                     await house.settled([await house.promise(Kind.KEYED)], within_s=1.0)
                 await ended(dying)
                 house.processes.remove(dying)

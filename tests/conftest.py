@@ -1,6 +1,7 @@
 """What every test may use: a clock that only tests move, and one async backend."""
 
 import os
+import signal
 from datetime import UTC, datetime, timedelta
 
 import hypothesis
@@ -16,6 +17,10 @@ __all__ = [
 ]
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each program that a test starts is compiled anew, for a second
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # a shell starts so what it runs in the background, programs of tests included
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("busy-machine", deadline=None)  # how long an example takes says nothing about it
 hypothesis.settings.load_profile("busy-machine")
 

@@ -32,7 +32,7 @@ _PROGRAMS: Final = ("initdb", "pg_ctl", "postgres")
 _SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "max_connections": "200",
+    "max_connections": "800",
     "shared_buffers": "32MB",
     "fsync": "off",  # a killed server loses nothing by it, only a machine without power would
     "full_page_writes": "off",

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,16 @@ async def test_what_is_written_as_one_is_done_in_its_order(database: Database) -
         return between, sql.scalar(found)
 
     assert await database.write(run, locks=True, piped=True) == (1, 111)
+
+
+async def test_connections_that_break_all_the_time_are_an_outage_at_worst(database: Database) -> None:
+    """Where another one is found broken each time that one is made, the new one is used all the same."""
+    kind: Any = database.kind
+    for engine in (kind.read_engine, kind.write_engine):
+        kind._broke[engine] = time.monotonic() + 3_600  # so every one there is is older
+    for number in range(3):
+        await database.write(put(f"w{number}"))
+        assert await database.read(lambda connection: connection.execute(text("SELECT 1")).scalar()) == 1
 
 
 @pytest.fixture

@@ -23,6 +23,14 @@ SHORT_WAYS: Final = (
         tests=_LINE_TESTS,
     ),
     Mutation(
+        name="new-connection-refused",
+        removes="a connection that was made just now is tried, whatever broke meanwhile",
+        file=f"{_DATABASE}/postgres.py",
+        find='entry.info.pop("new", False)',
+        put="False",
+        tests=("tests/test_postgresql.py",),
+    ),
+    Mutation(
         name="line-refused-is-done",
         removes="what the server refused on the line is told as refused",
         file=_LINE,

@@ -104,7 +104,7 @@ class Postgres(Kind):
 
         @event.listens_for(engine, "connect")
         def _connect(connection: psycopg.Connection[Any], entry: ConnectionPoolEntry) -> None:
-            entry.info["since"] = time.monotonic()
+            entry.info.update(since=time.monotonic(), new=True)
             teach_arrays(connection)
             connection.prepare_threshold = (
                 None  # it would make the server forget the pipe's statements, too, after a ROLLBACK
@@ -114,7 +114,8 @@ class Postgres(Kind):
 
         @event.listens_for(engine, "checkout")
         def _checkout(_: object, entry: ConnectionPoolEntry, __: object) -> None:
-            if entry.info["since"] < self._broke.get(engine, 0):
+            is_new = entry.info.pop("new", False)  # then it is tried: the pool gives up when told so of two in a row
+            if not is_new and entry.info["since"] < self._broke.get(engine, 0):
                 raise DisconnectionError  # the pool closes it and makes another
 
         @event.listens_for(engine, "begin")
