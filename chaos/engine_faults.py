@@ -131,6 +131,7 @@ async def _power_cut(folder: Path, safety: Literal["strict", "fast"], rounds: in
                 marks = Marks(own.redis)
                 asked = asyncio.create_task(promise_each(house, 8))
                 await fact(partial(_arrived_since, world, world.arrived() + chance.randint(1, 12)), "effects arrived")
+                await asyncio.sleep(chance.random())  # an effect arrives as soon as its record is on disk: not just then
                 gone += await asyncio.to_thread(marks.cut)
                 await asyncio.to_thread(own.redis.start)
                 await asked

@@ -24,6 +24,14 @@ def _without_workspace(*keys: str) -> str:
 
 REDIS: Final = (
     Mutation(
+        name="redis-sweep-by-an-old-look",
+        removes="a lost lease whose job was dispatched since the sweep looked is looked at again",
+        file="src/steward/work_stores/redis/lua/settle_fully.lua",
+        find="is_over and tonumber(job.dispatched_at or '') == dispatched_at",
+        put="is_over",
+        tests=("tests/redis/test_wrong_clocks.py",),
+    ),
+    Mutation(
         name="redis-types-not-checked",
         removes="a script checks what it will write to before it writes",
         file=f"{_SHARED}/flush.lua",

@@ -10,7 +10,7 @@ import structlog
 
 from steward.approval import Approval
 from steward.caps import NO_CAPS, Caps
-from steward.clock import from_milliseconds
+from steward.clock import from_milliseconds, milliseconds
 from steward.digest import CanonicalJson
 from steward.event import Event
 from steward.identity import Principal
@@ -205,16 +205,26 @@ class RedisDispatcher:
         (told,) = await self._server.run("expand", *_name(ref), *children)
         return _answer(told)
 
-    async def _end(self, settlements: Sequence[Settlement], *, lost: bool = False) -> tuple[Answer, ...]:
+    async def _end(self, settlements: Sequence[Settlement]) -> tuple[Answer, ...]:
         claims = claims_of([one.ref for one in settlements])
-        if claims is not None and not lost and all(map(ends_plainly, claims, settlements)):
+        if claims is not None and all(map(ends_plainly, claims, settlements)):
             ends = (part for one in settlements for part in (*_name(one.ref), *result_arguments(one.outcome)))
             told = await self._server.run("settle", len(settlements), *ends)
             if told != _DECLINED:
                 return tuple(map(completed, claims, settlements, told))
-        asked: list[Any] = [int(lost), len(settlements)]
+        asked: list[Any] = [0, len(settlements)]
         for one in settlements:
             asked += (*_name(one.ref), *outcome_arguments(one.outcome))
+        return tuple(map(_answer, await self._server.run("settle_fully", *asked)))
+
+    async def _take_back(self, jobs: Sequence[Job]) -> tuple[Answer, ...]:
+        """End attempts whose leases are lost, by what their jobs said when they were looked at; refused where they say more now."""
+        asked: list[Any] = [1, len(jobs)]
+        for job in jobs:
+            named = job.workspace_id, job.job_id, job.fence
+            seen = "" if job.dispatched_at is None else milliseconds(job.dispatched_at)
+            follows = after_lost_lease(job, from_milliseconds(self._server.now))
+            asked += (*named, seen, *outcome_arguments(follows))
         return tuple(map(_answer, await self._server.run("settle_fully", *asked)))
 
     async def hold(
@@ -235,17 +245,13 @@ class RedisDispatcher:
         """Recover lost leases; expire approvals and drafts."""
         records = await self._server.run("lost_leases", _BATCH)
         lost = await self._readable(records, to_job, _named)
-        taken = await self._end([self._follows(job) for job in lost], lost=True) if lost else ()
+        taken = await self._take_back(lost) if lost else ()
         approvals, drafts = await self._server.run("expire", _BATCH)
         return Swept(
             leases_lost=sum(isinstance(answer, Granted) for answer in taken),
             approvals_expired=approvals,
             drafts_expired=drafts,
         )
-
-    def _follows(self, job: Job) -> Settlement:
-        ref = LeaseRef(job.workspace_id, job.job_id, job.fence)
-        return Settlement(ref, after_lost_lease(job, from_milliseconds(self._server.now)))
 
     async def purge(self, retention_s: int, *, archived: int | None = None) -> int:
         """Delete plans that ended long ago."""
