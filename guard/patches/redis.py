@@ -24,6 +24,22 @@ def _without_workspace(*keys: str) -> str:
 
 REDIS: Final = (
     Mutation(
+        name="redis-fence-given-twice",
+        removes="of two who were given the same fence, because a server forgot the first, one may begin",
+        file="src/steward/work_stores/redis/lua/dispatch.lua",
+        find="  if claimed_at ~= '' and redis.pcall('HGET', key, 'claimed_at') ~= claimed_at then return KNOWN end\n",
+        put="",
+        tests=("tests/redis/test_durability.py",),
+    ),
+    Mutation(
+        name="redis-fence-given-twice-fully",
+        removes="the same where a budget counts",
+        file="src/steward/work_stores/redis/lua/dispatch_fully.lua",
+        find=" and (claimed_at == '' or job.claimed_at == claimed_at)",
+        put="",
+        tests=("tests/redis/test_durability.py",),
+    ),
+    Mutation(
         name="redis-sweep-by-an-old-look",
         removes="a lost lease whose job was dispatched since the sweep looked is looked at again",
         file="src/steward/work_stores/redis/lua/settle_fully.lua",

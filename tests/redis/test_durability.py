@@ -1,6 +1,7 @@
 """How sure the record of an effect is before the effect, and which servers are refused because they would lose work."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
@@ -8,8 +9,11 @@ from steward.action import Effect, RetryMode
 from steward.errors import ConfigurationError, StoreUnavailable
 from steward.event import Event
 from steward.ids import IdFactory
+from steward.spending import Spending
+from steward.work_store import Granted, Refused
 from steward.work_stores.redis import open_redis_engine
 from steward.work_stores.redis.durability import EffectSafety
+from steward.workspace import Budget
 from tests.conftest import FakeClock
 from tests.contracts.builders import World
 from tests.redis_server import RedisServer
@@ -17,6 +21,7 @@ from tests.redis_server import RedisServer
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 Start = Callable[..., RedisServer]
+SPENDING = Spending(budgets={"messages_out": Budget(limit=9, window_s=3600)})
 
 
 @pytest.fixture
@@ -114,3 +119,33 @@ async def test_w22_a_server_that_would_lose_work_is_refused(
         async with open_redis_engine(server.url(), clock=clock, ids=IdFactory(clock), safety=safety):
             pass
     assert named in refused.value.detail
+
+
+@pytest.mark.parametrize("spends", [False, True])
+@pytest.mark.parametrize("retry", [RetryMode.NONE, RetryMode.PROBE])
+async def test_of_two_who_were_given_the_same_fence_one_begins(
+    start: Start, clock: FakeClock, retry: RetryMode, spends: bool
+) -> None:
+    """The power takes a claim, and the job is claimed anew under the same fence: whose claim was forgotten has no effect."""
+    server = start("--appendonly", "yes", "--appendfsync", "everysec")
+    (file,) = (server.folder / "appendonlydir").glob("*.incr.aof")
+    async with open_redis_engine(server.url(), clock=clock, ids=IdFactory(clock)) as engine:
+        world = World(engine, clock)
+        (job_id,) = (await world.submit(world.job(retry=retry))).job_ids
+        with closing(server.client()) as raw:  # while it flushes, a server keeps back what it would write
+            raw.set("mark", 1)
+            raw.execute_command("WAITAOF", 1, 0, 15_000)
+        on_disk = file.read_bytes()
+        forgotten = await world.start(job_id)
+        server.kill()
+        file.write_bytes(on_disk)
+        server.start()
+        clock.advance(1)
+        lease = await world.start(job_id)
+        assert lease.ref == forgotten.ref
+        budget = {forgotten.ref: SPENDING} if spends else {}
+        for _ in range(2):
+            (answer,) = await engine.dispatcher.dispatch([forgotten.ref], budget)
+            assert answer == Refused("fence")
+            (answer,) = await engine.dispatcher.dispatch([lease.ref], budget)
+            assert isinstance(answer, Granted)

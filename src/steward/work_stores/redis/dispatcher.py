@@ -124,7 +124,7 @@ class RedisDispatcher:
         """Take ready jobs, fairly between workspaces and within their caps."""
         claim_id, now = self._shared.ids.new("claim"), self._server.now
         lease_end = now + _LEASE_MS
-        asked = (worker_id, claim_id, limit, lease_end, *caps_arguments(caps, now))
+        asked = (worker_id, claim_id, limit, lease_end, now, *caps_arguments(caps, now))
         told = await self._server.run("claim", *asked)
         if told == _DECLINED:
             next_at, *taken = await self._server.run("claim_fully", *asked)
@@ -166,7 +166,7 @@ class RedisDispatcher:
         lease_end, claims = self._lease_end, claims_of(refs)
         asked: list[Any]
         if claims is not None and not spends:
-            asked = [lease_end, len(refs), *(part for ref in refs for part in _name(ref))]
+            asked = [lease_end, len(refs), *(part for ref in refs for part in self._claim(ref))]
             told = await self._server.run("dispatch", *asked)
             if told != _DECLINED and self._must_wait(claims):
                 told = await self._durability.proven("dispatch", *asked)
@@ -174,11 +174,18 @@ class RedisDispatcher:
                 return tuple(map(dispatched, claims, told))
         asked = [lease_end, len(refs)]
         for ref in refs:
-            asked += (*_name(ref), *spending_arguments(spends.get(ref)))
+            asked += (*self._claim(ref), *spending_arguments(spends.get(ref)))
         told = await self._server.run("dispatch_fully", *asked)
         if self._must_wait(to_job(values) for values in told if len(values) not in _REFUSED):
             told = await self._durability.proven("dispatch_fully", *asked)
         return tuple(map(_answer, told))
+
+    def _claim(self, ref: LeaseRef) -> tuple[Any, ...]:
+        """Name a lease, and say when it was claimed where a server that forgot that, and gave its fence to another, must be found out."""
+        claimed = ref.record
+        if claimed is None or claimed.lease_until is None or not self._must_wait((claimed,)):
+            return (*_name(ref), "")
+        return (*_name(ref), milliseconds(claimed.lease_until) - _LEASE_MS)
 
     def _must_wait(self, jobs: Iterable[Job]) -> bool:
         """Say whether a record of effects has to be safe before they happen."""

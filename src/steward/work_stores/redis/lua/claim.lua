@@ -7,7 +7,7 @@
 -- asks has said, and when, which is answered once.
 
 if old_copies() then return KNOWN end
-local worker, claim_id, limit, lease_until = take(), take(), tonumber(take()), take()
+local worker, claim_id, limit, lease_until, claimed_at = take(), take(), tonumber(take()), take(), take()
 local REMEMBERED_MS = 60000
 local claimed_key = K.claimed:format(worker)
 take() -- until when starts count
@@ -127,7 +127,7 @@ if #keys > 0 then
   for _, key in ipairs(waited) do redis.call('HDEL', key, 'not_before') end
   for i, key in ipairs(keys) do
     redis.call('HSET', key, 'fence', fences[i], 'attempts', attempts[i], 'status', 'running', 'worker_id', worker,
-      'claimed_at', now_text, 'lease_until', lease_until, 'started_at', starts[i])
+      'claimed_at', claimed_at, 'lease_until', lease_until, 'started_at', starts[i])
   end
   write_plain('pending', 'running')
   for workspace, actions in pairs(ready) do

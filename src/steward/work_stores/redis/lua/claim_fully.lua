@@ -1,7 +1,8 @@
 -- claim_fully: take ready jobs, a fair share from each workspace that has some. The same claim sent again answers the same.
 -- uses: rows flush transitions caps
 
-local worker, claim_id, limit, lease_until, counts_until = take(), take(), tonumber(take()), take(), tonumber(take())
+local worker, claim_id, limit, lease_until, claimed_at = take(), take(), tonumber(take()), take(), take()
+local counts_until = tonumber(take())
 local DUE_AT_ONCE, REMEMBERED_MS = 1000, 60000
 local claimed_key = K.claimed:format(worker)
 local STARTS_KEPT_MS, AT_A_GLANCE = 180000, 64
@@ -112,7 +113,7 @@ local function take_jobs(workspace, share) -- a workspace's oldest ready jobs th
     elseif job and job.status == 'pending' then
       job.fence, job.attempts = fence + 1, attempts + 1
       move(job, 'running', 'job.started')
-      job.worker_id, job.claimed_at, job.lease_until, job.not_before = worker, now_text, lease_until, ''
+      job.worker_id, job.claimed_at, job.lease_until, job.not_before = worker, claimed_at, lease_until, ''
       if job.started_at == '' then job.started_at = now_text end
       taken[#taken + 1] = job
     else

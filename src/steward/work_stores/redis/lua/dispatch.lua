@@ -9,12 +9,13 @@ local lease_until = take()
 local answers, seen = {}, {}
 local keys, firsts = {}, {} -- of those that are dispatched now: their records, and when each was dispatched first
 for i = 1, tonumber(take()) do
-  local workspace, id, fence = take(), take(), take()
+  local workspace, id, fence, claimed_at = take(), take(), take(), take()
   local key = K.job:format(workspace, id)
   if seen[key] or not is_current(id) then return KNOWN end
   seen[key] = true
   local read = redis.pcall('HMGET', key, 'spec', 'fence', 'status', 'attempts', 'lease_until', 'dispatched_at',
     'first_dispatched_at', 'cancel_requested', 'events')
+  if claimed_at ~= '' and redis.pcall('HGET', key, 'claimed_at') ~= claimed_at then return KNOWN end
   local before, first = read[6], read[7]
   if not read[1] or read[2] ~= fence or read[3] ~= 'running' or (tonumber(read[5]) or 0) <= now then return KNOWN end
   if before and first then

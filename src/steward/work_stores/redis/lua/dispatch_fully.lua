@@ -1,5 +1,8 @@
 -- dispatch_fully: record, just before them, that effects may now happen. The same fence again is granted again.
 -- uses: rows flush budgets transitions
+--
+-- Where it matters, whoever asks says when it claimed. A server that lost its last second gives out a fence a second time, and then two
+-- hold the same one: the claim that is on record is the one that counts.
 
 local lease_until = take()
 local answers = {}
@@ -17,9 +20,9 @@ local function take_budgets()
 end
 
 for i = 1, tonumber(take()) do
-  local job = leased(take(), take(), take())
+  local job, claimed_at = leased(take(), take(), take()), take()
   local budgets, recipients = take_budgets()
-  local good = job and (tonumber(job.lease_until) or 0) > now
+  local good = job and (tonumber(job.lease_until) or 0) > now and (claimed_at == '' or job.claimed_at == claimed_at)
   local spendable = good and job.dispatched_at == '' and job.cancel_requested == ''
   local refused = spendable and reserve(job, budgets, recipients)
   if not good then
