@@ -41,6 +41,8 @@ def _start_again(ground: Ground) -> None:
     (ground.redis if ground.engine is Engine.REDIS else ground.postgresql).start()
 
 
+_OTHERWISE_S: Final = 0.03
+"""How long after an effect has arrived the power may go: not just then, when a server may have told but half of what is on its disk."""
 _SURE_OF_A_CUT = 4
 """Power cuts after which something must have been on its way to the disk, whatever the moment."""
 
@@ -131,7 +133,7 @@ async def _power_cut(folder: Path, safety: Literal["strict", "fast"], rounds: in
                 marks = Marks(own.redis)
                 asked = asyncio.create_task(promise_each(house, 8))
                 await fact(partial(_arrived_since, world, world.arrived() + chance.randint(1, 12)), "effects arrived")
-                await asyncio.sleep(chance.random())  # an effect arrives as soon as its record is on disk: not just then
+                await asyncio.sleep(chance.uniform(0, _OTHERWISE_S))
                 gone += await asyncio.to_thread(marks.cut)
                 await asyncio.to_thread(own.redis.start)
                 await asked

@@ -40,7 +40,13 @@ class Marks:
                 self._safe += on_disk
 
     def cut(self) -> int:
-        """Kill the server and take from its file what was not on disk; return how many bytes that is."""
+        """Kill the server and take from its file what was not on disk; return how many bytes that is.
+
+        It is asked something first. When it answers, whoever was told in an earlier turn that something is on disk has been told, and
+        so have the marks: what makes the power go is often an effect, which begins as soon as the first of them hears of it.
+        """
+        with closing(self._server.client()) as client:
+            client.ping()
         self._server.kill()
         self._thread.join()
         (file,) = (self._server.folder / "appendonlydir").glob("*.incr.aof")
