@@ -17,9 +17,8 @@ __all__ = [
 ]
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each program that a test starts is compiled anew, for a second
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # a shell starts so what it runs in the background, programs of tests included
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts so what it runs in the background, and the programs that tests start would never hear of a Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("busy-machine", deadline=None)  # how long an example takes says nothing about it
 hypothesis.settings.load_profile("busy-machine")
